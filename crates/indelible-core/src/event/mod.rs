@@ -1,0 +1,11 @@
+//! What a caller may say: the members of an event, read strictly.
+//!
+//! [`members`] is the one table from which the parser, the filter's allowlist, the index and the OpenAPI
+//! document are made. [`Submission`] is an event that has been read and found well formed, and nothing more: it
+//! is not redacted, so nothing but [`crate::redact`] takes it.
+
+pub mod action;
+pub mod members;
+mod submission;
+
+pub use submission::{Source, Submission};

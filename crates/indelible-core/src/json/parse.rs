@@ -1,0 +1,327 @@
+//! Text to [`Value`], strictly: RFC 8259 and nothing more, names unique, surrogates paired, depth bounded.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::{Object, Value};
+use crate::fault::{Fault, FaultKind};
+use crate::limits::JSON_DEPTH_MAX;
+
+/// Objects up to this size look for duplicate names by comparing all pairs; larger ones hash.
+const PAIRWISE_MEMBERS_MAX: usize = 16;
+
+/// Reads one JSON text, with white space around it and nothing else.
+///
+/// Refused as [`FaultKind::Malformed`]: what is not UTF-8 or not JSON. Refused as [`FaultKind::Invalid`], with
+/// the place: duplicate names, lone surrogates. Refused as [`FaultKind::TooLarge`]: more than
+/// [`JSON_DEPTH_MAX`] levels.
+pub fn parse(bytes: &[u8]) -> Result<Value<'_>, Fault> {
+    let text =
+        std::str::from_utf8(bytes).map_err(|e| Fault::new(FaultKind::Malformed, "", format!("not UTF-8 at byte {}", e.valid_up_to())))?;
+    let mut parser = Parser { text, bytes: text.as_bytes(), at: 0 };
+    parser.skip_space();
+    let value = parser.value(0)?;
+    parser.skip_space();
+    if parser.at < bytes.len() {
+        return Err(parser.malformed("more text after the JSON value"));
+    }
+    Ok(value)
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn malformed(&self, what: &str) -> Fault {
+        Fault::new(FaultKind::Malformed, "", format!("not JSON at byte {}: {what}", self.at))
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn word(&mut self, word: &str, value: Value<'a>) -> Result<Value<'a>, Fault> {
+        if self.bytes[self.at..].starts_with(word.as_bytes()) {
+            self.at += word.len();
+            Ok(value)
+        } else {
+            Err(self.malformed("a value was expected"))
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Value<'a>, Fault> {
+        match self.peek() {
+            Some(b'{') => self.object(depth + 1),
+            Some(b'[') => self.array(depth + 1),
+            Some(b'"') => self.string().map(Value::String),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.word("true", Value::Bool(true)),
+            Some(b'f') => self.word("false", Value::Bool(false)),
+            Some(b'n') => self.word("null", Value::Null),
+            Some(_) => Err(self.malformed("a value was expected")),
+            None => Err(self.malformed("the text ends too early")),
+        }
+    }
+
+    fn check_depth(depth: usize) -> Result<(), Fault> {
+        if depth > JSON_DEPTH_MAX {
+            return Err(Fault::new(FaultKind::TooLarge, "", format!("more than {JSON_DEPTH_MAX} levels of arrays and objects")));
+        }
+        Ok(())
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Value<'a>, Fault> {
+        Self::check_depth(depth)?;
+        self.at += 1;
+        self.skip_space();
+        let mut items = Vec::new();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(Value::Array(items));
+        }
+        loop {
+            self.skip_space();
+            let item = self.value(depth).map_err(|f| f.within(&items.len().to_string()))?;
+            items.push(item);
+            self.skip_space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(Value::Array(items));
+                }
+                _ => return Err(self.malformed("`,` or `]` was expected")),
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Value<'a>, Fault> {
+        Self::check_depth(depth)?;
+        self.at += 1;
+        self.skip_space();
+        let mut members: Vec<(Cow<'a, str>, Value<'a>)> = Vec::new();
+        let mut seen: HashSet<Cow<'a, str>> = HashSet::new();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(Value::Object(Object { members }));
+        }
+        loop {
+            self.skip_space();
+            if self.peek() != Some(b'"') {
+                return Err(self.malformed("a member name was expected"));
+            }
+            let name = self.string()?;
+            if members.len() == PAIRWISE_MEMBERS_MAX {
+                seen = members.iter().map(|(key, _)| key.clone()).collect();
+            }
+            let repeated =
+                if members.len() < PAIRWISE_MEMBERS_MAX { members.iter().any(|(key, _)| *key == name) } else { !seen.insert(name.clone()) };
+            if repeated {
+                return Err(Fault::new(FaultKind::Invalid, "", "the same member twice in one object").within(&name));
+            }
+            self.skip_space();
+            if self.peek() != Some(b':') {
+                return Err(self.malformed("`:` was expected"));
+            }
+            self.at += 1;
+            self.skip_space();
+            let value = self.value(depth).map_err(|f| f.within(&name))?;
+            members.push((name, value));
+            self.skip_space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(Value::Object(Object { members }));
+                }
+                _ => return Err(self.malformed("`,` or `}` was expected")),
+            }
+        }
+    }
+
+    fn digits(&mut self) -> Result<(), Fault> {
+        let from = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        if self.at == from { Err(self.malformed("a digit was expected")) } else { Ok(()) }
+    }
+
+    fn number(&mut self) -> Result<Value<'a>, Fault> {
+        let from = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(Value::Number(Cow::Borrowed(&self.text[from..self.at])))
+    }
+
+    /// Reads a string whose opening quote is next. Borrowed unless it holds an escape.
+    fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+        self.at += 1;
+        let from = self.at;
+        self.plain()?;
+        if self.peek() == Some(b'"') {
+            let text = &self.text[from..self.at];
+            self.at += 1;
+            return Ok(Cow::Borrowed(text));
+        }
+        let mut out = self.text[from..self.at].to_owned();
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(Cow::Owned(out));
+                }
+                Some(b'\\') => {
+                    self.at += 1;
+                    out.push(self.escape()?);
+                }
+                _ => {
+                    let from = self.at;
+                    self.plain()?;
+                    out.push_str(&self.text[from..self.at]);
+                }
+            }
+        }
+    }
+
+    /// Moves to the next quote or backslash.
+    fn plain(&mut self) -> Result<(), Fault> {
+        loop {
+            match self.peek() {
+                Some(b'"' | b'\\') => return Ok(()),
+                Some(0..=0x1f) => return Err(self.malformed("a control character inside a string")),
+                Some(_) => self.at += 1,
+                None => return Err(self.malformed("the text ends inside a string")),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, Fault> {
+        let c = self.peek().ok_or_else(|| self.malformed("the text ends inside a string"))?;
+        self.at += 1;
+        Ok(match c {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let first = self.hex4()?;
+                if let Some(c) = char::from_u32(first) {
+                    return Ok(c);
+                }
+                let lone = || Fault::new(FaultKind::Invalid, "", "a lone surrogate in a string");
+                if first >= 0xdc00 || !self.bytes[self.at..].starts_with(b"\\u") {
+                    return Err(lone());
+                }
+                self.at += 2;
+                let second = self.hex4()?;
+                if !(0xdc00..0xe000).contains(&second) {
+                    return Err(lone());
+                }
+                char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00)).ok_or_else(lone)?
+            }
+            _ => {
+                self.at -= 1;
+                return Err(self.malformed("an unknown escape"));
+            }
+        })
+    }
+
+    fn hex4(&mut self) -> Result<u32, Fault> {
+        let digits = self.bytes.get(self.at..self.at + 4).ok_or_else(|| self.malformed("four hex digits were expected"))?;
+        let mut value = 0;
+        for digit in digits {
+            let digit = char::from(*digit).to_digit(16).ok_or_else(|| self.malformed("four hex digits were expected"))?;
+            value = value << 4 | digit;
+        }
+        self.at += 4;
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_name_the_place() {
+        let cases: &[(&[u8], FaultKind, &str)] = &[
+            (br#"{"a":1,"a":2}"#, FaultKind::Invalid, "/a"),
+            (br#"{"a":[0,{"b/c~":1,"b/c~":2}]}"#, FaultKind::Invalid, "/a/1/b~1c~0"),
+            (br#"{"a":"\ud800"}"#, FaultKind::Invalid, "/a"),
+            (br#"{"a":["\ud800\u0041"]}"#, FaultKind::Invalid, "/a/0"),
+            (br#"{"a":"\udc00"}"#, FaultKind::Invalid, "/a"),
+            (b"{\"a\":\"\xff\"}", FaultKind::Malformed, ""),
+            (b"{\"a\":\"\n\"}", FaultKind::Malformed, "/a"),
+            (b"[1,]", FaultKind::Malformed, "/1"),
+            (b"[01]", FaultKind::Malformed, ""),
+            (b"[1] 2", FaultKind::Malformed, ""),
+            (b"[+1]", FaultKind::Malformed, "/0"),
+            (b"[1.]", FaultKind::Malformed, "/0"),
+            (b"", FaultKind::Malformed, ""),
+            (b"nul", FaultKind::Malformed, ""),
+            (br#"{"a" 1}"#, FaultKind::Malformed, ""),
+            (br#""\x""#, FaultKind::Malformed, ""),
+        ];
+        for (text, kind, pointer) in cases {
+            let fault = parse(text).expect_err(&String::from_utf8_lossy(text));
+            assert_eq!((fault.kind, fault.pointer.as_str()), (*kind, *pointer), "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(parse(nested(JSON_DEPTH_MAX).as_bytes()).is_ok());
+        let fault = parse(nested(JSON_DEPTH_MAX + 1).as_bytes()).expect_err("too deep");
+        assert_eq!(fault.kind, FaultKind::TooLarge);
+        assert!(parse(nested(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn numbers_stay_as_written_and_names_stay_in_order() {
+        let text = br#"{"b":1.50e+3,"a":-0,"c":12345678901234567890123}"#;
+        let value = parse(text).expect("valid");
+        assert_eq!(value.to_verbatim(), text);
+        assert_eq!(value.to_canonical(), br#"{"a":-0,"b":1.50e+3,"c":12345678901234567890123}"#);
+    }
+
+    #[test]
+    fn many_members_still_find_a_duplicate() {
+        let mut text: Vec<String> = (0..1_000).map(|n| format!("\"k{n}\":{n}")).collect();
+        assert!(parse(format!("{{{}}}", text.join(",")).as_bytes()).is_ok());
+        text.push("\"k3\":0".to_owned());
+        let fault = parse(format!("{{{}}}", text.join(",")).as_bytes()).expect_err("duplicate");
+        assert_eq!(fault.pointer, "/k3");
+    }
+}

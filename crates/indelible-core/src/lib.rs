@@ -1,0 +1,30 @@
+//! The bytes of Indelible: what an event is, what is kept of it, how it is hashed, sealed and proved,
+//! and what a filter means.
+//!
+//! In scope: strict parsing, redaction, canonical entries, sealing, the HMAC chain, the RFC 6962 tree,
+//! SCIM filters, verification. Everything here is a function of its arguments.
+//!
+//! Out of scope, and absent: files, sockets, SQL, threads, clocks, and randomness that was not handed in.
+//!
+//! An event goes one way, and each step takes the type that only the step before can make:
+//!
+//! ```text
+//! event::Submission -> redact::Redacted -> entry::Draft -> entry::Entry -> chain::Link
+//! ```
+
+pub mod chain;
+pub mod cursor;
+pub mod diff;
+pub mod entry;
+pub mod event;
+pub mod fault;
+pub mod filter;
+pub mod hex;
+pub mod json;
+pub mod key;
+pub mod limits;
+pub mod redact;
+pub mod seal;
+pub mod time;
+pub mod tree;
+pub mod verify;

@@ -1,0 +1,70 @@
+//! Every limit of the ledger, in one place, with the relations between them asserted when it compiles.
+//!
+//! Units come last in a name. A limit is inclusive: a value of exactly the limit is accepted.
+
+/// Canonical entry, bytes. The length prefix of a C2SP tlog-tiles entry bundle is a u16.
+pub const ENTRY_BYTES_MAX: usize = 65_535;
+/// Content as JSON after redaction, before compression, bytes.
+pub const CONTENT_PLAIN_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A request or response body is kept up to here, bytes; a longer one is cut at a character boundary.
+pub const BODY_KEPT_BYTES: usize = 10 * 1024;
+/// A whole request, before and after decompression, bytes.
+pub const REQUEST_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Events in one request, accepted or refused together.
+pub const BATCH_EVENTS_MAX: usize = 10_000;
+/// Arrays and objects inside each other. The parser recurses, so this also bounds its stack.
+pub const JSON_DEPTH_MAX: usize = 128;
+/// Largest integer of an entry: every JSON implementation reads it exactly (RFC 8785, section 3.2.2.3).
+pub const INTEGER_MAX: i64 = (1 << 53) - 1;
+
+/// Ids and names: `actor.id`, `resource.id`, `run.id`, bytes.
+pub const NAME_BYTES_MAX: usize = 1_024;
+/// Texts that people write: `reason`, `actor.display`, bytes.
+pub const TEXT_BYTES_MAX: usize = 8_192;
+/// `http.url`, bytes.
+pub const URL_BYTES_MAX: usize = 8_192;
+/// An action such as `policy.create`, bytes.
+pub const ACTION_BYTES_MAX: usize = 128;
+/// `actor.chain`, links.
+pub const CHAIN_LINKS_MAX: usize = 32;
+/// `subjects`, `pii_classes`, `decision.rules`, items each.
+pub const LIST_ITEMS_MAX: usize = 256;
+
+/// `context`: keys, bytes a key, bytes a value, bytes in all (keys and values).
+pub const CONTEXT_KEYS_MAX: usize = 20;
+/// See [`CONTEXT_KEYS_MAX`].
+pub const CONTEXT_KEY_BYTES_MAX: usize = 64;
+/// See [`CONTEXT_KEYS_MAX`].
+pub const CONTEXT_VALUE_BYTES_MAX: usize = 512;
+/// See [`CONTEXT_KEYS_MAX`].
+pub const CONTEXT_BYTES_MAX: usize = 4_096;
+
+/// `changes`: JSON Pointers listed, and their bytes in all. `changes_total` counts the rest.
+pub const CHANGES_MAX: usize = 256;
+/// See [`CHANGES_MAX`].
+pub const CHANGES_BYTES_MAX: usize = 16 * 1024;
+
+/// A filter, bytes.
+pub const FILTER_BYTES_MAX: usize = 10_000;
+/// Parentheses and `not` inside each other in a filter.
+pub const FILTER_DEPTH_MAX: usize = 64;
+/// Comparisons in one filter.
+pub const FILTER_TERMS_MAX: usize = 512;
+/// Events in one page.
+pub const PAGE_EVENTS_MAX: usize = 1_000;
+/// Events in one page when the caller names no limit.
+pub const PAGE_EVENTS_DEFAULT: usize = 100;
+/// A `purpose`, bytes.
+pub const PURPOSE_BYTES_MAX: usize = 1_024;
+
+/// A caller's clock may be this far ahead before the server's own time is used, seconds.
+pub const CLOCK_AHEAD_SECONDS_MAX: i64 = 600;
+
+/// Hashes in a full tile (C2SP tlog-tiles).
+pub const TILE_HASHES: usize = 256;
+
+const _: () = assert!(ENTRY_BYTES_MAX == u16::MAX as usize);
+const _: () = assert!(CONTENT_PLAIN_BYTES_MAX < REQUEST_BYTES_MAX);
+const _: () = assert!(BODY_KEPT_BYTES * 2 < CONTENT_PLAIN_BYTES_MAX);
+const _: () = assert!(CONTEXT_KEYS_MAX * CONTEXT_KEY_BYTES_MAX < CONTEXT_BYTES_MAX);
+const _: () = assert!(CONTEXT_BYTES_MAX + CHANGES_BYTES_MAX + FILTER_BYTES_MAX + URL_BYTES_MAX < ENTRY_BYTES_MAX);

@@ -1,0 +1,137 @@
+//! Who is asking, and what they may do. A [`Caller`] is made here alone: from a key that was found, or for the
+//! operator who holds the data folder.
+
+use indelible_core::json::Object;
+use uuid::Uuid;
+
+/// What a key allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// `audit:read`
+    AuditRead,
+    /// `audit:write`
+    AuditWrite,
+    /// `audit:admin`
+    AuditAdmin,
+    /// `events:append`
+    EventsAppend,
+    /// `content:decrypt`
+    ContentDecrypt,
+    /// `control:write`
+    ControlWrite,
+}
+
+impl Scope {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::AuditRead, Self::AuditWrite, Self::AuditAdmin, Self::EventsAppend, Self::ContentDecrypt, Self::ControlWrite];
+
+    /// The word used in JSON, such as `audit:read`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AuditRead => "audit:read",
+            Self::AuditWrite => "audit:write",
+            Self::AuditAdmin => "audit:admin",
+            Self::EventsAppend => "events:append",
+            Self::ContentDecrypt => "content:decrypt",
+            Self::ControlWrite => "control:write",
+        }
+    }
+
+    /// The scope that this word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == word)
+    }
+}
+
+/// What a key is for; it decides the assurance of what it hands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyKind {
+    /// An application: self_reported.
+    Application,
+    /// A gateway on the path of the request.
+    Gateway,
+    /// A hook in the agent's own process.
+    Hook,
+    /// Telemetry.
+    Telemetry,
+}
+
+/// What a key belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// Every project.
+    Instance,
+    /// The projects of one organization.
+    Organization(Uuid),
+    /// One project.
+    Project(Uuid),
+}
+
+/// The request that a caller came with, for the record.
+#[derive(Debug, Clone, Default)]
+pub struct Envelope {
+    /// `X-Request-Id`, made if absent.
+    pub request_id: String,
+    /// Peer address.
+    pub source_ip: Option<String>,
+    /// User agent.
+    pub user_agent: Option<String>,
+    /// W3C trace id, 32 hex digits.
+    pub trace_id: Option<String>,
+    /// W3C span id, 16 hex digits.
+    pub span_id: Option<String>,
+}
+
+/// Someone who has been recognised.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub(crate) actor: Object<'static>,
+    pub(crate) api_key_id: Option<Uuid>,
+    pub(crate) kind: KeyKind,
+    pub(crate) owner: Owner,
+    pub(crate) scopes: Vec<Scope>,
+    pub(crate) envelope: Envelope,
+}
+
+impl Caller {
+    /// The key, where there is one.
+    pub const fn api_key_id(&self) -> Option<Uuid> {
+        self.api_key_id
+    }
+
+    /// What the key belongs to.
+    pub const fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// Whether the key has this scope.
+    pub fn has(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
+    }
+
+    /// The request it came with.
+    pub const fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+}
+
+/// Why no caller could be made of a credential. The answer to all of them is one 401 that does not tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No credential at all.
+    #[error("no key")]
+    Missing,
+    /// Not of the form `ind_<key id>_<43 characters>`.
+    #[error("not a key")]
+    Malformed,
+    /// No such key, or another secret.
+    #[error("unknown key")]
+    Unknown,
+    /// Revoked.
+    #[error("revoked key")]
+    Revoked,
+    /// Past its expiry.
+    #[error("expired key")]
+    Expired,
+}

@@ -1,0 +1,22 @@
+//! The running ledger: what is appended is redacted, sealed, chained and durable before anybody is told; what is
+//! asked is recorded before it is answered.
+//!
+//! In scope: the store, its one writer, recovery, the derived index, queries, keys, resources and who may do what.
+//! Out of scope, and absent: HTTP, the command line, HTML.
+//!
+//! Entry point: [`Ledger::open`].
+
+pub mod access;
+pub mod append;
+pub mod clock;
+pub mod faults;
+mod index;
+mod keystore;
+mod ledger;
+pub mod query;
+pub mod resource;
+mod store;
+pub mod verify;
+mod write;
+
+pub use ledger::{FirstStart, Ledger, Mode, OpenError, Opened, Options, Status};

@@ -1,0 +1,75 @@
+//! Resources: typed structs kept as versioned JSON documents. The only write is the function that also takes the
+//! caller and appends the event.
+
+use indelible_core::time::Timestamp;
+use uuid::Uuid;
+
+use crate::access::{KeyKind, Owner, Scope};
+
+/// A project: one chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// Its id.
+    pub id: Uuid,
+    /// Its organization; the nil UUID for the instance.
+    pub organization_id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Whether it is the system project of its organization (or of the instance).
+    pub system: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An API key, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id, part of the key itself.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// What it belongs to.
+    pub owner: Owner,
+    /// What it is for.
+    pub kind: KeyKind,
+    /// What it allows.
+    pub scopes: Vec<Scope>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A key to be made.
+#[derive(Debug, Clone)]
+pub struct NewApiKey {
+    /// Its name.
+    pub name: String,
+    /// What it shall belong to; within what its maker's key belongs to.
+    pub owner: Owner,
+    /// What it is for.
+    pub kind: KeyKind,
+    /// What it allows; no more than its maker's key.
+    pub scopes: Vec<Scope>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Why a resource was not changed. Every one of these is recorded as an event before it is returned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MutateError {
+    /// The caller's key does not allow it (403).
+    #[error("the key lacks {0}")]
+    Forbidden(String),
+    /// There is none of that id that the caller may see (404).
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The document breaks a rule (422).
+    #[error(transparent)]
+    Fault(#[from] indelible_core::fault::Fault),
+    /// The event could not be recorded, so nothing was changed.
+    #[error(transparent)]
+    Append(#[from] crate::append::AppendError),
+}
