@@ -5,7 +5,9 @@
 //! is not redacted, so nothing but [`crate::redact`] takes it.
 
 pub mod action;
+mod derived_id;
 pub mod members;
 mod submission;
 
+pub use derived_id::derived_id;
 pub use submission::{Source, Submission};
