@@ -1,10 +1,14 @@
 //! `cargo xtask bench`: Indelible and its baselines, measured in one run on one machine. Medians and ratios; never a
 //! timed test.
 
+mod client;
 mod event;
+mod http;
+mod load;
 mod postgres;
 mod raw;
 mod report;
+mod server;
 mod sqlite;
 
 use std::process::ExitCode;
@@ -27,6 +31,12 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     }
     if wanted("postgres") {
         postgres::run(&folder, arguments.rows, &mut report)?;
+    }
+    if wanted("http") {
+        http::run(&folder, &mut report)?;
+    }
+    if wanted("load") {
+        load::run(&folder, arguments.rows, &mut report)?;
     }
     report.print();
     if let Some(file) = &arguments.json {
