@@ -109,9 +109,9 @@ fn every_changed_byte_and_length_of_a_wrap_is_refused() {
 fn decompression_is_bounded() {
     let mut sealer = Sealer::new();
     let largest = vec![b' '; CONTENT_PLAIN_BYTES_MAX];
-    let sealed = sealer.seal(&largest, &HERE, &key(1));
-    assert!(sealed.stored.len() < 10_000, "{}", sealed.stored.len());
-    assert_eq!(open(&sealed.stored, &HERE, &key(1)).expect("opens").len(), largest.len());
+    let big = sealer.seal(&largest, &HERE, &key(1));
+    assert!(big.stored.len() < 10_000, "{}", big.stored.len());
+    assert_eq!(open(&big.stored, &HERE, &key(1)).expect("opens").len(), largest.len());
     let small = sealer.seal(b"{}", &HERE, &key(1));
     assert_eq!(open(&small.stored, &HERE, &key(1)), Ok(b"{}".to_vec()), "a large record leaves nothing behind");
 
