@@ -130,7 +130,7 @@ pub fn terms(entry: &Value<'_>, each: &mut dyn FnMut(&str, &str)) {
     terms::terms(entry, each);
 }
 
-/// [`terms`] straight from the bytes of a stored entry, at less than half the cost of parsing it first. False where the bytes
+/// [`terms()`] straight from the bytes of a stored entry, at less than half the cost of parsing it first. False where the bytes
 /// are not canonical JSON; the terms handed over by then are not all.
 pub fn terms_of_bytes(entry: &[u8], each: &mut dyn FnMut(&str, &str)) -> bool {
     scan::terms(entry, each).is_some()

@@ -1,7 +1,7 @@
 //! The equality terms of an entry from its bytes, without making values of them: at less than half the cost of parsing it.
 //!
 //! Stored entries are canonical, so there is no white space and strings seldom hold escapes. What is not of that form is
-//! given up, never guessed at. Invariant: for canonical bytes, the terms are those of [`super::terms`].
+//! given up, never guessed at. Invariant: for canonical bytes, the terms are those of [`super::terms()`].
 
 use std::borrow::Cow;
 
