@@ -1,6 +1,8 @@
 //! Asking the ledger. Every function that [`crate::Ledger`] offers for it appends `audit.read` (and `content.decrypt` for
 //! each record opened) before it returns, for refusals and failures too.
 
+pub mod sql;
+
 use indelible_core::filter::FilterError;
 use uuid::Uuid;
 

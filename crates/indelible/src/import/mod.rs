@@ -9,7 +9,9 @@
 
 pub mod cloudtrail;
 mod compose;
+pub mod input;
 pub mod kubernetes;
+pub mod load;
 mod ndjson;
 pub mod split;
 pub mod trajectories;
