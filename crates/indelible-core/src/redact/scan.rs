@@ -28,13 +28,15 @@ struct Scan<'t, 'r> {
     text: &'t str,
     bytes: &'t [u8],
     depth: u8,
+    /// Whether what `&` joins is taken for part of a URL. It is not where the whole text is a form.
+    joins_urls: bool,
     /// After `"name":"password"`: where its value ended, and the strategy for a `"value"` that comes right after.
     paired: Option<(usize, Strategy)>,
 }
 
 /// The text without the secrets that it shows, or `None` where it shows none.
-pub(super) fn clean(redactor: &Redactor<'_>, text: &str, depth: u8) -> Option<String> {
-    let mut scan = Scan { redactor, text, bytes: text.as_bytes(), depth, paired: None };
+pub(super) fn clean(redactor: &Redactor<'_>, text: &str, depth: u8, joins_urls: bool) -> Option<String> {
+    let mut scan = Scan { redactor, text, bytes: text.as_bytes(), depth, joins_urls, paired: None };
     let mut edits = Edits::new(text);
     let mut resume = 0;
     for at in memchr::memchr2_iter(b':', b'=', text.as_bytes()) {
@@ -193,7 +195,8 @@ impl<'t> Scan<'t, '_> {
         let before = start.checked_sub(1).map(|at| self.bytes[at]);
         let escaped = before == Some(b'\\') && ["u0026", "u003f", "u003F", "u0023"].iter().any(|known| name.starts_with(known));
         let (name, in_url) = match before {
-            Some(b'?' | b'&' | b'#') => (name, true),
+            Some(b'?' | b'#') => (name, true),
+            Some(b'&') => (name, self.joins_urls),
             Some(b';') if self.text[..start].ends_with("&amp;") => (name, true),
             _ if escaped => (&name["u0026".len()..], true),
             Some(b'"' | b'\'' | b'`') if !matches!(next, b'"' | b'\'') => (name, false),

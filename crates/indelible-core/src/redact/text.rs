@@ -101,9 +101,7 @@ impl Redactor<'_> {
 
     /// A whole string of form data: no white space, `name=value` pairs joined by `&`, no URL.
     fn form(&self, text: &str, depth: u8) -> Option<String> {
-        let bytes = text.as_bytes();
-        let first = memchr::memchr(b'=', bytes)?;
-        if first == 0 || memchr::memchr3(b'?', b'"', b'/', &bytes[..first]).is_some() || bytes.iter().any(u8::is_ascii_whitespace) {
+        if !is_form(text.as_bytes()) {
             return None;
         }
         let mut edits = Edits::new(text);
@@ -124,7 +122,9 @@ impl Redactor<'_> {
     }
 
     fn plain(&self, text: &str, depth: u8) -> Option<String> {
-        scan::clean(self, text, depth)
+        let bytes = text.as_bytes();
+        let joins_urls = memchr::memchr(b'&', bytes).is_none() || !is_form(bytes) || memchr::memchr(b'?', bytes).is_some();
+        scan::clean(self, text, depth, joins_urls)
     }
 
     /// `Bearer` and, where it is the whole string, `Basic`, with a credential after it.
@@ -174,6 +174,12 @@ impl Redactor<'_> {
         let clean = self.text(&percent_decode(value), Place { depth, ..Place::default() })?;
         Some(percent_encode(&clean))
     }
+}
+
+/// No white space, and a name before the first `=` that is neither quoted nor part of a URL.
+fn is_form(text: &[u8]) -> bool {
+    memchr::memchr(b'=', text).is_some_and(|first| first > 0 && memchr::memchr3(b'?', b'"', b'/', &text[..first]).is_none())
+        && !text.iter().any(u8::is_ascii_whitespace)
 }
 
 fn encloses_json(text: &[u8]) -> bool {
