@@ -115,7 +115,8 @@ impl Redactor<'_> {
                 return self.rules.name(text).or_else(|| self.header(text, place.headers || is_ambiguous_header(text), || None));
             }
             if name.eq_ignore_ascii_case("path") && object.get("op").is_some() {
-                let by_segment = |segment: &str| self.rules.name(segment).or_else(|| segment.split('.').rev().find_map(|part| self.rules.name(part)));
+                let by_segment =
+                    |segment: &str| self.rules.name(segment).or_else(|| segment.split('.').rev().find_map(|part| self.rules.name(part)));
                 return text.split('/').rev().find_map(by_segment);
             }
             None
