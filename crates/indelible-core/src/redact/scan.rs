@@ -13,6 +13,8 @@ use super::walk::{REDACTED, Redactor, is_ambiguous_header, looks_like_credential
 const NAME_BYTES_MAX: usize = 96;
 /// User and password in a URL are looked for so far on, bytes.
 const USERINFO_BYTES_MAX: usize = 4_096;
+/// The rest of a password after a raw `/`, `?` or `#` in it is looked for so far on, bytes.
+const RAW_PASSWORD_BYTES_MAX: usize = 256;
 /// So much of a line decides whether it is the value of `Authorization` or `Cookie`, bytes.
 const CREDENTIAL_BYTES_SEEN: usize = 256;
 
@@ -80,7 +82,7 @@ impl<'t> Scan<'t, '_> {
             if port.is_empty() || port.iter().all(u8::is_ascii_digit) || port.ends_with(b"]") {
                 return None;
             }
-            let run = rest.iter().take_while(|b| !stop(b)).count();
+            let run = rest.iter().take(host + RAW_PASSWORD_BYTES_MAX).take_while(|b| !stop(b)).count();
             memchr::memrchr(b'@', &rest[..run])
         })?;
         let userinfo = &self.text[from..from + at_sign];
