@@ -17,7 +17,7 @@ pub(super) struct Measure {
 
 /// Turns the `body` of a request or response into `{text, truncated, bytes, sha256}`. A string is the text itself, any other JSON
 /// becomes its canonical text, and null is no body.
-pub(super) fn fold<'a>(redactor: &Redactor<'_>, message: &mut Object<'a>, node: Option<&Node>) -> Option<Measure> {
+pub(super) fn fold(redactor: &Redactor<'_>, message: &mut Object<'_>, node: Option<&Node>) -> Option<Measure> {
     let body = message.get_mut("body")?;
     let received = match std::mem::replace(body, Value::Null) {
         Value::Null => return None,

@@ -48,7 +48,10 @@ impl<'t> Edits<'t> {
     }
 }
 
-impl Redactor<'_> {
+/// One way of looking into text: what it becomes, or `None` where it stays. The number is the depth of what it looks into.
+type Pass<'r> = fn(&Redactor<'r>, &str, u8) -> Option<String>;
+
+impl<'r> Redactor<'r> {
     /// The text without its secrets, or `None` where there are none.
     pub(super) fn text(&self, text: &str, place: Place<'_>) -> Option<String> {
         let bytes = text.as_bytes();
@@ -66,7 +69,7 @@ impl Redactor<'_> {
         }
         let depth = place.depth + 1;
         let mut clean: Option<String> = None;
-        let passes: [fn(&Self, &str, u8) -> Option<String>; 4] = [Self::lines, Self::form, Self::plain, Self::tokens];
+        let passes: [Pass<'r>; 4] = [Self::lines, Self::form, Self::plain, Self::tokens];
         for pass in passes {
             if let Some(cleaner) = pass(self, clean.as_deref().unwrap_or(text), depth) {
                 clean = Some(cleaner);

@@ -86,22 +86,7 @@ impl Redactor<'_> {
 
     /// The strategy for a member by its own name.
     fn member(&self, name: &str, value: &Value<'_>, in_headers: bool) -> Option<Strategy> {
-        self.rules.name(name).or_else(|| self.header(name, in_headers, || value.as_str().map(Cow::Borrowed)))
-    }
-
-    /// Exclusion for what is a header by its name. Outside of headers `authorization` and `cookie` are words like others, and their
-    /// value decides.
-    fn header<'v>(&self, name: &str, in_headers: bool, value: impl FnOnce() -> Option<Cow<'v, str>>) -> Option<Strategy> {
-        let secret = if in_headers {
-            is_secret_header(name)
-        } else if let Some(header) = name.strip_prefix("http.request.header.").or_else(|| name.strip_prefix("http.response.header.")) {
-            is_secret_header(header)
-        } else if is_ambiguous_header(name) {
-            value().is_some_and(|value| looks_like_credential(name, &value))
-        } else {
-            is_plain_secret_header(name)
-        };
-        secret.then_some(Strategy::Exclude)
+        self.rules.name(name).or_else(|| header(name, in_headers, || value.as_str().map(Cow::Borrowed)))
     }
 
     /// The strategy for the `value` of an object whose `name`, `key` or `path` is secret.
@@ -112,7 +97,7 @@ impl Redactor<'_> {
         object.iter().find_map(|(name, value)| {
             let text = value.as_str()?;
             if ["name", "key", "header", "field", "k"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
-                return self.rules.name(text).or_else(|| self.header(text, place.headers || is_ambiguous_header(text), || None));
+                return self.rules.name(text).or_else(|| header(text, place.headers || is_ambiguous_header(text), || None));
             }
             if name.eq_ignore_ascii_case("path") && object.get("op").is_some() {
                 let by_segment =
@@ -156,6 +141,21 @@ pub(super) fn is_redacted(text: &str) -> bool {
 
 fn is_value_name(name: &str) -> bool {
     matches!(name.len(), 1..=5) && ["value", "val", "v"].iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Exclusion for what is a header by its name. Outside of headers `authorization` and `cookie` are words like others, and their
+/// value decides.
+fn header<'v>(name: &str, in_headers: bool, value: impl FnOnce() -> Option<Cow<'v, str>>) -> Option<Strategy> {
+    let secret = if in_headers {
+        is_secret_header(name)
+    } else if let Some(header) = name.strip_prefix("http.request.header.").or_else(|| name.strip_prefix("http.response.header.")) {
+        is_secret_header(header)
+    } else if is_ambiguous_header(name) {
+        value().is_some_and(|value| looks_like_credential(name, &value))
+    } else {
+        is_plain_secret_header(name)
+    };
+    secret.then_some(Strategy::Exclude)
 }
 
 /// `headers`, `header`, `requestHeaders`, `response_headers` and the like.

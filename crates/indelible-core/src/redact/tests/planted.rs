@@ -46,7 +46,7 @@ fn capital(word: &str) -> String {
 fn texts(name: &str) -> Vec<String> {
     let object = format!(r#"{{"a":1,"{name}":"{PLANTED}"}}"#);
     let nested = format!(r#"{{"body":{}}}"#, quoted(&object));
-    let percent: String = name.bytes().map(|b| format!("%{b:02x}")).collect();
+    let percent = format!("%{}", name.bytes().map(|b| crate::hex::encode(&[b])).collect::<Vec<_>>().join("%"));
     vec![
         object.clone(),
         format!("\n  {object}  "),
