@@ -127,6 +127,9 @@ pub const COLUMNS: &[(&str, &str)] = &[
     ("hmac_key_id", "$.hmac_key_id"),
 ];
 
+/// Takes the names of the columns and the values of one row.
+pub type TakeRow<'a> = dyn FnMut(&[String], Vec<Cell>) -> std::io::Result<()> + 'a;
+
 /// A ledger that is being looked at.
 pub struct SqlSession {
     connection: Connection,
@@ -148,7 +151,7 @@ impl SqlSession {
     }
 
     /// Runs one statement that only reads. `row` gets the names of the columns and the values of each row, as they come.
-    pub fn query(&self, sql: &str, row: &mut dyn FnMut(&[String], Vec<Cell>) -> std::io::Result<()>) -> Result<Vec<String>, SqlError> {
+    pub fn query(&self, sql: &str, row: &mut TakeRow<'_>) -> Result<Vec<String>, SqlError> {
         let first = first_word(sql);
         if !["select", "with", "values", "explain"].contains(&first.as_str()) {
             return Err(SqlError::Refused("only one SELECT, WITH, VALUES or EXPLAIN is taken"));
@@ -160,7 +163,7 @@ impl SqlSession {
         if !statement.readonly() {
             return Err(SqlError::Refused("only a statement that reads is taken"));
         }
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement.query([])?;
         while let Some(found) = rows.next()? {
             let cells = (0..columns.len()).map(|n| found.get_ref(n).map(cell)).collect::<Result<Vec<_>, _>>()?;

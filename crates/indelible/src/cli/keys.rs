@@ -124,10 +124,10 @@ fn make(create: &Create) -> anyhow::Result<()> {
         Kind::Hook => KeyKind::Hook,
         Kind::Telemetry => KeyKind::Telemetry,
     };
-    let new =
-        NewKey { name: create.name.clone(), owner: create.owner, kind, scopes: create.scopes.clone(), expires_at: create.expires_at };
+    let new = NewKey { name: create.name.clone(), owner: create.owner, kind, scopes: create.scopes.clone(), expires_at: create.expires_at };
     // The file first: a key that could not be written down would be lost.
-    let file = create.out.as_deref().map(|path| private_file(path).with_context(|| format!("cannot make {}", path.display()))).transpose()?;
+    let file =
+        create.out.as_deref().map(|path| private_file(path).with_context(|| format!("cannot make {}", path.display()))).transpose()?;
     let made = create.target.connect(Folder::MayBeMade)?.create_api_key(&new)?;
     let mut key: Value = serde_json::from_slice(&made)?;
     let Some(secret) = key["key"].as_str().map(str::to_owned) else { bail!("the answer holds no key") };

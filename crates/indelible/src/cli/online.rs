@@ -73,7 +73,8 @@ impl Online {
         if !matches!(scheme, "http" | "https") || rest.is_empty() {
             bail!("--server is an address such as http://127.0.0.1:4680");
         }
-        let mut config = Agent::config_builder().http_status_as_error(false).max_redirects(0).timeout_connect(Some(Duration::from_secs(10)));
+        let mut config =
+            Agent::config_builder().http_status_as_error(false).max_redirects(0).timeout_connect(Some(Duration::from_secs(10)));
         if scheme == "https" {
             config = config.tls_config(tls(ca_file)?);
         }
@@ -112,7 +113,8 @@ impl Online {
     }
 
     fn ask_once(&self, method: &str, url: &str, body: Option<(&str, &[u8])>) -> Result<Vec<u8>, Failure> {
-        let failed = |error: ureq::Error| Failure::Other(anyhow!("cannot reach {}: {error}; is `indelible serve` running there?", self.base));
+        let failed =
+            |error: ureq::Error| Failure::Other(anyhow!("cannot reach {}: {error}; is `indelible serve` running there?", self.base));
         let answer = match (method, body) {
             ("GET", _) => self.agent.get(url).header("authorization", &self.authorization).call(),
             ("DELETE", _) => self.agent.delete(url).header("authorization", &self.authorization).call(),
@@ -304,7 +306,8 @@ fn tls(ca_file: Option<&Path>) -> anyhow::Result<TlsConfig> {
     let file = ca_file.or_else(|| CA_FILES.iter().map(Path::new).find(|file| file.is_file()));
     let file = file.context("no list of trusted certificates on this system: name one with --ca-file")?;
     let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let roots: Vec<_> = parse_pem(&pem).filter_map(|item| if let Ok(PemItem::Certificate(root)) = item { Some(root) } else { None }).collect();
+    let roots: Vec<_> =
+        parse_pem(&pem).filter_map(|item| if let Ok(PemItem::Certificate(root)) = item { Some(root) } else { None }).collect();
     if roots.is_empty() {
         bail!("{} holds no certificate", file.display());
     }
@@ -354,7 +357,8 @@ mod tests {
 
     #[test]
     fn what_goes_into_a_url_is_escaped() {
-        for (text, expected) in [("a-b_c.~9", "a-b_c.~9"), ("actor.id eq \"x/y\"", "actor.id%20eq%20%22x%2Fy%22"), ("é&+", "%C3%A9%26%2B")] {
+        for (text, expected) in [("a-b_c.~9", "a-b_c.~9"), ("actor.id eq \"x/y\"", "actor.id%20eq%20%22x%2Fy%22"), ("é&+", "%C3%A9%26%2B")]
+        {
             assert_eq!(escaped(text), expected);
         }
     }

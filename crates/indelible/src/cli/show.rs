@@ -20,6 +20,10 @@ pub struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let record = args.target.connect(Folder::MustExist)?.event(args.id, &args.opening.engine())?;
-    if args.target.json { output::line(&record)? } else { output::pretty(&record)? }
+    if args.target.json {
+        output::line(&record)?
+    } else {
+        output::pretty(&record)?
+    }
     Ok(ExitCode::SUCCESS)
 }

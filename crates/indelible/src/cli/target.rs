@@ -75,7 +75,12 @@ impl Target {
             other => anyhow::Error::new(other).context(format!("cannot open {}", self.data.display())),
         })?;
         if let Some(first) = &opened.first_start {
-            output::note(&format!("made a new ledger in {}; its keys: {}, {}", self.data.display(), first.admin_key_file.display(), first.instance_key_file.display()));
+            output::note(&format!(
+                "made a new ledger in {}; its keys: {}, {}",
+                self.data.display(),
+                first.admin_key_file.display(),
+                first.instance_key_file.display()
+            ));
         }
         Offline::owning(opened.ledger, self.project)
     }

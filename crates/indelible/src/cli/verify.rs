@@ -81,11 +81,8 @@ fn print(projects: &[Verification], json: bool) -> std::io::Result<()> {
 }
 
 fn document(project: &Verification) -> Value {
-    let findings: Vec<Value> = project
-        .findings
-        .iter()
-        .map(|(kind, sequence, detail)| json!({"kind": kind, "sequence": sequence, "detail": detail}))
-        .collect();
+    let findings: Vec<Value> =
+        project.findings.iter().map(|(kind, sequence, detail)| json!({"kind": kind, "sequence": sequence, "detail": detail})).collect();
     json!({"project_id": project.project_id.to_string(), "events": project.events, "verdict": project.verdict, "findings": findings})
 }
 
