@@ -144,9 +144,9 @@ impl Online {
         Ok(self.ask("POST", &self.url(path, &[]), Some(("application/json", body.to_string().as_bytes())))?)
     }
 
-    fn within<'q>(&self, project: &'q Option<String>, opening: &'q Opening) -> Vec<(&'q str, &'q str)> {
+    fn within<'q>(project: Option<&'q str>, opening: &'q Opening) -> Vec<(&'q str, &'q str)> {
         let mut query = Vec::new();
-        query.extend(project.as_deref().map(|project| ("project_id", project)));
+        query.extend(project.map(|project| ("project_id", project)));
         if opening.content {
             query.push(("include", "content"));
         }
@@ -180,7 +180,7 @@ impl Online {
             Some(Feed::After(sequence)) => Some(sequence.to_string()),
             _ => None,
         };
-        let mut query = self.within(&project, &search.opening);
+        let mut query = Self::within(project.as_deref(), &search.opening);
         query.extend(search.filter.as_deref().map(|filter| ("filter", filter)));
         query.extend(search.cursor.as_deref().map(|cursor| ("cursor", cursor)));
         query.extend(limit.as_deref().map(|limit| ("limit", limit)));
@@ -198,12 +198,12 @@ impl Online {
 
     pub(super) fn event(&self, id: Uuid, opening: &Opening) -> anyhow::Result<Vec<u8>> {
         let project = self.project_text();
-        self.get(&format!("/v1/audit/events/{id}"), &self.within(&project, opening))
+        self.get(&format!("/v1/audit/events/{id}"), &Self::within(project.as_deref(), opening))
     }
 
     pub(super) fn run(&self, run_id: &str, opening: &Opening) -> anyhow::Result<Vec<u8>> {
         let project = self.project_text();
-        self.get(&format!("/v1/audit/runs/{}", escaped(run_id)), &self.within(&project, opening))
+        self.get(&format!("/v1/audit/runs/{}", escaped(run_id)), &Self::within(project.as_deref(), opening))
     }
 
     /// Verifies the project asked for, or all that the key may see.

@@ -18,10 +18,7 @@ pub struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let record = args.target.connect(Folder::MustExist)?.run(&args.id, &args.opening.engine())?;
-    if args.target.json {
-        output::line(&record)?
-    } else {
-        output::pretty(&record)?
-    }
+    let print = if args.target.json { output::line } else { output::pretty };
+    print(&record)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -235,85 +235,90 @@ mod tests {
         Ok(made.remove(0))
     }
 
-    /// Records of invictus-ir/aws_dataset (MIT, see `demo/SOURCES.md`), cut down to what each line is about.
+    /// An identity, the rest of a record, and the members that are to come of them; empty for none.
+    type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+    const USER: &str = r#"{"type":"IAMUser","principalId":"AIDA1","arn":"arn:aws:iam::123837392027:user/bert-jan","accountId":"123837392027","accessKeyId":"AKIA1","userName":"bert-jan"}"#;
+    const ROLE: &str = r#"{"type":"AssumedRole","principalId":"AROA1:s1","arn":"arn:aws:sts::123837392027:assumed-role/r/s1","sessionContext":{"sessionIssuer":{"type":"Role","arn":"arn:aws:iam::123837392027:role/r"},"attributes":{"mfaAuthenticated":"true"}},"accessKeyId":"ASIA1"}"#;
+
+    /// Records of invictus-ir/aws_dataset (MIT, see `demo/SOURCES.md`), cut down to what each is about.
+    const CASES: &[Case] = &[
+        (
+            USER,
+            r#""eventName":"AssumeRole","eventSource":"sts.amazonaws.com","errorCode":"AccessDenied","errorMessage":"no","requestParameters":null"#,
+            &[
+                ("action", "sts.assume_role"),
+                ("actor.type", "human"),
+                ("actor.id", "arn:aws:iam::123837392027:user/bert-jan"),
+                ("actor.display", "bert-jan"),
+                ("actor.on_behalf_of", ""),
+                ("principal.type", "user"),
+                ("outcome", "deny"),
+                ("outcome_detail", "policy_denial"),
+                ("reason", "no"),
+                ("context.error_code", "AccessDenied"),
+                ("content.error.code", "AccessDenied"),
+                ("content.arguments", ""),
+                ("request.auth_method", "access_key"),
+            ],
+        ),
+        (
+            ROLE,
+            r#""eventName":"GetPasswordData","eventSource":"ec2.amazonaws.com","errorCode":"Client.UnauthorizedOperation","requestParameters":{"instanceId":"i-1"}"#,
+            &[
+                ("actor.type", "service_account"),
+                ("actor.id", "arn:aws:sts::123837392027:assumed-role/r/s1"),
+                ("actor.display", "s1"),
+                ("actor.on_behalf_of", "arn:aws:iam::123837392027:role/r"),
+                ("principal.type", "system"),
+                ("principal.id", "arn:aws:iam::123837392027:role/r"),
+                ("outcome", "deny"),
+                ("reason", "Client.UnauthorizedOperation"),
+                ("resource.type", "instance"),
+                ("resource.id", "i-1"),
+                ("content.arguments.instanceId", "i-1"),
+                ("request.auth_method", "access_key_mfa"),
+            ],
+        ),
+        (
+            r#"{"type":"AWSService","invokedBy":"cloudtrail.amazonaws.com"}"#,
+            r#""eventName":"PutObject","eventSource":"s3.amazonaws.com","eventTime":"2023-07-10T11:54:47Z","requestParameters":{"bucketName":"b","key":"k/1"},"requestID":"","userAgent":"a""#,
+            &[
+                ("action", "s3.put_object"),
+                ("occurred_at", "2023-07-10T11:54:47.000000Z"),
+                ("actor.type", "system"),
+                ("actor.id", "cloudtrail.amazonaws.com"),
+                ("principal.id", "cloudtrail.amazonaws.com"),
+                ("outcome", "allow"),
+                ("outcome_detail", "success"),
+                ("resource.type", "object"),
+                ("resource.id", "b/k/1"),
+                ("resource.parent", "b"),
+                ("request.request_id", ""),
+                ("request.user_agent", "a"),
+                ("context.invoked_by", "cloudtrail.amazonaws.com"),
+            ],
+        ),
+        (
+            r#"{"accountId":"123837392027","invokedBy":"ec2.amazonaws.com"}"#,
+            r#""eventName":"SharedSnapshotVolumeCreated","eventSource":"ec2.amazonaws.com","resources":[{"type":"AWS::S3::Object","ARN":"arn:o"},{"type":"AWS::S3::Bucket","ARN":"arn:b"}]"#,
+            &[("actor.type", "system"), ("actor.id", "ec2.amazonaws.com"), ("resource.id", "arn:o"), ("resource.parent", "arn:b")],
+        ),
+        (
+            r#"{"type":"Root","arn":"arn:aws:iam::1:root"}"#,
+            r#""eventName":"ConsoleLogin","eventSource":"signin.amazonaws.com","errorCode":"ThrottlingException","sessionCredentialFromConsole":"true","responseElements":{"ConsoleLogin":"Failure"}"#,
+            &[("action", "signin.console_login"), ("outcome", "error"), ("outcome_detail", "provider_error"), ("channel", "console")],
+        ),
+        (
+            "null",
+            r#""eventName":"ConsoleLogin","eventSource":"signin.amazonaws.com","responseElements":{"ConsoleLogin":"Failure"}"#,
+            &[("outcome", "deny"), ("actor.type", "system"), ("actor.id", "unknown"), ("content.result.ConsoleLogin", "Failure")],
+        ),
+    ];
+
     #[test]
     fn members_come_from_where_the_page_says() {
-        const USER: &str = r#"{"type":"IAMUser","principalId":"AIDA1","arn":"arn:aws:iam::123837392027:user/bert-jan","accountId":"123837392027","accessKeyId":"AKIA1","userName":"bert-jan"}"#;
-        const ROLE: &str = r#"{"type":"AssumedRole","principalId":"AROA1:s1","arn":"arn:aws:sts::123837392027:assumed-role/r/s1","sessionContext":{"sessionIssuer":{"type":"Role","arn":"arn:aws:iam::123837392027:role/r"},"attributes":{"mfaAuthenticated":"true"}},"accessKeyId":"ASIA1"}"#;
-        let cases: &[(&str, &str, &[(&str, &str)])] = &[
-            (
-                USER,
-                r#""eventName":"AssumeRole","eventSource":"sts.amazonaws.com","errorCode":"AccessDenied","errorMessage":"no","requestParameters":null"#,
-                &[
-                    ("action", "sts.assume_role"),
-                    ("actor.type", "human"),
-                    ("actor.id", "arn:aws:iam::123837392027:user/bert-jan"),
-                    ("actor.display", "bert-jan"),
-                    ("actor.on_behalf_of", ""),
-                    ("principal.type", "user"),
-                    ("outcome", "deny"),
-                    ("outcome_detail", "policy_denial"),
-                    ("reason", "no"),
-                    ("context.error_code", "AccessDenied"),
-                    ("content.error.code", "AccessDenied"),
-                    ("content.arguments", ""),
-                    ("request.auth_method", "access_key"),
-                ],
-            ),
-            (
-                ROLE,
-                r#""eventName":"GetPasswordData","eventSource":"ec2.amazonaws.com","errorCode":"Client.UnauthorizedOperation","requestParameters":{"instanceId":"i-1"}"#,
-                &[
-                    ("actor.type", "service_account"),
-                    ("actor.id", "arn:aws:sts::123837392027:assumed-role/r/s1"),
-                    ("actor.display", "s1"),
-                    ("actor.on_behalf_of", "arn:aws:iam::123837392027:role/r"),
-                    ("principal.type", "system"),
-                    ("principal.id", "arn:aws:iam::123837392027:role/r"),
-                    ("outcome", "deny"),
-                    ("reason", "Client.UnauthorizedOperation"),
-                    ("resource.type", "instance"),
-                    ("resource.id", "i-1"),
-                    ("content.arguments.instanceId", "i-1"),
-                    ("request.auth_method", "access_key_mfa"),
-                ],
-            ),
-            (
-                r#"{"type":"AWSService","invokedBy":"cloudtrail.amazonaws.com"}"#,
-                r#""eventName":"PutObject","eventSource":"s3.amazonaws.com","eventTime":"2023-07-10T11:54:47Z","requestParameters":{"bucketName":"b","key":"k/1"},"requestID":"","userAgent":"a""#,
-                &[
-                    ("action", "s3.put_object"),
-                    ("occurred_at", "2023-07-10T11:54:47.000000Z"),
-                    ("actor.type", "system"),
-                    ("actor.id", "cloudtrail.amazonaws.com"),
-                    ("principal.id", "cloudtrail.amazonaws.com"),
-                    ("outcome", "allow"),
-                    ("outcome_detail", "success"),
-                    ("resource.type", "object"),
-                    ("resource.id", "b/k/1"),
-                    ("resource.parent", "b"),
-                    ("request.request_id", ""),
-                    ("request.user_agent", "a"),
-                    ("context.invoked_by", "cloudtrail.amazonaws.com"),
-                ],
-            ),
-            (
-                r#"{"accountId":"123837392027","invokedBy":"ec2.amazonaws.com"}"#,
-                r#""eventName":"SharedSnapshotVolumeCreated","eventSource":"ec2.amazonaws.com","resources":[{"type":"AWS::S3::Object","ARN":"arn:o"},{"type":"AWS::S3::Bucket","ARN":"arn:b"}]"#,
-                &[("actor.type", "system"), ("actor.id", "ec2.amazonaws.com"), ("resource.id", "arn:o"), ("resource.parent", "arn:b")],
-            ),
-            (
-                r#"{"type":"Root","arn":"arn:aws:iam::1:root"}"#,
-                r#""eventName":"ConsoleLogin","eventSource":"signin.amazonaws.com","errorCode":"ThrottlingException","sessionCredentialFromConsole":"true","responseElements":{"ConsoleLogin":"Failure"}"#,
-                &[("action", "signin.console_login"), ("outcome", "error"), ("outcome_detail", "provider_error"), ("channel", "console")],
-            ),
-            (
-                "null",
-                r#""eventName":"ConsoleLogin","eventSource":"signin.amazonaws.com","responseElements":{"ConsoleLogin":"Failure"}"#,
-                &[("outcome", "deny"), ("actor.type", "system"), ("actor.id", "unknown"), ("content.result.ConsoleLogin", "Failure")],
-            ),
-        ];
-        for (identity, rest, expected) in cases {
+        for (identity, rest, expected) in CASES {
             let text = format!("{{\"userIdentity\":{identity},\"eventID\":\"e\",{rest}}}");
             let made = mapped(&text).expect(&text);
             for (path, value) in *expected {

@@ -124,6 +124,7 @@ pub(super) fn text<'a>(text: Option<&str>) -> Option<Value<'a>> {
 }
 
 /// A string of a fixed vocabulary.
+#[expect(clippy::unnecessary_wraps, reason = "everything that is put may be absent, a word is not")]
 pub(super) fn word<'a>(word: &'static str) -> Option<Value<'a>> {
     Some(Value::string(word))
 }
@@ -192,7 +193,7 @@ pub(super) fn micros(amount: Option<&Value<'_>>) -> Option<i64> {
 }
 
 /// JSON inside a string as the value it stands for; anything else as it is.
-pub(super) fn opened<'a>(value: Value<'a>) -> Value<'a> {
+pub(super) fn opened(value: Value<'_>) -> Value<'_> {
     match value {
         Value::String(text) if text.starts_with(['{', '[']) => match indelible_core::json::parse(text.as_bytes()) {
             Ok(inner) => inner.into_owned(),

@@ -48,6 +48,7 @@ enum Place {
 }
 
 /// An iterator over the records of a stream.
+#[expect(clippy::struct_excessive_bools, reason = "each is one bit of what the scanner has seen, in any combination")]
 pub struct Splitter<R> {
     input: R,
     /// Bytes read ahead: those from `used` to `filled` are still to be looked at.

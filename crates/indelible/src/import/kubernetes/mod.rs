@@ -26,7 +26,9 @@ impl Mapper for Kubernetes {
 }
 
 fn map(record: Value<'_>) -> Result<Value<'_>, Fault> {
-    let verb = text_at(&record, &["verb"]).ok_or_else(|| invalid("/verb", "a Kubernetes audit event has a verb"))?;
+    // Some collectors leave the verb of a request out, but never that there was one.
+    let verb = text_at(&record, &["verb"]).or(at(&record, &["requestURI"]).and(Some("request")));
+    let verb = verb.ok_or_else(|| invalid("/verb", "a Kubernetes audit event has a verb"))?;
     let sort = text_at(&record, &["objectRef", "resource"]);
     let mut action = snake(sort.unwrap_or("nonresource"));
     if let Some(subresource) = text_at(&record, &["objectRef", "subresource"]) {
@@ -110,7 +112,9 @@ fn outcome(event: &mut Composer<'_>, record: &Value<'_>) {
         _ if text_at(record, &["stage"]) == Some("Panic") => ("error", "provider_error"),
         _ => ("allow", "success"),
     };
-    match text_at(record, &["stage"]) {
+    // Without an id, the stages of a request cannot be joined.
+    let stage = text_at(record, &["stage"]).filter(|_| text_at(record, &["auditID"]).is_some());
+    match stage {
         Some("RequestReceived") => {
             event.put("phase", word("intent"));
         }
@@ -138,7 +142,7 @@ fn outcome(event: &mut Composer<'_>, record: &Value<'_>) {
     );
 }
 
-/// `namespace/name` of the object, part of its namespace; for other requests the path.
+/// `namespace/name` of the object, `*` for all of them, part of its namespace; for other requests the path.
 fn resource(event: &mut Composer<'_>, record: &Value<'_>) {
     let get = |name: &str| text_at(record, &["objectRef", name]);
     let Some(sort) = get("resource") else {
@@ -149,7 +153,8 @@ fn resource(event: &mut Composer<'_>, record: &Value<'_>) {
     let id = match (get("namespace"), get("name")) {
         (Some(namespace), Some(name)) => Some(format!("{namespace}/{name}")),
         (None, Some(name)) => Some(name.to_owned()),
-        (_, None) => None,
+        (Some(namespace), None) => Some(format!("{namespace}/*")),
+        (None, None) => Some("*".to_owned()),
     };
     event.put_in("resource", "type", name(Some(sort))).put_in("resource", "id", name(id.as_deref())).put_in(
         "resource",
@@ -204,7 +209,7 @@ mod tests {
                 ],
             ),
             (
-                r#"{"verb":"get","stage":"RequestReceived","user":{"username":"system:anonymous"},"requestURI":"/version"}"#,
+                r#"{"verb":"get","auditID":"a","stage":"RequestReceived","user":{"username":"system:anonymous"},"requestURI":"/version"}"#,
                 &[
                     ("action", "nonresource.get"),
                     ("actor.type", "anonymous"),
@@ -216,7 +221,14 @@ mod tests {
             ),
             (
                 r#"{"verb":"list","user":{"username":"system:serviceaccount:ns:sa"},"objectRef":{"resource":"secrets"},"annotations":{"authorization.k8s.io/decision":"forbid","authorization.k8s.io/reason":"r"}}"#,
-                &[("actor.type", "service_account"), ("outcome", "deny"), ("decision.decision", "forbid"), ("reason", "r"), ("phase", "")],
+                &[
+                    ("actor.type", "service_account"),
+                    ("outcome", "deny"),
+                    ("decision.decision", "forbid"),
+                    ("reason", "r"),
+                    ("phase", ""),
+                    ("resource.id", "*"),
+                ],
             ),
             (
                 r#"{"category":"kube-audit","properties":{"log":"{\"verb\":\"delete\",\"user\":{\"username\":\"a\"},\"objectRef\":{\"resource\":\"configmaps\",\"name\":\"c\"},\"responseStatus\":{\"code\":200}}"}}"#,

@@ -36,7 +36,7 @@ pub(super) fn google(record: Value<'_>) -> Result<Value<'_>, Fault> {
     event
         .put_in("resource", "type", name(get(&["protoPayload", "resourceName"]).and(Some(noun(method).as_str()))))
         .put_in("resource", "id", name(get(&["protoPayload", "resourceName"])))
-        .put_in("resource", "parent", name(get(&["resource", "labels", "cluster_name"])))
+        .put_in("resource", "parent", name(get(&["protoPayload", "resourceName"]).and(get(&["resource", "labels", "cluster_name"]))))
         .put_in("request", "request_id", name(get(&["insertId"])))
         .put_in(
             "request",

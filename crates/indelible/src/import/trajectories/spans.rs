@@ -51,7 +51,7 @@ pub(super) fn map<'a>(record: Value<'a>, agent: Option<&str>) -> Result<Vec<Valu
             let micros = micros_of(&span, "end_time").zip(micros_of(&span, "start_time")).map(|(end, start)| (end - start) / 1_000);
             event.put("duration_ms", count(micros));
         }
-        if !begins || operation(&span) == Some("invoke_agent") && begins {
+        if !begins || operation(&span) == Some("invoke_agent") {
             event.content("extra", Some(rest(span)));
         }
         events.push(event.finish());
