@@ -192,36 +192,6 @@ impl Ledger {
         unimplemented!("{caller:?} {project:?} {fault:?} {deny}")
     }
 
-    /// A page of events, newest first, or of the feed.
-    pub async fn search(&self, caller: &Caller, project: &Project, search: Search) -> Result<Page, ReadError> {
-        unimplemented!("{caller:?} {project:?} {search:?}")
-    }
-
-    /// One event, in the form of [`Page::records`].
-    pub async fn event(&self, caller: &Caller, project: &Project, id: Uuid, opening: Opening) -> Result<Vec<u8>, ReadError> {
-        unimplemented!("{caller:?} {project:?} {id} {opening:?}")
-    }
-
-    /// One run as one record, as JSON.
-    pub async fn run(&self, caller: &Caller, project: &Project, run_id: &str, opening: Opening) -> Result<Vec<u8>, ReadError> {
-        unimplemented!("{caller:?} {project:?} {run_id} {opening:?}")
-    }
-
-    /// Everything of one conversation, oldest first, as JSON.
-    pub async fn conversation(&self, caller: &Caller, project: &Project, thread_id: &str, opening: Opening) -> Result<Vec<u8>, ReadError> {
-        unimplemented!("{caller:?} {project:?} {thread_id} {opening:?}")
-    }
-
-    /// Verifies one event: its row hash, its neighbours, its content, its leaf against the tiles.
-    pub async fn verify_event(&self, caller: &Caller, project: &Project, id: Uuid) -> Result<EventVerification, ReadError> {
-        unimplemented!("{caller:?} {project:?} {id}")
-    }
-
-    /// Verifies a whole project, as it was when the call came.
-    pub async fn verify_project(&self, caller: &Caller, project: &Project) -> Result<Report, ReadError> {
-        unimplemented!("{caller:?} {project:?}")
-    }
-
     /// Makes a key; returns it and its secret form, which is shown this once.
     pub async fn create_api_key(&self, caller: &Caller, new: NewApiKey) -> Result<(ApiKey, String), MutateError> {
         unimplemented!("{caller:?} {new:?}")
@@ -245,12 +215,6 @@ impl Ledger {
     /// Takes the clock as it is now for right, after a jump stopped appends. Recorded.
     pub async fn confirm_clock(&self, caller: &Caller) -> Result<Timestamp, MutateError> {
         unimplemented!("{caller:?}")
-    }
-
-    /// Deletes the index and builds it anew; returns rows indexed.
-    pub fn rebuild_index(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<u64, OpenError> {
-        let _ = progress;
-        unimplemented!()
     }
 
     /// Figures.
