@@ -7,6 +7,7 @@ mod strangers;
 use indelible_core::json::Object;
 use uuid::Uuid;
 
+pub(crate) use recognise::{credential, secret_digest};
 pub(crate) use strangers::Strangers;
 
 /// What a key allows.

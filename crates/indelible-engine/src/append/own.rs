@@ -118,7 +118,8 @@ impl EngineEvent {
             event.insert("request", Value::Object(request));
         }
         if let Some(resource) = &self.resource {
-            let members = [("id", resource.id.as_str()), ("parent", resource.parent.as_deref().unwrap_or_default()), ("type", resource.kind)];
+            let members =
+                [("id", resource.id.as_str()), ("parent", resource.parent.as_deref().unwrap_or_default()), ("type", resource.kind)];
             event.insert("resource", texts(&members, NAME_BYTES_MAX));
         }
         if let Some(read) = &self.read {

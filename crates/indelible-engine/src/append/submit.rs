@@ -50,10 +50,11 @@ impl Ledger {
 
     /// Records that a submission was refused (`audit.append_rejected`), before the refusal is answered. `deny` is for what the key does not allow.
     pub async fn reject(&self, caller: &Caller, project: &Project, fault: &Fault, deny: bool) -> Result<(), AppendError> {
-        let home = self.inner.registry.project(project.id).ok_or_else(|| AppendError::Unavailable {
-            reason: "there is no such project".to_owned(),
-            outcome_unknown: false,
-        })?;
+        let home = self
+            .inner
+            .registry
+            .project(project.id)
+            .ok_or_else(|| AppendError::Unavailable { reason: "there is no such project".to_owned(), outcome_unknown: false })?;
         let outcome = if deny || fault.kind == FaultKind::EngineOnly { "deny" } else { "error" };
         let kind = match fault.kind {
             FaultKind::Malformed => "malformed",

@@ -28,7 +28,8 @@ impl Master {
         let text = read_private(path)?;
         let line = text.trim_end();
         let (digits, generated) = line.strip_prefix(GENERATED).map_or((line, false), |digits| (digits, true));
-        let key = hex::decode_array(digits).ok_or_else(|| KeyError::NotAKey(path.to_owned(), "a master key is 64 lower-case hex digits"))?;
+        let key =
+            hex::decode_array(digits).ok_or_else(|| KeyError::NotAKey(path.to_owned(), "a master key is 64 lower-case hex digits"))?;
         Ok(Self { key: Secret::new(key), generated })
     }
 

@@ -114,13 +114,8 @@ impl KeyStore {
         if mode == Mode::Server && master.generated {
             return Err(KeyError::Generated(path));
         }
-        let store = Self {
-            folder,
-            master: master.key,
-            ring: RwLock::default(),
-            organizations: RwLock::default(),
-            project_keys: RwLock::default(),
-        };
+        let store =
+            Self { folder, master: master.key, ring: RwLock::default(), organizations: RwLock::default(), project_keys: RwLock::default() };
         store.load(fresh)?;
         Ok(store)
     }

@@ -37,7 +37,11 @@ pub(crate) trait Document: Serialize + for<'de> Deserialize<'de> {
 
     /// Reads what [`Self::body`] wrote.
     fn from_body(id: &str, body: &str) -> Result<Self, DocumentError> {
-        serde_json::from_str(body).map_err(|error| DocumentError { kind: Self::TYPE.to_owned(), id: id.to_owned(), reason: error.to_string() })
+        serde_json::from_str(body).map_err(|error| DocumentError {
+            kind: Self::TYPE.to_owned(),
+            id: id.to_owned(),
+            reason: error.to_string(),
+        })
     }
 }
 

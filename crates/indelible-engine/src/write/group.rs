@@ -107,8 +107,7 @@ impl Group<'_> {
     /// One batch: the answer it will get once the group is committed, or a failure of the store.
     fn batch(&mut self, work: &Work) -> Result<Answer, StoreError> {
         let PlannerParts { connection, keystore, ids } = self.planner;
-        let mut planner =
-            Planner { connection, keystore, ids, heads: self.heads, pending: &self.pending, recorded_at: self.recorded_at };
+        let mut planner = Planner { connection, keystore, ids, heads: self.heads, pending: &self.pending, recorded_at: self.recorded_at };
         let slots = match planner.plan(&work.events) {
             Ok(slots) => slots,
             Err(Refusal::Batch(refused)) => return Ok(Err(refused)),

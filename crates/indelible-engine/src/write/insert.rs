@@ -171,7 +171,8 @@ impl<'c> Inserter<'c> {
             let insert = "INSERT INTO resources (project_id, type, id, version, body) VALUES (?1, ?2, ?3, ?4, ?5)";
             self.connection.execute(insert, (project_id, kind, id, version, body))?
         } else {
-            let update = "UPDATE resources SET version = ?4, body = ?5 WHERE project_id = ?1 AND type = ?2 AND id = ?3 AND version = ?4 - 1";
+            let update =
+                "UPDATE resources SET version = ?4, body = ?5 WHERE project_id = ?1 AND type = ?2 AND id = ?3 AND version = ?4 - 1";
             self.connection.execute(update, (project_id, kind, id, version, body))?
         };
         if written == 1 { Ok(()) } else { Err(StoreError::Corrupt(format!("the stored {kind} {id} is not at version {}", version - 1))) }

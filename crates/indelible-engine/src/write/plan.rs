@@ -21,10 +21,7 @@ use crate::store::StoreError;
 /// What becomes of one event.
 pub(super) enum Slot {
     /// A new row.
-    New {
-        sequence: u64,
-        entry: Entry,
-    },
+    New { sequence: u64, entry: Entry },
     /// It is there already.
     Repeat(Receipt),
     /// The same as the event at this place of the batch.
@@ -119,7 +116,8 @@ impl Planner<'_> {
             check(index, event, pending.ring_id, &pending.submission_mac)?;
             return Ok(Some(Receipt { duplicate: true, ..pending.receipt.clone() }));
         }
-        let candidates = self.ids.find(event.project, event.id).map_err(|error| StoreError::Corrupt(format!("the index of ids failed: {error}")))?;
+        let candidates =
+            self.ids.find(event.project, event.id).map_err(|error| StoreError::Corrupt(format!("the index of ids failed: {error}")))?;
         for row in candidates {
             if let Some((ring_id, mac, receipt)) = self.read(row, event)? {
                 check(index, event, ring_id, &mac)?;

@@ -39,7 +39,8 @@ impl Queue {
     fn has_room(&self, state: &State, work: &Work) -> bool {
         let share = if work.privilege == Privilege::Caller { 1 } else { 2 };
         state.waiting.is_empty()
-            || (state.events + work.events.len() <= QUEUE_EVENTS_MAX * share && state.bytes + work.bytes <= self.bytes_max.saturating_mul(share))
+            || (state.events + work.events.len() <= QUEUE_EVENTS_MAX * share
+                && state.bytes + work.bytes <= self.bytes_max.saturating_mul(share))
     }
 
     fn put(&self, mut state: MutexGuard<'_, State>, work: Work) {

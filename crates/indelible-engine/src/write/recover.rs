@@ -131,7 +131,7 @@ fn check_rows(connection: &Connection, keystore: &KeyStore, sizes: &HashMap<i64,
                 (Some((sha256, _)), Some(stored)) => digest(&SHA256, stored).as_ref() == sha256,
                 _ => false,
             };
-            let follows = before.get(&project).is_none_or(|last| *last == (sequence.checked_sub(1)?, prev_hash));
+            let follows = before.get(&project).is_none_or(|(last, hash)| last + 1 == sequence && *hash == prev_hash);
             Some(content && follows && outline.sequence == sequence && sequence < *size && keys.row_hash(entry, &prev_hash) == row_hash)
         };
         if row.get::<_, i64>(0)? != expected || holds() != Some(true) {
