@@ -1,1 +1,3 @@
-//! (to be built)
+//! The derived index.
+
+pub(crate) mod ids;
