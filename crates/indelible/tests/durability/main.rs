@@ -1,0 +1,9 @@
+//! What survives: the real program in a process of its own, killed, starved of disk, with failing system calls.
+//! After each fault one oracle: everything acknowledged is there once, the sequence is dense, verification is intact,
+//! and a client that retries its whole load ends with exactly its events.
+
+mod disk;
+mod kill;
+mod load;
+mod process;
+mod syscalls;

@@ -1,0 +1,51 @@
+//! Appending through HTTP: single events over 1, 16 and 64 connections.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::event::{Event, Ids, Order};
+use super::report::{Report, percentile};
+use super::server::Server;
+
+/// Rate and latency of single events until durable.
+pub(crate) fn run(folder: &Path, report: &mut Report) -> anyhow::Result<()> {
+    for (connections, events) in [(1_u64, 500_u64), (16, 6_000), (64, 20_000)] {
+        let data = folder.join("single");
+        std::fs::remove_dir_all(&data).ok();
+        let server = Server::start(&data)?;
+        let next = AtomicU64::new(0);
+        let begin = Instant::now();
+        let latencies: Vec<anyhow::Result<Vec<f64>>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..connections).map(|_| scope.spawn(|| single(&server, &next, events))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a client died")))).collect()
+        });
+        let seconds = begin.elapsed().as_secs_f64();
+        let mut all = Vec::new();
+        for part in latencies {
+            all.extend(part?);
+        }
+        report.add(format!("HTTP single events, {connections} connections"), events as f64 / seconds, "events/s");
+        report.add(format!("HTTP single events, {connections} connections, p50"), percentile(&mut all, 50.0), "ms");
+        report.add(format!("HTTP single events, {connections} connections, p99"), percentile(&mut all, 99.0), "ms");
+        server.stop()?;
+        std::fs::remove_dir_all(&data).ok();
+    }
+    Ok(())
+}
+
+fn single(server: &Server, next: &AtomicU64, events: u64) -> anyhow::Result<Vec<f64>> {
+    let mut client = server.connect()?;
+    let (mut body, mut latencies) = (String::new(), Vec::new());
+    loop {
+        let n = next.fetch_add(1, Ordering::Relaxed);
+        if n >= events {
+            return Ok(latencies);
+        }
+        body.clear();
+        Event { n, ids: Ids::V4, order: Order::InOrder }.write_submission(&mut body);
+        let begin = Instant::now();
+        client.append("application/json", body.as_bytes())?;
+        latencies.push(begin.elapsed().as_secs_f64() * 1_000.0);
+    }
+}

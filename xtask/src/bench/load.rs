@@ -1,0 +1,149 @@
+//! The great load: rows through HTTP in NDJSON batches until durable and until findable, the cost of appending
+//! as the log grows, then questions and verification over what was loaded.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+
+use super::event::{ACTORS, Event, Ids, Order, PRINCIPALS, RUN_EVENTS, mix};
+use super::postgres::INDEXED;
+use super::report::{Report, median, percentile};
+use super::server::{Server, program};
+
+const BATCH: u64 = 500;
+const CONNECTIONS: u64 = 4;
+/// Questions of one kind.
+const QUESTIONS: u64 = 200;
+
+/// Loads `rows` events in every order of the caller's clock; only the first is asked everything.
+pub(crate) fn run(folder: &Path, rows: u64, report: &mut Report) -> anyhow::Result<()> {
+    for (ids, order, name) in [
+        (Ids::V4, Order::InOrder, "UUIDv4, in order"),
+        (Ids::V7, Order::InOrder, "UUIDv7, in order"),
+        (Ids::V4, Order::Shuffled, "UUIDv4, shuffled within an hour"),
+        (Ids::V4, Order::Late, "UUIDv4, a tenth years late"),
+    ] {
+        let data = folder.join("load");
+        std::fs::remove_dir_all(&data).ok();
+        let server = Server::start(&data)?;
+        load(&server, rows, ids, order, name, report)?;
+        questions(&server, rows, name, report)?;
+        if ids == Ids::V4 && order == Order::InOrder {
+            let bytes: u64 = std::fs::read_dir(&data)?.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum();
+            report.add("bytes a row, index included", bytes as f64 / rows as f64, "bytes");
+            report.add("greatest resident memory of the server", server.memory("VmHWM")? / 1e6, "MB");
+            server.stop()?;
+            verify(&data, rows, report)?;
+        } else {
+            server.stop()?;
+        }
+        std::fs::remove_dir_all(&data).ok();
+    }
+    Ok(())
+}
+
+fn load(server: &Server, rows: u64, ids: Ids, order: Order, name: &str, report: &mut Report) -> anyhow::Result<()> {
+    let next = AtomicU64::new(0);
+    let tenth = (rows / 10).max(BATCH);
+    let mut costs = Vec::new();
+    let begin = Instant::now();
+    for part in 0..10 {
+        let (from, until) = (part * tenth, if part == 9 { rows } else { (part + 1) * tenth });
+        next.store(from, Ordering::Relaxed);
+        let part_begin = Instant::now();
+        let results: Vec<anyhow::Result<()>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(|| batches(server, &next, until, ids, order))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a client died")))).collect()
+        });
+        results.into_iter().collect::<anyhow::Result<()>>()?;
+        costs.push(part_begin.elapsed().as_secs_f64() * 1e6 / (until - from) as f64);
+        eprintln!("    {until} rows, {:.2} µs a row", costs[costs.len() - 1]);
+    }
+    let durable = begin.elapsed().as_secs_f64();
+    // A read waits for the index: when it answers, everything is findable.
+    loop {
+        let answer = server.connect()?.get("/v1/audit/events?limit=1")?;
+        if answer.status == 200 {
+            break;
+        }
+        ensure!(answer.status == 503, "{}", String::from_utf8_lossy(&answer.body));
+    }
+    let findable = begin.elapsed().as_secs_f64();
+    report.compare(format!("HTTP batches of {BATCH} until durable, {name}"), rows as f64 / durable, "rows/s", INDEXED);
+    report.compare(format!("HTTP batches of {BATCH} until findable, {name}"), rows as f64 / findable, "rows/s", INDEXED);
+    let first = format!("cost of a row, first tenth of {rows}, {name}");
+    report.add(&first, costs[0], "µs");
+    report.compare(format!("cost of a row, second tenth, {name}"), costs[1], "µs", &first);
+    report.compare(format!("cost of a row, last tenth, {name}"), costs[9], "µs", &first);
+    Ok(())
+}
+
+fn batches(server: &Server, next: &AtomicU64, until: u64, ids: Ids, order: Order) -> anyhow::Result<()> {
+    let mut client = server.connect()?;
+    let mut body = String::new();
+    loop {
+        let from = next.fetch_add(BATCH, Ordering::Relaxed);
+        if from >= until {
+            return Ok(());
+        }
+        body.clear();
+        for n in from..until.min(from + BATCH) {
+            Event { n, ids, order }.write_submission(&mut body);
+            body.push('\n');
+        }
+        client.append("application/x-ndjson", body.as_bytes())?;
+    }
+}
+
+/// A question: its name, and its filter for the k-th time it is asked.
+type Question = (&'static str, fn(u64, u64) -> String);
+
+const ASKED: &[Question] = &[
+    ("newest 50", |_, _| String::new()),
+    ("newest 50 of one actor", |k, _| format!("actor.id eq \"agent-{:04}\"", mix(k) % ACTORS)),
+    ("newest 50 of one principal", |k, _| format!("principal.id eq \"user-{:06}\"", mix(k) % PRINCIPALS)),
+    ("one run", |k, rows| format!("run.id eq \"run-{:010}\"", mix(k) % (rows / RUN_EVENTS).max(1))),
+    ("resource and outcome", |k, _| format!("resource.id eq \"reservation-{:08}\" and outcome eq \"deny\"", mix(k) % 1_000_000)),
+    ("contains", |k, _| format!("actor.display co \"agent {:03}\"", mix(k) % 100)),
+    ("matches nothing", |k, _| format!("actor.id eq \"nobody-{k}\"")),
+];
+
+fn questions(server: &Server, rows: u64, name: &str, report: &mut Report) -> anyhow::Result<()> {
+    let mut client = server.connect()?;
+    let mut recording = Vec::new();
+    for (question, filter) in ASKED {
+        let mut searching = Vec::new();
+        for k in 0..QUESTIONS {
+            let filter: String = filter(k, rows)
+                .bytes()
+                .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+                .collect();
+            let path = if filter.is_empty() {
+                "/v1/audit/events?limit=50".to_owned()
+            } else {
+                format!("/v1/audit/events?limit=50&filter={filter}")
+            };
+            let answer = client.get(&path)?;
+            ensure!(answer.status == 200, "{question}: {}", String::from_utf8_lossy(&answer.body));
+            searching.push(answer.milliseconds("search").context("no Server-Timing")?);
+            recording.push(answer.milliseconds("record").context("no Server-Timing")?);
+        }
+        report.add(format!("{question}, {name}, p50"), median(&mut searching), "ms");
+        report.add(format!("{question}, {name}, p99"), percentile(&mut searching, 99.0), "ms");
+    }
+    report.add(format!("recording the read itself, {name}, p50"), median(&mut recording), "ms");
+    Ok(())
+}
+
+/// Verifies the stopped ledger with the program itself, as an auditor would.
+fn verify(data: &Path, rows: u64, report: &mut Report) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let output = Command::new("/usr/bin/env").arg(program()).args(["verify", "--json", "--data"]).arg(data).output()?;
+    let seconds = begin.elapsed().as_secs_f64();
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    report.add("verification of everything", rows as f64 / seconds, "rows/s");
+    Ok(())
+}

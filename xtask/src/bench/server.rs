@@ -1,0 +1,71 @@
+//! The program itself, as a newcomer would start it, in a process of its own: its memory can then be read apart.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, ensure};
+
+use super::client::Client;
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) data: PathBuf,
+    pub(crate) key: String,
+}
+
+/// The optimised program.
+pub(crate) fn program() -> PathBuf {
+    crate::root().join("target/release/indelible")
+}
+
+impl Server {
+    /// Starts it on a data folder and waits until it listens.
+    pub(crate) fn start(data: &Path) -> anyhow::Result<Self> {
+        let mut child = Command::new(program())
+            .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--log", "warn", "--rate-limit", "0", "--data"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("{} cannot be started", program().display()))?;
+        let out = BufReader::new(child.stdout.take().context("no output")?);
+        let mut lines = out.lines();
+        let address = loop {
+            let line = lines.next().context("the server ended before it listened")??;
+            if let Some(address) = line.strip_prefix("listening on http://") {
+                break address.trim().parse()?;
+            }
+        };
+        std::thread::spawn(move || lines.for_each(drop));
+        let key = std::fs::read_to_string(data.join("admin.key"))?.trim().to_owned();
+        Ok(Self { child, address, data: data.to_owned(), key })
+    }
+
+    pub(crate) fn connect(&self) -> anyhow::Result<Client> {
+        Client::connect(self.address, &self.key)
+    }
+
+    /// A figure of `/proc/PID/status` in bytes: `VmHWM` is the greatest resident size so far.
+    pub(crate) fn memory(&self, name: &str) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).context("no such figure")?;
+        Ok(line.split_whitespace().next().context("no number")?.parse::<f64>()? * 1_024.0)
+    }
+
+    /// Stops it as an operator would, and waits.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        ensure!(Command::new("kill").arg(self.child.id().to_string()).status()?.success(), "kill failed");
+        ensure!(self.child.wait()?.success(), "the server ended with an error");
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

@@ -1,0 +1,73 @@
+//! Installs, through the system's package manager, what the tests and the bench need and the machine lacks.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+/// A program, and the Debian package that holds it.
+const TOOLS: &[(&str, &str)] = &[
+    ("cc", "build-essential"),
+    ("sqlite3", "sqlite3"),
+    ("strace", "strace"),
+    ("curl", "curl"),
+    ("python3", "python3"),
+    ("openssl", "openssl"),
+    ("initdb", "postgresql"),
+    ("runuser", "util-linux"),
+];
+
+/// Where Debian keeps PostgreSQL's server programs, which are not on the path.
+const POSTGRES_FOLDER: &str = "/usr/lib/postgresql";
+
+/// Installs what is missing; says what it does.
+pub(crate) fn missing() -> anyhow::Result<()> {
+    let packages: Vec<&str> = TOOLS.iter().filter(|(tool, _)| !present(tool)).map(|(_, package)| *package).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    ensure!(
+        Path::new("/usr/bin/apt-get").exists(),
+        "{} missing, and this is not a Debian system: install {} by hand",
+        if packages.len() == 1 { "a tool is" } else { "tools are" },
+        packages.join(", ")
+    );
+    println!("installing {}", packages.join(", "));
+    if packages.contains(&"postgresql") {
+        // The package would start a server of its own; the tests start theirs.
+        let folder = Path::new("/etc/postgresql-common");
+        std::fs::create_dir_all(folder).ok();
+        std::fs::write(folder.join("createcluster.conf"), "create_main_cluster = false\n").ok();
+    }
+    apt(&["update", "-qq"])?;
+    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    arguments.extend(&packages);
+    apt(&arguments)
+}
+
+fn apt(arguments: &[&str]) -> anyhow::Result<()> {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout.starts_with(b"0"));
+    let mut command = if root { Command::new("apt-get") } else { Command::new("sudo") };
+    if !root {
+        command.args(["-n", "apt-get"]);
+    }
+    let status = command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").status().context("apt-get cannot be run")?;
+    ensure!(status.success(), "apt-get {} failed", arguments.join(" "));
+    Ok(())
+}
+
+fn present(tool: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|folder| folder.join(tool).is_file()) || (tool == "initdb" && postgres_folder().is_some())
+}
+
+/// The folder of the newest PostgreSQL's server programs.
+pub(crate) fn postgres_folder() -> Option<std::path::PathBuf> {
+    let mut versions: Vec<u32> = std::fs::read_dir(POSTGRES_FOLDER)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|version: &u32| Path::new(POSTGRES_FOLDER).join(version.to_string()).join("bin/initdb").is_file())
+        .collect();
+    versions.sort_unstable();
+    Some(Path::new(POSTGRES_FOLDER).join(versions.last()?.to_string()).join("bin"))
+}

@@ -1,0 +1,99 @@
+//! `cargo xtask test`: every check, one after the other, and a closing line that counts them.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::{install, root, tidy};
+
+/// Passed and failed, tests and checks together.
+#[derive(Default)]
+struct Count {
+    passed: u64,
+    failed: u64,
+}
+
+/// Runs everything, also after a failure, so that one run tells all. Ends with `N passed, N failed`.
+pub(crate) fn run() -> anyhow::Result<ExitCode> {
+    install::missing()?;
+    let mut count = Count::default();
+    let check = |count: &mut Count, name: &str, command: &mut Command| {
+        println!("\n== {name}");
+        let passed = command.current_dir(root()).status().is_ok_and(|status| status.success());
+        count.passed += u64::from(passed);
+        count.failed += u64::from(!passed);
+        if !passed {
+            println!("{name}: failed");
+        }
+    };
+    check(&mut count, "formatting", cargo().args(["fmt", "--all", "--check"]));
+    println!("\n== the rules of the house");
+    for (rule, faults) in tidy::faults() {
+        println!("{rule}: {}", if faults.is_empty() { "ok" } else { "failed" });
+        faults.iter().for_each(|fault| println!("  {fault}"));
+        count.passed += u64::from(faults.is_empty());
+        count.failed += u64::from(!faults.is_empty());
+    }
+    let clippy = ["clippy", "--workspace", "--all-targets", "--features", "xtask/bench", "--quiet", "--", "-D", "warnings"];
+    check(&mut count, "lints", cargo().args(clippy));
+    tests(&mut count)?;
+    let doc = ["doc", "--workspace", "--no-deps", "--quiet"];
+    check(&mut count, "documentation", cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"));
+    if root().join("fuzz/Cargo.toml").exists() {
+        let fuzz = ["check", "--quiet", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target/fuzz"];
+        check(&mut count, "fuzz targets compile", cargo().args(fuzz));
+    }
+    println!("\n{} passed, {} failed", count.passed, count.failed);
+    Ok(if count.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn cargo() -> Command {
+    Command::new(env!("CARGO"))
+}
+
+/// Runs the tests of the workspace and reads the counts from cargo's own closing lines.
+fn tests(count: &mut Count) -> anyhow::Result<()> {
+    println!("\n== tests");
+    let mut child = cargo()
+        .args(["test", "--workspace", "--no-fail-fast", "--features", "xtask/bench"])
+        .current_dir(root())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut seen = Count::default();
+    if let Some(out) = child.stdout.take() {
+        for line in BufReader::new(out).lines() {
+            let line = line?;
+            if let Some((passed, failed)) = closing_line(&line) {
+                seen.passed += passed;
+                seen.failed += failed;
+            }
+            println!("{line}");
+        }
+    }
+    let status = child.wait()?;
+    count.passed += seen.passed;
+    // A test binary that does not build or that dies prints no closing line.
+    count.failed += if status.success() { seen.failed } else { seen.failed.max(1) };
+    Ok(())
+}
+
+/// The counts of `test result: ok. 3 passed; 0 failed; …`.
+fn closing_line(line: &str) -> Option<(u64, u64)> {
+    let rest = line.strip_prefix("test result: ")?.split_once(". ")?.1;
+    let number = |word: &str| rest.split("; ").find_map(|part| part.strip_suffix(word)?.trim().parse().ok());
+    Some((number("passed")?, number("failed")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::closing_line;
+
+    #[test]
+    fn closing_lines_are_read() {
+        assert_eq!(
+            closing_line("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s"),
+            Some((12, 0))
+        );
+        assert_eq!(closing_line("test result: FAILED. 1 passed; 2 failed; 0 ignored"), Some((1, 2)));
+        assert_eq!(closing_line("test json ... ok"), None);
+    }
+}
