@@ -1,4 +1,5 @@
-//! Keys and what is derived from them. Every derivation has a label of its own, so no two uses share a key.
+//! Keys and what is derived from them. Every derivation has a label of its own, so no two uses share a key, and the
+//! project in it, so no two projects do.
 
 use aws_lc_rs::hmac;
 use uuid::Uuid;
@@ -38,19 +39,21 @@ pub struct ProjectKeys {
 }
 
 impl ProjectKeys {
-    /// Derives the three keys of `project_id` (`formats.md`, Chain and Redaction hmac).
+    /// Derives the three keys of `project_id` (`formats.md`, Chain and Redaction hmac): each is
+    /// `HMAC-SHA256(ring key, label ‖ project id)`.
     pub fn derive(ring_id: u64, ring_key: &Secret, project_id: Uuid) -> Self {
-        let derive = |label: &str| {
-            let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, ring_key.bytes()));
-            context.update(label.as_bytes());
+        let ring = hmac::Key::new(hmac::HMAC_SHA256, ring_key.bytes());
+        let derive = |label: &[u8]| {
+            let mut context = hmac::Context::with_key(&ring);
+            context.update(label);
             context.update(project_id.as_bytes());
             hmac::Key::new(hmac::HMAC_SHA256, context.sign().as_ref())
         };
         Self {
             ring_id,
-            chain: derive("indelible/chain/v1"),
-            submission: derive("indelible/submission/v1"),
-            redaction: derive("indelible/redact/v1"),
+            chain: derive(b"indelible/chain/v1"),
+            submission: derive(b"indelible/submission/v1"),
+            redaction: derive(b"indelible/redact/v1"),
         }
     }
 
@@ -58,10 +61,54 @@ impl ProjectKeys {
     pub fn submission_mac(&self, submission: &Submission<'_>) -> [u8; 32] {
         array(&hmac::sign(&self.submission, submission.canonical()))
     }
+
+    /// What stands in the place of a hashed value: `hmac-sha256:` and hex (`formats.md`, Redaction hmac). `value` is a
+    /// string's UTF-8, otherwise its canonical JSON.
+    pub fn redaction_mac(&self, value: &[u8]) -> String {
+        format!("hmac-sha256:{}", crate::hex::encode(hmac::sign(&self.redaction, value).as_ref()))
+    }
 }
 
 pub(crate) fn array(tag: &hmac::Tag) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(tag.as_ref());
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Source;
+    use crate::{hex, json};
+
+    fn text<'v>(value: &'v json::Value<'_>, name: &str) -> &'v str {
+        value.get(name).and_then(json::Value::as_str).expect(name)
+    }
+
+    /// `testdata/keys.json` is made by `testdata/vectors.py`.
+    #[test]
+    fn derivations_agree_with_another_implementation() {
+        let file = include_bytes!("../testdata/keys.json");
+        let cases = json::parse(file).expect("valid");
+        let cases = cases.as_array().expect("an array");
+        assert!(cases.len() >= 3);
+        for case in cases {
+            let ring_key = Secret::new(hex::decode_array(text(case, "ring_key")).expect("32 bytes"));
+            let project_id = Uuid::try_parse(text(case, "project_id")).expect("a UUID");
+            let keys = ProjectKeys::derive(7, &ring_key, project_id);
+            let of = |key: &hmac::Key| hex::encode(hmac::sign(key, b"probe").as_ref());
+            assert_eq!(of(&keys.chain), text(case, "chain_probe"));
+            assert_eq!(of(&keys.submission), text(case, "submission_probe"));
+            assert_eq!(keys.redaction_mac(text(case, "redacted").as_bytes()), text(case, "redaction_mac"));
+            let submission = Submission::parse(text(case, "submission").as_bytes(), Source::Caller, Uuid::nil()).expect("valid");
+            assert_eq!(hex::encode(&keys.submission_mac(&submission)), text(case, "submission_mac"));
+            assert_eq!(keys.ring_id, 7);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        let shown = format!("{:?}", Secret::new([0xab; 32]));
+        assert_eq!(shown, "Secret(…)");
+    }
 }

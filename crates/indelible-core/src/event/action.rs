@@ -1,13 +1,225 @@
 //! The catalogue of actions that Indelible itself knows: which the engine alone may write, and which chain
 //! an event of the engine belongs to.
+//!
+//! An application's own actions (any `noun.verb`) need no entry here. A noun that is listed with
+//! [`Writer::Engine`] is the engine's with every verb, listed or not, so that a later version can add verbs.
+
+/// The chain to which the engine's own event of an action belongs. A key belongs to the instance, an organization or a
+/// project, and its events go where it belongs; the catalogue names the usual place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Home {
+    /// The system project of the instance.
+    Instance,
+    /// The system project of the organization.
+    Organization,
+    /// The project that it is about.
+    Project,
+}
+
+/// Who writes the actions of a noun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    /// Callers and the engine.
+    Anyone,
+    /// The engine alone, whatever the verb.
+    Engine,
+    /// The engine alone where the verb is listed; other verbs are open.
+    EngineListed,
+}
+
+struct Noun {
+    name: &'static str,
+    verbs: &'static [&'static str],
+    writer: Writer,
+    home: Home,
+}
+
+const fn open(name: &'static str, home: Home, verbs: &'static [&'static str]) -> Noun {
+    Noun { name, verbs, writer: Writer::Anyone, home }
+}
+
+const fn own(name: &'static str, home: Home, verbs: &'static [&'static str]) -> Noun {
+    Noun { name, verbs, writer: Writer::Engine, home }
+}
+
+/// Sorted by name, each once.
+static NOUNS: &[Noun] = &[
+    open("agent", Home::Project, &["create", "revoke", "update"]),
+    own("api_key", Home::Project, &["create", "revoke", "rotate"]),
+    open("approval", Home::Project, &["decide", "request"]),
+    own("audit", Home::Project, &["append_rejected", "export", "read", "start", "stop", "unauthenticated", "verify"]),
+    own("audit_stream", Home::Project, &["create", "delete", "pause", "resume", "update"]),
+    open("budget", Home::Project, &["create", "delete", "update"]),
+    own("checkpoint", Home::Instance, &["adopt"]),
+    own("clock", Home::Instance, &["confirm"]),
+    Noun { name: "content", verbs: &["decrypt"], writer: Writer::EngineListed, home: Home::Project },
+    open("credential", Home::Project, &["access"]),
+    own("event_schema", Home::Project, &["create", "delete", "update"]),
+    open("grant", Home::Project, &["create", "delete", "policy_violation", "revoke", "scope_drift"]),
+    open("group", Home::Organization, &["deprovision", "provision", "update"]),
+    open("group_member", Home::Organization, &["remove", "restore"]),
+    open("halt", Home::Project, &["clear", "issue"]),
+    open("http", Home::Project, &["request"]),
+    open("identity_provider", Home::Organization, &["create", "delete", "update"]),
+    own("integrity", Home::Project, &["finding"]),
+    own("key", Home::Organization, &["create", "rotate", "shred"]),
+    own("legal_hold", Home::Project, &["create", "delete", "update"]),
+    open("member", Home::Organization, &["add", "remove", "update"]),
+    open("mfa", Home::Organization, &["prompt"]),
+    open("model", Home::Project, &["invoke"]),
+    open("model_price", Home::Project, &["delete", "set"]),
+    own("organization", Home::Instance, &["create", "delete", "update"]),
+    open("ownership", Home::Project, &["transfer"]),
+    open("policy", Home::Project, &["create", "decision", "delete", "update"]),
+    own("project", Home::Organization, &["create", "delete", "update"]),
+    own("project_settings", Home::Project, &["update"]),
+    open("provider", Home::Project, &["create", "delete", "update"]),
+    own("redaction_rule", Home::Project, &["create", "delete", "update"]),
+    own("retention_policy", Home::Project, &["create", "delete", "update"]),
+    open("run", Home::Project, &["finish", "start"]),
+    open("session", Home::Organization, &["create"]),
+    open("share", Home::Project, &["grant", "revoke"]),
+    open("sign_in", Home::Organization, &["attempt"]),
+    open("subagent", Home::Project, &["finish", "start"]),
+    open("tool", Home::Project, &["call", "result"]),
+    open("user", Home::Organization, &["deprovision", "provision", "update"]),
+    own("webhook_delivery", Home::Project, &["replay"]),
+    own("webhook_signing_key", Home::Project, &["create", "revoke"]),
+];
+
+/// Single actions whose home is not that of their noun.
+static HOMES: &[(&str, Home)] =
+    &[("audit.start", Home::Instance), ("audit.stop", Home::Instance), ("audit.unauthenticated", Home::Instance)];
+
+fn split(action: &str) -> (&str, &str) {
+    action.split_once('.').unwrap_or((action, ""))
+}
+
+fn noun(name: &str) -> Option<&'static Noun> {
+    NOUNS.binary_search_by(|noun| noun.name.cmp(name)).ok().map(|at| &NOUNS[at])
+}
 
 /// Whether only the engine may write this action: `audit.read`, `content.decrypt`, `key.*`, `integrity.*` and the
 /// actions of its own resources.
 pub fn is_engine_only(action: &str) -> bool {
-    unimplemented!("{action}")
+    let (name, verb) = split(action);
+    noun(name).is_some_and(|noun| match noun.writer {
+        Writer::Anyone => false,
+        Writer::Engine => true,
+        Writer::EngineListed => noun.verbs.contains(&verb),
+    })
 }
 
-/// The category of an action: up to its first dot, unless the catalogue says otherwise.
+/// The category of an action: up to its first dot. No action of the catalogue departs from that rule.
 pub fn category(action: &str) -> &str {
-    unimplemented!("{action}")
+    split(action).0
+}
+
+/// Where the engine writes its own event of this action. A caller's event goes to the project it is submitted to,
+/// whatever this says.
+pub fn home(action: &str) -> Home {
+    HOMES
+        .iter()
+        .find(|(name, _)| *name == action)
+        .map(|(_, home)| *home)
+        .or_else(|| noun(split(action).0).map(|noun| noun.home))
+        .unwrap_or(Home::Project)
+}
+
+/// Every action of the catalogue, sorted by noun and verb.
+pub fn catalogue() -> impl Iterator<Item = String> {
+    NOUNS.iter().flat_map(|noun| noun.verbs.iter().map(|verb| format!("{}.{verb}", noun.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalogue_is_sorted_and_its_exceptions_are_in_it() {
+        assert!(NOUNS.is_sorted_by(|a, b| a.name < b.name));
+        assert!(NOUNS.iter().all(|noun| noun.verbs.is_sorted() && !noun.verbs.is_empty()));
+        for (action, home) in HOMES {
+            assert!(catalogue().any(|known| known == *action), "{action}");
+            assert_eq!(super::home(action), *home);
+        }
+    }
+
+    #[test]
+    fn callers_and_the_engine_write_what_is_theirs() {
+        let engine = [
+            "audit.read",
+            "audit.append_rejected",
+            "audit.anything",
+            "content.decrypt",
+            "key.rotate",
+            "key.shred",
+            "integrity.finding",
+            "clock.confirm",
+            "checkpoint.adopt",
+            "api_key.create",
+            "project.create",
+            "organization.delete",
+            "project_settings.update",
+            "redaction_rule.create",
+            "retention_policy.update",
+            "legal_hold.delete",
+            "event_schema.create",
+            "audit_stream.pause",
+            "webhook_signing_key.revoke",
+            "webhook_delivery.replay",
+            "key.a.b",
+        ];
+        let anyone = [
+            "policy.create",
+            "policy.decision",
+            "halt.issue",
+            "budget.delete",
+            "model_price.set",
+            "member.add",
+            "session.create",
+            "sign_in.attempt",
+            "provider.update",
+            "grant.scope_drift",
+            "content.publish",
+            "invoice.pay",
+            "auditor.hire",
+            "keys.rotate",
+        ];
+        for action in engine {
+            assert!(is_engine_only(action), "{action}");
+        }
+        for action in anyone {
+            assert!(!is_engine_only(action), "{action}");
+        }
+    }
+
+    #[test]
+    fn events_of_the_engine_have_a_home() {
+        let cases = [
+            ("audit.read", Home::Project),
+            ("audit.start", Home::Instance),
+            ("organization.create", Home::Instance),
+            ("project.create", Home::Organization),
+            ("member.add", Home::Organization),
+            ("sign_in.attempt", Home::Organization),
+            ("key.rotate", Home::Organization),
+            ("clock.confirm", Home::Instance),
+            ("checkpoint.adopt", Home::Instance),
+            ("policy.create", Home::Project),
+            ("invoice.pay", Home::Project),
+        ];
+        for (action, expected) in cases {
+            assert_eq!(home(action), expected, "{action}");
+        }
+    }
+
+    #[test]
+    fn a_category_is_the_noun() {
+        for (action, expected) in
+            [("webhook_delivery.replay", "webhook_delivery"), ("audit.read", "audit"), ("a.b.c", "a"), ("plain", "plain")]
+        {
+            assert_eq!(category(action), expected);
+        }
+    }
 }

@@ -14,6 +14,8 @@ pub struct Member {
     pub shape: Shape,
     /// Who sets it.
     pub owner: Owner,
+    /// Whether the object that holds it must have it.
+    pub required: bool,
     /// One line for the documentation.
     pub doc: &'static str,
 }
@@ -23,7 +25,9 @@ pub struct Member {
 pub enum Owner {
     /// Whoever submits the event.
     Caller,
-    /// The engine alone; from a caller it is refused.
+    /// The engine, in the events that it submits itself; from a caller it is refused.
+    Engine,
+    /// Redaction, the draft and the stamp; in a submission it is refused, whoever hands it in.
     Server,
 }
 
@@ -74,18 +78,27 @@ pub const OUTCOME_DETAILS: &[&str] = &["success", "policy_denial", "provider_err
 pub const ASSURANCES: &[&str] = &["transactional", "gateway", "hook", "telemetry", "self_reported"];
 
 const fn caller(name: &'static str, shape: Shape, doc: &'static str) -> Member {
-    Member { name, shape, owner: Owner::Caller, doc }
+    Member { name, shape, owner: Owner::Caller, required: false, doc }
+}
+
+/// A member without which the object that holds it means nothing.
+const fn needed(name: &'static str, shape: Shape, doc: &'static str) -> Member {
+    Member { name, shape, owner: Owner::Caller, required: true, doc }
+}
+
+const fn engine(name: &'static str, shape: Shape, doc: &'static str) -> Member {
+    Member { name, shape, owner: Owner::Engine, required: false, doc }
 }
 
 const fn server(name: &'static str, shape: Shape, doc: &'static str) -> Member {
-    Member { name, shape, owner: Owner::Server, doc }
+    Member { name, shape, owner: Owner::Server, required: false, doc }
 }
 
 /// The members of an entry, in canonical order.
 pub static ENTRY: &[Member] = &[
-    caller("action", Shape::Action, "What was done, as noun.verb. Required."),
+    needed("action", Shape::Action, "What was done, as noun.verb. Required."),
     caller("action_category", Shape::Category, "The action up to its first dot unless the catalogue says otherwise."),
-    caller("actor", Shape::Object(ACTOR), "Who did it. Required."),
+    needed("actor", Shape::Object(ACTOR), "Who did it. Required."),
     server("assurance", Shape::Choice(ASSURANCES), "How the record came to be."),
     caller("cascade_root_id", NAME, "Groups the events of a bulk operation."),
     server("changes", Shape::Texts(CHANGES_MAX, TEXT_BYTES_MAX), "JSON Pointers of what changed between before_state and after_state."),
@@ -94,7 +107,7 @@ pub static ENTRY: &[Member] = &[
     server("claimed_at", Shape::Time, "The caller's time where it was more than ten minutes ahead."),
     caller("context", Shape::Labels, "The application's own string keys: tool, tool_call_id, parent_agent, framework and others."),
     caller("decision", Shape::Object(DECISION), "Why it was allowed or denied."),
-    server("decrypt", Shape::Object(DECRYPT), "What content was opened, for what."),
+    engine("decrypt", Shape::Object(DECRYPT), "What content was opened, for what."),
     caller("duration_ms", COUNT, "How long it took, milliseconds."),
     caller("grant", Shape::Object(GRANT), "The grant under which it was done."),
     server("hmac_key_id", Shape::Integer(1, INTEGER_MAX), "The ring key of the chain."),
@@ -102,7 +115,7 @@ pub static ENTRY: &[Member] = &[
     caller("id", Shape::Uuid, "The event's id; a UUIDv7 is made if absent."),
     caller("model", Shape::Object(MODEL), "The model that was invoked."),
     caller("occurred_at", Shape::Time, "When, by the caller's clock; recorded_at if absent."),
-    caller("operation_id", NAME, "Joins an intent with its outcome."),
+    caller("operation_id", NAME, "Joins an intent with its outcome. Required where phase is given."),
     server("organization_id", Shape::Uuid, "The organization of the project."),
     caller("outcome", Shape::Choice(OUTCOMES), "How it ended. Required, except for an intent."),
     caller("outcome_detail", Shape::Choice(OUTCOME_DETAILS), "How it ended, more finely."),
@@ -111,7 +124,7 @@ pub static ENTRY: &[Member] = &[
     caller("principal", Shape::Object(PRINCIPAL), "Whose data or authority was used."),
     server("project_id", Shape::Uuid, "The project, one chain each."),
     caller("provisioning", Shape::Object(PROVISIONING), "How a user or group came to be provisioned."),
-    server("read", Shape::Object(READ), "What was asked of the log."),
+    engine("read", Shape::Object(READ), "What was asked of the log."),
     caller("reason", TEXT, "Why, in words."),
     server("recorded_at", Shape::Time, "When, by the server's clock; never goes back within a ledger."),
     server("recorder", Shape::Object(RECORDER), "Who handed the event in, beside whom it speaks of."),
@@ -132,17 +145,17 @@ static ACTOR: &[Member] = &[
     caller("display", TEXT, "Name for people."),
     caller("id", NAME, "Stable id. Required, except for an anonymous actor."),
     caller("on_behalf_of", NAME, "Id of the one it acted for."),
-    caller("type", Shape::Choice(ACTOR_TYPES), "Sort of actor. Required."),
+    needed("type", Shape::Choice(ACTOR_TYPES), "Sort of actor. Required."),
 ];
 
 static CHAIN_LINK: &[Member] = &[
     caller("display", TEXT, "Name for people."),
-    caller("id", NAME, "Stable id."),
-    caller("type", Shape::Choice(ACTOR_TYPES), "Sort of actor."),
+    needed("id", NAME, "Stable id."),
+    needed("type", Shape::Choice(ACTOR_TYPES), "Sort of actor."),
 ];
 
 static DECISION: &[Member] = &[
-    caller("decision", NAME, "What was decided."),
+    needed("decision", NAME, "What was decided."),
     caller("engine", NAME, "What decided."),
     caller("policy_id", NAME, "The policy."),
     caller("policy_version", NAME, "Its version."),
@@ -150,14 +163,14 @@ static DECISION: &[Member] = &[
 ];
 
 static DECRYPT: &[Member] = &[
-    server("purpose", Shape::Text(PURPOSE_BYTES_MAX), "Why it was opened."),
-    server("record_id", NAME, "The event whose content was opened."),
-    server("record_type", NAME, "What was opened."),
-    server("user_id", NAME, "Who opened it."),
+    engine("purpose", Shape::Text(PURPOSE_BYTES_MAX), "Why it was opened."),
+    engine("record_id", NAME, "The event whose content was opened."),
+    engine("record_type", NAME, "What was opened."),
+    engine("user_id", NAME, "Who opened it."),
 ];
 
 static GRANT: &[Member] =
-    &[caller("id", NAME, "The grant."), caller("kind", NAME, "Sort of grant."), caller("provider", NAME, "Whose credential it holds.")];
+    &[needed("id", NAME, "The grant."), caller("kind", NAME, "Sort of grant."), caller("provider", NAME, "Whose credential it holds.")];
 
 static HTTP: &[Member] = &[
     caller("attempts", COUNT, "Tries, the last included."),
@@ -171,19 +184,19 @@ static HTTP: &[Member] = &[
     caller("url", Shape::Text(URL_BYTES_MAX), "URL, its secrets stripped."),
 ];
 
-static MODEL: &[Member] = &[caller("id", NAME, "Model."), caller("provider", NAME, "Provider of the model.")];
+static MODEL: &[Member] = &[needed("id", NAME, "Model."), caller("provider", NAME, "Provider of the model.")];
 
-static PRINCIPAL: &[Member] = &[caller("id", NAME, "Stable id."), caller("type", Shape::Choice(PRINCIPAL_TYPES), "Sort of principal.")];
+static PRINCIPAL: &[Member] = &[needed("id", NAME, "Stable id."), needed("type", Shape::Choice(PRINCIPAL_TYPES), "Sort of principal.")];
 
 static PROVISIONING: &[Member] = &[
-    caller("path", Shape::Choice(&["idp_webhook", "directory_sync", "scim", "first_sign_in"]), "The originating path."),
+    needed("path", Shape::Choice(&["idp_webhook", "directory_sync", "scim", "first_sign_in"]), "The originating path."),
     caller("sync_run_id", NAME, "The directory sync run."),
 ];
 
 static READ: &[Member] = &[
-    server("filter", Shape::Text(FILTER_BYTES_MAX), "The filter as asked."),
-    server("purpose", Shape::Text(PURPOSE_BYTES_MAX), "Why."),
-    server("returned", COUNT, "Events returned."),
+    engine("filter", Shape::Text(FILTER_BYTES_MAX), "The filter as asked."),
+    engine("purpose", Shape::Text(PURPOSE_BYTES_MAX), "Why."),
+    engine("returned", COUNT, "Events returned."),
 ];
 
 static RECORDER: &[Member] = &[
@@ -202,7 +215,7 @@ static REQUEST: &[Member] = &[
 ];
 
 static RESOURCE: &[Member] =
-    &[caller("id", NAME, "Stable id."), caller("parent", NAME, "What it is part of."), caller("type", NAME, "Sort of resource.")];
+    &[needed("id", NAME, "Stable id."), caller("parent", NAME, "What it is part of."), needed("type", NAME, "Sort of resource.")];
 
 static RUN: &[Member] = &[
     caller("id", NAME, "The run."),
@@ -214,7 +227,7 @@ static RUN: &[Member] = &[
     caller("verdict", NAME, "Verdict against the success criteria."),
 ];
 
-static SCOPE: &[Member] = &[caller("id", NAME, "Id."), caller("type", NAME, "Sort of thing.")];
+static SCOPE: &[Member] = &[needed("id", NAME, "Id."), needed("type", NAME, "Sort of thing.")];
 
 static SEALED: &[Member] = &[
     server("bytes", COUNT, "Size of the stored bytes."),

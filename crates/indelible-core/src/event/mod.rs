@@ -5,7 +5,13 @@
 //! is not redacted, so nothing but [`crate::redact`] takes it.
 
 pub mod action;
+#[cfg(test)]
+pub(crate) mod arbitrary;
+mod content;
 pub mod members;
+mod shape;
 mod submission;
+#[cfg(test)]
+mod tests;
 
 pub use submission::{Source, Submission};

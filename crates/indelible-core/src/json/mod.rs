@@ -5,6 +5,8 @@
 //! the input. Its agreement with `serde_json` on what JSON is, is a property test and a fuzz target.
 
 mod parse;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::borrow::Cow;
@@ -90,6 +92,14 @@ impl<'a> Object<'a> {
     /// Keeps the members for which `keep` says so.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &mut Value<'a>) -> bool) {
         self.members.retain_mut(|(key, value)| keep(key, value));
+    }
+
+    /// Puts the members into the order of RFC 8785, section 3.2.3; not those of values inside.
+    pub fn sort(&mut self) {
+        let order = |a: &(Cow<'a, str>, Value<'a>), b: &(Cow<'a, str>, Value<'a>)| write::utf16_order(&a.0, &b.0);
+        if !self.members.is_sorted_by(|a, b| order(a, b).is_le()) {
+            self.members.sort_unstable_by(order);
+        }
     }
 
     /// The members themselves.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::write::PLAIN;
 use super::{Object, Value};
 use crate::fault::{Fault, FaultKind};
 use crate::limits::JSON_DEPTH_MAX;
@@ -212,13 +213,12 @@ impl<'a> Parser<'a> {
 
     /// Moves to the next quote or backslash.
     fn plain(&mut self) -> Result<(), Fault> {
-        loop {
-            match self.peek() {
-                Some(b'"' | b'\\') => return Ok(()),
-                Some(0..=0x1f) => return Err(self.malformed("a control character inside a string")),
-                Some(_) => self.at += 1,
-                None => return Err(self.malformed("the text ends inside a string")),
-            }
+        let rest = &self.bytes[self.at..];
+        self.at += rest.iter().position(|byte| !PLAIN[usize::from(*byte)]).unwrap_or(rest.len());
+        match self.peek() {
+            Some(b'"' | b'\\') => Ok(()),
+            Some(_) => Err(self.malformed("a control character inside a string")),
+            None => Err(self.malformed("the text ends inside a string")),
         }
     }
 

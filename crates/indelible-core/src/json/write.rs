@@ -10,15 +10,18 @@ pub fn write_canonical(value: &Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Array(items) => list(out, b'[', b']', items, |item, out| write_canonical(item, out)),
         Value::Object(object) => {
-            let mut members: Vec<_> = object.iter().collect();
-            if !members.is_sorted_by(|a, b| utf16_order(a.0, b.0) == Ordering::Less) {
-                members.sort_by(|a, b| utf16_order(a.0, b.0));
-            }
-            list(out, b'{', b'}', members, |(name, value), out| {
+            let member = |(name, value): (&str, &Value<'_>), out: &mut Vec<u8>| {
                 write_string(name, out);
                 out.push(b':');
                 write_canonical(value, out);
-            });
+            };
+            if object.iter().is_sorted_by(|a, b| utf16_order(a.0, b.0).is_lt()) {
+                list(out, b'{', b'}', object.iter(), member);
+            } else {
+                let mut members: Vec<_> = object.iter().collect();
+                members.sort_unstable_by(|a, b| utf16_order(a.0, b.0));
+                list(out, b'{', b'}', members, member);
+            }
         }
         scalar => write_scalar(scalar, out),
     }
@@ -59,37 +62,48 @@ fn write_scalar(value: &Value<'_>, out: &mut Vec<u8>) {
     }
 }
 
+/// The bytes that stand for themselves inside a JSON string.
+pub(super) static PLAIN: [bool; 256] = {
+    let mut plain = [true; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        plain[control] = false;
+        control += 1;
+    }
+    plain[b'"' as usize] = false;
+    plain[b'\\' as usize] = false;
+    plain
+};
+
 /// Appends `text` as a JSON string with the shortest escapes (RFC 8785, section 3.2.2.2).
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut from = 0;
-    for (at, byte) in bytes.iter().enumerate() {
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| !PLAIN[usize::from(*byte)]) {
+        let byte = rest[at];
         let short = match byte {
-            b'"' => b'"',
-            b'\\' => b'\\',
             0x08 => b'b',
             0x0c => b'f',
             b'\n' => b'n',
             b'\r' => b'r',
             b'\t' => b't',
             0..=0x1f => b'u',
-            _ => continue,
+            quoted => quoted,
         };
-        out.extend_from_slice(&bytes[from..at]);
+        out.extend_from_slice(&rest[..at]);
         out.extend_from_slice(&[b'\\', short]);
         if short == b'u' {
             out.extend_from_slice(b"00");
-            crate::hex::write(&[*byte], out);
+            crate::hex::write(&[byte], out);
         }
-        from = at + 1;
+        rest = &rest[at + 1..];
     }
-    out.extend_from_slice(&bytes[from..]);
+    out.extend_from_slice(rest);
     out.push(b'"');
 }
 
 /// The order of RFC 8785, section 3.2.3. It differs from the order of UTF-8 only above U+FFFF.
-fn utf16_order(a: &str, b: &str) -> Ordering {
+pub(super) fn utf16_order(a: &str, b: &str) -> Ordering {
     if a.is_ascii() || b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
 }
 

@@ -1,10 +1,20 @@
 //! Verification of one project's chain: rows go in, findings come out. A broken chain is a result, not an error.
+//!
+//! [`Verifier`] walks rows in stored order and compares the end with the head; [`one_row`] checks a single row. One
+//! fault gives one finding: after it the walk goes on with what is stored, so that later faults are found and none is
+//! found twice. A row is believed to be where its own entry says only if its HMAC holds.
+
+mod doubt;
+mod head;
+mod row;
+mod walk;
 
 use uuid::Uuid;
 
+pub use row::one_row;
+pub use walk::Verifier;
+
 use crate::chain::Hash;
-use crate::key::ProjectKeys;
-use crate::tree::Tile;
 
 /// What is wrong, or could not be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +40,19 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All of them, the mildest first.
+    pub const ALL: [Self; 9] = [
+        Self::Intact,
+        Self::Unanchored,
+        Self::Unverifiable,
+        Self::Altered,
+        Self::Reordered,
+        Self::Missing,
+        Self::Truncated,
+        Self::RolledBack,
+        Self::Forked,
+    ];
+
     /// The word used in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -66,7 +89,7 @@ pub struct Report {
     pub events: u64,
     /// The gravest kind found.
     pub verdict: Verdict,
-    /// At most [`FINDINGS_MAX`] of them, in the order found.
+    /// At most [`FINDINGS_MAX`] of them, by sequence; those without one last.
     pub findings: Vec<Finding>,
     /// How many there were.
     pub findings_total: u64,
@@ -111,36 +134,42 @@ pub struct Head {
     pub compact_range: Vec<Hash>,
 }
 
-/// Walks one chain, row after row, in constant memory (tiles that fill are compared as they do).
-pub struct Verifier {
-    _private: (),
+/// The findings of one walk: the first few as they are, the rest as numbers.
+#[derive(Debug, Default)]
+struct Findings {
+    kept: Vec<Finding>,
+    counts: [u64; Verdict::ALL.len()],
 }
 
-impl Verifier {
-    /// A verifier that looks for keys by ring id.
-    pub fn new(project_id: Uuid, keys: Box<dyn Fn(u64) -> Option<ProjectKeys> + Send>) -> Self {
-        let _ = (project_id, keys);
-        Self { _private: () }
+/// Where a finding was put, for [`Findings::promote`]; nowhere once enough are kept.
+type Place = Option<usize>;
+
+impl Findings {
+    fn add(&mut self, kind: Verdict, sequence: Option<u64>, detail: impl Into<String>) -> Place {
+        self.counts[kind as usize] += 1;
+        if self.kept.len() >= FINDINGS_MAX {
+            return None;
+        }
+        self.kept.push(Finding { kind, sequence, detail: detail.into() });
+        Some(self.kept.len() - 1)
     }
 
-    /// The next row in stored order. Tiles that it completes are appended to `full`, for the caller to compare with
-    /// the stored ones by [`Verifier::tile`].
-    pub fn row(&mut self, row: &Row<'_>, full: &mut Vec<Tile>) {
-        unimplemented!("{row:?} {full:?}")
+    /// What was taken for altered turns out to be in another place.
+    fn promote(&mut self, place: Place, to: Verdict, detail: &str) {
+        self.counts[Verdict::Altered as usize] -= 1;
+        self.counts[to as usize] += 1;
+        if let Some(finding) = place.and_then(|at| self.kept.get_mut(at)) {
+            finding.kind = to;
+            detail.clone_into(&mut finding.detail);
+        }
     }
 
-    /// Compares a computed tile with the stored one.
-    pub fn tile(&mut self, computed: &Tile, stored: Option<&[u8]>) {
-        unimplemented!("{computed:?} {stored:?}")
-    }
-
-    /// Adds a finding that the store itself made (an orphaned content, an index that hides a row).
-    pub fn finding(&mut self, finding: Finding) {
-        unimplemented!("{finding:?}")
-    }
-
-    /// Compares the end of the chain with the stored head.
-    pub fn finish(self, head: Option<&Head>) -> Report {
-        unimplemented!("{head:?}")
+    fn report(mut self, project_id: Uuid, events: u64) -> Report {
+        self.kept.sort_by_key(|finding| finding.sequence.unwrap_or(u64::MAX));
+        let verdict = Verdict::ALL.into_iter().rfind(|kind| self.counts[*kind as usize] > 0).unwrap_or(Verdict::Intact);
+        Report { project_id, events, verdict, findings: self.kept, findings_total: self.counts.iter().sum() }
     }
 }
+
+#[cfg(test)]
+mod tests;
