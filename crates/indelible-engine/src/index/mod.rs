@@ -8,6 +8,8 @@ mod block;
 mod bloom;
 mod file;
 mod fill;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod follow;
 mod ids;
 mod posting;
@@ -25,7 +27,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-pub(crate) use block::{Block, Blocks, Key};
+pub(crate) use block::{BLOCK_ROWS, Block, Blocks, Key};
 pub(crate) use file::{open_reader, path, read_state};
 pub(crate) use fill::{Stored, tokens};
 pub(crate) use posting::{Direction, Postings};

@@ -66,14 +66,18 @@ impl Token {
         if letters.len() != TOKEN_LETTERS {
             return None;
         }
-        letters.iter().rev().try_fold(0_u64, |token, letter| {
-            let digit = match letter {
-                b'a'..=b'z' => letter - b'a',
-                b'2'..=b'7' => letter - b'2' + 26,
-                _ => return None,
-            };
-            Some(token << 5 | u64::from(digit))
-        }).map(Self)
+        letters
+            .iter()
+            .rev()
+            .try_fold(0_u64, |token, letter| {
+                let digit = match letter {
+                    b'a'..=b'z' => letter - b'a',
+                    b'2'..=b'7' => letter - b'2' + 26,
+                    _ => return None,
+                };
+                Some(token << 5 | u64::from(digit))
+            })
+            .map(Self)
     }
 }
 

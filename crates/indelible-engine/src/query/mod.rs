@@ -1,6 +1,9 @@
 //! Asking the ledger. Every function that [`crate::Ledger`] offers for it appends `audit.read` (and `content.decrypt` for
 //! each record opened) before it returns, for refusals and failures too.
 
+pub(crate) mod feed;
+pub(crate) mod newest;
+pub(crate) mod scan;
 use indelible_core::filter::FilterError;
 use uuid::Uuid;
 
