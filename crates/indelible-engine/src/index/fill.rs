@@ -107,6 +107,11 @@ pub(crate) struct Stored<'a> {
 
 impl<'a> Stored<'a> {
     fn read(row: &'a rusqlite::Row<'_>) -> Result<Self, rusqlite::Error> {
+        Ok(Self { row_hash: row.get_ref(5)?.as_bytes().unwrap_or_default(), ..Self::read_without_hash(row)? })
+    }
+
+    /// Reads row, project, sequence, id, entry, in this order.
+    pub(crate) fn read_without_hash(row: &'a rusqlite::Row<'_>) -> Result<Self, rusqlite::Error> {
         let id = row.get_ref(3)?.as_bytes().unwrap_or_default();
         Ok(Self {
             row: row.get(0)?,
@@ -114,7 +119,7 @@ impl<'a> Stored<'a> {
             sequence: row.get(2)?,
             id: Uuid::from_slice(id).unwrap_or_default(),
             entry: row.get_ref(4)?.as_bytes().unwrap_or_default(),
-            row_hash: row.get_ref(5)?.as_bytes().unwrap_or_default(),
+            row_hash: &[],
         })
     }
 }

@@ -12,6 +12,8 @@ mod fill;
 pub(crate) mod fixture;
 mod follow;
 mod ids;
+#[cfg(test)]
+mod measure;
 mod posting;
 #[cfg(test)]
 mod tests;
@@ -24,15 +26,17 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 pub(crate) use block::{BLOCK_ROWS, Block, Blocks, Key};
+pub(crate) use bloom::Bloom;
 pub(crate) use file::{open_reader, path, read_state};
 pub(crate) use fill::{Stored, tokens};
 pub(crate) use posting::{Direction, Postings};
 pub(crate) use token::{Token, TokenKey};
 
+use crate::query::polls::Polls;
 use follow::Signals;
 use ids::{Ids, Memory};
 
@@ -48,6 +52,8 @@ const ID_WAIT_MAX: Duration = Duration::from_secs(2);
 const ID_WAIT_ROWS: i64 = 100_000;
 /// Idle reading connections kept.
 const IDLE_MAX: usize = 8;
+/// Reads that run at once, at least.
+const LANES_MIN: usize = 4;
 
 /// How far the index is behind the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,6 +86,10 @@ pub(crate) enum IndexError {
 pub(crate) struct Index {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Reads that run at once.
+    pub(crate) lanes: Arc<Semaphore>,
+    /// Polls of feeds.
+    pub(crate) polls: Polls,
 }
 
 /// What the follower's thread and everybody else share.
@@ -128,7 +138,8 @@ impl Index {
         if let Err(error) = &thread {
             tracing::error!(%error, "the index cannot be followed");
         }
-        Self { shared, thread: Mutex::new(thread.ok()) }
+        let lanes = std::thread::available_parallelism().map_or(LANES_MIN, |cores| LANES_MIN.max(2 * cores.get()));
+        Self { shared, thread: Mutex::new(thread.ok()), lanes: Arc::new(Semaphore::new(lanes)), polls: Polls::default() }
     }
 
     /// Stops following and marks the file clean.

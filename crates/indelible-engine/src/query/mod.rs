@@ -3,7 +3,11 @@
 
 pub(crate) mod feed;
 pub(crate) mod newest;
+// PENDING mod open;
+pub(crate) mod polls;
+// PENDING pub(crate) mod reading;
 pub(crate) mod scan;
+// PENDING mod search;
 use indelible_core::filter::FilterError;
 use uuid::Uuid;
 

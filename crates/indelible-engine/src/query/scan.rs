@@ -62,8 +62,13 @@ impl Deadline {
         Self(Instant::now() + time)
     }
 
+    /// Whether it has come.
+    pub(crate) fn is_over(self) -> bool {
+        Instant::now() > self.0
+    }
+
     fn check(self) -> Result<(), ScanError> {
-        if Instant::now() > self.0 { Err(ScanError::TooLong) } else { Ok(()) }
+        if self.is_over() { Err(ScanError::TooLong) } else { Ok(()) }
     }
 }
 

@@ -1,5 +1,13 @@
 //! Verification of a whole ledger: rows in stored order, all projects at once, without the server and without the lock.
 
+mod batch;
+mod heads;
+mod index;
+mod repeats;
+#[cfg(test)]
+mod tests;
+pub(crate) mod walk;
+
 use std::path::Path;
 
 use indelible_core::verify::Report;
