@@ -12,7 +12,7 @@ use super::{Index, IndexReader, View};
 use crate::query::scan::{Deadline, Scan};
 
 /// The organization of every project here.
-const ORGANIZATION: Uuid = Uuid::from_u128(0xa0);
+pub(crate) const ORGANIZATION: Uuid = Uuid::from_u128(0xa0);
 
 /// A data folder with a ledger in it.
 pub(crate) struct Fixture {

@@ -5,6 +5,7 @@
 //! looked at one by one. The key of the tokens is in the index, so the sums are no proof against somebody who can
 //! compute; what they must find is a change, and every change of one posting changes its sum.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -19,6 +20,8 @@ use crate::index::{Blocks, Key, Stored, Token, TokenKey, path, read_state, token
 const CHUNK_ROWS: i64 = 64;
 /// Findings made; more are of no use to anybody.
 const FINDINGS_MAX: usize = 1_000;
+/// Chunks with postings too many that are looked at one by one.
+const EXTRA_CHUNKS_MAX: usize = 64;
 
 /// What the index hides or misplaces.
 #[derive(Debug)]
@@ -39,6 +42,7 @@ pub(super) struct Claim {
 fn open(index: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open_with_flags(index, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.execute_batch("CREATE VIRTUAL TABLE temp.postings USING fts5vocab(main, terms, instance)")?;
     Ok(connection)
 }
 
@@ -76,7 +80,6 @@ impl Claim {
     /// The index's side.
     fn held(&self) -> Result<Sums, rusqlite::Error> {
         let connection = open(&self.index)?;
-        connection.execute_batch("CREATE VIRTUAL TABLE temp.postings USING fts5vocab(main, terms, instance)")?;
         let mut statement = connection.prepare("SELECT term, doc FROM temp.postings")?;
         let mut rows = statement.query([])?;
         let mut sums = Sums::new(self.through);
@@ -105,11 +108,18 @@ impl Claim {
             misplaced.push(Misplaced { project: 0, sequence: None, detail: "the index cannot be read".to_owned() });
             return Ok(misplaced);
         };
+        let mut extra = Vec::new();
         for (chunk, _) in sums.0.iter().zip(&held.0).enumerate().filter(|(_, (wanted, held))| wanted != held) {
             if misplaced.len() >= FINDINGS_MAX {
                 break;
             }
-            self.look(chunk as i64 * CHUNK_ROWS, ledger, &index, &mut misplaced)?;
+            let first = chunk as i64 * CHUNK_ROWS;
+            if !self.look(first, ledger, &index, &mut misplaced)? && extra.len() < EXTRA_CHUNKS_MAX {
+                extra.push(first);
+            }
+        }
+        if !extra.is_empty() {
+            self.look_for_extra(&extra, ledger, &index, &mut misplaced)?;
         }
         Ok(misplaced)
     }
@@ -149,25 +159,18 @@ impl Claim {
         Ok(walked)
     }
 
-    /// Looks at the rows of one chunk, posting by posting.
-    fn look(&self, first: i64, ledger: &Connection, index: &Connection, misplaced: &mut Vec<Misplaced>) -> Result<(), rusqlite::Error> {
-        let mut rows =
-            ledger.prepare_cached("SELECT row, project, sequence, id, entry FROM events WHERE row >= ?1 AND row < ?2 AND row <= ?3")?;
+    /// Looks at the rows of one chunk, posting by posting; says whether one is hidden.
+    fn look(&self, first: i64, ledger: &Connection, index: &Connection, misplaced: &mut Vec<Misplaced>) -> Result<bool, rusqlite::Error> {
         let mut posting = index.prepare_cached("SELECT 1 FROM terms WHERE terms MATCH ?1 AND rowid = ?2")?;
-        let mut rows = rows.query(params![first, first + CHUNK_ROWS, self.through])?;
-        let (before, mut last) = (misplaced.len(), None);
-        while let Some(row) = rows.next()? {
-            let stored = Stored::read_without_hash(row)?;
-            let mut wanted = Vec::new();
-            tokens(self.key, &stored, &mut |token| wanted.push(token));
+        let before = misplaced.len();
+        self.each_of_chunk(first, ledger, &mut |stored, wanted| {
             let mut hidden = 0;
-            for token in &wanted {
+            for token in wanted {
                 let mut text = String::from("\"");
                 token.write(&mut text);
                 text.push('"');
                 hidden += usize::from(!posting.exists(params![text, stored.row])?);
             }
-            last = Some((stored.project, stored.sequence));
             if hidden > 0 {
                 misplaced.push(Misplaced {
                     project: stored.project,
@@ -175,13 +178,61 @@ impl Claim {
                     detail: format!("the index hides it from {hidden} of the {} values it is found by", wanted.len()),
                 });
             }
+            Ok(())
+        })?;
+        Ok(misplaced.len() > before)
+    }
+
+    /// Names the rows that the index lists under values they do not have. It takes a pass over all postings, once.
+    fn look_for_extra(
+        &self,
+        chunks: &[i64],
+        ledger: &Connection,
+        index: &Connection,
+        misplaced: &mut Vec<Misplaced>,
+    ) -> Result<(), rusqlite::Error> {
+        let mut held: HashMap<i64, usize> = HashMap::new();
+        let mut statement = index.prepare("SELECT doc FROM temp.postings")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let number: i64 = row.get(0)?;
+            if chunks.binary_search(&(number / CHUNK_ROWS * CHUNK_ROWS)).is_ok() {
+                *held.entry(number).or_default() += 1;
+            }
         }
-        if let Some((project, sequence)) = last.filter(|_| misplaced.len() == before) {
-            misplaced.push(Misplaced {
-                project,
-                sequence: Some(sequence as u64),
-                detail: "the index lists this row, or one shortly before it, under a value that it does not have".to_owned(),
-            });
+        for first in chunks {
+            self.each_of_chunk(*first, ledger, &mut |stored, wanted| {
+                if held.get(&stored.row).is_some_and(|held| *held != wanted.len()) {
+                    misplaced.push(Misplaced {
+                        project: stored.project,
+                        sequence: Some(stored.sequence as u64),
+                        detail: "the index lists it under a value that it does not have".to_owned(),
+                    });
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Hands each row of a chunk and its tokens, each once, to `each`.
+    fn each_of_chunk(
+        &self,
+        first: i64,
+        ledger: &Connection,
+        each: &mut dyn FnMut(&Stored<'_>, &[Token]) -> Result<(), rusqlite::Error>,
+    ) -> Result<(), rusqlite::Error> {
+        let mut rows =
+            ledger.prepare_cached("SELECT row, project, sequence, id, entry FROM events WHERE row >= ?1 AND row < ?2 AND row <= ?3")?;
+        let mut rows = rows.query(params![first, first + CHUNK_ROWS, self.through])?;
+        let mut wanted = Vec::new();
+        while let Some(row) = rows.next()? {
+            let stored = Stored::read_without_hash(row)?;
+            wanted.clear();
+            tokens(self.key, &stored, &mut |token| wanted.push(token));
+            wanted.sort_unstable();
+            wanted.dedup();
+            each(&stored, &wanted)?;
         }
         Ok(())
     }
