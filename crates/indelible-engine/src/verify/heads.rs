@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use indelible_core::chain::Hash;
 use indelible_core::verify::Head;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
 /// What is stored of one project.
@@ -37,15 +37,7 @@ pub(super) fn load(ledger: &Connection) -> Result<BTreeMap<i64, Stored>, rusqlit
     let mut statement = ledger.prepare("SELECT project, level, hashes FROM partial_tiles ORDER BY project, level")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let partial = &mut projects.entry(row.get(0)?).or_default().partial;
-        let level = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(usize::MAX);
-        // Levels that a tree of 2^64 leaves does not have, and hashes of odd length, show as a partial tile that differs.
-        if level < 8 {
-            partial.resize(partial.len().max(level), Vec::new());
-            partial.push(hashes(row.get_ref(2)?.as_bytes().unwrap_or_default()).unwrap_or_default());
-        } else {
-            partial.push(vec![[0; 32]]);
-        }
+        put_partial(&mut projects.entry(row.get(0)?).or_default().partial, row)?;
     }
     let mut statement = ledger.prepare("SELECT project, level, count(*), max(position) FROM tiles GROUP BY project, level")?;
     let mut rows = statement.query([])?;
@@ -57,20 +49,48 @@ pub(super) fn load(ledger: &Connection) -> Result<BTreeMap<i64, Stored>, rusqlit
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let stored = projects.entry(row.get(0)?).or_default();
-        let hash = |at: usize| row.get_ref(at).ok().and_then(|value| value.as_bytes().ok()?.try_into().ok());
-        let head = (|| {
-            Some(Head {
-                size: u64::try_from(row.get::<_, i64>(1).ok()?).ok()?,
-                row_hash: hash(2)?,
-                tree_root: hash(3)?,
-                hmac_key_id: u64::try_from(row.get::<_, i64>(4).ok()?).ok()?,
-                mac: hash(5)?,
-                partial_tiles: std::mem::take(&mut stored.partial),
-                compact_range: hashes(row.get_ref(6).ok()?.as_bytes().ok()?)?,
-            })
-        })();
-        stored.head_unreadable = head.is_none();
-        stored.head = head;
+        stored.head = read(row, std::mem::take(&mut stored.partial));
+        stored.head_unreadable = stored.head.is_none();
     }
     Ok(projects)
+}
+
+/// The head of one project; `None` where it is gone or cannot be read.
+pub(super) fn load_one(ledger: &Connection, project: i64) -> Result<Option<Head>, rusqlite::Error> {
+    let mut partial = Vec::new();
+    let mut statement = ledger.prepare_cached("SELECT project, level, hashes FROM partial_tiles WHERE project = ?1 ORDER BY level")?;
+    let mut rows = statement.query([project])?;
+    while let Some(row) = rows.next()? {
+        put_partial(&mut partial, row)?;
+    }
+    ledger
+        .prepare_cached("SELECT project, size, row_hash, tree_root, hmac_key_id, mac, compact_range FROM heads WHERE project = ?1")?
+        .query_row([project], |row| Ok(read(row, partial)))
+        .optional()
+        .map(Option::flatten)
+}
+
+/// Levels that a tree of 2^64 leaves does not have, and hashes of odd length, show as a partial tile that differs.
+fn put_partial(partial: &mut Vec<Vec<Hash>>, row: &Row<'_>) -> Result<(), rusqlite::Error> {
+    let level = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(usize::MAX);
+    if level < 8 {
+        partial.resize(partial.len().max(level), Vec::new());
+        partial.push(hashes(row.get_ref(2)?.as_bytes().unwrap_or_default()).unwrap_or_default());
+    } else {
+        partial.push(vec![[0; 32]]);
+    }
+    Ok(())
+}
+
+fn read(row: &Row<'_>, partial_tiles: Vec<Vec<Hash>>) -> Option<Head> {
+    let hash = |at: usize| row.get_ref(at).ok()?.as_bytes().ok()?.try_into().ok();
+    Some(Head {
+        size: u64::try_from(row.get::<_, i64>(1).ok()?).ok()?,
+        row_hash: hash(2)?,
+        tree_root: hash(3)?,
+        hmac_key_id: u64::try_from(row.get::<_, i64>(4).ok()?).ok()?,
+        mac: hash(5)?,
+        partial_tiles,
+        compact_range: hashes(row.get_ref(6).ok()?.as_bytes().ok()?)?,
+    })
 }

@@ -1,6 +1,7 @@
 //! Verification of a whole ledger: rows in stored order, all projects at once, without the server and without the lock.
 
 mod batch;
+pub(crate) mod event;
 mod heads;
 mod index;
 mod repeats;

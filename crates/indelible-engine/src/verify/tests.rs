@@ -7,7 +7,7 @@ use indelible_core::chain::Hash;
 use indelible_core::key::{ProjectKeys, Secret};
 use indelible_core::seal::{Address, Sealer, wrap_key};
 use indelible_core::tree::{Edge, leaf_hash};
-use indelible_core::verify::{Report, Verdict};
+use indelible_core::verify::{Finding, Report, Verdict};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
@@ -238,6 +238,39 @@ fn every_change_of_the_ledger_is_named() {
         let other = reports.iter().find(|report| report.project_id == project_id(2)).expect("a report");
         let blamed = what.contains("of no event") || what.contains("the tail cut");
         assert!(blamed || other.verdict == Verdict::Intact, "{what} is blamed on the other project: {other:?}");
+    }
+}
+
+/// Row 500, which has no content, and row 501, which has.
+fn check_one(data: &Path, row: i64) -> Vec<Finding> {
+    let ledger = open_reader(&data.join("ledger.db")).expect("open");
+    super::event::check(&ledger, &keys(), (1, project_id(1)), row, Some(row - 1)).expect("checked").1
+}
+
+#[test]
+fn one_event_is_verified_against_its_neighbour_its_content_and_the_tree() {
+    let whole = template();
+    for row in [1, 2, 255, 300, 500, 501, 1_199, 1_200] {
+        assert_eq!(check_one(whole.path(), row), [], "{row}");
+    }
+    let cases: &[(&str, &str, i64)] = &[
+        ("its entry", "UPDATE events SET entry = replace(entry, 'actor-0', 'actor-9') WHERE row = 500", 500),
+        ("its row hash", "UPDATE events SET row_hash = zeroblob(32) WHERE row = 500", 500),
+        ("its prev hash", "UPDATE events SET prev_hash = zeroblob(32) WHERE row = 500", 500),
+        ("the row hash before it", "UPDATE events SET row_hash = zeroblob(32) WHERE row = 499", 500),
+        ("the row before it", "DELETE FROM events WHERE row = 499", 500),
+        ("its content", "DELETE FROM contents WHERE row = 501", 501),
+        ("its wrap", "DELETE FROM wraps WHERE row = 501", 501),
+        ("a tile on its path", "UPDATE tiles SET hashes = zeroblob(8192) WHERE project = 1 AND level = 0 AND position = 1", 500),
+        ("the partial tile on its path", "UPDATE partial_tiles SET hashes = zeroblob(160) WHERE project = 1 AND level = 0", 1_200),
+        ("the head's mac", "UPDATE heads SET mac = zeroblob(32)", 500),
+        ("the head's root", "UPDATE heads SET tree_root = zeroblob(32)", 500),
+        ("the head", "DELETE FROM heads", 500),
+    ];
+    for (what, sql, row) in cases {
+        let folder = copy(whole.path());
+        Connection::open(folder.path().join("ledger.db")).and_then(|db| db.execute_batch(sql)).expect(what);
+        assert!(!check_one(folder.path(), *row).is_empty(), "{what}");
     }
 }
 
