@@ -1,6 +1,6 @@
 //! Filters as tables: what is accepted and how it is written, what matches, what is refused and where.
 
-use super::{Filter, Plan, attributes, terms};
+use super::{Filter, Plan, attributes, terms, terms_of_bytes};
 use crate::json;
 use crate::limits::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, FILTER_TERMS_MAX};
 
@@ -14,7 +14,7 @@ fn filters_match_or_do_not() {
         (r#"action Eq "policy.update""#, true),
         (r#"actor.id co "gent""#, true),
         (r#"ACTOR_ID sw "agent""#, true),
-        (r#"actor.display pr"#, true),
+        (r"actor.display pr", true),
         (r#"occurred_at gt "2026-04-30T23:59:59Z""#, true),
         (r#"occurred_at ge "2026-05-01T02:00:00+02:00""#, true),
         (r#"occurred_at lt "2026-05-01T02:00:00+02:00""#, false),
@@ -55,13 +55,13 @@ fn filters_match_or_do_not() {
         (r#"actor.id eq "Agent-7""#, false),
         (r#"changes eq "/spec/limit""#, true),
         (r#"changes sw "/spec/a~1""#, true),
-        (r#"http_status eq 403"#, true),
-        (r#"http.status ge 400 and http.status lt 500"#, true),
-        (r#"http.status gt 403 or duration_ms le 11"#, false),
-        (r#"http.status ne 403"#, false),
-        (r#"sequence gt -1"#, true),
-        (r#"http.request_truncated eq false"#, true),
-        (r#"http.request_truncated ne false"#, false),
+        (r"http_status eq 403", true),
+        (r"http.status ge 400 and http.status lt 500", true),
+        (r"http.status gt 403 or duration_ms le 11", false),
+        (r"http.status ne 403", false),
+        (r"sequence gt -1", true),
+        (r"http.request_truncated eq false", true),
+        (r"http.request_truncated ne false", false),
         (r#"id eq "0190F3A2-7C1E-7B7A-9C3E-2F1D5A6B7C8D""#, true),
         (r#"id sw "0190F3""#, true),
         (r#"trace_id eq "0AF7651916CD43DD8448EB211C80319C""#, true),
@@ -70,11 +70,11 @@ fn filters_match_or_do_not() {
         // Absent: ne and not hold, nothing else does.
         (r#"reason ne "x""#, true),
         (r#"reason eq "x" or reason gt "" or reason co "" or reason sw "" or reason lt "z" or reason pr"#, false),
-        (r#"not (reason pr)"#, true),
+        (r"not (reason pr)", true),
         (r#"subjects ne "alice""#, false),
         (r#"subjects ne "carol""#, true),
         (r#"subjects gt "alice""#, true),
-        (r#"context pr and actor.chain pr and subjects pr and not (sealed pr)"#, true),
+        (r"context pr and actor.chain pr and subjects pr and not (sealed pr)", true),
     ];
     let entry = json::parse(ENTRY.as_bytes()).expect("valid");
     assert_eq!(entry.to_canonical(), ENTRY.as_bytes());
@@ -95,7 +95,7 @@ fn empty_values_are_not_present() {
     assert!(Filter::parse("actor pr").expect("valid").matches(&entry));
     // What is no entry at all matches only what absence satisfies.
     for (text, expected) in [("actor pr", false), (r#"actor.id ne "a""#, true)] {
-        for other in ["null", "[]", "1", r#""a""#, r#"{"actor":1}"#, r#"{"actor":null}"#] {
+        for other in ["null", "[]", "1", r#"[{"actor":{"id":"b"}}]"#, r#""a""#, r#"{"actor":1}"#, r#"{"actor":null}"#] {
             let expected = expected || (text == "actor pr" && other == r#"{"actor":1}"#);
             assert_eq!(Filter::parse(text).expect(text).matches(&json::parse(other.as_bytes()).expect(other)), expected, "{text} {other}");
         }
@@ -107,17 +107,17 @@ fn one_meaning_and_shape_is_written_one_way() {
     let cases = [
         (" ACTOR_ID\tEQ \"a\\u0041\\/\"\n", r#"actor.id eq "aA/""#),
         (r#"((outcome eq "deny"))"#, r#"outcome eq "deny""#),
-        (r#"(sequence eq 1 and (sequence eq 2)) and sequence eq -0"#, "sequence eq 1 and sequence eq 2 and sequence eq 0"),
-        (r#"sequence eq 1 OR (sequence eq 2 and sequence eq 3)"#, "sequence eq 1 or sequence eq 2 and sequence eq 3"),
-        (r#"(sequence eq 1 or sequence eq 2) AND NOT((sequence eq 3))"#, "(sequence eq 1 or sequence eq 2) and not (sequence eq 3)"),
+        (r"(sequence eq 1 and (sequence eq 2)) and sequence eq -0", "sequence eq 1 and sequence eq 2 and sequence eq 0"),
+        (r"sequence eq 1 OR (sequence eq 2 and sequence eq 3)", "sequence eq 1 or sequence eq 2 and sequence eq 3"),
+        (r"(sequence eq 1 or sequence eq 2) AND NOT((sequence eq 3))", "(sequence eq 1 or sequence eq 2) and not (sequence eq 3)"),
         (r#"occurred_at ge "2026-05-01T02:00:00.1234567+02:00""#, r#"occurred_at ge "2026-05-01T00:00:00.123456Z""#),
         (r#"occurred_at sw "2026-05""#, r#"occurred_at sw "2026-05""#),
         (r#"TRACE_ID sw "AB""#, r#"request.trace_id sw "ab""#),
-        (r#"Tool_Call_Id PR"#, "context.tool_call_id pr"),
+        (r"Tool_Call_Id PR", "context.tool_call_id pr"),
         (r#"context["a.B"] pr and context["a b\n"] pr"#, r#"context.a.b pr and context["a b\n"] pr"#),
         (r#"ACTOR_CHAIN[ (ID eq "a") ]"#, r#"actor.chain[id eq "a"]"#),
         (r#"subjects[VALUE eq "a"]"#, r#"subjects[value eq "a"]"#),
-        (r#"http.request_truncated ne true"#, "http.request_truncated ne true"),
+        (r"http.request_truncated ne true", "http.request_truncated ne true"),
         (r#"conversation_id eq "t""#, r#"run.thread_id eq "t""#),
     ];
     for (text, expected) in cases {
@@ -278,10 +278,14 @@ fn bounds_and_ids_come_from_conjunctions() {
     let bound = |text: &str| {
         let filter = Filter::parse(text).expect(text);
         let times = [filter.occurred_at_bounds(), filter.recorded_at_bounds()].map(|(a, b)| [a, b].map(|t| t.map(|t| t.to_string())));
-        format!("{:?} {:?}", times.concat().into_iter().map(|t| t.unwrap_or_default()).collect::<Vec<_>>(), filter.sequence_bounds())
+        format!(
+            "{:?} {:?}",
+            times.concat().into_iter().map(std::option::Option::unwrap_or_default).collect::<Vec<_>>(),
+            filter.sequence_bounds()
+        )
     };
     let cases = [
-        (r#"outcome pr"#, r#"["", "", "", ""] (None, None)"#),
+        (r"outcome pr", r#"["", "", "", ""] (None, None)"#),
         (
             r#"occurred_at ge "2026-05-01T00:00:00Z" and occurred_at lt "2026-06-01T00:00:00Z" and occurred_at gt "2026-05-02T00:00:00Z""#,
             r#"["2026-05-02T00:00:00.000001Z", "2026-05-31T23:59:59.999999Z", "", ""] (None, None)"#,
@@ -290,11 +294,8 @@ fn bounds_and_ids_come_from_conjunctions() {
             r#"recorded_at eq "2026-05-01T00:00:00Z" and sequence gt 4 and sequence le 9"#,
             r#"["", "", "2026-05-01T00:00:00.000000Z", "2026-05-01T00:00:00.000000Z"] (Some(5), Some(9))"#,
         ),
-        (
-            r#"sequence lt 0 and occurred_at gt "9999-12-31T23:59:59.999999Z""#,
-            r#"["9999-12-31T23:59:59.999999Z", "", "", ""] (None, Some(-1))"#,
-        ),
-        (r#"sequence gt 1 or sequence lt 9 or not (sequence eq 3)"#, r#"["", "", "", ""] (None, None)"#),
+        (r#"sequence lt 0 and occurred_at lt "0001-01-01T00:00:00Z""#, r#"["", "0001-01-01T00:00:00.000000Z", "", ""] (None, Some(-1))"#),
+        (r"sequence gt 1 or sequence lt 9 or not (sequence eq 3)", r#"["", "", "", ""] (None, None)"#),
         (r#"sequence ne 3 and sequence pr and occurred_at sw "2026""#, r#"["", "", "", ""] (None, None)"#),
     ];
     for (text, expected) in cases {
@@ -338,8 +339,10 @@ fn necessary_bytes_are_the_longest_that_are_certain() {
 #[test]
 fn terms_of_an_entry() {
     let collect = |text: &str| {
-        let mut found = Vec::new();
+        let (mut found, mut scanned) = (Vec::new(), Vec::new());
         terms(&json::parse(text.as_bytes()).expect("valid"), &mut |attribute, value| found.push(format!("{attribute}={value}")));
+        let complete = terms_of_bytes(text.as_bytes(), &mut |attribute, value| scanned.push(format!("{attribute}={value}")));
+        assert_eq!((complete, &scanned), (text.starts_with('{'), &found), "{text}");
         found
     };
     let expected = "action=policy.update action_category=policy actor.chain.id=alice actor.chain.id=planner actor.id=agent-7 \
@@ -365,5 +368,38 @@ fn the_reference_is_complete() {
     }
     for (alias, target) in super::attribute::ALIASES {
         assert!(page.contains(&format!("`{alias}` = `{target}`")), "docs/filter.md lacks `{alias}` = `{target}`");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_entry_are_given_up() {
+    let deep = |levels: usize| format!("{{\"subjects\":{}\"a\"{}}}", "[".repeat(levels), "]".repeat(levels));
+    let deep_skipped = format!("{{\"x\":{}{}}}", "[".repeat(60_000), "]".repeat(60_000));
+    let (shallow, deep) = (deep(100), deep(60_000));
+    let cases: &[(&[u8], bool)] = &[
+        (b"{}", true),
+        (br#"{"action":"a\u001fb"}"#, true),
+        (br#"{"action":null,"context":{"k":1,"l":{}},"x":[{"y":"]"},"\"}"]}"#, true),
+        (shallow.as_bytes(), true),
+        (deep_skipped.as_bytes(), true),
+        (deep.as_bytes(), false),
+        (b"", false),
+        (b"[]", false),
+        (b"{} ", false),
+        (br#"{ "action":"a"}"#, false),
+        (br#"{"action": "a"}"#, false),
+        (br#"{"action":"a"#, false),
+        (br#"{"action":"a\"#, false),
+        (br#"{"action":"\ud800"}"#, false),
+        (br#"{"action"}"#, false),
+        (br#"{"action":}"#, false),
+        (br#"{"action":"a",}"#, false),
+        (br#"{"subjects":["a"}"#, false),
+        (br#"{"x":]}"#, false),
+        (b"{\"action\":\"\xff\"}", false),
+    ];
+    for (bytes, expected) in cases {
+        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(80)]);
+        assert_eq!(terms_of_bytes(bytes, &mut |_, _| {}), *expected, "{shown}");
     }
 }

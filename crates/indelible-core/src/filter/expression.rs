@@ -176,7 +176,7 @@ impl Test {
         out.push(' ');
         out.push_str(self.operator.written());
         match &self.operand {
-            Operand::Nothing => return,
+            Operand::Nothing => (),
             Operand::Text(text) | Operand::Time(_, text) => {
                 out.push(' ');
                 out.push_str(&quoted(text));

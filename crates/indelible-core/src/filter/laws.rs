@@ -5,7 +5,7 @@ use jiff::Timestamp as Instant;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use super::{Filter, Plan, terms};
+use super::{Filter, Plan, terms, terms_of_bytes};
 use crate::json;
 use crate::limits::FILTER_BYTES_MAX;
 
@@ -233,10 +233,12 @@ proptest! {
             let bytes = entry.to_string();
             let value = json::parse(bytes.as_bytes()).expect("valid");
             let matches = filter.matches(&value);
+            let (mut held, mut scanned) = (Vec::new(), Vec::new());
+            terms(&value, &mut |attribute, value| held.push((attribute.to_owned(), value.to_owned())));
+            prop_assert!(terms_of_bytes(bytes.as_bytes(), &mut |attribute, value| scanned.push((attribute.to_owned(), value.to_owned()))));
+            prop_assert_eq!(&scanned, &held);
             prop_assert_eq!(matches, naive(&part, &entry), "{} on {}", text, bytes);
             if matches {
-                let mut held = Vec::new();
-                terms(&value, &mut |attribute, value| held.push((attribute.to_owned(), value.to_owned())));
                 prop_assert!(satisfied(&filter.plan(), &held), "{:?} of {} on {}", filter.plan(), text, bytes);
                 if let Some(needle) = filter.necessary_bytes() {
                     let canonical = value.to_canonical();

@@ -15,6 +15,7 @@ mod laws;
 mod lex;
 mod parse;
 mod plan;
+mod scan;
 mod terms;
 
 use uuid::Uuid;
@@ -68,9 +69,9 @@ impl Filter {
         parse::parse(text).map(|root| Self { root })
     }
 
-    /// Whether an entry matches. `entry` is the parsed entry.
+    /// Whether an entry matches. `entry` is the parsed entry; what is no object has no attributes.
     pub fn matches(&self, entry: &Value<'_>) -> bool {
-        evaluate::matches(&self.root, entry)
+        evaluate::matches(&self.root, if entry.as_object().is_some() { entry } else { &Value::Null })
     }
 
     /// Normalised text: what two filters of one meaning and one shape share; a cursor is bound to it.
@@ -127,4 +128,10 @@ pub fn attributes() -> Vec<String> {
 /// of what [`Filter::plan`] asks of a match. A value that an entry holds twice is handed over twice.
 pub fn terms(entry: &Value<'_>, each: &mut dyn FnMut(&str, &str)) {
     terms::terms(entry, each);
+}
+
+/// [`terms()`] straight from the bytes of a stored entry, at less than half the cost of parsing it first. False where the bytes
+/// are not canonical JSON; the terms handed over by then are not all.
+pub fn terms_of_bytes(entry: &[u8], each: &mut dyn FnMut(&str, &str)) -> bool {
+    scan::terms(entry, each).is_some()
 }

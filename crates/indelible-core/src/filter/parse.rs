@@ -211,7 +211,6 @@ impl<'a> Parser<'a> {
 fn text_operand(text: &str, kind: Kind, operator: Operator) -> Result<Operand, &'static str> {
     let exact = !operator.is_textual();
     match kind {
-        Kind::Text => Ok(Operand::Text(text.to_owned())),
         Kind::Uuid if exact && !operator.is_ordering() && (text.len() != 36 || Uuid::try_parse(text).is_err()) => {
             Err("is a UUID, such as \"0190f3a2-7c1e-7b7a-9c3e-2f1d5a6b7c8d\"")
         }
@@ -219,7 +218,7 @@ fn text_operand(text: &str, kind: Kind, operator: Operator) -> Result<Operand, &
         Kind::Time if exact => Timestamp::parse(text)
             .map(|time| Operand::Time(time, time.to_string()))
             .ok_or("is a time as in RFC 3339, with an offset, such as \"2026-05-01T00:00:00Z\""),
-        Kind::Time => Ok(Operand::Text(text.to_owned())),
+        Kind::Text | Kind::Time => Ok(Operand::Text(text.to_owned())),
         Kind::Integer => Err("is an integer: write it without quotes"),
         Kind::Bool => Err("is true or false, without quotes"),
         Kind::Group => Err("has parts and takes only pr"),

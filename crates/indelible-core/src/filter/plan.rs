@@ -34,7 +34,7 @@ fn term(test: &Test) -> Option<Term> {
         Name::Label(key) => format!("{LABELS}.{key}"),
     };
     let value = match &test.operand {
-        Operand::Text(text) => text.clone(),
+        Operand::Text(wanted) => wanted.clone(),
         Operand::Integer(number) => number.to_string(),
         Operand::Bool(value) => value.to_string(),
         Operand::Nothing | Operand::Time(..) => return None,
@@ -150,8 +150,8 @@ pub(super) fn necessary_bytes(node: &Node) -> Option<Vec<u8>> {
 /// Escaping goes character by character, so a part of a text, escaped, is a part of the text escaped. Where the member
 /// is known its name stands before the value: entries are canonical, so there is no white space between.
 fn bytes_of(test: &Test) -> Option<String> {
-    let Operand::Text(text) = &test.operand else { return None };
-    let quoted = quoted(text);
+    let Operand::Text(wanted) = &test.operand else { return None };
+    let quoted = quoted(wanted);
     let inner = &quoted[..quoted.len() - 1];
     let before = match &test.name {
         Name::Known(attribute) if !attribute.list => attribute.path.last().map_or_else(String::new, |name| format!("\"{name}\":")),

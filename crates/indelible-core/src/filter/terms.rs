@@ -1,6 +1,7 @@
 //! The equality terms of an entry, for the index. Called once for every row ever indexed, so it walks the entry's members
 //! beside a sorted tree of the indexed ones and allocates nothing but one name for the keys of `context`.
 
+use std::cmp::Ordering;
 use std::sync::LazyLock;
 
 use super::attribute::{self, LABELS};
@@ -8,19 +9,22 @@ use crate::event::members::{self, Member, Shape};
 use crate::json::{Object, Value};
 
 /// A member that is indexed, or holds some that are.
-struct Branch {
-    name: &'static str,
-    dotted: String,
-    inner: Inner,
+pub(super) struct Branch {
+    pub(super) name: &'static str,
+    pub(super) dotted: String,
+    pub(super) inner: Inner,
 }
 
-enum Inner {
+pub(super) enum Inner {
+    /// A value, or a list of them.
     Leaf,
+    /// The keys of `context`.
     Labels,
+    /// Members below, sorted by name.
     Members(Vec<Branch>),
 }
 
-static TREE: LazyLock<Vec<Branch>> = LazyLock::new(|| grow(members::ENTRY, ""));
+pub(super) static TREE: LazyLock<Vec<Branch>> = LazyLock::new(|| grow(members::ENTRY, ""));
 
 fn grow(members: &'static [Member], above: &str) -> Vec<Branch> {
     let branch = |member: &'static Member| {
@@ -47,17 +51,26 @@ pub(super) fn terms(entry: &Value<'_>, each: &mut dyn FnMut(&str, &str)) {
 fn visit(branches: &[Branch], object: &Object<'_>, each: &mut dyn FnMut(&str, &str)) {
     let mut at = 0;
     for (name, value) in object.iter() {
-        // Both sides ascend in an entry, so this goes back only where the text was not canonical.
-        if at > 0 && branches[at - 1].name >= name {
-            at = 0;
-        }
-        while branches.get(at).is_some_and(|branch| branch.name < name) {
-            at += 1;
-        }
-        if let Some(branch) = branches.get(at).filter(|branch| branch.name == name) {
+        if let Some(branch) = find(branches, &mut at, name) {
             emit(branch, value, each);
         }
     }
+}
+
+/// The branch called `name`, looked for from `at` on: both sides ascend in an entry, so `at` goes back only where the
+/// text was not canonical.
+pub(super) fn find<'b>(branches: &'b [Branch], at: &mut usize, name: &str) -> Option<&'b Branch> {
+    if *at > 0 && branches[*at - 1].name >= name {
+        *at = 0;
+    }
+    while let Some(branch) = branches.get(*at) {
+        match branch.name.cmp(name) {
+            Ordering::Less => *at += 1,
+            Ordering::Equal => return Some(branch),
+            Ordering::Greater => return None,
+        }
+    }
+    None
 }
 
 fn emit(branch: &Branch, value: &Value<'_>, each: &mut dyn FnMut(&str, &str)) {
@@ -65,7 +78,7 @@ fn emit(branch: &Branch, value: &Value<'_>, each: &mut dyn FnMut(&str, &str)) {
         (Value::Array(items), _) => items.iter().for_each(|item| emit(branch, item, each)),
         (Value::Object(object), Inner::Members(branches)) => visit(branches, object, each),
         (Value::Object(object), Inner::Labels) => labels(object, each),
-        (Value::String(text), Inner::Leaf) | (Value::Number(text), Inner::Leaf) => each(&branch.dotted, text),
+        (Value::String(text) | Value::Number(text), Inner::Leaf) => each(&branch.dotted, text),
         (Value::Bool(value), Inner::Leaf) => each(&branch.dotted, if *value { "true" } else { "false" }),
         _ => {}
     }
@@ -75,12 +88,17 @@ fn labels(object: &Object<'_>, each: &mut dyn FnMut(&str, &str)) {
     let mut dotted = String::with_capacity(64);
     for (key, value) in object.iter() {
         if let Value::String(text) = value {
-            dotted.clear();
-            dotted.push_str(LABELS);
-            dotted.push('.');
-            dotted.push_str(key);
-            dotted.make_ascii_lowercase();
+            write_label(key, &mut dotted);
             each(&dotted, text);
         }
     }
+}
+
+/// Puts `context.<key>` into `dotted`, in lower case.
+pub(super) fn write_label(key: &str, dotted: &mut String) {
+    dotted.clear();
+    dotted.push_str(LABELS);
+    dotted.push('.');
+    dotted.push_str(key);
+    dotted.make_ascii_lowercase();
 }

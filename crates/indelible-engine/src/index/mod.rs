@@ -1,7 +1,7 @@
 //! The derived index: which rows may match, and where they sort. It follows the ledger by row and decides nothing:
 //! what it names is read from the ledger and matched again, so a wrong index can hide a row and never add one.
 //!
-//! One thread fills it. Readers wait until it has come as far as they need ([`Index::reached`]); the writer waits when
+//! One thread fills it. Readers wait until it has come as far as they need ([`Index::reached_blocking`]); the writer waits when
 //! it has fallen too far behind ([`Index::throttle`]). An index that cannot be read or written is built anew.
 
 mod block;
@@ -15,6 +15,7 @@ mod ids;
 #[cfg(test)]
 mod measure;
 mod posting;
+mod rebuild;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -209,15 +210,7 @@ impl Index {
         *self.shared.through.borrow()
     }
 
-    /// Waits until `row` is indexed; says whether it is.
-    pub(crate) async fn reached(&self, row: i64, wait_max: Duration) -> bool {
-        self.shared.want(row);
-        let mut through = self.shared.through.subscribe();
-        let outcome = tokio::time::timeout(wait_max, through.wait_for(|through| *through >= row)).await;
-        matches!(outcome, Ok(Ok(_)))
-    }
-
-    /// [`Self::reached`] for threads; `each` is told how far it has come, and says whether to go on.
+    /// Waits until `row` is indexed; `each` is told how far it has come, and says whether to go on. Says whether it came.
     pub(crate) fn reached_blocking(&self, row: i64, each: &mut dyn FnMut(i64) -> bool) -> bool {
         self.shared.want(row);
         loop {
@@ -231,6 +224,11 @@ impl Index {
             let signals = locked(&self.shared.signals);
             drop(self.shared.bell.wait_timeout(signals, Duration::from_millis(50)));
         }
+    }
+
+    /// Whether it was closed, or cannot be followed.
+    pub(crate) fn is_stopped(&self) -> bool {
+        locked(&self.shared.signals).stop || locked(&self.thread).as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// How far it is behind.

@@ -13,7 +13,7 @@ use super::scan::{Deadline, Found, Scan, ScanError};
 use super::{Opening, ReadError};
 use crate::access::{Caller, Owner, Scope};
 use crate::append::{DecryptMembers, EngineEvent, ReadMembers, ResourceMembers};
-use crate::index::{IndexError, View};
+use crate::index::{Direction, IndexError, Postings, View};
 use crate::ledger::Ledger;
 use crate::resource::Project;
 use indelible_core::filter::Filter;
@@ -147,7 +147,9 @@ impl Lane<'_> {
         let head = reader
             .prepare_cached("SELECT size, last_row FROM heads WHERE project = ?1")
             .and_then(|mut statement| {
-                statement.query_row([self.number], |row| Ok(HeadMark { size: row.get::<_, i64>(0)? as u64, last_row: row.get(1)? })).optional()
+                statement
+                    .query_row([self.number], |row| Ok(HeadMark { size: row.get::<_, i64>(0)? as u64, last_row: row.get(1)? }))
+                    .optional()
             })
             .map_err(|error| unreadable(&ScanError::Ledger(error)))?;
         Ok(head.unwrap_or_default())
@@ -186,6 +188,21 @@ impl Lane<'_> {
         with(&scan).map_err(|error| self.failed(error))
     }
 
+    /// The row before this one in the project, as far as the index knows it.
+    pub(crate) fn row_before(&self, row: i64) -> Result<Option<i64>, ReadError> {
+        let Some(view) = self.ledger.inner.index.view() else { return Ok(None) };
+        let read = || -> Result<Option<i64>, ScanError> {
+            let (index, mut before) = (view.reader()?, None);
+            let every = Postings::token(view.key().every_row(self.number));
+            every.read(&index, (1, row - 1), Direction::Descending, |found| {
+                before = Some(found);
+                Ok::<_, ScanError>(false)
+            })?;
+            Ok(before)
+        };
+        read().map_err(|error| self.failed(error))
+    }
+
     /// Opens contents where they are asked for, and takes note of it.
     pub(crate) fn open(&self, found: &Found, account: &mut Account) -> Result<Opened, ReadError> {
         if !self.reading.opening.content {
@@ -197,7 +214,8 @@ impl Lane<'_> {
         Ok(opened)
     }
 
-    fn failed(&self, error: ScanError) -> ReadError {
+    /// What a failed scan is to the one who asked; an index that cannot be read is built anew.
+    pub(crate) fn failed(&self, error: ScanError) -> ReadError {
         match error {
             ScanError::Index(error) => ReadError::Unavailable(self.ledger.inner.index.distrust(error).to_string()),
             error => unreadable(&error),
@@ -208,7 +226,8 @@ impl Lane<'_> {
 fn unreadable(error: &ScanError) -> ReadError {
     ReadError::Unavailable(match error {
         ScanError::TooLong => {
-            "the query took longer than 10 s; narrow it with an equality (such as actor.id or action) or with bounds on occurred_at".to_owned()
+            "the query took longer than 10 s; narrow it with an equality (such as actor.id or action) or with bounds on occurred_at"
+                .to_owned()
         }
         error => {
             tracing::error!(%error, "a read failed");

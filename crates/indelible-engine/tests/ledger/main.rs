@@ -1,0 +1,9 @@
+//! The ledger from outside, on real files: what it acknowledges, refuses, survives.
+
+mod append;
+mod bench;
+mod clock;
+mod faults;
+mod files;
+mod resources;
+mod shell;
