@@ -27,7 +27,7 @@ pub struct DemoLoaded {
 
 const ACTOR: &str = "arn:aws:iam::123837392027:user/bert-jan";
 const PRINCIPAL: &str = "mia_li_3668";
-const RUN_ID: &str = "task-0-trial-0-@@";
+const RUN_ID: &str = "task-0-trial-0-3477d3d9";
 
 const FILES: &[(&str, Format, Option<&str>, &[u8])] = &[
     ("cloudtrail.json.gz", Format::Cloudtrail, None, include_bytes!("../../demo/cloudtrail.json.gz")),
