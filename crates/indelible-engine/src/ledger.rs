@@ -11,7 +11,7 @@ use crate::access::Strangers;
 use crate::append::Desk;
 use crate::clock::{Clock, SystemClock};
 use crate::faults::Faults;
-use crate::index::ids::IdIndex;
+use crate::index::Index;
 use crate::keystore::{DataKeys, KeyStore};
 use crate::resource::registry::Registry;
 use crate::resource::{Instance, first_start, load};
@@ -143,7 +143,7 @@ pub(crate) struct Inner {
     pub(crate) data_keys: Arc<DataKeys>,
     pub(crate) desk: Arc<Desk>,
     pub(crate) strangers: Arc<Strangers>,
-    pub(crate) ids: Arc<IdIndex>,
+    pub(crate) index: Arc<Index>,
     pub(crate) readers: Arc<Readers>,
     pub(crate) writer: Writer,
     /// Held while a resource is read, changed and written.
@@ -171,9 +171,9 @@ impl Ledger {
         let registry = Arc::<Registry>::default();
         load(&connection, &registry)?;
         let data_keys = Arc::new(DataKeys::load(Arc::clone(&keystore), &connection)?);
-        let ids = Arc::new(IdIndex::open(&connection).map_err(StoreError::from)?);
         let known = Instance::load(&connection)?;
         drop(connection);
+        let index = Arc::new(Index::open(folder.root(), &folder.ledger_db()));
 
         let desk = Arc::new(Desk {
             keystore: Arc::clone(&keystore),
@@ -191,7 +191,7 @@ impl Ledger {
             clock: Arc::clone(&options.clock),
             faults: options.faults.clone(),
             keystore: Arc::clone(&keystore),
-            ids: Arc::clone(&ids),
+            index: Arc::clone(&index),
             noted_row: last_row,
             desk: Arc::clone(&desk),
             strangers: Arc::clone(&strangers),
@@ -209,11 +209,11 @@ impl Ledger {
         let readers = Readers::new(folder.ledger_db());
         let control = tokio::sync::Mutex::default();
         let clock = options.clock;
-        let inner = Inner { instance, clock, registry, keystore, data_keys, desk, strangers, ids, readers, writer, control, folder };
+        let inner = Inner { instance, clock, registry, keystore, data_keys, desk, strangers, index, readers, writer, control, folder };
         Ok(Opened { ledger: Self { inner: Arc::new(inner) }, first_start: first })
     }
 
-    /// Stops taking work, answers what is queued, empties the WAL, releases the lock. The same happens when the last
+    /// Stops taking work, answers what is queued, empties the WAL, marks the index clean, releases the lock. The same happens when the last
     /// clone goes.
     pub fn close(self) {
         self.inner.stop();
@@ -238,11 +238,17 @@ impl Ledger {
     pub fn status(&self) -> Status {
         let mut status = Status::default();
         self.inner.writer.report(&mut status);
+        status.rows_indexed = self.inner.index.through().unsigned_abs();
         status
     }
 }
 
 impl Inner {
+    /// The data folder.
+    pub(crate) const fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
     /// Safe to call twice.
     fn stop(&self) {
         let strangers = self.strangers.all();
@@ -252,6 +258,7 @@ impl Inner {
         }
         self.readers.close();
         self.writer.close();
+        self.index.close();
     }
 }
 

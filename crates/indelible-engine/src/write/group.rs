@@ -20,7 +20,7 @@ use super::thread::Thread;
 use super::{Answer, Work};
 use crate::append::{AppendError, Prepared, Receipt};
 use crate::faults::Write;
-use crate::index::ids::IdIndex;
+use crate::index::Index;
 use crate::keystore::KeyStore;
 use crate::store::StoreError;
 
@@ -68,7 +68,7 @@ struct Group<'a> {
 struct PlannerParts<'a> {
     connection: &'a rusqlite::Connection,
     keystore: &'a KeyStore,
-    ids: &'a IdIndex,
+    index: &'a Index,
 }
 
 impl Thread {
@@ -82,7 +82,7 @@ impl Thread {
         self.heads.begin();
         let mut group = Group {
             inserter: Inserter::new(connection, &self.expected, faults)?,
-            planner: PlannerParts { connection, keystore: &self.parts.keystore, ids: &self.parts.ids },
+            planner: PlannerParts { connection, keystore: &self.parts.keystore, index: &self.parts.index },
             heads: &mut self.heads,
             pending: HashMap::new(),
             ids: Vec::new(),
@@ -106,8 +106,8 @@ impl Thread {
 impl Group<'_> {
     /// One batch: the answer it will get once the group is committed, or a failure of the store.
     fn batch(&mut self, work: &Work) -> Result<Answer, StoreError> {
-        let PlannerParts { connection, keystore, ids } = self.planner;
-        let mut planner = Planner { connection, keystore, ids, heads: self.heads, pending: &self.pending, recorded_at: self.recorded_at };
+        let PlannerParts { connection, keystore, index } = self.planner;
+        let mut planner = Planner { connection, keystore, index, heads: self.heads, pending: &self.pending, recorded_at: self.recorded_at };
         let slots = match planner.plan(&work.events) {
             Ok(slots) => slots,
             Err(Refusal::Batch(refused)) => return Ok(Err(refused)),

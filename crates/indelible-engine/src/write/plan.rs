@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::heads::Heads;
 use crate::append::{AppendError, Prepared, Receipt};
-use crate::index::ids::IdIndex;
+use crate::index::Index;
 use crate::keystore::KeyStore;
 use crate::store::StoreError;
 
@@ -59,7 +59,7 @@ pub(super) struct Pending {
 pub(super) struct Planner<'a> {
     pub(super) connection: &'a Connection,
     pub(super) keystore: &'a KeyStore,
-    pub(super) ids: &'a IdIndex,
+    pub(super) index: &'a Index,
     pub(super) heads: &'a mut Heads,
     pub(super) pending: &'a HashMap<(i64, Uuid), Pending>,
     pub(super) recorded_at: Timestamp,
@@ -116,8 +116,10 @@ impl Planner<'_> {
             check(index, event, pending.ring_id, &pending.submission_mac)?;
             return Ok(Some(Receipt { duplicate: true, ..pending.receipt.clone() }));
         }
-        let candidates =
-            self.ids.find(event.project, event.id).map_err(|error| StoreError::Corrupt(format!("the index of ids failed: {error}")))?;
+        // Without the index it cannot be told whether this is a retry; the next attempt may find it.
+        let candidates = self.index.find(event.project, event.id).map_err(|error| {
+            Refusal::Batch(AppendError::Unavailable { reason: format!("retries cannot be told: {error}"), outcome_unknown: false })
+        })?;
         for row in candidates {
             if let Some((ring_id, mac, receipt)) = self.read(row, event)? {
                 check(index, event, ring_id, &mac)?;

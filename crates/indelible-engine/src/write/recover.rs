@@ -43,6 +43,7 @@ impl Thread {
             return Err(StoreError::Corrupt(format!("row {} was committed, but the store ends at row {}", self.last_row, tail.last_row)));
         }
         self.note_rows(&connection)?;
+        self.parts.index.committed(tail.last_row);
         self.last_row = tail.last_row;
         match (self.time.as_mut(), tail.recorded_at) {
             (None, last) => self.time = Some(Time::new(self.parts.clock.as_ref(), last)),
@@ -60,7 +61,7 @@ impl Thread {
         let mut statement = connection.prepare("SELECT project, id, row FROM events WHERE row > ?1")?;
         let mut rows = statement.query([self.last_row])?;
         while let Some(row) = rows.next()? {
-            self.parts.ids.note(row.get(0)?, Uuid::from_bytes(row.get(1)?), row.get(2)?);
+            self.parts.index.note(row.get(0)?, Uuid::from_bytes(row.get(1)?), row.get(2)?);
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use crate::access::Strangers;
 use crate::append::Desk;
 use crate::clock::Clock;
 use crate::faults::Faults;
-use crate::index::ids::IdIndex;
+use crate::index::Index;
 use crate::keystore::KeyStore;
 use crate::store::{Expected, StoreError};
 
@@ -45,8 +45,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) faults: Option<Arc<dyn Faults>>,
     pub(crate) keystore: Arc<KeyStore>,
-    pub(crate) ids: Arc<IdIndex>,
-    /// The last row that `ids` has.
+    pub(crate) index: Arc<Index>,
+    /// The last row when the ledger was opened.
     pub(crate) noted_row: i64,
     pub(crate) desk: Arc<Desk>,
     pub(crate) strangers: Arc<Strangers>,
@@ -100,6 +100,8 @@ impl Thread {
                     Err(error) => tracing::error!(%error, "the store cannot be opened again"),
                 }
             }
+            // So that readers never fall far behind: while the index does, appends wait for it.
+            self.parts.index.throttle();
             self.group(works);
             self.record_strangers();
             self.checkpoint();
@@ -171,8 +173,9 @@ impl Thread {
                 time.recorded(recorded_at);
             }
             for (project, id, row) in &committed.ids {
-                self.parts.ids.note(*project, *id, *row);
+                self.parts.index.note(*project, *id, *row);
             }
+            self.parts.index.committed(committed.last_row);
             self.last_row = committed.last_row;
             self.committed.send_replace(committed.last_row);
         }
