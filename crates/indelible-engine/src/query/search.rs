@@ -48,7 +48,7 @@ impl Ledger {
     /// A page of events, newest first, or of the feed.
     pub async fn search(&self, caller: &Caller, project: &Project, search: Search) -> Result<Page, ReadError> {
         let kind = if search.feed.is_some() { FEED } else { "audit_events" };
-        let mut reading = Reading::new(caller, project, kind, "", &search.opening);
+        let mut reading = Reading::new(caller, project, kind, project.id.hyphenated().to_string(), &search.opening);
         reading.filter.clone_from(&search.filter);
         let now = self.inner.desk.clock.monotonic();
         self.read(reading, move |lane, account| {
