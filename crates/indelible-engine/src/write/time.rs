@@ -64,11 +64,6 @@ impl Time {
         self.doubted = false;
     }
 
-    /// Whether the last look was not believed.
-    pub(super) const fn is_doubted(&self) -> bool {
-        self.doubted
-    }
-
     /// A time was committed, or found committed.
     pub(super) fn recorded(&mut self, time: Timestamp) {
         self.last = Some(self.last.map_or(time, |last| later(last, time)));
