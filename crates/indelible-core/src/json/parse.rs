@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::write::PLAIN;
+use super::plain::plain_length;
 use super::{Object, Value};
 use crate::fault::{Fault, FaultKind};
 use crate::limits::JSON_DEPTH_MAX;
@@ -216,8 +216,7 @@ impl<'a> Parser<'a> {
 
     /// Moves to the next quote or backslash.
     fn plain(&mut self) -> Result<(), Fault> {
-        let rest = &self.bytes[self.at..];
-        self.at += rest.iter().position(|byte| !PLAIN[usize::from(*byte)]).unwrap_or(rest.len());
+        self.at += plain_length(&self.bytes[self.at..]);
         match self.peek() {
             Some(b'"' | b'\\') => Ok(()),
             Some(_) => Err(self.malformed("a control character inside a string")),
