@@ -123,10 +123,10 @@ fn follow_file(shared: &Arc<Shared>, boot_id: &str, anew: bool) -> Result<Leave,
     if loader.is_some_and(|loader| loader.join().is_err()) {
         tracing::error!("the thread that loads ids panicked");
     }
-    if matches!(left, Ok(Leave::Stop)) {
-        if let Err(error) = file::close(open.connection) {
-            tracing::warn!(%error, "the index was not marked clean; it may be built anew at the next start");
-        }
+    if matches!(left, Ok(Leave::Stop))
+        && let Err(error) = file::close(open.connection)
+    {
+        tracing::warn!(%error, "the index was not marked clean; it may be built anew at the next start");
     }
     left
 }

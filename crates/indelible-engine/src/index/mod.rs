@@ -190,7 +190,8 @@ impl Index {
                 Ok((Memory::Behind(rows), _)) => rows,
                 Err(_) => 0,
             };
-            let nearly = behind < ID_WAIT_ROWS || behind > i64::MAX / 2;
+            // A view that was only just opened does not know yet how far behind it is.
+            let nearly = !(ID_WAIT_ROWS..=i64::MAX / 2).contains(&behind);
             if !nearly || started.elapsed() > ID_WAIT_MAX {
                 return Err(IndexError::Behind(behind));
             }

@@ -1,12 +1,13 @@
 //! The index against what a look at every row says.
 
 use indelible_core::filter::Filter;
+use indelible_core::time::Timestamp;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use uuid::Uuid;
 
+use super::IndexError;
 use super::fixture::{Event, Fixture, project_id};
-use super::{IndexError, Key};
 use crate::query::feed::ascending;
 use crate::query::newest::{Bounds, newest};
 
@@ -36,7 +37,7 @@ const FILTERS: &[&str] = &[
     r#"reason co "nothing has one""#,
     r#"occurred_at ge "2023-11-14T22:13:20.000500Z" and occurred_at lt "2023-11-14T22:13:20.001500Z""#,
     r#"(action eq "tool.call" or action eq "run.start") and actor.id ne "bob""#,
-    r#"context.tool pr and sequence gt 10"#,
+    "context.tool pr and sequence gt 10",
 ];
 
 proptest! {
@@ -65,7 +66,7 @@ proptest! {
 
 fn all_pages(fixture: &Fixture, index: &super::Index, project: i64, filter: Option<&Filter>, limit: usize) -> Vec<(i64, Uuid, u64)> {
     let (from, to) = filter.map_or((None, None), Filter::occurred_at_bounds);
-    let mut bounds = Bounds { below: None, from: from.map(|t| t.as_micros()), to: to.map(|t| t.as_micros()) };
+    let mut bounds = Bounds { below: None, from: from.map(Timestamp::as_micros), to: to.map(Timestamp::as_micros) };
     let mut all = Vec::new();
     loop {
         let page = fixture.scan(index, project, filter, |scan| newest(scan, bounds, limit)).expect("a page");
@@ -81,14 +82,14 @@ fn all_pages(fixture: &Fixture, index: &super::Index, project: i64, filter: Opti
 fn many(rows: u64) -> Vec<Event> {
     let event = |n: u64| {
         let noise = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-        let late = n % 997 == 0;
+        let late = n.is_multiple_of(997);
         Event {
-            project: if n % 5 == 0 { 2 } else { 1 },
+            project: if n.is_multiple_of(5) { 2 } else { 1 },
             id: u128::from(n) << 64 | u128::from(noise),
             occurred_at: 1_700_000_000_000_000 + if late { 0 } else { n as i64 * 1_000 + noise as i64 % 3_600_000 },
-            action: if n % 50 == 0 { "policy.create" } else { "tool.call" }.to_owned(),
+            action: if n.is_multiple_of(50) { "policy.create" } else { "tool.call" }.to_owned(),
             actor: format!("actor-{}", noise % 400),
-            outcome: if noise % 7 == 0 { "deny" } else { "allow" }.to_owned(),
+            outcome: if noise.is_multiple_of(7) { "deny" } else { "allow" }.to_owned(),
             tool: Some(format!("tool-{}", noise % 3)),
         }
     };
@@ -269,5 +270,4 @@ fn an_index_that_is_anew_says_that_it_does_not_know_ids_yet() {
     let index = fixture.open();
     let asked = index.find(1, Uuid::from_u128(5));
     assert!(matches!(asked, Ok(ref rows) if rows.is_empty()) || matches!(asked, Err(IndexError::Behind(_))), "{asked:?}");
-    let _ = Key { occurred_at: 0, id: [0; 16] };
 }
