@@ -140,7 +140,7 @@ fn open_file(shared: &Shared, ledger: &Connection, boot_id: &str, anew: bool) ->
         }
     }
     locked(&shared.signals).rebuild = false;
-    shared.through.send_replace(0);
+    shared.through.send_replace(super::NOT_OPEN);
     let (connection, key, through) = file::create(&shared.path, boot_id).map_err(|unfit| match unfit {
         file::Unfit::Sqlite(error) => FillError::Index(error),
         _ => FillError::Index(rusqlite::Error::InvalidQuery),

@@ -102,8 +102,13 @@ fn many_blocks_agree_with_a_look_at_every_row() {
     fixture.append(&many(60_000));
     let index = fixture.open();
     fixture.index_all(&index);
+    let any: Vec<String> = (0..350).map(|n| format!(r#"actor.id eq "actor-{n}""#)).collect();
+    let (any, deep) =
+        (any.join(" or "), format!(r#"{}outcome eq "deny"{}"#, r#"(action eq "policy.create" or ("#.repeat(25), "))".repeat(25)));
     let filters = [
         "",
+        any.as_str(),
+        deep.as_str(),
         r#"actor.id eq "actor-7""#,
         r#"action eq "policy.create" and outcome eq "deny""#,
         r#"actor.id eq "nobody""#,
@@ -126,6 +131,22 @@ fn many_blocks_agree_with_a_look_at_every_row() {
             assert!(pages == wanted, "{text}");
         }
     }
+}
+
+#[test]
+fn a_question_is_no_reason_to_build_the_index_anew() {
+    let fixture = Fixture::new();
+    let index = fixture.open();
+    fixture.index_all(&index);
+    let view = index.view().expect("open");
+    let error = view
+        .reader()
+        .expect("a reader")
+        .query_row("SELECT 1 FROM terms WHERE terms MATCH 'a AND ('", [], |_| Ok(()))
+        .expect_err("no expression");
+    assert!(matches!(index.distrust(error), IndexError::Refused(_)));
+    let error = view.reader().expect("a reader").query_row("SELECT 1 FROM nothing", [], |_| Ok(())).expect_err("no table");
+    assert!(matches!(index.distrust(error), IndexError::Unreadable(_)));
 }
 
 fn some(fixture: &mut Fixture, rows: u64) {
