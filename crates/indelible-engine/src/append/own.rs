@@ -118,8 +118,9 @@ impl EngineEvent {
             event.insert("request", Value::Object(request));
         }
         if let Some(resource) = &self.resource {
-            let members =
-                [("id", resource.id.as_str()), ("parent", resource.parent.as_deref().unwrap_or_default()), ("type", resource.kind)];
+            // `*` stands for what has no id of its own, such as the events of a project as a whole.
+            let id = if resource.id.is_empty() { "*" } else { resource.id.as_str() };
+            let members = [("id", id), ("parent", resource.parent.as_deref().unwrap_or_default()), ("type", resource.kind)];
             event.insert("resource", texts(&members, NAME_BYTES_MAX));
         }
         if let Some(read) = &self.read {

@@ -10,6 +10,7 @@ pub(crate) mod reading;
 mod run;
 pub(crate) mod scan;
 mod search;
+pub mod sql;
 mod tally;
 
 use indelible_core::filter::FilterError;

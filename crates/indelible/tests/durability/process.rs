@@ -33,7 +33,7 @@ impl Server {
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let url = loop {
             let line = lines.next().expect("the server listens before it ends").expect("text");
-            if let Some(address) = line.strip_prefix("listening on ") {
+            if let Some(address) = line.strip_prefix("Listening on ") {
                 break address.trim().to_owned();
             }
         };

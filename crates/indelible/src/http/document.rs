@@ -1,0 +1,51 @@
+//! The small JSON documents that make or change a resource.
+
+use axum::body::Body;
+use indelible_core::fault::Fault;
+use indelible_core::json::{self, Value};
+
+use super::body::{self, Reader};
+use super::call::Call;
+use super::problem::{Kind, Problem};
+
+/// Largest document, bytes.
+const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
+
+/// Problems of every route that takes a document.
+pub(super) static PROBLEMS: &[Kind] = &[
+    Kind::InvalidQuery,
+    Kind::MalformedJson,
+    Kind::MalformedBody,
+    Kind::Forbidden,
+    Kind::NotFound,
+    Kind::RequestTimeout,
+    Kind::RequestTooLarge,
+    Kind::UnsupportedMediaType,
+    Kind::UnsupportedEncoding,
+    Kind::InvalidResource,
+    Kind::QueueFull,
+    Kind::OutcomeUnknown,
+];
+
+/// Reads the body of a request that must be JSON.
+pub(super) async fn read(call: &Call, mut unread: Body) -> Result<Vec<u8>, Problem> {
+    let result = read_from(call, &mut unread).await;
+    if result.as_ref().is_err_and(|problem| problem.kind != Kind::RequestTimeout) {
+        body::drain(&mut unread, body::COURTESY_BYTES).await;
+    }
+    result
+}
+
+async fn read_from(call: &Call, unread: &mut Body) -> Result<Vec<u8>, Problem> {
+    let text = call.headers.get(axum::http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = text.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Problem::new(Kind::UnsupportedMediaType, "Content-Type must be application/json"));
+    }
+    Reader::new(&call.app, &call.headers, unread, DOCUMENT_BYTES_MAX)?.whole().await
+}
+
+/// Parses it.
+pub(super) fn parse(text: &[u8]) -> Result<Value<'_>, Fault> {
+    json::parse(text)
+}

@@ -1,0 +1,241 @@
+//! `POST /v1/audit/events`: one event, an array, or lines; all of it or nothing; receipts once it is durable.
+//!
+//! Refused, and recorded before the refusal is answered: whatever a known caller submits and may not, or in a form that is not
+//! an event's. What never became a submission (a body that did not arrive, a wrong media type) is answered only.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, Response, StatusCode};
+use indelible_core::fault::{Fault, FaultKind};
+use indelible_core::limits::REQUEST_BYTES_MAX;
+use indelible_engine::access::Scope;
+use indelible_engine::append::{AppendError, Receipt};
+use indelible_engine::resource::Project;
+use serde_json::json;
+
+use super::super::app::App;
+use super::super::body::{self, Reader};
+use super::super::call::{self, Call, PROJECT_ID};
+use super::super::json::{Document, listing};
+use super::super::problem::{Kind, Problem};
+use super::super::refusal::Faults;
+use super::super::route::{Audit, Handler, Route, Verb};
+use super::super::schema;
+use super::prepare::{Batch, Desk, Piece};
+
+/// From so many bytes on, preparing them is work that must not hold up the other tasks of this thread.
+const INLINE_BYTES_MAX: usize = 32 * 1024;
+/// Lines are prepared in blocks of so many bytes.
+const BLOCK_BYTES: usize = 256 * 1024;
+
+pub(in super::super) static ROUTE: Route = Route {
+    name: "submit_events",
+    verb: Verb::Post,
+    path: "/v1/audit/events",
+    summary: "Append events",
+    description: "One event (an object), many (an array, or one a line as `application/x-ndjson`), at most 10,000 and 24 MiB, gzip or zstd if \
+                  you like. Accepted whole or not at all, and durable when answered. The same id with the same event is answered with the first \
+                  receipt, so a retry is safe; `duplicate` then says so. An object is answered with its receipt, the others with `receipts`. \
+                  Needs `events:append`.",
+    variable: None,
+    parameters: &[PROJECT_ID],
+    body: || {
+        let event = schema::reference("Event");
+        vec![
+            ("application/json", json!({"oneOf": [event, {"type": "array", "items": event, "maxItems": 10_000}]})),
+            ("application/x-ndjson", json!({"type": "string", "description": "One event a line."})),
+        ]
+    },
+    status: 201,
+    answer: || {
+        let receipt = schema::reference("Receipt");
+        let receipts = json!({"type": "object", "required": ["receipts"], "properties": {"receipts": {"type": "array", "items": receipt}}});
+        ("application/json", json!({"oneOf": [receipt, receipts]}))
+    },
+    problems: &[
+        Kind::MalformedJson,
+        Kind::MalformedBody,
+        Kind::Forbidden,
+        Kind::EngineOnlyAction,
+        Kind::NotFound,
+        Kind::RequestTimeout,
+        Kind::IdConflict,
+        Kind::RequestTooLarge,
+        Kind::UnsupportedMediaType,
+        Kind::UnsupportedEncoding,
+        Kind::InvalidEvent,
+        Kind::ServerOwnedMember,
+        Kind::EventTooLarge,
+        Kind::QueueFull,
+        Kind::OutcomeUnknown,
+    ],
+    audit: Audit::Action("audit.append_rejected"),
+    handler: Handler::Keyed(|call, unread| Box::pin(handle(call, unread))),
+};
+
+/// How events lie in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    Lines,
+}
+
+impl Form {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/json" => Some(Self::Json),
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(Self::Lines),
+            _ => None,
+        }
+    }
+}
+
+async fn handle(call: Call, mut unread: Body) -> Result<Response<Body>, Problem> {
+    let result = submit(&call, &mut unread).await;
+    if let Err(problem) = &result
+        && problem.kind != Kind::RequestTimeout
+    {
+        body::drain(&mut unread, body::COURTESY_BYTES_KNOWN).await;
+    }
+    result
+}
+
+async fn submit(call: &Call, unread: &mut Body) -> Result<Response<Body>, Problem> {
+    let project = call.project()?;
+    if !call.caller.has(Scope::EventsAppend) {
+        let fault = Fault::new(FaultKind::Invalid, "", format!("the key lacks {}", Scope::EventsAppend.as_str()));
+        call.app.ledger.reject(&call.caller, &project, &fault, true).await?;
+        return Err(Problem::new(Kind::Forbidden, fault.message));
+    }
+    let form = Form::of(&call.headers)
+        .ok_or_else(|| Problem::new(Kind::UnsupportedMediaType, "Content-Type must be application/json or application/x-ndjson"))?;
+    // The reader holds the memory that was paid for; it lives until the writer has answered.
+    let mut reader = Reader::new(&call.app, &call.headers, unread, REQUEST_BYTES_MAX);
+    let read = match &mut reader {
+        Ok(reader) => read(call, &project, reader, form).await,
+        Err(problem) => Err(problem.clone()),
+    };
+    let (batch, single) = match read {
+        Ok(read) => read,
+        Err(problem) => return Err(recorded(call, &project, problem).await),
+    };
+    if batch.faults.total > 0 {
+        return Err(refuse(call, &project, &batch.faults).await);
+    }
+    match call.app.ledger.append(batch.events).await {
+        Ok(receipts) => Ok(call::json(StatusCode::CREATED, render(&receipts, single))),
+        Err(error) => Err(failed(call, &project, error, single).await),
+    }
+}
+
+/// Reads and prepares the whole request. Returns whether it was a single object.
+async fn read(call: &Call, project: &Arc<Project>, reader: &mut Reader<'_>, form: Form) -> Result<(Batch, bool), Problem> {
+    let mut batch = Batch::default();
+    let single = match form {
+        Form::Json => {
+            let text = reader.whole().await?;
+            apart(text.len(), || batch.json(desk(&call.app, call, project), &text))
+        }
+        Form::Lines => {
+            lines(call, project, reader, &mut batch).await?;
+            false
+        }
+    };
+    if batch.seen == 0 && batch.faults.total == 0 {
+        batch.faults.push(Fault::new(FaultKind::Invalid, "", "there is no event in the request"));
+    }
+    Ok((batch, single))
+}
+
+fn desk<'a>(app: &'a App, call: &'a Call, project: &'a Project) -> Desk<'a> {
+    Desk { ledger: &app.ledger, caller: &call.caller, project, ids: &app.ids }
+}
+
+/// Does work on so many bytes, beside the runtime where it may take long.
+fn apart<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    if bytes > INLINE_BYTES_MAX { tokio::task::block_in_place(work) } else { work() }
+}
+
+/// Prepares whole lines as they come, so that no more of the text than a block lies in memory.
+async fn lines(call: &Call, project: &Arc<Project>, reader: &mut Reader<'_>, batch: &mut Batch) -> Result<(), Problem> {
+    let mut searched = 0;
+    loop {
+        let more = reader.fill().await?;
+        let text = reader.decoded();
+        if more && text.len() - searched < BLOCK_BYTES {
+            continue;
+        }
+        // What was searched before holds no line end: it is the beginning of a long line.
+        let line_end = text[searched..].iter().rposition(|byte| *byte == b'\n').map(|at| searched + at + 1);
+        let end = if more { line_end.unwrap_or(0) } else { text.len() };
+        if end > 0 && !batch.is_overfull() {
+            let block = &text[..end];
+            let pieces: Vec<_> = block.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).map(Piece::Line).collect();
+            apart(end, || batch.add(desk(&call.app, call, project), pieces));
+        }
+        text.drain(..end);
+        searched = text.len();
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+/// Records a refusal, and makes its answer; where it cannot be recorded, that is the answer.
+async fn refuse(call: &Call, project: &Project, faults: &Faults) -> Problem {
+    let Some(gravest) = faults.gravest() else { return faults.problem() };
+    let deny = gravest.kind == FaultKind::EngineOnly;
+    match call.app.ledger.reject(&call.caller, project, gravest, deny).await {
+        Ok(()) => faults.problem(),
+        Err(error) => error.into(),
+    }
+}
+
+/// Records the refusal of a request that was never read to its end, where it is one of size.
+async fn recorded(call: &Call, project: &Project, problem: Problem) -> Problem {
+    if problem.kind != Kind::RequestTooLarge {
+        return problem;
+    }
+    let fault = Fault::new(FaultKind::TooLarge, "", problem.detail.clone());
+    match call.app.ledger.reject(&call.caller, project, &fault, false).await {
+        Ok(()) => problem,
+        Err(error) => error.into(),
+    }
+}
+
+/// The answer to what the writer refused. Pointers into a single object have no index.
+async fn failed(call: &Call, project: &Project, error: AppendError, single: bool) -> Problem {
+    let at = |index: usize, fault: Fault| if single { fault } else { fault.within(&index.to_string()) };
+    match error {
+        AppendError::Fault { index, fault } => refuse(call, project, &at(index, fault).into()).await,
+        AppendError::Conflict { index, .. } => {
+            let fault = at(index, Fault::new(FaultKind::Invalid, "/id", "belongs to another event"));
+            let problem = Problem::new(Kind::IdConflict, "another event of this project has the id; nothing was written");
+            match call.app.ledger.reject(&call.caller, project, &fault, false).await {
+                Ok(()) => problem.at(fault.pointer, fault.message),
+                Err(error) => error.into(),
+            }
+        }
+        other => other.into(),
+    }
+}
+
+fn render(receipts: &[Receipt], single: bool) -> Vec<u8> {
+    let receipt = |receipt: &Receipt| {
+        let document = Document::new()
+            .uuid("id", receipt.id)
+            .number("sequence", receipt.sequence)
+            .time("recorded_at", receipt.recorded_at)
+            .hex("row_hash", &receipt.row_hash)
+            .hex("leaf_hash", &receipt.leaf_hash);
+        if receipt.duplicate { document.flag("duplicate", true).end() } else { document.end() }
+    };
+    match receipts {
+        [only] if single => receipt(only),
+        many => listing("receipts", many.iter().map(receipt)),
+    }
+}

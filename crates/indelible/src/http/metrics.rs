@@ -1,0 +1,119 @@
+//! Figures in the text format of Prometheus: what the HTTP side counted, and what the ledger says of itself.
+//!
+//! No figure has a label that names a tenant, a key or a path with an id in it.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use indelible_engine::Status;
+
+/// Upper bounds of the latency buckets, microseconds.
+const BUCKETS_MICROS: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000, 10_000_000];
+
+/// Counters of the HTTP side.
+#[derive(Default)]
+pub(super) struct Metrics {
+    /// By first digit of the status, 1 to 5.
+    answers: [AtomicU64; 6],
+    /// Not cumulative; the last is for what took longer.
+    durations: [AtomicU64; BUCKETS_MICROS.len() + 1],
+    micros: AtomicU64,
+}
+
+impl Metrics {
+    /// Counts one answer.
+    pub(super) fn answered(&self, status: u16, took: Duration) {
+        let micros = took.as_micros() as u64;
+        let bucket = BUCKETS_MICROS.iter().position(|bound| micros <= *bound).unwrap_or(BUCKETS_MICROS.len());
+        self.answers[usize::from(status / 100).min(5)].fetch_add(1, Ordering::Relaxed);
+        self.durations[bucket].fetch_add(1, Ordering::Relaxed);
+        self.micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// All figures, as text.
+    pub(super) fn text(&self, status: &Status) -> String {
+        let mut out = String::with_capacity(4_096);
+        let name = "indelible_http_requests_total";
+        head(&mut out, name, "counter", "Requests answered, by class of status.");
+        for class in 1..=5 {
+            let _ = writeln!(out, "{name}{{status=\"{class}xx\"}} {}", self.answers[class].load(Ordering::Relaxed));
+        }
+        self.histogram(&mut out);
+        let gauges = [
+            ("indelible_appends_refused", "1 while appends are refused.", u64::from(status.refusing.is_some())),
+            ("indelible_rows_indexed", "Rows that the index has.", status.rows_indexed),
+            ("indelible_index_lag_rows", "Rows that the index has not.", status.rows.saturating_sub(status.rows_indexed)),
+            ("indelible_queue_bytes", "Bytes waiting for the writer.", status.queue_bytes),
+            ("indelible_queue_events", "Events waiting for the writer.", status.queue_events),
+        ];
+        for (name, help, value) in gauges {
+            head(&mut out, name, "gauge", help);
+            let _ = writeln!(out, "{name} {value}");
+        }
+        let counters = [
+            ("indelible_rows_total", "Rows committed, of all projects.", status.rows),
+            ("indelible_commits_total", "Transactions committed since start.", status.commits_total),
+            ("indelible_commit_failures_total", "Transactions that failed since start.", status.commit_failures_total),
+            ("indelible_duplicates_total", "Events that were retries since start.", status.duplicates_total),
+        ];
+        for (name, help, value) in counters {
+            head(&mut out, name, "counter", help);
+            let _ = writeln!(out, "{name} {value}");
+        }
+        let name = "indelible_commit_seconds_total";
+        head(&mut out, name, "counter", "Time spent in COMMIT since start.");
+        let _ = writeln!(out, "{name} {}", seconds(status.commit_micros_total));
+        out
+    }
+
+    fn histogram(&self, out: &mut String) {
+        let name = "indelible_http_request_duration_seconds";
+        head(out, name, "histogram", "Time from the head of a request to the head of its answer.");
+        let mut count = 0;
+        for (bound, bucket) in BUCKETS_MICROS.iter().zip(&self.durations) {
+            count += bucket.load(Ordering::Relaxed);
+            let _ = writeln!(out, "{name}_bucket{{le=\"{}\"}} {count}", seconds(*bound));
+        }
+        count += self.durations[BUCKETS_MICROS.len()].load(Ordering::Relaxed);
+        let _ = writeln!(out, "{name}_bucket{{le=\"+Inf\"}} {count}");
+        let _ = writeln!(out, "{name}_sum {}", seconds(self.micros.load(Ordering::Relaxed)));
+        let _ = writeln!(out, "{name}_count {count}");
+    }
+}
+
+fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}
+
+fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_are_cumulative_and_every_line_is_a_figure() {
+        let metrics = Metrics::default();
+        for (status, micros) in [(201, 400), (201, 500), (404, 501), (503, 99_000_000)] {
+            metrics.answered(status, Duration::from_micros(micros));
+        }
+        let text = metrics.text(&Status { rows: 7, rows_indexed: 5, ..Status::default() });
+        for line in [
+            "indelible_http_requests_total{status=\"2xx\"} 2",
+            "indelible_http_requests_total{status=\"5xx\"} 1",
+            "indelible_http_request_duration_seconds_bucket{le=\"0.0005\"} 2",
+            "indelible_http_request_duration_seconds_bucket{le=\"0.001\"} 3",
+            "indelible_http_request_duration_seconds_bucket{le=\"10\"} 3",
+            "indelible_http_request_duration_seconds_bucket{le=\"+Inf\"} 4",
+            "indelible_http_request_duration_seconds_count 4",
+            "indelible_index_lag_rows 2",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line} in\n{text}");
+        }
+        let figure = |line: &str| line.starts_with("# ") || line.rsplit_once(' ').is_some_and(|(_, value)| value.parse::<f64>().is_ok());
+        assert!(text.lines().all(figure), "{text}");
+    }
+}

@@ -1,0 +1,44 @@
+//! The HTTP API (`docs/http.md`): one route table, one file per endpoint, one shape of error.
+//!
+//! A request goes: [`server`] (connection, timeouts) -> [`exchange`] (request id, origin, log line) -> [`routes`]
+//! (table) -> [`enter`] (key, rate) -> the endpoint (one engine call) -> bytes.
+//!
+//! Refused here: what is not a known URL, parameter, media type or size. What a key may do is the engine's to say.
+//! Invariant: nothing under `/v1` is reached without [`enter`], because a keyed handler takes the caller it makes.
+
+mod api_keys;
+mod app;
+mod body;
+mod call;
+mod clock;
+mod conversations;
+mod decode;
+mod document;
+mod enter;
+mod events;
+mod exchange;
+mod ids;
+mod json;
+mod metrics;
+mod openapi;
+mod patience;
+mod problem;
+mod process;
+mod projects;
+mod query;
+mod rate;
+mod refusal;
+mod route;
+mod routes;
+mod runs;
+mod schema;
+mod server;
+mod verify;
+
+pub(crate) use api_keys::render as render_api_key;
+pub use app::HttpOptions;
+pub(crate) use ids::Ids;
+pub use problem::{Kind as ProblemKind, reference as problem_reference};
+pub(crate) use projects::render as render_project;
+pub use routes::{Listed, list as routes};
+pub use server::Server;

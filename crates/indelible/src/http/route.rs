@@ -1,0 +1,94 @@
+//! One URL and method: its handler and its documentation in one value, so that neither can be there without the other.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::Response;
+use serde_json::Value;
+
+use super::app::App;
+use super::call::Call;
+use super::problem::{Kind, Problem};
+use super::query::Parameter;
+
+/// What a handler comes to.
+pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Problem>> + Send>>;
+
+/// A method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// GET, and HEAD.
+    Get,
+    /// POST
+    Post,
+    /// DELETE
+    Delete,
+}
+
+impl Verb {
+    /// As in a request line.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// How a route is audited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audit {
+    /// The engine appends this action before the answer.
+    Action(&'static str),
+    /// Nothing is appended, for this reason.
+    Exempt(&'static str),
+}
+
+/// A handler for whoever has a key: it is given the request, and its body unread.
+pub(super) type Keyed = fn(Call, Body) -> Answer;
+
+/// Who may come.
+pub(super) enum Handler {
+    /// Anybody.
+    Open(fn(Arc<App>) -> Answer),
+    /// Whoever has a key.
+    Keyed(Keyed),
+}
+
+/// One URL and method.
+pub(super) struct Route {
+    /// Operation id, snake_case.
+    pub(super) name: &'static str,
+    /// Method.
+    pub(super) verb: Verb,
+    /// Path; a variable part stands in braces.
+    pub(super) path: &'static str,
+    /// One line.
+    pub(super) summary: &'static str,
+    /// The rest of what a reader needs, Markdown.
+    pub(super) description: &'static str,
+    /// What the variable part is.
+    pub(super) variable: Option<&'static str>,
+    /// Query parameters.
+    pub(super) parameters: &'static [Parameter],
+    /// Media types and their schemas.
+    pub(super) body: fn() -> Vec<(&'static str, Value)>,
+    /// Status of success.
+    pub(super) status: u16,
+    /// Media type and schema of success.
+    pub(super) answer: fn() -> (&'static str, Value),
+    /// Problems beyond those that every route may answer with.
+    pub(super) problems: &'static [Kind],
+    /// How it is audited.
+    pub(super) audit: Audit,
+    /// The handler.
+    pub(super) handler: Handler,
+}
+
+/// No body.
+pub(super) fn bodiless() -> Vec<(&'static str, Value)> {
+    Vec::new()
+}

@@ -1,0 +1,230 @@
+//! The command `serve`: options, start-up, what is printed, and an orderly end.
+//!
+//! Speaks plain HTTP. In mode `local` it therefore listens on loopback addresses alone unless `--listen-publicly` says
+//! that somebody in front terminates TLS; in mode `server` that is taken for granted.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use indelible_engine::{FirstStart, Ledger, Mode, Options};
+use tracing_subscriber::EnvFilter;
+
+use crate::http::{HttpOptions, Server};
+
+/// Options of `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// The data folder; made if it is not there.
+    #[arg(long, value_name = "DIR", default_value = "./indelible-data")]
+    pub data: PathBuf,
+    /// Address for callers.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4680")]
+    pub listen: SocketAddr,
+    /// Address for metrics.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4681")]
+    pub metrics_listen: SocketAddr,
+    /// No listener for metrics.
+    #[arg(long)]
+    pub no_metrics: bool,
+    /// `local`: beside its owner, a generated master key will do. `server`: refuses to start on one.
+    #[arg(long, value_enum, default_value = "local")]
+    pub mode: ServeMode,
+    /// Allow an address that others can reach, in mode local. The server speaks plain HTTP: put TLS in front of it.
+    #[arg(long)]
+    pub listen_publicly: bool,
+    /// File with the master key, 32 bytes in hex or base64.
+    #[arg(long, value_name = "FILE", env = "INDELIBLE_MASTER_KEY_FILE")]
+    pub master_key_file: Option<PathBuf>,
+    /// Name of the instance; fixed at first start.
+    #[arg(long, value_name = "NAME")]
+    pub instance_name: Option<String>,
+    /// Requests a second that one key may send; 0 is without limit.
+    #[arg(long, value_name = "REQUESTS", default_value_t = HttpOptions::default().key_rate)]
+    pub rate_limit: u32,
+    /// Connections at a time.
+    #[arg(long, value_name = "CONNECTIONS", default_value_t = HttpOptions::default().connections_max)]
+    pub connections: usize,
+    /// Disk space kept free for the records of reads, bytes.
+    #[arg(long, value_name = "BYTES")]
+    pub disk_reserve: Option<u64>,
+    /// Load a few hundred real sample events into an empty ledger.
+    #[arg(long)]
+    pub demo: bool,
+    /// What to log: error, warn, info, debug, or directives as tracing-subscriber takes them.
+    #[arg(long, value_name = "LEVEL", env = "INDELIBLE_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// See [`Mode`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ServeMode {
+    /// See [`Mode::Local`].
+    Local,
+    /// See [`Mode::Server`].
+    Server,
+}
+
+impl ServeArgs {
+    /// Options of the engine.
+    fn options(&self) -> Options {
+        let mut options = Options::new(&self.data);
+        options.mode = match self.mode {
+            ServeMode::Local => Mode::Local,
+            ServeMode::Server => Mode::Server,
+        };
+        options.master_key_file.clone_from(&self.master_key_file);
+        options.instance_name.clone_from(&self.instance_name);
+        if let Some(bytes) = self.disk_reserve {
+            options.disk_reserve_bytes = bytes;
+        }
+        options
+    }
+
+    /// Refuses what would show keys and events to the network.
+    fn check(&self) -> anyhow::Result<()> {
+        if self.mode == ServeMode::Local && !self.listen_publicly && !self.listen.ip().is_loopback() {
+            bail!(
+                "{} can be reached from elsewhere, and the server speaks plain HTTP: put TLS in front of it and say --listen-publicly, or \
+                 listen on 127.0.0.1",
+                self.listen
+            );
+        }
+        if self.connections == 0 || self.connections > 1_000_000 {
+            bail!("--connections must be from 1 to 1000000");
+        }
+        Ok(())
+    }
+}
+
+/// Runs a server until SIGTERM or SIGINT.
+pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
+    args.check()?;
+    let filter = EnvFilter::try_new(&args.log).context("--log")?;
+    // A second call in one process (a test) keeps the first subscriber.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let options = args.options();
+    let clock = options.clock.clone();
+    let opened = Ledger::open(options).with_context(|| format!("opening {}", args.data.display()))?;
+    let ledger = opened.ledger;
+    // Never into a ledger that somebody uses already.
+    if args.demo && opened.first_start.is_some() {
+        let loaded = crate::demo::load(&ledger).context("loading the sample events")?;
+        tracing::info!(target: "indelible::serve", events = loaded.events, "loaded the sample events");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    let http = HttpOptions { key_rate: args.rate_limit, connections_max: args.connections, ..HttpOptions::default() };
+    let metrics = (!args.no_metrics).then_some(args.metrics_listen);
+    let served = runtime.block_on(async {
+        let server = Server::bind(ledger.clone(), clock, http, args.listen, metrics).await;
+        let server = server.with_context(|| format!("listening on {}", args.listen))?;
+        announce(&server, &args.data, opened.first_start.as_ref(), args.demo)?;
+        server.run(stop()).await;
+        anyhow::Ok(())
+    });
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    ledger.close();
+    served
+}
+
+/// Ends at SIGTERM or SIGINT.
+async fn stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        _ => std::future::pending().await,
+    }
+    tracing::info!(target: "indelible::serve", "stopping: finishing what is under way");
+}
+
+/// Says where it listens, and at first start where the keys are.
+fn announce(server: &Server, data: &Path, first: Option<&FirstStart>, demo: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let address = server.address()?;
+    if let Some(first) = first {
+        writeln!(out, "First start: made organization {} and project {}.", first.organization_id, first.project_id)?;
+        writeln!(out, "  {}  administrator of the project", first.admin_key_file.display())?;
+        writeln!(out, "  {}  administrator of the instance", first.instance_key_file.display())?;
+        writeln!(out, "  Each can be read by you alone. Keep them: the keys are not stored anywhere else.")?;
+    }
+    writeln!(out, "Listening on http://{address}")?;
+    if let Some(metrics) = server.metrics_address() {
+        writeln!(out, "Metrics on http://{metrics}/metrics")?;
+    }
+    if demo || first.is_some() {
+        writeln!(out, "{}", invitation(address, data))?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Three commands, ready to paste into a shell.
+fn invitation(address: SocketAddr, data: &Path) -> String {
+    let key = format!("\"Authorization: Bearer $(cat {})\"", quoted(&data.join("admin.key").display().to_string()));
+    let url = format!("http://{address}/v1/audit");
+    format!(
+        "\nTry, in another shell:\n\n\
+         # append an event\n\
+         curl -sS {url}/events -H {key} -H 'Content-Type: application/json' \\\n  \
+         -d '{{\"actor\":{{\"type\":\"human\",\"id\":\"alice\"}},\"action\":\"document.share\",\"outcome\":\"allow\",\"resource\":{{\"type\":\"document\",\"id\":\"d-1\"}}}}'\n\n\
+         # find it again\n\
+         curl -sS -G {url}/events -H {key} --data-urlencode 'filter=actor.id eq \"alice\"'\n\n\
+         # verify the whole project\n\
+         curl -sS {url}/verify -H {key}\n"
+    )
+}
+
+/// A word that a shell takes as one, inside double quotes and `$(…)`.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    if text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn args(line: &str) -> ServeArgs {
+        Line::parse_from(["serve"].into_iter().chain(line.split_whitespace())).serve
+    }
+
+    #[test]
+    fn others_reach_a_local_server_only_where_that_was_said() {
+        let cases = [
+            ("", true),
+            ("--listen [::1]:4680", true),
+            ("--listen 127.8.8.8:1", true),
+            ("--listen 0.0.0.0:4680", false),
+            ("--listen 192.0.2.1:4680", false),
+            ("--listen 0.0.0.0:4680 --listen-publicly", true),
+            ("--listen 0.0.0.0:4680 --mode server", true),
+            ("--connections 0", false),
+        ];
+        for (line, allowed) in cases {
+            assert_eq!(args(line).check().is_ok(), allowed, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_folder_with_odd_characters_can_still_be_pasted() {
+        for (text, expected) in [("./a/admin.key", "./a/admin.key"), ("my data", "'my data'"), ("it's", r"'it'\''s'")] {
+            assert_eq!(quoted(text), expected);
+        }
+    }
+}
