@@ -19,7 +19,7 @@ fn load(fixture: &mut Fixture, rows: u64) {
                 occurred_at: 1_700_000_000_000_000 + n as i64 * 1_000,
                 action: ["tool.call", "tool.result", "policy.create", "model.invoke"][(noise >> 60) as usize % 4].to_owned(),
                 actor: format!("actor-{}", (noise >> 20) % 2_000),
-                outcome: if noise % 11 == 0 { "deny" } else { "allow" }.to_owned(),
+                outcome: if noise.is_multiple_of(11) { "deny" } else { "allow" }.to_owned(),
                 tool: Some(format!(
                     "tool-{}\",\"note\":\"{}\"}},\"operation_id\":\"op-{}\",\"principal\":{{\"id\":\"user-{}\",\"type\":\"user\"}},\"reason\":\"{padding}\",\"request\":{{\"request_id\":\"r-{noise}\"}},\"resource\":{{\"id\":\"res-{}\",\"type\":\"file\"}},\"run\":{{\"id\":\"run-{}\"}},\"usage\":{{\"currency\":\"usd",
                     (noise >> 30) % 20,

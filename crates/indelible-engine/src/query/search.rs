@@ -48,8 +48,9 @@ impl Ledger {
     /// A page of events, newest first, or of the feed.
     pub async fn search(&self, caller: &Caller, project: &Project, search: Search) -> Result<Page, ReadError> {
         let kind = if search.feed.is_some() { FEED } else { "audit_events" };
-        let mut reading = Reading::new(caller, project, kind, project.id.hyphenated().to_string(), &search.opening);
-        reading.filter.clone_from(&search.filter);
+        let mut reading = Reading::new(caller, project, kind, "", &search.opening);
+        // Control characters are six bytes each in an entry; what is recorded must fit one.
+        reading.filter = search.filter.as_ref().map(|filter| filter.replace(char::is_control, " "));
         let now = self.inner.desk.clock.monotonic();
         self.read(reading, move |lane, account| {
             let asked = Asked::read(&search, lane.reading.project.id)?;

@@ -58,6 +58,9 @@ pub(super) fn claim(data: &Path, ledger: &Connection) -> Option<Claim> {
     (through.row > 0 && hash? == through.row_hash).then_some(Claim { index, key, through: through.row })
 }
 
+/// Takes a row and its tokens.
+type EachRow<'a> = dyn FnMut(&Stored<'_>, &[Token]) -> Result<(), rusqlite::Error> + 'a;
+
 /// Sums of postings, 64 rows each.
 struct Sums(Vec<u64>);
 
@@ -138,7 +141,9 @@ impl Claim {
                 let occurred_at = tokens(self.key, &stored, &mut |token| of_row.push(token));
                 of_row.sort_unstable();
                 of_row.dedup();
-                of_row.iter().for_each(|token| walked.sums.add(*token, row.row));
+                for token in &of_row {
+                    walked.sums.add(*token, row.row);
+                }
                 let key = Key { occurred_at, id: *stored.id.as_bytes() };
                 blocks.add(row.project, row.row, key);
                 while place.as_ref().is_some_and(|place| place.0 < row.row) {
@@ -216,12 +221,7 @@ impl Claim {
     }
 
     /// Hands each row of a chunk and its tokens, each once, to `each`.
-    fn each_of_chunk(
-        &self,
-        first: i64,
-        ledger: &Connection,
-        each: &mut dyn FnMut(&Stored<'_>, &[Token]) -> Result<(), rusqlite::Error>,
-    ) -> Result<(), rusqlite::Error> {
+    fn each_of_chunk(&self, first: i64, ledger: &Connection, each: &mut EachRow<'_>) -> Result<(), rusqlite::Error> {
         let mut rows =
             ledger.prepare_cached("SELECT row, project, sequence, id, entry FROM events WHERE row >= ?1 AND row < ?2 AND row <= ?3")?;
         let mut rows = rows.query(params![first, first + CHUNK_ROWS, self.through])?;

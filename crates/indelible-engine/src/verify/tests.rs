@@ -45,7 +45,7 @@ struct Chain {
 /// Writes a ledger as the store does: two projects between each other, every third event with content.
 fn write(fixture: &Fixture, rows: i64) {
     let keys = keys();
-    let mut sealer = Sealer::new();
+    let mut closing = Sealer::new();
     let mut chains: Vec<Chain> = (0..2).map(|_| Chain { edge: Edge::new(), row_hash: [0; 32], size: 0, last_row: 0 }).collect();
     let db = &fixture.ledger;
     db.execute_batch("BEGIN").expect("begin");
@@ -66,7 +66,7 @@ fn write(fixture: &Fixture, rows: i64) {
         if row % 3 == 0 {
             let content_key = Secret::new([row as u8; 32]);
             let address = Address { organization_id: ORGANIZATION, project_id: project_id(project), event_id: Uuid::from_u128(event.id) };
-            let sealed = sealer.seal(format!(r#"{{"output":"what was said {row}"}}"#).as_bytes(), &address, &content_key);
+            let sealed = closing.seal(format!(r#"{{"output":"what was said {row}"}}"#).as_bytes(), &address, &content_key);
             let member = format!(
                 r#""schema_version":1,"sealed":{{"bytes":{},"plain_bytes":{},"sha256":"{}"}},"#,
                 sealed.stored.len(),
@@ -135,6 +135,25 @@ fn template() -> tempfile::TempDir {
     let Fixture { folder, ledger, .. } = fixture;
     ledger.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = delete").expect("closed");
     folder
+}
+
+#[test]
+#[ignore = "a measurement, not a test"]
+fn measure() {
+    let rows = std::env::var("ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(500_000);
+    let fixture = Fixture::new();
+    write(&fixture, rows);
+    let timed = |what: &str| {
+        let started = std::time::Instant::now();
+        let reports = verify(fixture.folder.path(), None).expect("verified");
+        assert!(reports.iter().all(|report| report.verdict == Verdict::Intact), "{reports:?}");
+        println!("{rows} rows verified {what}: {:.0} rows/s", rows as f64 / started.elapsed().as_secs_f64());
+    };
+    timed("without an index");
+    let index = fixture.open();
+    index.committed(rows);
+    index.reached_blocking(rows, &mut |_| true);
+    timed("with the index");
 }
 
 #[test]

@@ -165,11 +165,6 @@ impl Writer {
         self.queue.push(work)
     }
 
-    /// The last committed row of all; changes with each commit.
-    pub(crate) fn committed_rows(&self) -> watch::Receiver<i64> {
-        self.committed.clone()
-    }
-
     /// Fills in what the writer knows.
     pub(crate) fn report(&self, status: &mut Status) {
         status.refusing = self.figures.refusing.lock().unwrap_or_else(PoisonError::into_inner).clone();
