@@ -12,8 +12,6 @@ mod fill;
 pub(crate) mod fixture;
 mod follow;
 mod ids;
-#[cfg(test)]
-mod measure;
 mod posting;
 mod rebuild;
 #[cfg(test)]

@@ -138,25 +138,6 @@ fn template() -> tempfile::TempDir {
 }
 
 #[test]
-#[ignore = "a measurement, not a test"]
-fn measure() {
-    let rows = std::env::var("ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(500_000);
-    let fixture = Fixture::new();
-    write(&fixture, rows);
-    let timed = |what: &str| {
-        let started = std::time::Instant::now();
-        let reports = verify(fixture.folder.path(), None).expect("verified");
-        assert!(reports.iter().all(|report| report.verdict == Verdict::Intact), "{reports:?}");
-        println!("{rows} rows verified {what}: {:.0} rows/s", rows as f64 / started.elapsed().as_secs_f64());
-    };
-    timed("without an index");
-    let index = fixture.open();
-    index.committed(rows);
-    index.reached_blocking(rows, &mut |_| true);
-    timed("with the index");
-}
-
-#[test]
 fn an_untouched_ledger_is_intact_whole_or_in_part() {
     let folder = template();
     let reports = verify(folder.path(), None).expect("verified");
