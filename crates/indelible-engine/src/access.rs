@@ -1,8 +1,14 @@
 //! Who is asking, and what they may do. A [`Caller`] is made here alone: from a key that was found, or for the
 //! operator who holds the data folder.
 
+mod recognise;
+mod strangers;
+
 use indelible_core::json::Object;
 use uuid::Uuid;
+
+pub(crate) use recognise::{credential, secret_digest};
+pub(crate) use strangers::Strangers;
 
 /// What a key allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,6 +61,36 @@ pub enum KeyKind {
     Hook,
     /// Telemetry.
     Telemetry,
+}
+
+impl KeyKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Application, Self::Gateway, Self::Hook, Self::Telemetry];
+
+    /// The word used in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Application => "application",
+            Self::Gateway => "gateway",
+            Self::Hook => "hook",
+            Self::Telemetry => "telemetry",
+        }
+    }
+
+    /// The kind that this word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// The assurance of what a key of this kind hands in (one of [`indelible_core::event::members::ASSURANCES`]).
+    pub const fn assurance(self) -> &'static str {
+        match self {
+            Self::Application => "self_reported",
+            Self::Gateway => "gateway",
+            Self::Hook => "hook",
+            Self::Telemetry => "telemetry",
+        }
+    }
 }
 
 /// What a key belongs to.

@@ -1,22 +1,72 @@
 //! Handing events in: the part that runs beside the caller (redaction, sealing, drafting), and what the writer answers.
 
+mod desk;
+mod own;
+mod submit;
+
+use std::fmt::{self, Formatter};
+use std::sync::Arc;
 use std::time::Duration;
 
 use indelible_core::chain::Hash;
+use indelible_core::entry::Draft;
 use indelible_core::fault::Fault;
+use indelible_core::key::ProjectKeys;
+use indelible_core::seal::Wrapped;
 use indelible_core::time::Timestamp;
 use uuid::Uuid;
 
+use crate::keystore::DataKey;
+
+pub(crate) use desk::Desk;
+pub(crate) use own::{DecryptMembers, EngineEvent, ReadMembers, ResourceMembers};
+
 /// An event that is ready for the writer: redacted, sealed, drafted. Made by [`crate::Ledger::prepare`] alone.
-#[derive(Debug)]
 pub struct Prepared {
-    _private: (),
+    /// `ledgers.project`
+    pub(crate) project: i64,
+    /// The project.
+    pub(crate) project_id: Uuid,
+    /// The id by which a retry is known.
+    pub(crate) id: Uuid,
+    /// All of the entry that is known before it has a place.
+    pub(crate) draft: Draft,
+    /// The project's keys under the ring id that the event is made under.
+    pub(crate) keys: Arc<ProjectKeys>,
+    /// The MAC of the submission under the same ring id.
+    pub(crate) submission_mac: Hash,
+    /// The same under the older ring ids, for retries across a rotation.
+    pub(crate) older_macs: Vec<(u64, Hash)>,
+    /// The sealed content, where there is any.
+    pub(crate) content: Option<PreparedContent>,
+    /// Whether the id was drawn here, so that no earlier event can bear it.
+    pub(crate) fresh_id: bool,
+    /// Bytes it holds, roughly.
+    pub(crate) bytes: usize,
+}
+
+/// Sealed content and the wrap of its key.
+pub(crate) struct PreparedContent {
+    pub(crate) stored: Vec<u8>,
+    pub(crate) wrap: Wrapped,
+    pub(crate) data_key: Arc<DataKey>,
 }
 
 impl Prepared {
     /// Bytes that this event holds in memory, roughly.
-    pub fn bytes(&self) -> usize {
-        unimplemented!()
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The event's id.
+    pub const fn id(&self) -> Uuid {
+        self.id
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("id", &self.id).field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }
 

@@ -1,21 +1,27 @@
 //! The ledger as its users see it: opened, appended to, asked, closed.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use indelible_core::event::Submission;
-use indelible_core::fault::Fault;
-use indelible_core::time::Timestamp;
-use indelible_core::verify::Report;
+use indelible_core::redact::Rules;
+use rusqlite::Connection;
 use uuid::Uuid;
 
-use crate::access::{Caller, Envelope, Refused};
-use crate::append::{AppendError, Prepared, Receipt};
-use crate::clock::Clock;
+use crate::access::Strangers;
+use crate::append::Desk;
+use crate::clock::{Clock, SystemClock};
 use crate::faults::Faults;
-use crate::query::{EventVerification, Opening, Page, ReadError, Search};
-use crate::resource::{ApiKey, MutateError, NewApiKey, Project};
+use crate::index::Index;
+use crate::keystore::{DataKeys, KeyStore};
+use crate::resource::registry::Registry;
+use crate::resource::{Instance, first_start, load};
+use crate::store::{Expected, Folder, Readers, StoreError, open_writer};
+use crate::write::{Parts, Privilege, Work, Writer, start};
+
+/// Disk space kept free for records of reads, bytes.
+const DISK_RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+/// Content waiting for the writer, bytes.
+const QUEUE_BYTES_MAX: usize = 48 * 1024 * 1024;
 
 /// How it is deployed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,8 +57,16 @@ pub struct Options {
 impl Options {
     /// The defaults for a data folder, with the system's clock.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        let data = data.into();
-        unimplemented!("{data:?}")
+        Self {
+            data: data.into(),
+            mode: Mode::default(),
+            master_key_file: None,
+            instance_name: None,
+            disk_reserve_bytes: DISK_RESERVE_BYTES,
+            queue_bytes_max: QUEUE_BYTES_MAX,
+            clock: Arc::new(SystemClock),
+            faults: None,
+        }
     }
 }
 
@@ -117,145 +131,144 @@ pub struct Status {
 /// The running ledger. Cheap to clone; the last clone to go closes it.
 #[derive(Clone)]
 pub struct Ledger {
-    inner: Arc<()>,
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What every clone shares.
+pub(crate) struct Inner {
+    pub(crate) instance: Instance,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) keystore: Arc<KeyStore>,
+    pub(crate) data_keys: Arc<DataKeys>,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) strangers: Arc<Strangers>,
+    pub(crate) index: Arc<Index>,
+    pub(crate) readers: Arc<Readers>,
+    pub(crate) writer: Writer,
+    /// Held while a resource is read, changed and written.
+    pub(crate) control: tokio::sync::Mutex<()>,
+    /// Holds the lock; released last.
+    folder: Folder,
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
 }
 
 impl Ledger {
     /// Takes the lock, recovers, starts the writer and the index follower; makes organization, project and keys in an empty folder.
     pub fn open(options: Options) -> Result<Opened, OpenError> {
-        unimplemented!("{:?}", options.data)
+        let folder = Folder::open(&options.data)?;
+        let key = |error: crate::keystore::KeyError| OpenError::Key(error.to_string());
+        // Nothing is written over this connection but the tables of a new file.
+        let connection = open_writer(&folder.ledger_db(), &Arc::<Expected>::default())?;
+        let last_row = last_row(&connection)?;
+        let master = options.master_key_file.as_deref();
+        let keystore = Arc::new(KeyStore::open(folder.root(), master, options.mode, last_row == 0).map_err(key)?);
+        let registry = Arc::<Registry>::default();
+        load(&connection, &registry)?;
+        let data_keys = Arc::new(DataKeys::load(Arc::clone(&keystore), &connection)?);
+        let known = Instance::load(&connection)?;
+        drop(connection);
+        let index = Arc::new(Index::open(folder.root(), &folder.ledger_db()));
+
+        let desk = Arc::new(Desk {
+            keystore: Arc::clone(&keystore),
+            data_keys: Arc::clone(&data_keys),
+            registry: Arc::clone(&registry),
+            clock: Arc::clone(&options.clock),
+            rules: Rules::standard(),
+        });
+        let strangers = Arc::new(Strangers::new(Arc::clone(&registry)));
+        let writer = start(Parts {
+            ledger_db: folder.ledger_db(),
+            folder: folder.root().to_owned(),
+            disk_reserve_bytes: options.disk_reserve_bytes,
+            queue_bytes_max: options.queue_bytes_max,
+            clock: Arc::clone(&options.clock),
+            faults: options.faults.clone(),
+            keystore: Arc::clone(&keystore),
+            index: Arc::clone(&index),
+            noted_row: last_row,
+            desk: Arc::clone(&desk),
+            strangers: Arc::clone(&strangers),
+        })?;
+        let (instance, first) = match known {
+            Some(instance) => (instance, None),
+            None => match first_start(folder.root(), options.instance_name.as_deref(), &desk, &registry, &writer) {
+                Ok((instance, first)) => (instance, Some(first)),
+                Err(error) => {
+                    writer.close();
+                    return Err(error);
+                }
+            },
+        };
+        let readers = Readers::new(folder.ledger_db());
+        let control = tokio::sync::Mutex::default();
+        let clock = options.clock;
+        let inner = Inner { instance, clock, registry, keystore, data_keys, desk, strangers, index, readers, writer, control, folder };
+        Ok(Opened { ledger: Self { inner: Arc::new(inner) }, first_start: first })
     }
 
-    /// Stops taking work, answers what is queued, marks the index clean, releases the lock.
+    /// Stops taking work, answers what is queued, empties the WAL, marks the index clean, releases the lock. The same happens when the last
+    /// clone goes.
     pub fn close(self) {
-        unimplemented!()
+        self.inner.stop();
     }
 
     /// Name of the instance, the origin of its notes.
     pub fn instance_name(&self) -> &str {
-        unimplemented!()
+        &self.inner.instance.name
     }
 
     /// The project that was made at first start.
     pub fn default_project_id(&self) -> Uuid {
-        unimplemented!()
+        self.inner.instance.project_id
     }
 
     /// The system project of the instance.
     pub fn system_project_id(&self) -> Uuid {
-        unimplemented!()
-    }
-
-    /// Recognises a bearer credential (`ind_<key id>_<43 characters>`).
-    pub fn authenticate(&self, credential: Option<&str>, envelope: Envelope) -> Result<Caller, Refused> {
-        unimplemented!("{credential:?} {envelope:?}")
-    }
-
-    /// Counts someone without a valid key, to be recorded in the instance's system project: at once for the first of
-    /// a source in a minute, the others of that minute as one event when it is over.
-    pub async fn stranger(&self, source: Option<IpAddr>, refused: Refused, envelope: &Envelope) -> Result<(), AppendError> {
-        unimplemented!("{source:?} {refused:?} {envelope:?}")
-    }
-
-    /// The operator who holds the data folder: all scopes, actor `human` with the name of the operating system's user.
-    pub fn operator(&self) -> Caller {
-        unimplemented!()
-    }
-
-    /// The project a request is for: `asked`, or the key's own. 404 where the key may not see it, or it is not there.
-    pub fn project_of(&self, caller: &Caller, asked: Option<Uuid>) -> Result<Arc<Project>, ReadError> {
-        unimplemented!("{caller:?} {asked:?}")
-    }
-
-    /// The projects that this caller may see.
-    pub fn projects(&self, caller: &Caller) -> Vec<Arc<Project>> {
-        unimplemented!("{caller:?}")
-    }
-
-    /// Redacts, seals and drafts one event; runs beside the caller, on any thread. `path` is how it came: `http`, `import`, `append`.
-    pub fn prepare(&self, caller: &Caller, project: &Project, path: &'static str, submission: Submission<'_>) -> Result<Prepared, Fault> {
-        unimplemented!("{caller:?} {project:?} {path} {submission:?}")
-    }
-
-    /// Appends a batch, all of it or nothing. Returns once it is durable. The caller needs `events:append`.
-    pub async fn append(&self, batch: Vec<Prepared>) -> Result<Vec<Receipt>, AppendError> {
-        unimplemented!("{batch:?}")
-    }
-
-    /// [`Self::append`] for threads outside the runtime.
-    pub fn append_blocking(&self, batch: Vec<Prepared>) -> Result<Vec<Receipt>, AppendError> {
-        unimplemented!("{batch:?}")
-    }
-
-    /// Records that a submission was refused (`audit.append_rejected`), before the refusal is answered. `deny` is for what the key does not allow.
-    pub async fn reject(&self, caller: &Caller, project: &Project, fault: &Fault, deny: bool) -> Result<(), AppendError> {
-        unimplemented!("{caller:?} {project:?} {fault:?} {deny}")
-    }
-
-    /// A page of events, newest first, or of the feed.
-    pub async fn search(&self, caller: &Caller, project: &Project, search: Search) -> Result<Page, ReadError> {
-        unimplemented!("{caller:?} {project:?} {search:?}")
-    }
-
-    /// One event, in the form of [`Page::records`].
-    pub async fn event(&self, caller: &Caller, project: &Project, id: Uuid, opening: Opening) -> Result<Vec<u8>, ReadError> {
-        unimplemented!("{caller:?} {project:?} {id} {opening:?}")
-    }
-
-    /// One run as one record, as JSON.
-    pub async fn run(&self, caller: &Caller, project: &Project, run_id: &str, opening: Opening) -> Result<Vec<u8>, ReadError> {
-        unimplemented!("{caller:?} {project:?} {run_id} {opening:?}")
-    }
-
-    /// Everything of one conversation, oldest first, as JSON.
-    pub async fn conversation(&self, caller: &Caller, project: &Project, thread_id: &str, opening: Opening) -> Result<Vec<u8>, ReadError> {
-        unimplemented!("{caller:?} {project:?} {thread_id} {opening:?}")
-    }
-
-    /// Verifies one event: its row hash, its neighbours, its content, its leaf against the tiles.
-    pub async fn verify_event(&self, caller: &Caller, project: &Project, id: Uuid) -> Result<EventVerification, ReadError> {
-        unimplemented!("{caller:?} {project:?} {id}")
-    }
-
-    /// Verifies a whole project, as it was when the call came.
-    pub async fn verify_project(&self, caller: &Caller, project: &Project) -> Result<Report, ReadError> {
-        unimplemented!("{caller:?} {project:?}")
-    }
-
-    /// Makes a key; returns it and its secret form, which is shown this once.
-    pub async fn create_api_key(&self, caller: &Caller, new: NewApiKey) -> Result<(ApiKey, String), MutateError> {
-        unimplemented!("{caller:?} {new:?}")
-    }
-
-    /// The keys that belong to what the caller's key belongs to. Recorded as a read.
-    pub async fn api_keys(&self, caller: &Caller) -> Result<Vec<ApiKey>, ReadError> {
-        unimplemented!("{caller:?}")
-    }
-
-    /// Revokes a key.
-    pub async fn revoke_api_key(&self, caller: &Caller, id: Uuid) -> Result<ApiKey, MutateError> {
-        unimplemented!("{caller:?} {id}")
-    }
-
-    /// Makes a project in an organization (the default one if not named), for an instance's or the organization's key with `control:write`.
-    pub async fn create_project(&self, caller: &Caller, organization_id: Option<Uuid>, name: &str) -> Result<Project, MutateError> {
-        unimplemented!("{caller:?} {organization_id:?} {name}")
-    }
-
-    /// Takes the clock as it is now for right, after a jump stopped appends. Recorded.
-    pub async fn confirm_clock(&self, caller: &Caller) -> Result<Timestamp, MutateError> {
-        unimplemented!("{caller:?}")
-    }
-
-    /// Deletes the index and builds it anew; returns rows indexed.
-    pub fn rebuild_index(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<u64, OpenError> {
-        let _ = progress;
-        unimplemented!()
+        self.inner.instance.system_project_id
     }
 
     /// Figures.
     pub fn status(&self) -> Status {
-        let _ = &self.inner;
-        unimplemented!()
+        let mut status = Status::default();
+        self.inner.writer.report(&mut status);
+        status.rows_indexed = self.inner.index.through().unsigned_abs();
+        status
     }
+}
+
+impl Inner {
+    /// The data folder.
+    pub(crate) const fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Safe to call twice.
+    fn stop(&self) {
+        let strangers = self.strangers.all();
+        let prepared: Vec<_> = strangers.into_iter().filter_map(|event| self.desk.prepare_own(event).ok()).collect();
+        if !prepared.is_empty() && self.writer.submit_unanswered(Work::new(prepared, Privilege::Caller)).is_err() {
+            tracing::warn!("the strangers of the last minute were not recorded");
+        }
+        self.readers.close();
+        self.writer.close();
+        self.index.close();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+        tracing::debug!(folder = %self.folder.root().display(), "closed");
+    }
+}
+
+fn last_row(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.query_row("SELECT coalesce(max(row), 0) FROM events", [], |row| row.get(0))?)
 }

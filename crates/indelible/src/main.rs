@@ -1,6 +1,9 @@
 //! The command `indelible`: reads the command line, runs one command, and turns its end into an exit code.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
+use indelible::cli;
 use indelible::serve::{self, ServeArgs};
 
 /// The audit log of AI-agent platforms.
@@ -15,10 +18,13 @@ struct Cli {
 enum Command {
     /// Run the server.
     Serve(ServeArgs),
+    #[command(flatten)]
+    Other(cli::Command),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve(args) => serve::run(&args),
+        Command::Serve(args) => cli::exit(serve::run(&args).map(|()| ExitCode::SUCCESS)),
+        Command::Other(command) => cli::run(command),
     }
 }

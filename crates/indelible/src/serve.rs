@@ -110,8 +110,10 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let clock = options.clock.clone();
     let opened = Ledger::open(options).with_context(|| format!("opening {}", args.data.display()))?;
     let ledger = opened.ledger;
-    if args.demo {
-        load_demo(&ledger)?;
+    // Never into a ledger that somebody uses already.
+    if args.demo && opened.first_start.is_some() {
+        let loaded = crate::demo::load(&ledger).context("loading the sample events")?;
+        tracing::info!(target: "indelible::serve", events = loaded.events, "loaded the sample events");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     let http = HttpOptions { key_rate: args.rate_limit, connections_max: args.connections, ..HttpOptions::default() };
@@ -126,11 +128,6 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     runtime.shutdown_timeout(Duration::from_secs(5));
     ledger.close();
     served
-}
-
-/// Loads the sample events, where the ledger holds none.
-fn load_demo(_ledger: &Ledger) -> anyhow::Result<()> {
-    bail!("--demo: no sample events in this build")
 }
 
 /// Ends at SIGTERM or SIGINT.

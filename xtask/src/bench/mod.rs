@@ -2,6 +2,7 @@
 //! timed test.
 
 mod client;
+mod engine;
 mod event;
 mod http;
 mod load;
@@ -31,6 +32,9 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     }
     if wanted("postgres") {
         postgres::run(&folder, arguments.rows, &mut report)?;
+    }
+    if wanted("engine") {
+        engine::run(&folder, &mut report)?;
     }
     if wanted("http") {
         http::run(&folder, &mut report)?;

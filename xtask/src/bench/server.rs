@@ -35,7 +35,7 @@ impl Server {
         let mut lines = out.lines();
         let address = loop {
             let line = lines.next().context("the server ended before it listened")??;
-            if let Some(address) = line.strip_prefix("listening on http://") {
+            if let Some(address) = line.strip_prefix("Listening on http://") {
                 break address.trim().parse()?;
             }
         };

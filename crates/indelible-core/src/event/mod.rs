@@ -8,10 +8,12 @@ pub mod action;
 #[cfg(test)]
 pub(crate) mod arbitrary;
 mod content;
+mod derived_id;
 pub mod members;
 mod shape;
 mod submission;
 #[cfg(test)]
 mod tests;
 
+pub use derived_id::derived_id;
 pub use submission::{Source, Submission};

@@ -5,6 +5,7 @@
 //! the input. Its agreement with `serde_json` on what JSON is, is a property test and a fuzz target.
 
 mod parse;
+mod plain;
 #[cfg(test)]
 mod tests;
 mod write;

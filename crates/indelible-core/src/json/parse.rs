@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::write::PLAIN;
+use super::plain::plain_length;
 use super::{Object, Value};
 use crate::fault::{Fault, FaultKind};
 use crate::limits::JSON_DEPTH_MAX;
@@ -111,6 +111,7 @@ impl<'a> Parser<'a> {
         self.skip_space();
         let mut members: Vec<(Cow<'a, str>, Value<'a>)> = Vec::new();
         let mut seen: HashSet<Cow<'a, str>> = HashSet::new();
+        let mut ascending = true;
         if self.peek() == Some(b'}') {
             self.at += 1;
             return Ok(Value::Object(Object { members }));
@@ -121,11 +122,13 @@ impl<'a> Parser<'a> {
                 return Err(self.malformed("a member name was expected"));
             }
             let name = self.string()?;
-            if members.len() == PAIRWISE_MEMBERS_MAX {
+            // Names that ascend, as they do in an entry, cannot repeat.
+            ascending = ascending && members.last().is_none_or(|(last, _)| *last < name);
+            if !ascending && members.len() >= PAIRWISE_MEMBERS_MAX && seen.is_empty() {
                 seen = members.iter().map(|(key, _)| key.clone()).collect();
             }
             let repeated =
-                if members.len() < PAIRWISE_MEMBERS_MAX { members.iter().any(|(key, _)| *key == name) } else { !seen.insert(name.clone()) };
+                !ascending && if seen.is_empty() { members.iter().any(|(key, _)| *key == name) } else { !seen.insert(name.clone()) };
             if repeated {
                 return Err(Fault::new(FaultKind::Invalid, "", "the same member twice in one object").within(&name));
             }
@@ -213,8 +216,7 @@ impl<'a> Parser<'a> {
 
     /// Moves to the next quote or backslash.
     fn plain(&mut self) -> Result<(), Fault> {
-        let rest = &self.bytes[self.at..];
-        self.at += rest.iter().position(|byte| !PLAIN[usize::from(*byte)]).unwrap_or(rest.len());
+        self.at += plain_length(&self.bytes[self.at..]);
         match self.peek() {
             Some(b'"' | b'\\') => Ok(()),
             Some(_) => Err(self.malformed("a control character inside a string")),

@@ -1,6 +1,7 @@
 //! [`Value`] to text: canonical (RFC 8785, numbers excepted) or in its own order.
 
 use super::Value;
+use super::plain::plain_length;
 use std::cmp::Ordering;
 
 /// Appends `value` as RFC 8785 would write it: names sorted by UTF-16 code unit, no white space, shortest
@@ -62,25 +63,13 @@ fn write_scalar(value: &Value<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// The bytes that stand for themselves inside a JSON string.
-pub(super) static PLAIN: [bool; 256] = {
-    let mut plain = [true; 256];
-    let mut control = 0;
-    while control < 0x20 {
-        plain[control] = false;
-        control += 1;
-    }
-    plain[b'"' as usize] = false;
-    plain[b'\\' as usize] = false;
-    plain
-};
-
 /// Appends `text` as a JSON string with the shortest escapes (RFC 8785, section 3.2.2.2).
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| !PLAIN[usize::from(*byte)]) {
-        let byte = rest[at];
+    loop {
+        let at = plain_length(rest);
+        let Some(byte) = rest.get(at).copied() else { break };
         let short = match byte {
             0x08 => b'b',
             0x0c => b'f',
@@ -104,7 +93,12 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
 
 /// The order of RFC 8785, section 3.2.3. It differs from the order of UTF-8 only above U+FFFF.
 pub(super) fn utf16_order(a: &str, b: &str) -> Ordering {
-    if a.is_ascii() || b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
+    let ordinary = a.cmp(b);
+    // The two orders can only differ where one name has a character above U+FFFF: four bytes, the first from 0xf0.
+    if ordinary == Ordering::Equal || !a.bytes().chain(b.bytes()).any(|byte| byte >= 0xf0) {
+        return ordinary;
+    }
+    a.encode_utf16().cmp(b.encode_utf16())
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ impl Doubt {
     pub(super) fn add(&mut self, first: u64, last: u64) {
         let full = self.ranges.len() >= RANGES_MAX;
         match self.ranges.last_mut() {
-            Some(range) if full || range.1 + 1 >= first => range.1 = range.1.max(last),
+            Some(range) if full || range.1.saturating_add(1) >= first => range.1 = range.1.max(last),
             _ => self.ranges.push((first, last)),
         }
     }

@@ -1,6 +1,8 @@
 //! The end of the chain against the stored head. What is wrong with the head is one finding, at the last row.
 
 use super::{Head, Verdict, Verifier};
+use crate::chain::Hash;
+use crate::key::ProjectKeys;
 use crate::tree::{Range, TILE_HEIGHT};
 
 /// What the head's MAC says.
@@ -38,7 +40,7 @@ impl Verifier {
     }
 
     fn compare_mac(&mut self, head: &Head, faults: &mut Vec<&'static str>) -> Mac {
-        let holds = |keys: &crate::key::ProjectKeys| keys.head_mac(head.size, &head.row_hash, &head.tree_root) == head.mac;
+        let holds = |keys: &ProjectKeys| keys.head_mac(head.size, &head.row_hash, &head.tree_root) == head.mac;
         // The key of the last row is tried first: a head whose key id alone was changed is altered, not unverifiable.
         if self.keys.last().is_some_and(|keys| keys.ring_id != head.hmac_key_id && holds(keys)) {
             faults.push("its key id was changed");
@@ -90,29 +92,27 @@ impl Verifier {
             faults.push("its tree root is not that of the rows");
         }
         let range = self.edge.range();
-        let mut nodes = range.subtrees().zip(range.nodes().iter().zip(&head.compact_range));
-        let differs = |&((height, index), (computed, stored)): &((u32, u64), (&[u8; 32], &[u8; 32]))| {
+        for (((height, index), computed), stored) in range.subtrees().zip(range.nodes()).zip(&head.compact_range) {
             let first = index << height;
-            computed != stored && !self.doubt.touches(first, first + (1 << height) - 1)
-        };
-        if nodes.any(|node| differs(&node)) {
-            faults.push("its compact range is not that of the rows");
-        }
-        let computed = self.edge.partial_tiles();
-        let levels = computed.len().max(head.partial_tiles.len());
-        let mut changed = Vec::new();
-        for level in 0..levels {
-            let of = |tiles: &[Vec<[u8; 32]>]| tiles.get(level).cloned().unwrap_or_default();
-            let (computed, stored) = (of(computed), of(&head.partial_tiles));
-            let height = level as u32 * TILE_HEIGHT;
-            let first = if height + TILE_HEIGHT < u64::BITS { self.next >> (height + TILE_HEIGHT) << (height + TILE_HEIGHT) } else { 0 };
-            let pairs = stored.iter().map(<[u8; 32]>::as_slice).zip(computed.iter().map(<[u8; 32]>::as_slice));
-            if computed.len() != stored.len() || self.first_difference(first, height, pairs).is_some() {
-                changed.push((level, first));
+            if computed != stored && !self.doubt.touches(first, first + (1 << height) - 1) {
+                faults.push("its compact range is not that of the rows");
+                break;
             }
         }
-        for (level, first) in changed {
-            self.findings.add(Verdict::Altered, Some(first), format!("the partial tile of level {level} is not that of the rows"));
+        let computed = self.edge.partial_tiles();
+        for level in 0..computed.len().max(head.partial_tiles.len()) {
+            let of = |tiles: &[Vec<Hash>]| tiles.get(level).cloned().unwrap_or_default();
+            let (computed, stored) = (of(computed), of(&head.partial_tiles));
+            if computed == stored {
+                continue;
+            }
+            let pairs = computed.iter().map(Hash::as_slice).zip(stored.iter().map(Hash::as_slice));
+            let height = level as u32 * TILE_HEIGHT;
+            let first = self.next.checked_shr(height + TILE_HEIGHT).map_or(0, |tile| tile << (height + TILE_HEIGHT));
+            if computed.len() != stored.len() || self.first_difference(first, height, pairs).is_some() {
+                let detail = format!("the partial tile of level {level} is not that of the rows");
+                self.findings.add(Verdict::Altered, Some(first), detail);
+            }
         }
     }
 }

@@ -1,1 +1,219 @@
-//! (to be built)
+//! The key store: the HMAC ring and each organization's key-encryption key, wrapped under the master key.
+//!
+//! Files of `keys/`, mode 0600: `master.key` (only where none comes from outside), `ring-<id>.key`,
+//! `organization-<uuid>.key`. A wrapped key is the hex of its RFC 3394 wrap. Refused: files that group or world
+//! can read, files that are not keys, and a wrong master key. Symbolic links are followed (mounted secrets are
+//! links); what counts is the mode of the file they lead to.
+//!
+//! Rotation only ever adds a ring id; nothing here assumes that there is one.
+
+mod data_keys;
+mod files;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use indelible_core::key::{ProjectKeys, Secret};
+use indelible_core::{hex, seal};
+use uuid::Uuid;
+
+use crate::ledger::Mode;
+use crate::store::{private_folder, write_private};
+
+pub(crate) use data_keys::{DataKey, DataKeys};
+use files::{Master, read_private};
+
+/// Derived keys kept; past it the cache is emptied.
+const PROJECT_KEYS_MAX: usize = 16_384;
+
+/// Why the key store cannot be used. Each message names the file and what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeyError {
+    /// Others can read it.
+    #[error("{path} can be read by others (mode {mode:o}): run `chmod 600 {path}`")]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It is not there.
+    #[error("{0} is missing: put it back from where your keys are kept, for without it the ledger can be neither written nor verified")]
+    Missing(PathBuf),
+    /// It is something else.
+    #[error("{0} is not a key file: {1}")]
+    NotAKey(PathBuf, &'static str),
+    /// It does not open under the master key.
+    #[error("{0} does not open under this master key: the master key is another, or the file was changed")]
+    WrongMaster(PathBuf),
+    /// Server mode wants a master key from outside.
+    #[error("in server mode the master key comes from outside (--master-key-file): {0} was generated beside the data it protects")]
+    Generated(PathBuf),
+    /// It cannot be read or written.
+    #[error("{0}: {1}")]
+    Io(PathBuf, std::io::Error),
+    /// The system gave no random bytes.
+    #[error("the system gives no random bytes")]
+    NoRandomness,
+    /// No key of an organization; its contents are unreadable.
+    #[error("the key of organization {0} is gone")]
+    NoOrganizationKey(Uuid),
+}
+
+/// The open key store.
+pub(crate) struct KeyStore {
+    folder: PathBuf,
+    master: Secret,
+    ring: RwLock<BTreeMap<u64, Secret>>,
+    organizations: RwLock<HashMap<Uuid, Secret>>,
+    project_keys: RwLock<HashMap<(Uuid, u64), Arc<ProjectKeys>>>,
+}
+
+/// 32 random bytes.
+pub(crate) fn random_secret() -> Result<Secret, KeyError> {
+    random_bytes().map(Secret::new)
+}
+
+/// So many random bytes.
+pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], KeyError> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| KeyError::NoRandomness)?;
+    Ok(bytes)
+}
+
+/// A UUIDv7 of this instant.
+pub(crate) fn new_id(now: indelible_core::time::Timestamp) -> Result<Uuid, KeyError> {
+    let millis = u64::try_from(now.as_micros().div_euclid(1_000)).unwrap_or(0);
+    Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random_bytes()?).into_uuid())
+}
+
+impl KeyStore {
+    /// Opens the key store of a ledger. `fresh` (a ledger without rows) allows making what is missing.
+    pub(crate) fn open(data: &Path, master_key_file: Option<&Path>, mode: Mode, fresh: bool) -> Result<Self, KeyError> {
+        let folder = data.join("keys");
+        if fresh {
+            private_folder(&folder).map_err(|error| KeyError::Io(folder.clone(), error))?;
+        }
+        let beside = folder.join("master.key");
+        let (path, master) = match master_key_file {
+            Some(path) => (path.to_owned(), Master::read(path)?),
+            None if mode == Mode::Server => return Err(KeyError::Generated(beside)),
+            None if fresh && !beside.exists() => {
+                let master = Master { key: random_secret()?, generated: true };
+                write_private(&beside, master.text().as_bytes()).map_err(|error| KeyError::Io(beside.clone(), error))?;
+                (beside, master)
+            }
+            None => (beside.clone(), Master::read(&beside)?),
+        };
+        if mode == Mode::Server && master.generated {
+            return Err(KeyError::Generated(path));
+        }
+        let store =
+            Self { folder, master: master.key, ring: RwLock::default(), organizations: RwLock::default(), project_keys: RwLock::default() };
+        store.load(fresh)?;
+        Ok(store)
+    }
+
+    fn load(&self, fresh: bool) -> Result<(), KeyError> {
+        let first = self.folder.join(ring_file(1));
+        if fresh && !first.exists() {
+            self.write_wrapped(&first, &random_secret()?)?;
+        }
+        let entries = std::fs::read_dir(&self.folder).map_err(|error| KeyError::Io(self.folder.clone(), error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| KeyError::Io(self.folder.clone(), error))?;
+            let name = entry.file_name();
+            let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".key")) else { continue };
+            if let Some(id) = stem.strip_prefix("ring-").and_then(|id| id.parse::<u64>().ok()) {
+                let key = self.read_wrapped(&entry.path())?;
+                self.ring.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
+            } else if let Some(id) = stem.strip_prefix("organization-").and_then(|id| Uuid::try_parse(id).ok()) {
+                let key = self.read_wrapped(&entry.path())?;
+                self.organizations.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
+            }
+        }
+        let ids: Vec<u64> = self.ring_ids();
+        match (1..).zip(&ids).find(|(wanted, id)| wanted != *id) {
+            Some((wanted, _)) => Err(KeyError::Missing(self.folder.join(ring_file(wanted)))),
+            None if ids.is_empty() => Err(KeyError::Missing(first)),
+            None => Ok(()),
+        }
+    }
+
+    /// The ids of the ring, oldest first.
+    pub(crate) fn ring_ids(&self) -> Vec<u64> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    /// The ring id that new events are made under.
+    pub(crate) fn newest_ring_id(&self) -> u64 {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner).keys().next_back().copied().unwrap_or(1)
+    }
+
+    /// The keys of a project under a ring id; `None` where there is no such ring key.
+    pub(crate) fn project_keys(&self, project_id: Uuid, ring_id: u64) -> Option<Arc<ProjectKeys>> {
+        let name = (project_id, ring_id);
+        if let Some(keys) = self.project_keys.read().unwrap_or_else(PoisonError::into_inner).get(&name) {
+            return Some(Arc::clone(keys));
+        }
+        let keys = {
+            let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+            Arc::new(ProjectKeys::derive(ring_id, ring.get(&ring_id)?, project_id))
+        };
+        let mut cache = self.project_keys.write().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= PROJECT_KEYS_MAX {
+            cache.clear();
+        }
+        Some(Arc::clone(cache.entry(name).or_insert(keys)))
+    }
+
+    /// Whether the key-encryption key of an organization is there.
+    pub(crate) fn has_organization_key(&self, organization_id: Uuid) -> bool {
+        self.organizations.read().unwrap_or_else(PoisonError::into_inner).contains_key(&organization_id)
+    }
+
+    /// The file of an organization's key-encryption key.
+    pub(crate) fn organization_key_file(&self, organization_id: Uuid) -> PathBuf {
+        self.folder.join(format!("organization-{organization_id}.key"))
+    }
+
+    /// Makes the key-encryption key of an organization, durable before this returns. Keeps the one that is there.
+    pub(crate) fn make_organization_key(&self, organization_id: Uuid) -> Result<(), KeyError> {
+        if self.has_organization_key(organization_id) {
+            return Ok(());
+        }
+        let key = random_secret()?;
+        self.write_wrapped(&self.organization_key_file(organization_id), &key)?;
+        self.organizations.write().unwrap_or_else(PoisonError::into_inner).insert(organization_id, key);
+        Ok(())
+    }
+
+    /// Wraps a data key under its organization's key.
+    pub(crate) fn wrap_data_key(&self, organization_id: Uuid, key: &Secret) -> Result<seal::Wrapped, KeyError> {
+        let organizations = self.organizations.read().unwrap_or_else(PoisonError::into_inner);
+        let wrapping = organizations.get(&organization_id).ok_or(KeyError::NoOrganizationKey(organization_id))?;
+        Ok(seal::wrap_key(wrapping, key))
+    }
+
+    /// Unwraps a data key; `None` where the organization's key is gone or another.
+    pub(crate) fn unwrap_data_key(&self, organization_id: Uuid, wrapped: &[u8]) -> Option<Secret> {
+        let organizations = self.organizations.read().unwrap_or_else(PoisonError::into_inner);
+        seal::unwrap_key(organizations.get(&organization_id)?, wrapped)
+    }
+
+    fn write_wrapped(&self, path: &Path, key: &Secret) -> Result<(), KeyError> {
+        let text = format!("{}\n", hex::encode(&seal::wrap_key(&self.master, key)));
+        write_private(path, text.as_bytes()).map_err(|error| KeyError::Io(path.to_owned(), error))
+    }
+
+    fn read_wrapped(&self, path: &Path) -> Result<Secret, KeyError> {
+        let text = read_private(path)?;
+        let wrapped = hex::decode(text.trim_end()).ok_or_else(|| KeyError::NotAKey(path.to_owned(), "it is not lower-case hex"))?;
+        seal::unwrap_key(&self.master, &wrapped).ok_or_else(|| KeyError::WrongMaster(path.to_owned()))
+    }
+}
+
+fn ring_file(id: u64) -> String {
+    format!("ring-{id}.key")
+}

@@ -1,6 +1,18 @@
 //! Asking the ledger. Every function that [`crate::Ledger`] offers for it appends `audit.read` (and `content.decrypt` for
 //! each record opened) before it returns, for refusals and failures too.
 
+mod conversation;
+pub(crate) mod feed;
+pub(crate) mod newest;
+mod open;
+pub(crate) mod polls;
+pub(crate) mod reading;
+mod run;
+pub(crate) mod scan;
+mod search;
+pub mod sql;
+mod tally;
+
 use indelible_core::filter::FilterError;
 use uuid::Uuid;
 

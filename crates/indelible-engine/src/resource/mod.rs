@@ -1,10 +1,20 @@
 //! Resources: typed structs kept as versioned JSON documents. The only write is the function that also takes the
 //! caller and appends the event.
 
+mod api_keys;
+pub(crate) mod document;
+mod first_start;
+mod mutate;
+mod projects;
+pub(crate) mod registry;
+
 use indelible_core::time::Timestamp;
 use uuid::Uuid;
 
 use crate::access::{KeyKind, Owner, Scope};
+
+pub(crate) use first_start::{Instance, first_start};
+pub(crate) use mutate::load;
 
 /// A project: one chain.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,1 +1,12 @@
-//! (to be built)
+//! The embedded store: the data folder with its lock, and `ledger.db` (SQLite) with one writing connection and a
+//! pool of reading ones.
+//!
+//! SQL lies in `sqlite/`. Nothing here decides what is written; [`crate::write`] does.
+
+mod connection;
+mod folder;
+mod readers;
+
+pub(crate) use connection::{BUSY_WAIT, Expected, StoreError, open_reader, open_writer};
+pub(crate) use folder::{Folder, private_folder, write_private};
+pub(crate) use readers::{Reader, Readers};

@@ -1,9 +1,33 @@
 //! Verification of a whole ledger: rows in stored order, all projects at once, without the server and without the lock.
 
-use std::path::Path;
+mod batch;
+pub(crate) mod event;
+mod heads;
+mod index;
+mod repeats;
+#[cfg(test)]
+mod tests;
+pub(crate) mod walk;
 
-use indelible_core::verify::Report;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indelible_core::key::{ProjectKeys, Secret};
+use indelible_core::verify::{Report, Verdict};
 use uuid::Uuid;
+
+use crate::access::Caller;
+use crate::keystore::{DataKeys, KeyStore};
+use crate::ledger::{Ledger, Mode};
+use crate::query::reading::{Lane, Reading};
+use crate::query::scan::ScanError;
+use crate::query::{EventVerification, Opening, ReadError};
+use crate::resource::Project;
+use crate::store::open_reader;
+
+/// A whole project may take this long.
+const PROJECT_TIME_MAX: Duration = Duration::from_hours(24);
 
 /// How far a verification has come; for a progress bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,6 +57,91 @@ pub fn verify_folder(
     project_id: Option<Uuid>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Report>, VerifyError> {
-    let _ = (data, master_key_file, project_id, progress);
-    unimplemented!()
+    let unreadable = |error: &dyn std::fmt::Display| VerifyError::Unreadable(error.to_string());
+    let ledger = data.join("ledger.db");
+    let keystore = Arc::new(KeyStore::open(data, master_key_file, Mode::Local, false).map_err(|error| unreadable(&error))?);
+    let connection = open_reader(&ledger).map_err(|error| unreadable(&error))?;
+    let data_keys = Arc::new(DataKeys::load(Arc::clone(&keystore), &connection).map_err(|error| unreadable(&error))?);
+    drop(connection);
+    let open = || open_reader(&ledger).map_err(|error| error.to_string());
+    let keys = Arc::new(StoredKeys { keystore, data_keys });
+    walk::walk(&walk::Ground { data, open: &open, keys, only: project_id }, progress)
+}
+
+/// The keys of a data folder.
+struct StoredKeys {
+    keystore: Arc<KeyStore>,
+    data_keys: Arc<DataKeys>,
+}
+
+impl walk::Keys for StoredKeys {
+    fn project_keys(&self, project_id: Uuid, ring_id: u64) -> Option<ProjectKeys> {
+        self.keystore.project_keys(project_id, ring_id).map(|keys| ProjectKeys::clone(&keys))
+    }
+
+    fn data_key(&self, id: i64) -> Option<(Uuid, Option<Secret>)> {
+        self.data_keys.get(id).map(|key| (key.organization_id, key.secret.clone()))
+    }
+}
+
+impl Ledger {
+    fn stored_keys(&self) -> StoredKeys {
+        StoredKeys { keystore: Arc::clone(&self.inner.keystore), data_keys: Arc::clone(&self.inner.data_keys) }
+    }
+
+    /// Verifies one event: its row hash, its neighbours, its content, its leaf against the tiles.
+    pub async fn verify_event(&self, caller: &Caller, project: &Project, id: Uuid) -> Result<EventVerification, ReadError> {
+        let reading = Reading::new(caller, project, "event_verification", id.hyphenated().to_string(), &Opening::default());
+        let keys = self.stored_keys();
+        self.read(reading, move |lane, account| {
+            let row = row_by_id(lane, id)?.ok_or(ReadError::NotFound("event"))?;
+            let names = (lane.number, lane.reading.project.id);
+            let reader = lane.reader()?;
+            let before = lane.row_before(row)?;
+            let (sequence, findings) = event::check(&reader, &keys, names, row, before).map_err(|error| {
+                tracing::error!(%error, "an event could not be verified");
+                ReadError::Unavailable("the store cannot be read now".to_owned())
+            })?;
+            let verdict = findings.iter().map(|finding| finding.kind).max().unwrap_or(Verdict::Intact);
+            account.returned = 1;
+            account.remark = Some(verdict.as_str().to_owned());
+            Ok(EventVerification { id, sequence, valid: findings.is_empty(), verdict, findings })
+        })
+        .await
+    }
+
+    /// Verifies a whole project, as it was when the call came.
+    pub async fn verify_project(&self, caller: &Caller, project: &Project) -> Result<Report, ReadError> {
+        let reading = Reading::new(caller, project, "verification", project.id.hyphenated().to_string(), &Opening::default());
+        let keys = Arc::new(self.stored_keys());
+        self.read_for(PROJECT_TIME_MAX, reading, move |lane, account| {
+            let folder = lane.ledger.inner.folder();
+            let ledger = folder.ledger_db();
+            let open = || open_reader(&ledger).map_err(|error| error.to_string());
+            let ground = walk::Ground { data: folder.root(), open: &open, keys, only: Some(lane.reading.project.id) };
+            let mut reports = walk::walk(&ground, &mut |_| {}).map_err(|error| {
+                tracing::error!(%error, "a project could not be verified");
+                ReadError::Unavailable("the store cannot be verified now".to_owned())
+            })?;
+            let report = reports.pop().ok_or(ReadError::NotFound("project"))?;
+            account.remark = Some(format!("{}, {} events", report.verdict.as_str(), report.events));
+            Ok(report)
+        })
+        .await
+    }
+}
+
+/// The row whose column bears this id; its entry may be anything.
+fn row_by_id(lane: &Lane<'_>, id: Uuid) -> Result<Option<i64>, ReadError> {
+    let reader = lane.reader()?;
+    for row in lane.ledger.inner.index.find(lane.number, id)? {
+        let there = reader
+            .prepare_cached("SELECT 1 FROM events WHERE row = ?1 AND project = ?2 AND id = ?3")
+            .and_then(|mut statement| statement.exists((row, lane.number, id.as_bytes())))
+            .map_err(|error| lane.failed(ScanError::Ledger(error)))?;
+        if there {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
 }

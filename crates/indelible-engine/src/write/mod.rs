@@ -1,1 +1,199 @@
-//! (to be built)
+//! The one writer: a bounded queue, a thread that owns the only writing connection, group commit.
+//!
+//! What is waiting goes into one transaction; COMMIT fsyncs; then everybody is answered. A batch is written whole
+//! or not at all. After anything failed, heads in memory are thrown away and read again; after a failed COMMIT
+//! nothing is acknowledged until the database was reopened, its WAL checkpointed, and its tail verified. Opening a
+//! ledger runs that same path.
+
+mod disk;
+mod group;
+mod heads;
+mod insert;
+mod plan;
+mod queue;
+mod recover;
+mod thread;
+mod time;
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use indelible_core::time::Timestamp;
+use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
+
+use crate::append::{AppendError, Prepared, Receipt};
+use crate::ledger::Status;
+use queue::Queue;
+pub(crate) use thread::{Parts, start};
+
+/// What a group of batches may hold: past either, the next group begins.
+const GROUP_EVENTS_MAX: usize = 10_000;
+/// See [`GROUP_EVENTS_MAX`].
+const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Events waiting for the writer.
+const QUEUE_EVENTS_MAX: usize = 100_000;
+/// When a caller who found the queue full may try again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long a blocking caller waits for room.
+const ROOM_WAIT: Duration = Duration::from_secs(30);
+
+const _: () = assert!(GROUP_EVENTS_MAX >= indelible_core::limits::BATCH_EVENTS_MAX);
+const _: () = assert!(QUEUE_EVENTS_MAX >= 2 * GROUP_EVENTS_MAX);
+
+/// For whom work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Privilege {
+    /// A caller's events: refused when the disk is nearly full.
+    Caller,
+    /// The engine's own record of a read or of a change: may use the reserve.
+    Engine,
+    /// Takes the clock as it is for right.
+    ConfirmClock,
+}
+
+/// A row that is written in the transaction of the event about it.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    /// A row of `instance`.
+    Instance {
+        /// Its key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A row of `ledgers`.
+    Ledger {
+        /// The small integer.
+        project: i64,
+        /// The project.
+        project_id: Uuid,
+        /// Its organization.
+        organization_id: Uuid,
+    },
+    /// A row of `resources`.
+    Resource {
+        /// The project in whose chain the event is.
+        project_id: Uuid,
+        /// Its type.
+        kind: &'static str,
+        /// Its id.
+        id: String,
+        /// Counted from 1.
+        version: i64,
+        /// JSON.
+        body: String,
+    },
+}
+
+/// A batch for the writer.
+pub(crate) struct Work {
+    pub(crate) events: Vec<Prepared>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) privilege: Privilege,
+    bytes: usize,
+    answer: Option<oneshot::Sender<Answer>>,
+}
+
+pub(crate) type Answer = Result<Vec<Receipt>, AppendError>;
+
+impl Work {
+    /// Events alone.
+    pub(crate) fn new(events: Vec<Prepared>, privilege: Privilege) -> Self {
+        Self::with_changes(events, Vec::new(), privilege)
+    }
+
+    /// Events, and the rows that they are about.
+    pub(crate) fn with_changes(events: Vec<Prepared>, changes: Vec<Change>, privilege: Privilege) -> Self {
+        let bytes = events.iter().map(Prepared::bytes).sum();
+        Self { events, changes, privilege, bytes, answer: None }
+    }
+
+    fn answer(self, answer: Answer) {
+        if let Some(sender) = self.answer {
+            // Nobody waits any more: the caller went away, and learns by a retry.
+            let _ = sender.send(answer);
+        }
+    }
+}
+
+/// Counted since start.
+#[derive(Default)]
+pub(crate) struct Figures {
+    commits: AtomicU64,
+    commit_failures: AtomicU64,
+    commit_micros: AtomicU64,
+    duplicates: AtomicU64,
+    refusing: Mutex<Option<String>>,
+}
+
+impl Figures {
+    fn refuse(&self, reason: Option<String>) {
+        *self.refusing.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+}
+
+/// The handle of the writer.
+pub(crate) struct Writer {
+    queue: Arc<Queue>,
+    figures: Arc<Figures>,
+    committed: watch::Receiver<i64>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Hands work in, and waits until it is durable.
+    pub(crate) async fn submit(&self, mut work: Work) -> Answer {
+        let (sender, receiver) = oneshot::channel();
+        work.answer = Some(sender);
+        self.queue.push(work)?;
+        receiver.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// [`Self::submit`] for threads outside the runtime; waits for room in the queue.
+    pub(crate) fn submit_blocking(&self, mut work: Work) -> Answer {
+        let (sender, receiver) = oneshot::channel();
+        work.answer = Some(sender);
+        self.queue.push_waiting(work, ROOM_WAIT)?;
+        receiver.blocking_recv().unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Hands work in without waiting for an answer; for what is written at closing.
+    pub(crate) fn submit_unanswered(&self, work: Work) -> Result<(), AppendError> {
+        self.queue.push(work)
+    }
+
+    /// Fills in what the writer knows.
+    pub(crate) fn report(&self, status: &mut Status) {
+        status.refusing = self.figures.refusing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status.rows = u64::try_from(*self.committed.borrow()).unwrap_or(0);
+        (status.queue_events, status.queue_bytes) = self.queue.waiting();
+        status.commits_total = self.figures.commits.load(Relaxed);
+        status.commit_failures_total = self.figures.commit_failures.load(Relaxed);
+        status.commit_micros_total = self.figures.commit_micros.load(Relaxed);
+        status.duplicates_total = self.figures.duplicates.load(Relaxed);
+    }
+
+    /// Takes no more work, does what is queued, empties the WAL. Returns once the connection is closed.
+    pub(crate) fn close(&self) {
+        self.queue.close();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the writer panicked");
+        }
+    }
+}
+
+/// The writer died with the answer: what it had begun may be there.
+fn gone() -> AppendError {
+    AppendError::Unavailable { reason: "the writer stopped".to_owned(), outcome_unknown: true }
+}
+
+/// Recorded times do not go back: the later of the two.
+fn later(a: Timestamp, b: Timestamp) -> Timestamp {
+    a.max(b)
+}

@@ -12,7 +12,7 @@ use indelible_engine::clock::Clock;
 use uuid::{Builder, Uuid};
 
 /// Draws identifiers, from any thread.
-pub(super) struct Ids {
+pub(crate) struct Ids {
     clock: Arc<dyn Clock>,
     function: RandomState,
     count: AtomicU64,
@@ -20,12 +20,12 @@ pub(super) struct Ids {
 
 impl Ids {
     /// Draws times from `clock` and a key from the operating system.
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, function: RandomState::new(), count: AtomicU64::new(0) }
     }
 
     /// The next identifier.
-    pub(super) fn draw(&self) -> Uuid {
+    pub(crate) fn draw(&self) -> Uuid {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let millis = u64::try_from(self.clock.now().as_micros() / 1_000).unwrap_or(0);
         let mut bits = [0; 10];

@@ -35,7 +35,10 @@ mod schema;
 mod server;
 mod verify;
 
+pub(crate) use api_keys::render as render_api_key;
 pub use app::HttpOptions;
+pub(crate) use ids::Ids;
 pub use problem::{Kind as ProblemKind, reference as problem_reference};
+pub(crate) use projects::render as render_project;
 pub use routes::{Listed, list as routes};
 pub use server::Server;

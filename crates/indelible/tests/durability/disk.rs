@@ -33,7 +33,7 @@ impl Drop for SmallDisk {
 fn a_full_disk_refuses_appends_and_still_answers_questions() {
     let disk = SmallDisk::mount(48);
     let data = disk.path().join("data");
-    let server = Server::start(&data, &["--disk-reserve", "12MiB"]);
+    let server = Server::start(&data, &["--disk-reserve", "12582912"]);
     let (url, key) = (server.url.clone(), server.key());
     let client = Client { url: &url, key: &key };
     let outcome = client.load(60_000, 200, 4);

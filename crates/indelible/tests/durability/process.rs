@@ -33,7 +33,7 @@ impl Server {
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let url = loop {
             let line = lines.next().expect("the server listens before it ends").expect("text");
-            if let Some(address) = line.strip_prefix("listening on ") {
+            if let Some(address) = line.strip_prefix("Listening on ") {
                 break address.trim().to_owned();
             }
         };
@@ -78,7 +78,8 @@ impl Drop for Server {
 
 /// `verify --json` on the folder: exit code and report of the default project's chain and all others.
 pub(crate) fn verify(data: &Path) -> (i32, serde_json::Value) {
-    let output = Command::new(env!("CARGO_BIN_EXE_indelible")).args(["verify", "--json", "--data"]).arg(data).output().expect("verify runs");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_indelible")).args(["verify", "--json", "--data"]).arg(data).output().expect("verify runs");
     let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     (output.status.code().expect("an exit code"), report)
 }

@@ -15,7 +15,7 @@ const KINDS: &[(&str, KeyKind)] =
     &[("application", KeyKind::Application), ("gateway", KeyKind::Gateway), ("hook", KeyKind::Hook), ("telemetry", KeyKind::Telemetry)];
 
 /// A key as JSON; `secret` only where it was just made.
-fn render(key: &ApiKey, secret: Option<&str>) -> Vec<u8> {
+pub(crate) fn render(key: &ApiKey, secret: Option<&str>) -> Vec<u8> {
     let owner = match key.owner {
         Owner::Instance => Document::new().text("type", "instance"),
         Owner::Organization(id) => Document::new().text("type", "organization").uuid("id", id),

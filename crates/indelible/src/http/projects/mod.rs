@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::json::Document;
 
-fn render(project: &Project) -> Vec<u8> {
+pub(crate) fn render(project: &Project) -> Vec<u8> {
     Document::new()
         .uuid("id", project.id)
         .uuid("organization_id", project.organization_id)

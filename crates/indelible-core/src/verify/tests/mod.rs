@@ -1,169 +1,21 @@
 //! A chain as a store would hold it, and one line for each way to tamper with it: what is found, and where.
 
-use std::collections::BTreeMap;
+mod stored;
 
 use proptest::prelude::*;
+use stored::{Chain, PROJECT, ROWS, Stored, chain, chain_of, entry, head, keys};
 
 use super::*;
-use crate::hex;
 use crate::key::{ProjectKeys, Secret};
 use crate::limits::TILE_HASHES;
-use crate::seal::{self, Address, Sealer, Wrapped};
 use crate::tree::Edge;
 use Verdict::{Altered, Forked, Intact, Missing, Reordered, RolledBack, Truncated, Unverifiable};
-
-const PROJECT: Uuid = Uuid::from_u128(0x018f_4b2a_0000_7000_8000_0000_0000_0001);
-const ORGANIZATION: Uuid = Uuid::from_u128(0x0a);
-/// One full tile, and a partial one.
-const ROWS: u64 = 300;
-/// From here on, rows are under the second key of the ring.
-const ROTATED_AT: u64 = 200;
-
-fn data_key() -> Secret {
-    Secret::new([0xda; 32])
-}
-
-fn keys(ring_id: u64) -> Option<ProjectKeys> {
-    (1..=2).contains(&ring_id).then(|| ProjectKeys::derive(ring_id, &Secret::new([ring_id as u8; 32]), PROJECT))
-}
-
-#[derive(Clone)]
-struct Stored {
-    sequence: u64,
-    entry: Vec<u8>,
-    prev_hash: Vec<u8>,
-    row_hash: Vec<u8>,
-    content: Option<Vec<u8>>,
-    wrap: Option<Wrapped>,
-}
-
-#[derive(Clone)]
-struct Chain {
-    rows: Vec<Stored>,
-    tiles: BTreeMap<(u8, u64), Vec<u8>>,
-    head: Option<Head>,
-}
-
-fn entry(n: u64, ring_id: u64, project: Uuid, version: u64, sealed: &str) -> Vec<u8> {
-    let id = Uuid::from_u128(u128::from(n) + 1);
-    format!(
-        r#"{{"action":"policy.update","actor":{{"id":"u-{n}","type":"human"}},"hmac_key_id":{ring_id},"id":"{id}","occurred_at":"2026-01-02T03:04:05.000006Z","organization_id":"{ORGANIZATION}","project_id":"{project}","recorded_at":"2026-01-02T03:04:05.000006Z","schema_version":{version}{sealed},"sequence":{n}}}"#
-    )
-    .into_bytes()
-}
-
-/// A chain as the writer makes it: every third row has a content.
-fn chain(rows: u64) -> Chain {
-    chain_of(rows, |n| if n < ROTATED_AT { 1 } else { 2 })
-}
-
-fn chain_of(rows: u64, ring_id: impl Fn(u64) -> u64) -> Chain {
-    let (mut edge, mut full, mut sealer) = (Edge::new(), Vec::new(), Sealer::new());
-    let mut chain = Chain { rows: Vec::new(), tiles: BTreeMap::new(), head: None };
-    let mut prev_hash = crate::chain::GENESIS;
-    for n in 0..rows {
-        let sealed = n.is_multiple_of(3).then(|| {
-            let address = Address { organization_id: ORGANIZATION, project_id: PROJECT, event_id: Uuid::from_u128(u128::from(n) + 1) };
-            let key = Secret::new([n as u8; 32]);
-            (sealer.seal(format!(r#"{{"after_state":{{"limit":{n}}}}}"#).as_bytes(), &address, &key), seal::wrap_key(&data_key(), &key))
-        });
-        let member = sealed.as_ref().map_or(String::new(), |(s, _)| {
-            format!(r#","sealed":{{"bytes":{},"plain_bytes":{},"sha256":"{}"}}"#, s.stored.len(), s.plain_bytes, hex::encode(&s.sha256))
-        });
-        let entry = entry(n, ring_id(n), PROJECT, 1, &member);
-        let row_hash = keys(ring_id(n)).expect("a key of the ring").row_hash(&entry, &prev_hash);
-        edge.append(crate::tree::leaf_hash(&entry), &mut full);
-        let (content, wrap) = sealed.map(|(s, wrap)| (s.stored, wrap)).unzip();
-        chain.rows.push(Stored { sequence: n, entry, prev_hash: prev_hash.to_vec(), row_hash: row_hash.to_vec(), content, wrap });
-        prev_hash = row_hash;
-    }
-    chain.tiles = full.into_iter().map(|tile| ((tile.level, tile.index), tile.hashes)).collect();
-    let hmac_key_id = ring_id(rows.saturating_sub(1));
-    chain.head = Some(head(&edge, prev_hash, hmac_key_id));
-    chain
-}
-
-fn head(edge: &Edge, row_hash: Hash, hmac_key_id: u64) -> Head {
-    Head {
-        size: edge.size(),
-        row_hash,
-        tree_root: edge.root(),
-        hmac_key_id,
-        mac: keys(hmac_key_id).expect("a key of the ring").head_mac(edge.size(), &row_hash, &edge.root()),
-        partial_tiles: edge.partial_tiles().to_vec(),
-        compact_range: edge.compact_range(),
-    }
-}
-
-impl Stored {
-    fn row(&self) -> Row<'_> {
-        Row {
-            sequence: self.sequence,
-            entry: &self.entry,
-            prev_hash: &self.prev_hash,
-            row_hash: &self.row_hash,
-            content: self.content.as_deref(),
-            wrap_opens: self.wrap.map(|wrap| seal::unwrap_key(&data_key(), &wrap).is_some()),
-        }
-    }
-
-    /// Gives the row another entry, and the row hash that goes with it.
-    fn write(&mut self, entry: Vec<u8>, ring_id: u64) {
-        let prev_hash = self.prev_hash.as_slice().try_into().expect("32 bytes");
-        self.row_hash = keys(ring_id).expect("a key of the ring").row_hash(&entry, &prev_hash).to_vec();
-        self.entry = entry;
-    }
-}
-
-impl Chain {
-    fn verify_with(&self, keys: impl Fn(u64) -> Option<ProjectKeys> + Send + 'static) -> Report {
-        let mut verifier = Verifier::new(PROJECT, Box::new(keys));
-        let mut full = Vec::new();
-        for row in &self.rows {
-            verifier.row(&row.row(), &mut full);
-            for tile in full.drain(..) {
-                verifier.tile(&tile, self.tiles.get(&(tile.level, tile.index)).map(Vec::as_slice));
-            }
-        }
-        verifier.finish(self.head.as_ref())
-    }
-
-    fn verify(&self) -> Report {
-        self.verify_with(keys)
-    }
-
-    fn head(&mut self) -> &mut Head {
-        self.head.as_mut().expect("a head")
-    }
-
-    /// What somebody without the key can write after changing rows: everything but the MAC.
-    fn rewrite_head(&mut self) {
-        let mut edge = Edge::new();
-        for row in &self.rows {
-            edge.append(crate::tree::leaf_hash(&row.entry), &mut Vec::new());
-        }
-        let row_hash = self.rows.last().expect("a row").row_hash.as_slice().try_into().expect("32 bytes");
-        let mac = self.head().mac;
-        self.head = Some(Head { mac, ..head(&edge, row_hash, 2) });
-    }
-
-    fn insert_forged(&mut self, at: usize, sequence: u64) {
-        let entry = entry(sequence, 1, PROJECT, 1, "");
-        let prev_hash = self.rows[at - 1].row_hash.clone();
-        self.rows.insert(at, Stored { sequence, entry, prev_hash, row_hash: vec![7; 32], content: None, wrap: None });
-    }
-
-    fn renumber(&mut self) {
-        for (n, row) in self.rows.iter_mut().enumerate() {
-            row.sequence = n as u64;
-        }
-    }
-}
 
 fn found(report: &Report) -> Vec<(Verdict, Option<u64>)> {
     report.findings.iter().map(|finding| (finding.kind, finding.sequence)).collect()
 }
 
+type RowCase = (usize, fn(&mut Chain), &'static [(Verdict, u64)]);
 type Case = (&'static str, fn(&mut Chain), &'static [(Verdict, u64)]);
 
 #[rustfmt::skip]
@@ -215,6 +67,9 @@ const TAMPERED: &[Case] = &[
     ("tail deleted, head rewritten", |c| { c.rows.truncate(290); c.rewrite_head(); }, &[(Altered, 289)]),
     ("head of an older copy", |c| c.head = chain(250).head, &[(RolledBack, 250)]),
     ("head of size 0", |c| c.head = chain(0).head, &[(RolledBack, 0)]),
+    ("head with empty tiles above the top", |c| c.head().partial_tiles.resize(30, Vec::new()), &[]),
+    ("head with tiles above the top", |c| c.head().partial_tiles.resize(3, vec![[0; 32]]), &[(Altered, 0)]),
+    ("columns at the end of numbers", |c| c.rows.iter_mut().skip(298).for_each(|row| { row.sequence = u64::MAX; row.entry[12] ^= 1; }), &[(Truncated, 298), (Altered, u64::MAX), (Altered, u64::MAX)]),
     ("head gone", |c| c.head = None, &[(Altered, 299)]),
     ("head rewritten", |c| { c.rows[299].entry[12] ^= 1; c.rewrite_head(); }, &[(Altered, 299), (Altered, 299)]),
     ("row duplicated at once", |c| { let row = c.rows[5].clone(); c.rows.insert(6, row); }, &[(Altered, 5)]),
@@ -390,7 +245,7 @@ fn one_row_is_checked_by_itself() {
         findings.iter().map(|finding| (finding.kind, finding.sequence.expect("a place"))).collect::<Vec<_>>()
     };
     let before: fn(&Chain, usize) -> Option<Vec<u8>> = |c, n| Some(c.rows[n.checked_sub(1)?].row_hash.clone());
-    let cases: &[(usize, fn(&mut Chain), &[(Verdict, u64)])] = &[
+    let cases: &[RowCase] = &[
         (0, |_| (), &[]),
         (6, |_| (), &[]),
         (250, |_| (), &[]),

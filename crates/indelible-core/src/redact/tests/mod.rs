@@ -1,0 +1,271 @@
+//! Secrets planted everywhere: none may come out. And what is no secret comes out as it went in.
+
+mod golden;
+mod planted;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::key::Secret;
+
+fn keys() -> ProjectKeys {
+    ProjectKeys::derive(1, &Secret::new([7; 32]), Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001))
+}
+
+/// A submission with this `content` and, in `envelope`, other members than the required ones.
+fn submission<'a>(envelope: &'a str, content: &'a str) -> Submission<'a> {
+    let object = |text: &'a str| match crate::json::parse(text.as_bytes()) {
+        Ok(Value::Object(object)) => object,
+        other => panic!("{text}: {other:?}"),
+    };
+    let content = (!content.is_empty()).then(|| object(content));
+    Submission { envelope: object(envelope), content, canonical: Vec::new(), id: Uuid::nil(), occurred_at: None }
+}
+
+/// Envelope and content after redaction, as JSON.
+fn redacted(envelope: &str, content: &str) -> (String, String) {
+    let made = Rules::standard().redact(submission(envelope, content), &keys()).expect("small enough");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    let canonical = text(Value::Object(made.envelope.clone()).to_canonical());
+    assert_eq!(text(Value::Object(made.envelope).to_verbatim()), canonical, "the envelope stays in canonical order");
+    (canonical, made.content.map(text).unwrap_or_default())
+}
+
+fn quoted(text: &str) -> String {
+    String::from_utf8(Value::string(text).to_verbatim()).expect("UTF-8")
+}
+
+/// What a string in content becomes.
+fn looked_into(text: &str) -> String {
+    let (_, content) = redacted("{}", &format!(r#"{{"output":{}}}"#, quoted(text)));
+    let value = crate::json::parse(content.as_bytes()).expect("valid");
+    value.get("output").and_then(Value::as_str).expect("a string").to_owned()
+}
+
+#[test]
+fn text_becomes() {
+    let cases = [
+        // JSON, in its own order, compact once something was taken.
+        (r#" {"b": 1, "token": "x", "a": 2} "#, r#"{"b":1,"a":2}"#),
+        (r#" {"b": 1, "tokens": "x"} "#, r#" {"b": 1, "tokens": "x"} "#),
+        (r#""{\"password\":\"x\"}""#, r#""{\"password\":\"[REDACTED]\"}""#),
+        // Lines.
+        ("{\"token\":\"x\"}\n{\"a\":1}\n", "{}\n{\"a\":1}\n"),
+        ("event: m\ndata: {\"token\":\"x\",\"a\":\"b\"}\n\n", "event: m\ndata: {\"a\":\"b\"}\n\n"),
+        // Forms.
+        ("grant_type=x&client_secret=abc&scope=a+b", "grant_type=x&client_secret=[REDACTED]&scope=a+b"),
+        ("user%5Bpassword%5D=abc&a=1", "user%5Bpassword%5D=[REDACTED]&a=1"),
+        ("%74oken=abc", "%74oken=[REDACTED]"),
+        ("payload=%7B%22token%22%3A%22abc%22%2C%22a%22%3A1%7D", "payload=%7B%22a%22%3A1%7D"),
+        ("key=value&x=1", "key=value&x=1"),
+        // URLs.
+        ("https://u:pw@h/p?a=1&token=abc#access_token=abc&x=2", "https://u@h/p?a=1&token=[REDACTED]#access_token=[REDACTED]&x=2"),
+        ("see https://h/?key=AIzaX, and (http://h/?sig=abc&b=1)", "see https://h/?key=[REDACTED] and (http://h/?sig=[REDACTED]&b=1)"),
+        ("postgres://app:p/w#d@db:5432/x", "postgres://app@db:5432/x"),
+        ("redis://:pw@h:6379/0", "redis://h:6379/0"),
+        ("https://ghp_0123456789abcdefghij@github.com/a/b", "https://github.com/a/b"),
+        ("https://sk_live_abc:@api.example/", "https://api.example/"),
+        ("ssh://git@host/x https://[::1]:80/a@b", "ssh://git@host/x https://[::1]:80/a@b"),
+        ("GET /p?api-key=abc&a=1 HTTP/1.1", "GET /p?api-key=[REDACTED]&a=1 HTTP/1.1"),
+        ("a href='/x?a=1&amp;token=abc'>", "a href='/x?a=1&amp;token=[REDACTED]'>"),
+        ("https://h/cb?to=https%3A%2F%2Fx%2F%3Ftoken%3Dabc&b=1", "https://h/cb?to=https%3A%2F%2Fx%2F%3Ftoken%3D%5BREDACTED%5D&b=1"),
+        // Headers in text.
+        (
+            "curl -H \"Authorization: Bearer abc\" -H 'Cookie: a=b' https://h",
+            "curl -H \"Authorization: [REDACTED]\" -H 'Cookie: [REDACTED]' https://h",
+        ),
+        (
+            "> Authorization: Basic abc\n> Host: h\nset-cookie: a=b; HttpOnly",
+            "> Authorization: [REDACTED]\n> Host: h\nset-cookie: [REDACTED]",
+        ),
+        ("Bearer abcdefgh1", "Bearer [REDACTED]"),
+        ("Basic dXNlcjpwYXNz", "Basic [REDACTED]"),
+        // JSON that is cut off, quoted, escaped, or Python's.
+        (r#"{"a":1,"token":"abc","b":{"secret":{"x":[1,"#, r#"{"a":1,"token":"[REDACTED]","b":{"secret":"[REDACTED]""#),
+        (r#"log: {\"token\":\"ab\\\"c\",\"a\":1}"#, r#"log: {\"token\":\"[REDACTED]\",\"a\":1}"#),
+        ("{'token': 'abc', 'n': 1}", "{'token': '[REDACTED]', 'n': 1}"),
+        (
+            r#"x {"name": "password", "value": "abc"} y {"name": "a", "value": "b"}"#,
+            r#"x {"name": "password", "value": "[REDACTED]"} y {"name": "a", "value": "b"}"#,
+        ),
+        (
+            "--b\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\nabc\r\n--b--",
+            "--b\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\n[REDACTED]\r\n--b--",
+        ),
+        ("run --password=abc x\nAPI_KEY=abc\nTOKEN='a b'\n", "run --password=[REDACTED] x\nAPI_KEY=[REDACTED]\nTOKEN='[REDACTED]'\n"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(looked_into(text), expected, "{text}");
+        assert_eq!(looked_into(expected), expected, "twice: {text}");
+    }
+}
+
+#[test]
+fn text_that_stays() {
+    for text in [
+        "token = next()",
+        "let token = lexer.next(); if token == Token::End { return; }",
+        "fn key(value: &str, token: Token) -> Secret {",
+        "pub cookie: String,\n    authorization: Option<Header>,",
+        "const cookie: Cookie = parse(x)",
+        "connect(password=password, token=os.environ['T'])",
+        "for (key, value) in map { map[key] = value }",
+        "{\"token\": token, \"a\": os.environ[\"T\"]}",
+        "the token: a word. Bearer authentication. Basic authentication",
+        "12:30:45 INFO key: value",
+        "arn:aws:iam::123456789012:user/x",
+        "https://h/p?a=1&page_token_count=2#frag",
+        "a=1&key=value",
+        "[1, 2,  3]",
+        "  \"quoted\" text: yes  ",
+        "max_tokens: 5, next-token: y",
+        "é=ü: ☃ \u{10ffff}",
+    ] {
+        assert_eq!(looked_into(text), text);
+    }
+}
+
+#[test]
+fn content_becomes() {
+    let cases = [
+        (r#"{"before_state":{"key":"a","value":"b","x":{"key":"c","value":"d"}}}"#, r#"{"before_state":{"x":{"key":"c","value":"d"}}}"#),
+        (r#"{"arguments":{"key":"a","value":"b"}}"#, r#"{"arguments":{"key":"a","value":"b"}}"#),
+        (
+            r#"{"extra":{"credential":{"a":[1]},"tokens":[1],"password":null,"passwordHash":{"a":1}}}"#,
+            r#"{"extra":{"tokens":[1],"password":"[REDACTED]","passwordHash":"[REDACTED]"}}"#,
+        ),
+        (
+            r#"{"request":{"headers":{"authorization":"x","Accept":"y","X-Amz-Date":"z"}}}"#,
+            r#"{"request":{"headers":{"Accept":"y","X-Amz-Date":"z"}}}"#,
+        ),
+        (
+            r#"{"request":{"headers":[{"name":"Authorization","value":"x"},{"key":"a","value":"y"}]}}"#,
+            r#"{"request":{"headers":[{"name":"Authorization"},{"key":"a","value":"y"}]}}"#,
+        ),
+        (
+            r#"{"request":{"headers":[["Cookie","x"],["Accept","y"]]}}"#,
+            r#"{"request":{"headers":[["Cookie","[REDACTED]"],["Accept","y"]]}}"#,
+        ),
+        (r#"{"request":{"headers":["Host","h","cookie","x"]}}"#, r#"{"request":{"headers":["Host","h","cookie","[REDACTED]"]}}"#),
+        (
+            r#"{"extra":{"rawHeaders":{"X-Foo-Token":"x"},"http.request.header.cookie":["x"],"set-cookie":"x","authorization":"required"}}"#,
+            r#"{"extra":{"rawHeaders":{},"authorization":"required"}}"#,
+        ),
+        (
+            r#"{"arguments":[{"op":"replace","path":"/a/password","value":"x"},{"op":"replace","path":"/a","value":"x"}]}"#,
+            r#"{"arguments":[{"op":"replace","path":"/a/password","value":"[REDACTED]"},{"op":"replace","path":"/a","value":"x"}]}"#,
+        ),
+        (r#"{"messages":[{"arguments":"{\"a\":\"{\\\"api_key\\\":\\\"x\\\"}\"}"}]}"#, r#"{"messages":[{"arguments":"{\"a\":\"{}\"}"}]}"#),
+        (r#"{"response":{"body":null},"result":1.50}"#, r#"{"response":{"body":null},"result":1.50}"#),
+        (r#"{"before_state":"{\"key\":\"a\",\"b\":1}"}"#, r#"{"before_state":"{\"b\":1}"}"#),
+    ];
+    for (content, expected) in cases {
+        let (_, made) = redacted("{}", content);
+        assert_eq!(made, expected, "{content}");
+    }
+}
+
+#[test]
+fn the_envelope_is_looked_into_and_told_of_bodies_and_changes() {
+    let envelope = r#"{"action":"a.b","actor":{"display":"https://u:p@h/","id":"a"},"context":{"api-key":"x","password":"y","tool":"t"},"http":{"request_bytes":1,"url":"/x?token=abc"},"reason":"{\"token\":1,\"a\":2}"}"#;
+    let content =
+        r#"{"after_state":{"a":1,"token":"new"},"before_state":{"a":1,"token":"old"},"request":{"body":{"b":1,"a":"\u00e9","token":"x"}}}"#;
+    let (envelope, content) = redacted(envelope, content);
+    assert_eq!(
+        envelope,
+        r#"{"action":"a.b","actor":{"display":"https://u@h/","id":"a"},"changes":["/token"],"changes_total":1,"context":{"password":"[REDACTED]","tool":"t"},"http":{"request_bytes":28,"request_truncated":false,"url":"/x?token=[REDACTED]"},"reason":"{\"a\":2}"}"#
+    );
+    // The digest: printf '{"a":"é","b":1,"token":"x"}' | sha256sum
+    assert_eq!(
+        content,
+        r#"{"after_state":{"a":1},"before_state":{"a":1},"diff":[],"request":{"body":{"text":"{\"a\":\"é\",\"b\":1}","truncated":false,"bytes":28,"sha256":"6aeeba8d721bd335a833d7a6b93eee089d5b6e6f1799efec3892cc73951cdabd"}}}"#
+    );
+    assert_eq!(redacted(r#"{"context":{"token":"x"}}"#, "{}"), ("{}".to_owned(), String::new()));
+    let states = [
+        (r#"{"after_state":{"a":{"b":1},"c":2},"before_state":null}"#, r#"{"changes":["/a","/c"],"changes_total":2}"#),
+        (r#"{"before_state":{"a":1}}"#, r#"{"changes":["/a"],"changes_total":1}"#),
+        (r#"{"before_state":{"a":1},"after_state":{"a":1}}"#, r#"{"changes_total":0}"#),
+        (r#"{"before_state":null}"#, "{}"),
+    ];
+    for (content, expected) in states {
+        assert_eq!(redacted("{}", content).0, expected, "{content}");
+    }
+}
+
+#[test]
+fn bodies_are_cut_between_characters_after_redaction() {
+    use crate::limits::BODY_KEPT_BYTES;
+    let long = format!(r#"{{"a":"{}","token":"planted"}}"#, "é".repeat(BODY_KEPT_BYTES));
+    let (envelope, content) = redacted("{}", &format!(r#"{{"response":{{"body":{}}}}}"#, quoted(&long)));
+    assert_eq!(envelope, format!(r#"{{"http":{{"response_bytes":{},"response_truncated":true}}}}"#, long.len()));
+    let content = crate::json::parse(content.as_bytes()).expect("valid");
+    let body = content.get("response").and_then(|response| response.get("body")).expect("there");
+    let text = body.get("text").and_then(Value::as_str).expect("text");
+    assert_eq!(text.len(), BODY_KEPT_BYTES);
+    assert!(long.starts_with(text));
+    let exact = "x".repeat(BODY_KEPT_BYTES);
+    assert!(redacted("{}", &format!(r#"{{"response":{{"body":"{exact}"}}}}"#)).0.contains("\"response_truncated\":false"));
+    assert!(redacted("{}", &format!(r#"{{"response":{{"body":"{exact}x"}}}}"#)).0.contains("\"response_truncated\":true"));
+}
+
+#[test]
+fn content_may_be_as_large_as_the_limit_and_not_larger() {
+    let content = |bytes: usize| format!(r#"{{"output":"{}"}}"#, "x".repeat(bytes - r#"{"output":""}"#.len()));
+    assert_eq!(redacted("{}", &content(CONTENT_PLAIN_BYTES_MAX)).1.len(), CONTENT_PLAIN_BYTES_MAX);
+    let fault = Rules::standard().redact(submission("{}", &content(CONTENT_PLAIN_BYTES_MAX + 1)), &keys()).expect_err("too large");
+    assert_eq!((fault.kind, fault.pointer.as_str()), (FaultKind::TooLarge, "/content"));
+}
+
+#[test]
+fn rules_of_a_tenant_apply() {
+    let rules = Rules::standard()
+        .with("ssn", Strategy::Hmac)
+        .and_then(|rules| rules.with("/content/messages/*/text", Strategy::Redact))
+        .and_then(|rules| rules.with("/content/request/body", Strategy::Redact))
+        .and_then(|rules| rules.with("/context/email", Strategy::Exclude))
+        .expect("good rules");
+    let content = r#"{"messages":[{"text":"x","n":1}],"request":{"body":"x"},"extra":{"text":"y","SSN":"078-05-1120"}}"#;
+    let made = rules.redact(submission(r#"{"context":{"email":"e","tool":"t"}}"#, content), &keys()).expect("small");
+    assert_eq!(made.envelope.get("context").expect("there").to_verbatim(), br#"{"tool":"t"}"#);
+    let content = String::from_utf8(made.content.expect("there")).expect("UTF-8");
+    assert!(content.contains(r#""messages":[{"text":"[REDACTED]","n":1}]"#), "{content}");
+    assert!(content.contains(r#""body":{"text":"[REDACTED]""#) && content.contains(r#""text":"y""#), "{content}");
+    assert!(content.contains(r#""SSN":"hmac-sha256:"#) && !content.contains("078-05"), "{content}");
+}
+
+/// Cost must be linear whatever the text is: each of these made of one piece many times takes far longer than a test may
+/// where one look around is not bounded.
+#[test]
+fn hostile_text_is_scanned_in_linear_time() {
+    for piece in [
+        "a:",
+        "cookie:",
+        "\"cookie\":{",
+        "\"cookie\":\"",
+        "'a=1",
+        "?a=1",
+        "?a=%",
+        "&a=&",
+        "://a:b/",
+        "{\"token\":",
+        "\\\"key\\\":\\\\\\\"",
+        " name=",
+        "form-data; name=\"token\"",
+        "\"name\":\"",
+        "[",
+        "{\"a\":",
+        "\n[",
+        "authorization: ",
+        "earer ",
+        "Bearer a",
+        "=",
+        ":",
+        "a=%61%3D",
+        "\"\\\"",
+        "data: {\"a\":\"=\"}\n",
+        "\\",
+    ] {
+        let text = piece.repeat(1_000_000 / piece.len());
+        let _ = looked_into(&text);
+    }
+}

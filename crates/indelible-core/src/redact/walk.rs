@@ -1,0 +1,194 @@
+//! The walk over values: members with secret names go or are replaced, headers are stripped, every string is looked into.
+//!
+//! Beside its own name, a member can be secret by the company it keeps: `{"name":"password","value":"x"}` (HAR, OTLP and the
+//! like), and `{"op":"replace","path":"/password","value":"x"}` (RFC 6902, SCIM).
+
+use std::borrow::Cow;
+
+use super::rule::{Node, Rules, Strategy, is_plain_secret_header, is_secret_header};
+use crate::json::{Object, Value};
+use crate::key::ProjectKeys;
+
+/// What stands in the place of a secret.
+pub(super) const REDACTED: &str = "[REDACTED]";
+const HMAC_PREFIX: &str = "hmac-sha256:";
+
+/// The rules and the key under which one submission is redacted.
+#[derive(Clone, Copy)]
+pub(super) struct Redactor<'r> {
+    pub(super) rules: &'r Rules,
+    pub(super) keys: &'r ProjectKeys,
+}
+
+/// Where the walk is.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Place<'r> {
+    /// The path rules that may still apply further in.
+    pub(super) node: Option<&'r Node>,
+    /// Whether this is inside of `headers`.
+    pub(super) headers: bool,
+    /// Strings looked into on the way here.
+    pub(super) depth: u8,
+}
+
+impl Redactor<'_> {
+    /// Redacts a value in place and tells whether anything changed.
+    pub(super) fn value(&self, value: &mut Value<'_>, place: Place<'_>) -> bool {
+        match value {
+            Value::String(text) => match self.text(text, place) {
+                Some(clean) => {
+                    *text = Cow::Owned(clean);
+                    true
+                }
+                None => false,
+            },
+            Value::Array(items) => self.array(items, place),
+            Value::Object(object) => self.object(object, place),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+
+    fn array(&self, items: &mut [Value<'_>], place: Place<'_>) -> bool {
+        let inner = Place { node: place.node.and_then(Node::item), ..place };
+        let mut changed = false;
+        for at in 0..items.len() {
+            // A list of names and values in turn, or one pair: ["Authorization", "Bearer …"].
+            let follows_secret = place.headers && at > 0 && items[at - 1].as_str().is_some_and(is_secret_header);
+            changed |= match inner.node.and_then(|node| node.strategy) {
+                Some(strategy) => self.replace(&mut items[at], strategy),
+                None if follows_secret => self.replace(&mut items[at], Strategy::Redact),
+                None => self.value(&mut items[at], inner),
+            };
+        }
+        changed
+    }
+
+    /// Redacts an object in place and tells whether anything changed.
+    pub(super) fn object(&self, object: &mut Object<'_>, place: Place<'_>) -> bool {
+        let paired = self.paired(object, place);
+        let mut changed = false;
+        object.retain(|name, value| {
+            let node = place.node.and_then(|node| node.child(name));
+            let by_pair = paired.filter(|_| is_value_name(name));
+            let strategy = node.and_then(|node| node.strategy).or_else(|| self.member(name, value, place.headers)).or(by_pair);
+            match strategy {
+                Some(Strategy::Exclude) => {
+                    changed = true;
+                    return false;
+                }
+                Some(strategy) => changed |= self.replace(value, strategy),
+                None => changed |= self.value(value, Place { node, headers: place.headers || is_headers(name), depth: place.depth }),
+            }
+            true
+        });
+        changed
+    }
+
+    /// The strategy for a member by its own name.
+    fn member(&self, name: &str, value: &Value<'_>, in_headers: bool) -> Option<Strategy> {
+        self.rules.name(name).or_else(|| header(name, in_headers, || value.as_str().map(Cow::Borrowed)))
+    }
+
+    /// The strategy for the `value` of an object whose `name`, `key` or `path` is secret.
+    fn paired(&self, object: &Object<'_>, place: Place<'_>) -> Option<Strategy> {
+        if !(2..=8).contains(&object.len()) || !object.iter().any(|(name, _)| is_value_name(name)) {
+            return None;
+        }
+        object.iter().find_map(|(name, value)| {
+            let text = value.as_str()?;
+            if ["name", "key", "header", "field", "k"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
+                return self.rules.name(text).or_else(|| header(text, place.headers || is_ambiguous_header(text), || None));
+            }
+            if name.eq_ignore_ascii_case("path") && object.get("op").is_some() {
+                let by_segment =
+                    |segment: &str| self.rules.name(segment).or_else(|| segment.split('.').rev().find_map(|part| self.rules.name(part)));
+                return text.split('/').rev().find_map(by_segment);
+            }
+            None
+        })
+    }
+
+    /// Puts what the strategy says in the place of a value that stays. Excluded here means replaced: an array item cannot go
+    /// without moving the others.
+    fn replace(&self, value: &mut Value<'_>, strategy: Strategy) -> bool {
+        if value.as_str().is_some_and(is_redacted) {
+            return false;
+        }
+        *value = Value::string(match (strategy, &*value) {
+            (Strategy::Hmac, Value::String(text)) => self.hmac(text.as_bytes()),
+            (Strategy::Hmac, other) => self.hmac(&other.to_canonical()),
+            _ => REDACTED.to_owned(),
+        });
+        true
+    }
+
+    /// What stands for a secret inside of text.
+    pub(super) fn stand_in(&self, value: &str, strategy: Strategy) -> Cow<'static, str> {
+        if strategy == Strategy::Hmac { Cow::Owned(self.hmac(value.as_bytes())) } else { Cow::Borrowed(REDACTED) }
+    }
+
+    fn hmac(&self, value: &[u8]) -> String {
+        let tag = aws_lc_rs::hmac::sign(&self.keys.redaction, value);
+        format!("{HMAC_PREFIX}{}", crate::hex::encode(tag.as_ref()))
+    }
+}
+
+/// Whether a text is what redaction leaves. It stays as it is, so that redacting twice changes nothing.
+pub(super) fn is_redacted(text: &str) -> bool {
+    text == REDACTED
+        || text.strip_prefix(HMAC_PREFIX).is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+}
+
+fn is_value_name(name: &str) -> bool {
+    matches!(name.len(), 1..=5) && ["value", "val", "v"].iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Exclusion for what is a header by its name. Outside of headers `authorization` and `cookie` are words like others, and their
+/// value decides.
+fn header<'v>(name: &str, in_headers: bool, value: impl FnOnce() -> Option<Cow<'v, str>>) -> Option<Strategy> {
+    let secret = if in_headers {
+        is_secret_header(name)
+    } else if let Some(header) = name.strip_prefix("http.request.header.").or_else(|| name.strip_prefix("http.response.header.")) {
+        is_secret_header(header)
+    } else if is_ambiguous_header(name) {
+        value().is_some_and(|value| looks_like_credential(name, &value))
+    } else {
+        is_plain_secret_header(name)
+    };
+    secret.then_some(Strategy::Exclude)
+}
+
+/// `headers`, `header`, `requestHeaders`, `response_headers` and the like.
+fn is_headers(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let bytes = if let [rest @ .., b's' | b'S'] = bytes { rest } else { bytes };
+    bytes.len() >= 6 && bytes[bytes.len() - 6..].eq_ignore_ascii_case(b"header")
+}
+
+/// Names of headers that are everyday words as well.
+pub(super) fn is_ambiguous_header(name: &str) -> bool {
+    match name.len() {
+        6 => name.eq_ignore_ascii_case("cookie"),
+        13 => name.eq_ignore_ascii_case("authorization"),
+        _ => false,
+    }
+}
+
+/// Whether the value of something called `authorization` or `cookie` is that of the header: a scheme with a credential after it, or a
+/// long word with a digit; for cookies, `name=value`.
+pub(super) fn looks_like_credential(name: &str, value: &str) -> bool {
+    const SCHEMES: &[&str] =
+        &["bearer", "basic", "digest", "negotiate", "ntlm", "token", "apikey", "hawk", "oauth", "signature", "aws4-hmac-sha256", "splunk"];
+    let value = value.trim_start_matches([' ', '\t', '"', '\'', '`']);
+    if name.len() == 6 {
+        let name = value.split('=').next().unwrap_or_default();
+        return name.len() < value.len()
+            && !name.is_empty()
+            && !name.contains([' ', '\t'])
+            && !value[name.len() + 1..].starts_with([' ', '=']);
+    }
+    let mut words = value.split_ascii_whitespace();
+    let first = words.next().unwrap_or_default();
+    let scheme = SCHEMES.iter().any(|scheme| first.eq_ignore_ascii_case(scheme));
+    scheme && words.next().is_some() || first.len() >= 16 && first.bytes().any(|b| b.is_ascii_digit())
+}

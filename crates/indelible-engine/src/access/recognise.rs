@@ -1,0 +1,185 @@
+//! From a credential to a [`Caller`], and from a caller to the projects it may see.
+
+use std::sync::Arc;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use indelible_core::json::{Object, Value};
+use uuid::Uuid;
+
+use super::{Caller, Envelope, KeyKind, Owner, Refused, Scope};
+use crate::append::{AppendError, EngineEvent};
+use crate::ledger::Ledger;
+use crate::query::ReadError;
+use crate::resource::Project;
+
+/// Every key begins so; secret scanners look for it.
+const PREFIX: &str = "ind_";
+/// Characters of a hyphenated UUID.
+const ID_CHARACTERS: usize = 36;
+/// Characters of 32 bytes in base64url without padding.
+const SECRET_CHARACTERS: usize = 43;
+
+/// The key id and the secret of `ind_<key id>_<43 characters>`.
+fn parts(credential: &str) -> Option<(Uuid, &str)> {
+    let rest = credential.strip_prefix(PREFIX)?;
+    if rest.len() != ID_CHARACTERS + 1 + SECRET_CHARACTERS || !rest.is_ascii() {
+        return None;
+    }
+    let (id, secret) = rest.split_at(ID_CHARACTERS);
+    let secret = secret.strip_prefix('_')?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    Some((Uuid::try_parse(id).ok()?, secret)).filter(|_| secret.bytes().all(plain))
+}
+
+/// The credential of a key.
+pub(crate) fn credential(id: Uuid, secret: &str) -> String {
+    format!("{PREFIX}{}_{secret}", id.hyphenated())
+}
+
+/// What is stored of a secret.
+pub(crate) fn secret_digest(secret: &str) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, secret.as_bytes()).as_ref());
+    out
+}
+
+fn actor(kind: &'static str, id: Option<&str>, display: Option<&str>) -> Object<'static> {
+    let mut actor = Object::new();
+    for (name, text) in [("display", display), ("id", id), ("type", Some(kind))] {
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
+            actor.insert(name, Value::string(text.to_owned()));
+        }
+    }
+    actor
+}
+
+impl Caller {
+    /// The engine itself.
+    pub(crate) fn engine() -> Self {
+        Self {
+            actor: actor("system", Some("indelible"), None),
+            api_key_id: None,
+            kind: KeyKind::Application,
+            owner: Owner::Instance,
+            scopes: Vec::new(),
+            envelope: Envelope::default(),
+        }
+    }
+
+    /// Someone who was not recognised; may do nothing, and is only ever recorded.
+    pub(crate) fn stranger(envelope: Envelope) -> Self {
+        Self { actor: actor("anonymous", None, None), envelope, ..Self::engine() }
+    }
+}
+
+impl Ledger {
+    /// Recognises a bearer credential (`ind_<key id>_<43 characters>`).
+    pub fn authenticate(&self, credential: Option<&str>, envelope: Envelope) -> Result<Caller, Refused> {
+        let (id, secret) = parts(credential.ok_or(Refused::Missing)?).ok_or(Refused::Malformed)?;
+        let key = self.inner.registry.key(id).ok_or(Refused::Unknown)?;
+        let stored = key.digest_bytes().ok_or(Refused::Unknown)?;
+        verify_slices_are_equal(&stored, &secret_digest(secret)).map_err(|_| Refused::Unknown)?;
+        if key.revoked_at.is_some() {
+            return Err(Refused::Revoked);
+        }
+        let shown = key.to_api_key();
+        if shown.expires_at.is_some_and(|end| end <= self.inner.clock.now()) {
+            return Err(Refused::Expired);
+        }
+        Ok(Caller {
+            actor: actor("service_account", Some(&id.to_string()), Some(&shown.name)),
+            api_key_id: Some(id),
+            kind: shown.kind,
+            owner: shown.owner,
+            scopes: shown.scopes,
+            envelope,
+        })
+    }
+
+    /// The operator who holds the data folder: all scopes, actor `human` with the name of the operating system's user.
+    pub fn operator(&self) -> Caller {
+        let named = ["SUDO_USER", "LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok()).filter(|name| !name.is_empty());
+        let name = named.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
+        Caller {
+            actor: actor("human", Some(&name), None),
+            scopes: Scope::ALL.to_vec(),
+            envelope: Envelope { request_id: self.new_id().to_string(), ..Envelope::default() },
+            ..Caller::engine()
+        }
+    }
+
+    /// Whether what the caller's key belongs to holds this project.
+    pub(crate) fn sees(&self, caller: &Caller, project: &Project) -> bool {
+        self.inner.registry.is_within(Owner::Project(project.id), caller.owner)
+    }
+
+    /// The project a request is for: `asked`, or the key's own; for keys of the instance and of the default organization
+    /// that name none, the default project. Not found where the key may not see it, or it is not there.
+    pub fn project_of(&self, caller: &Caller, asked: Option<Uuid>) -> Result<Arc<Project>, ReadError> {
+        let id = asked.unwrap_or(match caller.owner {
+            Owner::Project(id) => id,
+            Owner::Instance | Owner::Organization(_) => self.inner.instance.project_id,
+        });
+        let project = self.inner.registry.project(id).filter(|project| self.sees(caller, project));
+        project.ok_or(ReadError::NotFound("project"))
+    }
+
+    /// [`Self::project_of`] on behalf of a request: a project that the caller may not see is recorded, in the chain of
+    /// what its key belongs to, before it is answered. `action` is what was tried.
+    pub async fn project_for(&self, caller: &Caller, asked: Option<Uuid>, action: &'static str) -> Result<Arc<Project>, ReadError> {
+        let refused = match self.project_of(caller, asked) {
+            Ok(project) => return Ok(project),
+            Err(refused) => refused,
+        };
+        let home = self.home_of(caller.owner)?;
+        let event = EngineEvent::new(caller, &home, action, "deny").because("a project that the key does not see");
+        self.record(vec![event]).await?;
+        Err(refused)
+    }
+
+    /// The chain in which the doings of a key are recorded that belong to no other.
+    pub(crate) fn home_of(&self, owner: Owner) -> Result<Arc<Project>, AppendError> {
+        let registry = &self.inner.registry;
+        let home = match owner {
+            Owner::Project(id) => registry.project(id),
+            Owner::Organization(id) => registry.system_project(id),
+            Owner::Instance => registry.system_project(Uuid::nil()),
+        };
+        home.ok_or_else(|| AppendError::Unavailable {
+            reason: "the key belongs to nothing that is here".to_owned(),
+            outcome_unknown: false,
+        })
+    }
+
+    /// The projects that this caller may see.
+    pub fn projects(&self, caller: &Caller) -> Vec<Arc<Project>> {
+        self.inner.registry.projects().into_iter().map(|known| known.project).filter(|project| self.sees(caller, project)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_exact_form_is_a_credential() {
+        let id = Uuid::nil();
+        let secret = "A".repeat(SECRET_CHARACTERS);
+        assert_eq!(parts(&credential(id, &secret)), Some((id, secret.as_str())));
+        let cases = [
+            String::new(),
+            "ind_".to_owned(),
+            credential(id, &secret[1..]),
+            credential(id, &format!("{secret}A")),
+            credential(id, &format!("{}/", &secret[1..])),
+            credential(id, &secret).replace("ind_", "IND_"),
+            credential(id, &secret).replace("_A", "-A"),
+            credential(id, &secret).replace("0000-", "000g-"),
+            credential(id, &format!("é{}", &secret[2..])),
+        ];
+        for case in cases {
+            assert_eq!(parts(&case), None, "{case}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The engine's own events: reads, refusals, changes of its resources. They go the way of every other: read as a
+//! submission, redacted, sealed, drafted.
+
+use std::sync::Arc;
+
+use indelible_core::event::{Source, Submission};
+use indelible_core::fault::Fault;
+use indelible_core::json::{Object, Value};
+use indelible_core::limits::{FILTER_BYTES_MAX, NAME_BYTES_MAX, PURPOSE_BYTES_MAX, TEXT_BYTES_MAX};
+
+use super::desk::Recorder;
+use super::{AppendError, Desk, Prepared};
+use crate::access::Caller;
+use crate::ledger::Ledger;
+use crate::resource::Project;
+use crate::write::{Privilege, Work};
+
+/// What was done to what.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ResourceMembers {
+    /// `resource.type`
+    pub(crate) kind: &'static str,
+    /// `resource.id`
+    pub(crate) id: String,
+    /// `resource.parent`
+    pub(crate) parent: Option<String>,
+}
+
+/// The `read` member.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReadMembers {
+    /// As asked; cut where it is longer than an entry may hold.
+    pub(crate) filter: Option<String>,
+    /// Why.
+    pub(crate) purpose: Option<String>,
+    /// Events returned.
+    pub(crate) returned: u64,
+}
+
+/// The `decrypt` member.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DecryptMembers {
+    /// Why it was opened.
+    pub(crate) purpose: String,
+    /// What sort of record.
+    pub(crate) record_type: &'static str,
+    /// Which.
+    pub(crate) record_id: String,
+    /// Who opened it.
+    pub(crate) user_id: String,
+}
+
+/// An event of the engine. Texts longer than a member may be are cut, never refused: a long filter must not keep
+/// its own refusal from being recorded.
+#[derive(Debug, Clone)]
+pub(crate) struct EngineEvent {
+    /// The chain it belongs to.
+    pub(crate) project: Arc<Project>,
+    /// `audit.read` and the like.
+    pub(crate) action: &'static str,
+    /// One of [`indelible_core::event::members::OUTCOMES`].
+    pub(crate) outcome: &'static str,
+    /// Actor, key and request.
+    pub(crate) caller: Caller,
+    /// Why, in words.
+    pub(crate) reason: Option<String>,
+    /// What it was done to.
+    pub(crate) resource: Option<ResourceMembers>,
+    /// For `audit.read`.
+    pub(crate) read: Option<ReadMembers>,
+    /// For `content.decrypt`.
+    pub(crate) decrypt: Option<DecryptMembers>,
+    /// String keys for `context`.
+    pub(crate) context: Vec<(&'static str, String)>,
+    /// `content.before_state`
+    pub(crate) before: Option<Value<'static>>,
+    /// `content.after_state`
+    pub(crate) after: Option<Value<'static>>,
+}
+
+impl EngineEvent {
+    /// An event that says no more than who, what and how it ended.
+    pub(crate) fn new(caller: &Caller, project: &Arc<Project>, action: &'static str, outcome: &'static str) -> Self {
+        Self {
+            project: Arc::clone(project),
+            action,
+            outcome,
+            caller: caller.clone(),
+            reason: None,
+            resource: None,
+            read: None,
+            decrypt: None,
+            context: Vec::new(),
+            before: None,
+            after: None,
+        }
+    }
+
+    /// With a reason.
+    pub(crate) fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    fn into_value(self) -> Value<'static> {
+        let mut event = Object::new();
+        let mut text = |name: &'static str, value: &str, max: usize| {
+            if !value.is_empty() {
+                event.insert(name, Value::string(clip(value, max).to_owned()));
+            }
+        };
+        text("action", self.action, TEXT_BYTES_MAX);
+        text("outcome", self.outcome, TEXT_BYTES_MAX);
+        text("reason", self.reason.as_deref().unwrap_or_default(), TEXT_BYTES_MAX);
+        event.insert("actor", Value::Object(self.caller.actor.clone()));
+        let request = request(&self.caller);
+        if !request.is_empty() {
+            event.insert("request", Value::Object(request));
+        }
+        if let Some(resource) = &self.resource {
+            // `*` stands for what has no id of its own, such as the events of a project as a whole.
+            let id = if resource.id.is_empty() { "*" } else { resource.id.as_str() };
+            let members = [("id", id), ("parent", resource.parent.as_deref().unwrap_or_default()), ("type", resource.kind)];
+            event.insert("resource", texts(&members, NAME_BYTES_MAX));
+        }
+        if let Some(read) = &self.read {
+            let mut members = Object::new();
+            if let Some(filter) = read.filter.as_deref().filter(|filter| !filter.is_empty()) {
+                members.insert("filter", Value::string(clip(filter, FILTER_BYTES_MAX).to_owned()));
+            }
+            if let Some(purpose) = read.purpose.as_deref().filter(|purpose| !purpose.is_empty()) {
+                members.insert("purpose", Value::string(clip(purpose, PURPOSE_BYTES_MAX).to_owned()));
+            }
+            members.insert("returned", Value::integer(i64::try_from(read.returned).unwrap_or(i64::MAX)));
+            event.insert("read", Value::Object(members));
+        }
+        if let Some(decrypt) = &self.decrypt {
+            let members = [
+                ("purpose", decrypt.purpose.as_str()),
+                ("record_id", decrypt.record_id.as_str()),
+                ("record_type", decrypt.record_type),
+                ("user_id", decrypt.user_id.as_str()),
+            ];
+            event.insert("decrypt", texts(&members, PURPOSE_BYTES_MAX));
+        }
+        if !self.context.is_empty() {
+            let members: Vec<_> = self.context.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            event.insert("context", texts(&members, indelible_core::limits::CONTEXT_VALUE_BYTES_MAX));
+        }
+        let mut content = Object::new();
+        for (name, state) in [("after_state", self.after), ("before_state", self.before)] {
+            if let Some(state) = state {
+                content.insert(name, state);
+            }
+        }
+        if !content.is_empty() {
+            event.insert("content", Value::Object(content));
+        }
+        Value::Object(event)
+    }
+}
+
+/// The request envelope of a caller, as an entry has it. Trace ids that are not hex are left out: they are the
+/// stranger's words.
+fn request(caller: &Caller) -> Object<'static> {
+    let envelope = caller.envelope();
+    let key = caller.api_key_id().map(|id| id.hyphenated().to_string());
+    let hex = |text: &Option<String>, digits: usize| {
+        text.clone().filter(|text| text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+    };
+    let members = [
+        ("api_key_id", key.clone(), NAME_BYTES_MAX),
+        ("auth_method", key.map(|_| "api_key".to_owned()), NAME_BYTES_MAX),
+        ("request_id", Some(envelope.request_id.clone()), NAME_BYTES_MAX),
+        ("source_ip", envelope.source_ip.clone(), NAME_BYTES_MAX),
+        ("span_id", hex(&envelope.span_id, 16), NAME_BYTES_MAX),
+        ("trace_id", hex(&envelope.trace_id, 32), NAME_BYTES_MAX),
+        ("user_agent", envelope.user_agent.clone(), TEXT_BYTES_MAX),
+    ];
+    let mut object = Object::new();
+    for (name, text, max) in members {
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
+            object.insert(name, Value::string(clip(&text, max).to_owned()));
+        }
+    }
+    object
+}
+
+fn texts(members: &[(&'static str, &str)], max: usize) -> Value<'static> {
+    let mut object = Object::new();
+    for (name, text) in members.iter().filter(|(_, text)| !text.is_empty()) {
+        object.insert(*name, Value::string(clip(text, max).to_owned()));
+    }
+    Value::Object(object)
+}
+
+/// The longest beginning of `text` of at most `max` bytes that ends at a character boundary.
+fn clip(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
+impl Desk {
+    /// Makes an event of the engine ready.
+    pub(crate) fn prepare_own(&self, event: EngineEvent) -> Result<Prepared, Fault> {
+        let number = self.registry.number_of(event.project.id).unwrap_or_default();
+        self.prepare_numbered(event, number)
+    }
+
+    /// The same for a project that is not committed yet.
+    pub(crate) fn prepare_numbered(&self, event: EngineEvent, number: i64) -> Result<Prepared, Fault> {
+        let project = Arc::clone(&event.project);
+        let recorder = Recorder { assurance: "transactional", api_key_id: event.caller.api_key_id(), path: "engine" };
+        let id = self.new_id().map_err(|error| super::desk::no_key(&error))?;
+        let submission = Submission::read(event.into_value(), Source::Engine, id)?;
+        self.prepare(&project, number, recorder, submission, true)
+    }
+}
+
+impl Ledger {
+    /// Records what the engine did, before it is answered. May use the disk space that is kept free for reads.
+    pub(crate) async fn record(&self, events: Vec<EngineEvent>) -> Result<(), AppendError> {
+        let batch = self.prepare_all(events)?;
+        self.inner.writer.submit(Work::new(batch, Privilege::Engine)).await.map(|_| ())
+    }
+
+    pub(crate) fn prepare_all(&self, events: Vec<EngineEvent>) -> Result<Vec<Prepared>, AppendError> {
+        let prepare = |(index, event)| self.inner.desk.prepare_own(event).map_err(|fault| AppendError::Fault { index, fault });
+        events.into_iter().enumerate().map(prepare).collect()
+    }
+}

@@ -1,0 +1,72 @@
+//! What callers do: have events made ready, hand them in, have refusals recorded.
+
+use indelible_core::event::Submission;
+use indelible_core::fault::{Fault, FaultKind};
+use uuid::Uuid;
+
+use super::desk::Recorder;
+use super::{AppendError, EngineEvent, Prepared, Receipt};
+use crate::access::{Caller, Scope};
+use crate::ledger::Ledger;
+use crate::resource::Project;
+use crate::write::{Privilege, Work};
+
+impl Ledger {
+    /// A new UUIDv7, for an event whose caller gave no id.
+    pub fn new_id(&self) -> Uuid {
+        self.inner.desk.new_id().expect("the system gives random bytes, or nothing here can be kept secret")
+    }
+
+    /// Redacts, seals and drafts one event; runs beside the caller, on any thread. `path` is how it came: `http`, `import`, `append`.
+    ///
+    /// Refused as [`FaultKind::EngineOnly`]: a caller without `events:append`, a project outside the caller's reach,
+    /// and a system project, which takes the engine's own events alone.
+    pub fn prepare(&self, caller: &Caller, project: &Project, path: &'static str, submission: Submission<'_>) -> Result<Prepared, Fault> {
+        let refuse = |message: &str| Err(Fault::new(FaultKind::EngineOnly, "", message));
+        if !caller.has(Scope::EventsAppend) {
+            return refuse("the key lacks events:append");
+        }
+        if !self.sees(caller, project) {
+            return refuse("the key does not belong to this project");
+        }
+        if project.system {
+            return refuse("a system project takes the engine's own events alone");
+        }
+        let Some(number) = self.inner.registry.number_of(project.id) else { return refuse("there is no such project") };
+        let assurance = if path == "import" { "self_reported" } else { caller.kind.assurance() };
+        let recorder = Recorder { assurance, api_key_id: caller.api_key_id, path };
+        self.inner.desk.prepare(project, number, recorder, submission, false)
+    }
+
+    /// Appends a batch, all of it or nothing. Returns once it is durable. The caller needs `events:append`.
+    pub async fn append(&self, batch: Vec<Prepared>) -> Result<Vec<Receipt>, AppendError> {
+        self.inner.writer.submit(Work::new(batch, Privilege::Caller)).await
+    }
+
+    /// [`Self::append`] for threads outside the runtime; waits a while for room in the queue.
+    pub fn append_blocking(&self, batch: Vec<Prepared>) -> Result<Vec<Receipt>, AppendError> {
+        self.inner.writer.submit_blocking(Work::new(batch, Privilege::Caller))
+    }
+
+    /// Records that a submission was refused (`audit.append_rejected`), before the refusal is answered. `deny` is for what the key does not allow.
+    pub async fn reject(&self, caller: &Caller, project: &Project, fault: &Fault, deny: bool) -> Result<(), AppendError> {
+        let home = self
+            .inner
+            .registry
+            .project(project.id)
+            .ok_or_else(|| AppendError::Unavailable { reason: "there is no such project".to_owned(), outcome_unknown: false })?;
+        let outcome = if deny || fault.kind == FaultKind::EngineOnly { "deny" } else { "error" };
+        let kind = match fault.kind {
+            FaultKind::Malformed => "malformed",
+            FaultKind::Invalid => "invalid",
+            FaultKind::ServerOwned => "server_owned",
+            FaultKind::EngineOnly => "engine_only",
+            FaultKind::TooLarge => "too_large",
+        };
+        // Never the message of an unknown kind, never a value: the pointer says where, the kind says what.
+        let reason = if fault.pointer.is_empty() { kind.to_owned() } else { format!("{kind} at {}", fault.pointer) };
+        let event = EngineEvent::new(caller, &home, "audit.append_rejected", outcome).because(reason);
+        let batch = self.prepare_all(vec![event])?;
+        self.inner.writer.submit(Work::new(batch, Privilege::Caller)).await.map(|_| ())
+    }
+}

@@ -1,0 +1,117 @@
+//! Data keys: under which the content keys of an organization are wrapped, a new one every 30 days.
+//!
+//! They lie in the database, wrapped under their organization's key. A new one is made in memory, beside the first
+//! caller that needs it, and written by the writer in the transaction that first uses it: so no wrap is ever
+//! stored without its data key.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use indelible_core::key::Secret;
+use indelible_core::seal::Wrapped;
+use indelible_core::time::Timestamp;
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use super::{KeyError, KeyStore, random_secret};
+use crate::store::StoreError;
+
+/// A data key is used for new records this long, microseconds.
+const CURRENT_MICROS: i64 = 30 * 24 * 3_600 * 1_000_000;
+
+/// One data key.
+pub(crate) struct DataKey {
+    /// `data_keys.id`
+    pub(crate) id: i64,
+    /// Whose it is.
+    pub(crate) organization_id: Uuid,
+    /// The key; `None` where the organization's own key is gone.
+    pub(crate) secret: Option<Secret>,
+    /// As it is stored.
+    pub(crate) wrapped: Vec<u8>,
+    /// When it was made.
+    pub(crate) created_at: Timestamp,
+    stored: AtomicBool,
+}
+
+impl DataKey {
+    /// Whether its row is committed.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.stored.load(Ordering::Acquire)
+    }
+
+    /// Its row is committed.
+    pub(crate) fn mark_stored(&self) {
+        self.stored.store(true, Ordering::Release);
+    }
+}
+
+#[derive(Default)]
+struct State {
+    by_id: HashMap<i64, Arc<DataKey>>,
+    current: HashMap<Uuid, Arc<DataKey>>,
+}
+
+/// All data keys of the ledger.
+pub(crate) struct DataKeys {
+    keystore: Arc<KeyStore>,
+    state: RwLock<State>,
+}
+
+impl DataKeys {
+    /// Reads them from the store.
+    pub(crate) fn load(keystore: Arc<KeyStore>, connection: &Connection) -> Result<Self, StoreError> {
+        let mut state = State::default();
+        let mut statement = connection.prepare("SELECT id, organization_id, wrapped, created_at FROM data_keys ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            let unreadable = || StoreError::Corrupt(format!("data key {id} cannot be read"));
+            let organization: String = row.get(1)?;
+            let organization_id = Uuid::try_parse(&organization).map_err(|_| unreadable())?;
+            let wrapped: Vec<u8> = row.get(2)?;
+            let key = Arc::new(DataKey {
+                id,
+                organization_id,
+                secret: keystore.unwrap_data_key(organization_id, &wrapped),
+                wrapped,
+                created_at: Timestamp::from_micros(row.get(3)?).ok_or_else(unreadable)?,
+                stored: AtomicBool::new(true),
+            });
+            state.by_id.insert(id, Arc::clone(&key));
+            state.current.insert(organization_id, key);
+        }
+        Ok(Self { keystore, state: RwLock::new(state) })
+    }
+
+    /// The data key for a new record of an organization.
+    pub(crate) fn current(&self, organization_id: Uuid, now: Timestamp) -> Result<Arc<DataKey>, KeyError> {
+        let fits = |key: &&Arc<DataKey>| key.secret.is_some() && now.as_micros() - key.created_at.as_micros() < CURRENT_MICROS;
+        if let Some(key) = self.state.read().unwrap_or_else(PoisonError::into_inner).current.get(&organization_id).filter(fits) {
+            return Ok(Arc::clone(key));
+        }
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = state.current.get(&organization_id).filter(fits) {
+            return Ok(Arc::clone(key));
+        }
+        let secret = random_secret()?;
+        let wrapped: Wrapped = self.keystore.wrap_data_key(organization_id, &secret)?;
+        let key = Arc::new(DataKey {
+            id: state.by_id.keys().max().map_or(1, |last| last + 1),
+            organization_id,
+            secret: Some(secret),
+            wrapped: wrapped.to_vec(),
+            created_at: now,
+            stored: AtomicBool::new(false),
+        });
+        state.by_id.insert(key.id, Arc::clone(&key));
+        state.current.insert(organization_id, Arc::clone(&key));
+        Ok(key)
+    }
+
+    /// A data key by its id, to open what was wrapped under it.
+    pub(crate) fn get(&self, id: i64) -> Option<Arc<DataKey>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).cloned()
+    }
+}

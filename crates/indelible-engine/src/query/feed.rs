@@ -1,0 +1,58 @@
+//! By sequence, ascending: the order in which rows were committed, so that whoever goes on after the last one has seen
+//! everything, late events included.
+
+use rusqlite::OptionalExtension;
+
+use super::scan::{Found, Scan, ScanError};
+use crate::index::{BLOCK_ROWS, Direction};
+
+/// The first `limit` matches from the sequence `first` on.
+pub(crate) fn ascending(scan: &Scan<'_>, first: u64, limit: usize) -> Result<Vec<Found>, ScanError> {
+    let mut found = Vec::new();
+    each_ascending(scan, first, &mut |row| {
+        found.push(row);
+        Ok(found.len() < limit)
+    })?;
+    Ok(found)
+}
+
+/// Hands matches from the sequence `first` on to `each`, until it says stop.
+pub(crate) fn each_ascending(scan: &Scan<'_>, first: u64, each: &mut dyn FnMut(Found) -> Result<bool, ScanError>) -> Result<(), ScanError> {
+    let Some(first_row) = first_row(scan, first)? else { return Ok(()) };
+    let mut count = 0;
+    scan.postings().read(scan.index, (first_row, scan.last_row), Direction::Ascending, |row| {
+        scan.tick(&mut count)?;
+        match scan.examine(row)? {
+            Some(found) if found.sequence >= first => each(found),
+            _ => Ok(true),
+        }
+    })
+}
+
+/// A row at or before the one with this sequence, near it; `None` where the index ends before it.
+fn first_row(scan: &Scan<'_>, sequence: u64) -> Result<Option<i64>, ScanError> {
+    let blocks = scan.view.blocks(scan.project);
+    let Some(newest) = blocks.len().checked_sub(1) else { return Ok(None) };
+    let mut at = usize::try_from(sequence / BLOCK_ROWS).unwrap_or(usize::MAX).min(newest);
+    // A block holds 4,096 rows; where rows were taken out of the ledger, sequences lie lower than they should.
+    while at > 0 && sequence_at(scan, blocks[at].first_row)?.is_none_or(|there| there > sequence) {
+        at -= 1;
+    }
+    let block = &blocks[at];
+    if let Some(there) = sequence_at(scan, block.first_row)?.filter(|there| block.is_dense() && *there <= sequence) {
+        let row = block.first_row + i64::try_from(sequence - there).unwrap_or(i64::MAX).min(block.last_row - block.first_row);
+        if sequence_at(scan, row)? == Some(sequence) {
+            return Ok(Some(row));
+        }
+    }
+    Ok(Some(block.first_row))
+}
+
+/// The sequence of a row, by the ledger.
+fn sequence_at(scan: &Scan<'_>, row: i64) -> Result<Option<u64>, ScanError> {
+    scan.ledger
+        .prepare_cached("SELECT sequence FROM events WHERE row = ?1 AND project = ?2")
+        .and_then(|mut statement| statement.query_row((row, scan.project), |found| found.get::<_, i64>(0)).optional())
+        .map(|sequence| sequence.map(|sequence| sequence as u64))
+        .map_err(ScanError::Ledger)
+}

@@ -1,0 +1,316 @@
+//! One read of the log, from who asks to what is recorded of it. Nothing is answered that is not recorded: what was
+//! returned, what was opened, and why a read was refused or failed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indelible_core::limits::PURPOSE_BYTES_MAX;
+use rusqlite::OptionalExtension;
+use uuid::Uuid;
+
+use super::open::{Opened, open};
+use super::scan::{Deadline, Found, Scan, ScanError};
+use super::{Opening, ReadError};
+use crate::access::{Caller, Owner, Scope};
+use crate::append::{DecryptMembers, EngineEvent, ReadMembers, ResourceMembers};
+use crate::index::{Direction, IndexError, Postings, View};
+use crate::ledger::Ledger;
+use crate::resource::Project;
+use indelible_core::filter::Filter;
+
+/// How long a read waits for the index to reach the ledger's head.
+const INDEX_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a read may take, the wait for a free lane included.
+const QUERY_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Who reads what, and why.
+#[derive(Debug, Clone)]
+pub(crate) struct Reading {
+    pub(crate) caller: Caller,
+    pub(crate) project: Arc<Project>,
+    /// `resource.type` and `resource.id` of the record.
+    pub(crate) kind: &'static str,
+    pub(crate) id: String,
+    pub(crate) filter: Option<String>,
+    pub(crate) opening: Opening,
+}
+
+/// What is recorded of a read that was answered.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    /// Events returned.
+    pub(crate) returned: u64,
+    /// Each record whose content was asked for and there: its id, and why it did not open.
+    pub(crate) opened: Vec<(Uuid, Option<&'static str>)>,
+    /// Said beside.
+    pub(crate) remark: Option<String>,
+    /// Not recorded by itself (polls of the feed).
+    pub(crate) coalesced: bool,
+}
+
+impl Account {
+    /// Takes note of a content that was opened, or would not.
+    pub(crate) fn note(&mut self, found: &Found, opened: &Opened) {
+        match opened {
+            Opened::None => {}
+            Opened::Content(_) => self.opened.push((found.id(), None)),
+            Opened::Failed(reason) => self.opened.push((found.id(), Some(reason))),
+        }
+    }
+}
+
+impl Reading {
+    /// A read by `caller`; of the project as a whole where `id` is empty.
+    pub(crate) fn new(caller: &Caller, project: &Project, kind: &'static str, id: impl Into<String>, opening: &Opening) -> Self {
+        let project = Arc::new(project.clone());
+        let mut id = id.into();
+        if id.is_empty() {
+            id = project.id.hyphenated().to_string();
+        }
+        Self { caller: caller.clone(), project, kind, id, filter: None, opening: opening.clone() }
+    }
+
+    /// Whether the caller may.
+    fn authorise(&self, ledger: &Ledger) -> Result<(), ReadError> {
+        if !ledger.inner.registry.is_within(Owner::Project(self.project.id), self.caller.owner()) {
+            return Err(ReadError::NotFound("project"));
+        }
+        let needs = |scope: Scope| if self.caller.has(scope) { Ok(()) } else { Err(ReadError::Forbidden(scope.as_str().to_owned())) };
+        needs(Scope::AuditRead)?;
+        let purpose = self.opening.purpose.as_deref().map_or("", str::trim);
+        if purpose.len() > PURPOSE_BYTES_MAX {
+            return Err(ReadError::Purpose(format!("a purpose has at most {PURPOSE_BYTES_MAX} bytes")));
+        }
+        if self.opening.content {
+            needs(Scope::ContentDecrypt)?;
+            if purpose.is_empty() {
+                return Err(ReadError::Purpose("opening content needs a purpose".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&self, outcome: &'static str, returned: u64, reason: Option<String>) -> EngineEvent {
+        let mut event = EngineEvent::new(&self.caller, &self.project, "audit.read", outcome);
+        event.reason = reason;
+        event.resource = Some(ResourceMembers { kind: self.kind, id: self.id.clone(), parent: None });
+        event.read = Some(ReadMembers { filter: self.filter.clone(), purpose: self.opening.purpose.clone(), returned });
+        event
+    }
+
+    fn decrypt(&self, id: Uuid, failed: Option<&'static str>) -> EngineEvent {
+        let outcome = if failed.is_some() { "error" } else { "allow" };
+        let mut event = EngineEvent::new(&self.caller, &self.project, "content.decrypt", outcome);
+        event.reason = failed.map(str::to_owned);
+        let user = self.caller.actor.get("id").and_then(|id| id.as_str()).unwrap_or_default().to_owned();
+        event.decrypt = Some(DecryptMembers {
+            purpose: self.opening.purpose.clone().unwrap_or_default(),
+            record_type: "event",
+            record_id: id.hyphenated().to_string(),
+            user_id: user,
+        });
+        event
+    }
+
+    /// What a read that was not answered leaves. The reason is one of ours and repeats nothing of the request.
+    fn refusal(&self, error: &ReadError) -> EngineEvent {
+        let (outcome, reason) = match error {
+            ReadError::Forbidden(scope) => ("deny", format!("the key lacks {scope}")),
+            ReadError::NotFound(what) => ("error", format!("there is no such {what}")),
+            ReadError::Filter(_) => ("error", "the filter is not valid".to_owned()),
+            ReadError::Cursor => ("error", "the cursor does not belong to this query".to_owned()),
+            ReadError::Purpose(reason) | ReadError::Options(reason) | ReadError::Unavailable(reason) => ("error", reason.clone()),
+            ReadError::Append(_) => ("error", "the read could not be recorded".to_owned()),
+        };
+        self.event(outcome, 0, Some(reason))
+    }
+}
+
+/// What a read works with on its thread.
+pub(crate) struct Lane<'a> {
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) reading: &'a Reading,
+    /// `ledgers.project`
+    pub(crate) number: i64,
+    pub(crate) deadline: Deadline,
+}
+
+/// The head of a project as it was when a read came.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct HeadMark {
+    /// Rows of the project.
+    pub(crate) size: u64,
+    /// The ledger's number of the last.
+    pub(crate) last_row: i64,
+}
+
+impl Lane<'_> {
+    /// The head as it is now.
+    pub(crate) fn head(&self) -> Result<HeadMark, ReadError> {
+        let reader = self.reader()?;
+        let head = reader
+            .prepare_cached("SELECT size, last_row FROM heads WHERE project = ?1")
+            .and_then(|mut statement| {
+                statement
+                    .query_row([self.number], |row| Ok(HeadMark { size: row.get::<_, i64>(0)? as u64, last_row: row.get(1)? }))
+                    .optional()
+            })
+            .map_err(|error| unreadable(&ScanError::Ledger(error)))?;
+        Ok(head.unwrap_or_default())
+    }
+
+    /// A connection to the ledger.
+    pub(crate) fn reader(&self) -> Result<crate::store::Reader, ReadError> {
+        self.ledger.inner.readers.get().map_err(|error| {
+            tracing::error!(%error, "a reading connection could not be opened");
+            ReadError::Unavailable("the store cannot be read now".to_owned())
+        })
+    }
+
+    /// Waits until the index has come to `head`.
+    pub(crate) fn wait_for_index(&self, head: HeadMark) -> Result<Arc<View>, ReadError> {
+        let index = &self.ledger.inner.index;
+        let wait = Deadline::after(INDEX_WAIT_MAX);
+        if !index.reached_blocking(head.last_row, &mut |_| !wait.is_over()) {
+            return Err(ReadError::Unavailable("the index has not caught up with the ledger; try again shortly".to_owned()));
+        }
+        index.view().ok_or_else(|| ReadError::Unavailable("the index is being opened; try again shortly".to_owned()))
+    }
+
+    /// Runs `with` on a scan of the project up to `head`.
+    pub(crate) fn scan<T>(
+        &self,
+        head: HeadMark,
+        filter: Option<&Filter>,
+        with: impl FnOnce(&Scan<'_>) -> Result<T, ScanError>,
+    ) -> Result<T, ReadError> {
+        let view = self.wait_for_index(head)?;
+        let index = view.reader().map_err(|error| self.failed(ScanError::Index(error)))?;
+        let ledger = self.reader()?;
+        let names = (self.number, self.reading.project.id);
+        let scan = Scan::new(&view, (&index, &ledger), names, head.last_row, filter, self.deadline);
+        with(&scan).map_err(|error| self.failed(error))
+    }
+
+    /// The row before this one in the project, as far as the index knows it.
+    pub(crate) fn row_before(&self, row: i64) -> Result<Option<i64>, ReadError> {
+        let Some(view) = self.ledger.inner.index.view() else { return Ok(None) };
+        let read = || -> Result<Option<i64>, ScanError> {
+            let (index, mut before) = (view.reader()?, None);
+            let every = Postings::token(view.key().every_row(self.number));
+            every.read(&index, (1, row - 1), Direction::Descending, |found| {
+                before = Some(found);
+                Ok::<_, ScanError>(false)
+            })?;
+            Ok(before)
+        };
+        read().map_err(|error| self.failed(error))
+    }
+
+    /// Opens contents where they are asked for, and takes note of it.
+    pub(crate) fn open(&self, found: &Found, account: &mut Account) -> Result<Opened, ReadError> {
+        if !self.reading.opening.content {
+            return Ok(Opened::None);
+        }
+        let reader = self.reader()?;
+        let opened = open(&reader, &self.ledger.inner.desk.data_keys, found).map_err(|error| self.failed(error))?;
+        account.note(found, &opened);
+        Ok(opened)
+    }
+
+    /// What a failed scan is to the one who asked; an index that cannot be read is built anew.
+    pub(crate) fn failed(&self, error: ScanError) -> ReadError {
+        match error {
+            ScanError::Index(error) => ReadError::Unavailable(self.ledger.inner.index.distrust(error).to_string()),
+            error => unreadable(&error),
+        }
+    }
+}
+
+fn unreadable(error: &ScanError) -> ReadError {
+    ReadError::Unavailable(match error {
+        ScanError::TooLong => {
+            "the query took longer than 10 s; narrow it with an equality (such as actor.id or action) or with bounds on occurred_at"
+                .to_owned()
+        }
+        error => {
+            tracing::error!(%error, "a read failed");
+            "the store cannot be read now".to_owned()
+        }
+    })
+}
+
+impl From<IndexError> for ReadError {
+    fn from(error: IndexError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl Ledger {
+    /// Does one read: authorises, runs `work` on a thread of its own, records, and only then answers.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        reading: Reading,
+        work: impl FnOnce(&Lane<'_>, &mut Account) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        self.read_for(QUERY_TIME_MAX, reading, work).await
+    }
+
+    /// [`Self::read`] with a time of its own.
+    pub(crate) async fn read_for<T: Send + 'static>(
+        &self,
+        time_max: Duration,
+        reading: Reading,
+        work: impl FnOnce(&Lane<'_>, &mut Account) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let reading = Arc::new(reading);
+        let result = match reading.authorise(self) {
+            Ok(()) => self.on_a_lane(time_max, Arc::clone(&reading), work).await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok((answer, account)) => {
+                let mut events = Vec::with_capacity(account.opened.len() + 1);
+                if !account.coalesced {
+                    events.push(reading.event("allow", account.returned, account.remark));
+                }
+                events.extend(account.opened.iter().map(|(id, failed)| reading.decrypt(*id, *failed)));
+                if !events.is_empty() {
+                    self.record(events).await?;
+                }
+                Ok(answer)
+            }
+            Err(error) => {
+                // A project that is not the caller's learns nothing of the caller either: the record stays at home.
+                if error != ReadError::NotFound("project") {
+                    self.record(vec![reading.refusal(&error)]).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn on_a_lane<T: Send + 'static>(
+        &self,
+        time_max: Duration,
+        reading: Arc<Reading>,
+        work: impl FnOnce(&Lane<'_>, &mut Account) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<(T, Account), ReadError> {
+        let busy = || ReadError::Unavailable("too many reads are running; try again shortly".to_owned());
+        let deadline = Deadline::after(time_max);
+        let number = self.inner.registry.number_of(reading.project.id).ok_or(ReadError::NotFound("project"))?;
+        let lanes = Arc::clone(&self.inner.index.lanes);
+        let lane = tokio::time::timeout(QUERY_TIME_MAX, lanes.acquire_owned()).await.map_err(|_| busy())?.map_err(|_| busy())?;
+        let ledger = self.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let mut account = Account::default();
+            let answer = work(&Lane { ledger: &ledger, reading: &reading, number, deadline }, &mut account);
+            drop(lane);
+            answer.map(|answer| (answer, account))
+        });
+        task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a read panicked");
+            Err(ReadError::Unavailable("the read failed".to_owned()))
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! Reading candidates: index rows go in, ledger rows that match come out.
+//!
+//! Nothing is taken from the index but row numbers and hints: project, key and match are read from the ledger's own
+//! bytes. So a forged index hides rows (verification finds that) and never adds one or puts it elsewhere.
+
+use std::time::{Duration, Instant};
+
+use indelible_core::entry::Outline;
+use indelible_core::filter::{Filter, Plan};
+use indelible_core::json;
+use memchr::memmem::Finder;
+use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
+
+use crate::index::{Key, Postings, TokenKey, View};
+
+/// A row of the ledger that matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The ledger's number.
+    pub(crate) row: i64,
+    /// Its place in the chain.
+    pub(crate) sequence: u64,
+    /// Where it sorts.
+    pub(crate) key: Key,
+    /// The exact bytes.
+    pub(crate) entry: Vec<u8>,
+    /// The `prev_hash` column.
+    pub(crate) prev_hash: Vec<u8>,
+    /// The `row_hash` column.
+    pub(crate) row_hash: Vec<u8>,
+}
+
+impl Found {
+    /// The event's id.
+    pub(crate) const fn id(&self) -> Uuid {
+        Uuid::from_bytes(self.key.id)
+    }
+}
+
+/// Why a scan was given up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ScanError {
+    /// The index could not be read.
+    #[error("the index cannot be read: {0}")]
+    Index(#[from] rusqlite::Error),
+    /// The ledger could not be read.
+    #[error("the ledger cannot be read: {0}")]
+    Ledger(rusqlite::Error),
+    /// Out of time.
+    #[error("the query took too long")]
+    TooLong,
+}
+
+/// A moment after which a scan gives up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    /// So long from now.
+    pub(crate) fn after(time: Duration) -> Self {
+        Self(Instant::now() + time)
+    }
+
+    /// Whether it has come.
+    pub(crate) fn is_over(self) -> bool {
+        Instant::now() > self.0
+    }
+
+    fn check(self) -> Result<(), ScanError> {
+        if self.is_over() { Err(ScanError::TooLong) } else { Ok(()) }
+    }
+}
+
+/// What is looked for, where.
+pub(crate) struct Scan<'a> {
+    /// The blocks of the index.
+    pub(crate) view: &'a View,
+    /// The index.
+    pub(crate) index: &'a Connection,
+    /// The ledger.
+    pub(crate) ledger: &'a Connection,
+    /// `ledgers.project`
+    pub(crate) project: i64,
+    /// The same project.
+    pub(crate) project_id: Uuid,
+    /// Rows after this one are not looked at.
+    pub(crate) last_row: i64,
+    /// What must match.
+    pub(crate) filter: Option<&'a Filter>,
+    /// When to give up.
+    pub(crate) deadline: Deadline,
+    necessary: Option<Finder<'static>>,
+}
+
+impl<'a> Scan<'a> {
+    /// A scan of one project.
+    pub(crate) fn new(
+        view: &'a View,
+        (index, ledger): (&'a Connection, &'a Connection),
+        (project, project_id): (i64, Uuid),
+        last_row: i64,
+        filter: Option<&'a Filter>,
+        deadline: Deadline,
+    ) -> Self {
+        let necessary = filter.and_then(Filter::necessary_bytes).map(|bytes| Finder::new(&bytes).into_owned());
+        Self { view, index, ledger, project, project_id, last_row, filter, deadline, necessary }
+    }
+
+    /// The posting list that every match is on.
+    pub(crate) fn postings(&self) -> Postings {
+        let key: TokenKey = self.view.key();
+        if let Some(id) = self.filter.and_then(Filter::id_equals) {
+            return Postings::token(key.id(self.project, id));
+        }
+        Postings::of(key, self.project, &self.filter.map_or(Plan::All, Filter::plan))
+    }
+
+    /// The row, if it is this project's and matches; with the key that its own bytes give it.
+    pub(crate) fn examine(&self, row: i64) -> Result<Option<Found>, ScanError> {
+        let mut statement = self
+            .ledger
+            .prepare_cached("SELECT sequence, entry, prev_hash, row_hash FROM events WHERE row = ?1 AND project = ?2")
+            .map_err(ScanError::Ledger)?;
+        statement
+            .query_row(params![row, self.project], |found| {
+                let entry = found.get_ref(1)?.as_bytes().unwrap_or_default();
+                let Some(key) = self.matching(entry) else { return Ok(None) };
+                let bytes = |at: usize| found.get_ref(at).map(|value| value.as_bytes().unwrap_or_default().to_vec());
+                let sequence = found.get::<_, i64>(0)? as u64;
+                Ok(Some(Found { row, sequence, key, entry: entry.to_vec(), prev_hash: bytes(2)?, row_hash: bytes(3)? }))
+            })
+            .optional()
+            .map(Option::flatten)
+            .map_err(ScanError::Ledger)
+    }
+
+    fn matching(&self, entry: &[u8]) -> Option<Key> {
+        if self.necessary.as_ref().is_some_and(|necessary| necessary.find(entry).is_none()) {
+            return None;
+        }
+        if let Some(filter) = self.filter
+            && !json::parse(entry).is_ok_and(|value| filter.matches(&value))
+        {
+            return None;
+        }
+        let outline = Outline::read(entry).filter(|outline| outline.project_id == self.project_id)?;
+        Some(Key { occurred_at: outline.occurred_at.as_micros(), id: *outline.id.as_bytes() })
+    }
+
+    /// Where the index says that a row sorts; `None` where it says nothing.
+    pub(crate) fn hint(&self, row: i64) -> Result<Option<Key>, ScanError> {
+        let mut statement = self.index.prepare_cached("SELECT occurred_at, id FROM rows WHERE row = ?1 AND project = ?2")?;
+        Ok(statement.query_row(params![row, self.project], |found| Ok(Key { occurred_at: found.get(0)?, id: found.get(1)? })).optional()?)
+    }
+
+    /// Called for each candidate; looks at the clock now and then.
+    pub(crate) fn tick(&self, count: &mut u32) -> Result<(), ScanError> {
+        *count = count.wrapping_add(1);
+        if count.is_multiple_of(256) { self.deadline.check() } else { Ok(()) }
+    }
+}

@@ -1,0 +1,130 @@
+//! Pages of events, and one event by its id.
+
+use std::time::Duration;
+
+use indelible_core::cursor::Cursor;
+use indelible_core::filter::Filter;
+use indelible_core::limits::{PAGE_EVENTS_DEFAULT, PAGE_EVENTS_MAX};
+use indelible_core::time::Timestamp;
+use uuid::Uuid;
+
+use super::feed::ascending;
+use super::newest::{Bounds, newest};
+use super::open::record;
+use super::polls::{FEED, Reader, is_poll};
+use super::reading::{Account, Lane, Reading};
+use super::scan::Found;
+use super::{Feed, Opening, Page, ReadError, Search};
+use crate::access::Caller;
+use crate::index::Key;
+use crate::ledger::Ledger;
+use crate::resource::Project;
+
+/// What a search asks for, once it is found to make sense.
+struct Asked {
+    filter: Option<Filter>,
+    below: Option<Key>,
+    limit: usize,
+}
+
+impl Asked {
+    fn read(search: &Search, project_id: Uuid) -> Result<Self, ReadError> {
+        let text = search.filter.as_deref().filter(|text| !text.trim().is_empty());
+        let filter = text.map(Filter::parse).transpose().map_err(ReadError::Filter)?;
+        let limit = search.limit.unwrap_or(PAGE_EVENTS_DEFAULT);
+        if limit == 0 || limit > PAGE_EVENTS_MAX {
+            return Err(ReadError::Options(format!("limit is 1 to {PAGE_EVENTS_MAX}")));
+        }
+        if search.feed.is_some() && search.cursor.is_some() {
+            return Err(ReadError::Options("a feed goes on by after_sequence, not by cursor".to_owned()));
+        }
+        let cursor = search.cursor.as_deref().map(|text| Cursor::decode(text, filter.as_ref(), project_id).ok_or(ReadError::Cursor));
+        let below = cursor.transpose()?.map(|cursor| Key { occurred_at: cursor.occurred_at.as_micros(), id: *cursor.id.as_bytes() });
+        Ok(Self { filter, below, limit })
+    }
+}
+
+impl Ledger {
+    /// A page of events, newest first, or of the feed.
+    pub async fn search(&self, caller: &Caller, project: &Project, search: Search) -> Result<Page, ReadError> {
+        let kind = if search.feed.is_some() { FEED } else { "audit_events" };
+        let mut reading = Reading::new(caller, project, kind, "", &search.opening);
+        // Control characters are six bytes each in an entry; what is recorded must fit one.
+        reading.filter = search.filter.as_ref().map(|filter| filter.replace(char::is_control, " "));
+        let now = self.inner.desk.clock.monotonic();
+        self.read(reading, move |lane, account| {
+            let asked = Asked::read(&search, lane.reading.project.id)?;
+            match search.feed {
+                None => page(lane, &asked, account),
+                Some(feed) => poll(lane, &asked, feed, now, account),
+            }
+        })
+        .await
+    }
+
+    /// One event, in the form of [`Page::records`].
+    pub async fn event(&self, caller: &Caller, project: &Project, id: Uuid, opening: Opening) -> Result<Vec<u8>, ReadError> {
+        let reading = Reading::new(caller, project, "event", id.hyphenated().to_string(), &opening);
+        self.read(reading, move |lane, account| {
+            let found = by_id(lane, id)?.ok_or(ReadError::NotFound("event"))?;
+            let opened = lane.open(&found, account)?;
+            account.returned = 1;
+            Ok(record(&found, &opened))
+        })
+        .await
+    }
+}
+
+/// The row that bears this id.
+pub(crate) fn by_id(lane: &Lane<'_>, id: Uuid) -> Result<Option<Found>, ReadError> {
+    let rows = lane.ledger.inner.index.find(lane.number, id)?;
+    let everything = super::reading::HeadMark { size: 0, last_row: 0 };
+    lane.scan(everything, None, |scan| {
+        for row in rows {
+            if let Some(found) = scan.examine(row)?.filter(|found| found.id() == id) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    })
+}
+
+fn page(lane: &Lane<'_>, asked: &Asked, account: &mut Account) -> Result<Page, ReadError> {
+    let head = lane.head()?;
+    let (from, to) = asked.filter.as_ref().map_or((None, None), Filter::occurred_at_bounds);
+    let bounds = Bounds { below: asked.below, from: from.map(Timestamp::as_micros), to: to.map(Timestamp::as_micros) };
+    let found = lane.scan(head, asked.filter.as_ref(), |scan| newest(scan, bounds, asked.limit))?;
+    let next_cursor = found.last().filter(|_| found.len() == asked.limit).and_then(|last| {
+        let occurred_at = Timestamp::from_micros(last.key.occurred_at)?;
+        Some(Cursor { id: last.id(), occurred_at, project_id: lane.reading.project.id }.encode(asked.filter.as_ref()))
+    });
+    let records = records(lane, &found, account)?;
+    Ok(Page { records, next_cursor, next_after_sequence: None, indexed_through: head.size.checked_sub(1) })
+}
+
+fn poll(lane: &Lane<'_>, asked: &Asked, feed: Feed, now: Duration, account: &mut Account) -> Result<Page, ReadError> {
+    let head = lane.head()?;
+    let (first, after) = match feed {
+        Feed::Start => (0, None),
+        Feed::After(sequence) => (sequence.saturating_add(1), Some(sequence)),
+    };
+    let found = lane.scan(head, asked.filter.as_ref(), |scan| ascending(scan, first, asked.limit))?;
+    // A page that is not full has seen everything up to the head.
+    let full = found.last().filter(|_| found.len() == asked.limit).map(|last| last.sequence);
+    let next_after_sequence = full.or(head.size.checked_sub(1).max(after));
+    let empty = found.iter().all(|found| is_poll(&found.entry));
+    let filter = asked.filter.as_ref().map(Filter::normalised);
+    let reader = Reader { project: lane.number, api_key_id: lane.reading.caller.api_key_id(), filter };
+    match lane.ledger.inner.index.polls.record(reader, empty, now) {
+        None => account.coalesced = true,
+        Some(0) => {}
+        Some(polls) => account.remark = Some(format!("{polls} polls before this one returned nothing but records of polls")),
+    }
+    let records = records(lane, &found, account)?;
+    Ok(Page { records, next_cursor: None, next_after_sequence, indexed_through: head.size.checked_sub(1) })
+}
+
+fn records(lane: &Lane<'_>, found: &[Found], account: &mut Account) -> Result<Vec<Vec<u8>>, ReadError> {
+    account.returned = found.len() as u64;
+    found.iter().map(|found| Ok(record(found, &lane.open(found, account)?))).collect()
+}

@@ -1,0 +1,282 @@
+//! Looking at the ledger with SQL, offline or beside a running server: one statement that only reads, over the
+//! view `audit_events`, which holds every event with its members as columns. Contents stay sealed.
+//!
+//! Refused: more than one statement, anything that writes, ATTACH, DETACH and PRAGMA. The connection is read-only, has
+//! `query_only` set, and takes no lock that a writer would wait for.
+
+use std::fmt;
+use std::path::Path;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags};
+
+/// One value of a result.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// NULL
+    Null,
+    /// An integer.
+    Integer(i64),
+    /// A floating-point number.
+    Real(f64),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => Ok(()),
+            Self::Integer(n) => write!(f, "{n}"),
+            Self::Real(n) => write!(f, "{n}"),
+            Self::Text(text) => f.write_str(text),
+            Self::Blob(bytes) => f.write_str(&indelible_core::hex::encode(bytes)),
+        }
+    }
+}
+
+/// Why a statement gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SqlError {
+    /// There is no ledger in the folder, or it cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The statement is not one that only reads.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// SQLite does not take it.
+    #[error("{0}")]
+    Sqlite(String),
+    /// Whoever took the rows wants no more.
+    #[error(transparent)]
+    Taken(#[from] std::io::Error),
+}
+
+impl From<rusqlite::Error> for SqlError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error.to_string())
+    }
+}
+
+/// Columns of `audit_events` that are members of the entry: (column, JSON path).
+pub const COLUMNS: &[(&str, &str)] = &[
+    ("id", "$.id"),
+    ("project_id", "$.project_id"),
+    ("organization_id", "$.organization_id"),
+    ("occurred_at", "$.occurred_at"),
+    ("recorded_at", "$.recorded_at"),
+    ("action", "$.action"),
+    ("action_category", "$.action_category"),
+    ("outcome", "$.outcome"),
+    ("outcome_detail", "$.outcome_detail"),
+    ("phase", "$.phase"),
+    ("reason", "$.reason"),
+    ("actor_type", "$.actor.type"),
+    ("actor_id", "$.actor.id"),
+    ("actor_display", "$.actor.display"),
+    ("actor_on_behalf_of", "$.actor.on_behalf_of"),
+    ("actor_chain", "$.actor.chain"),
+    ("principal_type", "$.principal.type"),
+    ("principal_id", "$.principal.id"),
+    ("resource_type", "$.resource.type"),
+    ("resource_id", "$.resource.id"),
+    ("resource_parent", "$.resource.parent"),
+    ("grant_id", "$.grant.id"),
+    ("grant_provider", "$.grant.provider"),
+    ("grant_kind", "$.grant.kind"),
+    ("http_method", "$.http.method"),
+    ("http_url", "$.http.url"),
+    ("http_status", "$.http.status"),
+    ("http_latency_ms", "$.http.latency_ms"),
+    ("run_id", "$.run.id"),
+    ("run_step", "$.run.step"),
+    ("run_thread_id", "$.run.thread_id"),
+    ("run_parent_id", "$.run.parent_id"),
+    ("run_procedure_id", "$.run.procedure_id"),
+    ("run_verdict", "$.run.verdict"),
+    ("request_id", "$.request.request_id"),
+    ("request_source_ip", "$.request.source_ip"),
+    ("request_user_agent", "$.request.user_agent"),
+    ("request_auth_method", "$.request.auth_method"),
+    ("request_trace_id", "$.request.trace_id"),
+    ("model_provider", "$.model.provider"),
+    ("model_id", "$.model.id"),
+    ("input_tokens", "$.usage.input_tokens"),
+    ("output_tokens", "$.usage.output_tokens"),
+    ("cost_micros", "$.usage.cost_micros"),
+    ("duration_ms", "$.duration_ms"),
+    ("operation_id", "$.operation_id"),
+    ("cascade_root_id", "$.cascade_root_id"),
+    ("channel", "$.channel"),
+    ("tool", "$.context.tool"),
+    ("context", "$.context"),
+    ("subjects", "$.subjects"),
+    ("decision", "$.decision.decision"),
+    ("decision_policy_id", "$.decision.policy_id"),
+    ("read_filter", "$.read.filter"),
+    ("read_purpose", "$.read.purpose"),
+    ("decrypt_purpose", "$.decrypt.purpose"),
+    ("decrypt_record_id", "$.decrypt.record_id"),
+    ("assurance", "$.assurance"),
+    ("recorder_api_key_id", "$.recorder.api_key_id"),
+    ("recorder_path", "$.recorder.path"),
+    ("changes", "$.changes"),
+    ("sealed_sha256", "$.sealed.sha256"),
+    ("hmac_key_id", "$.hmac_key_id"),
+];
+
+/// Takes the names of the columns and the values of one row.
+pub type TakeRow<'a> = dyn FnMut(&[String], Vec<Cell>) -> std::io::Result<()> + 'a;
+
+/// A ledger that is being looked at.
+pub struct SqlSession {
+    connection: Connection,
+}
+
+impl SqlSession {
+    /// Opens `ledger.db` of a data folder, read-only.
+    pub fn open(data: &Path) -> Result<Self, SqlError> {
+        let file = data.join("ledger.db");
+        if !file.is_file() {
+            return Err(SqlError::Unreadable(format!("there is no ledger in {}: name its folder with --data", data.display())));
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&file, flags).map_err(|error| SqlError::Unreadable(error.to_string()))?;
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        connection.execute_batch(&view())?;
+        connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
+        Ok(Self { connection })
+    }
+
+    /// Runs one statement that only reads. `row` gets the names of the columns and the values of each row, as they come.
+    pub fn query(&self, sql: &str, row: &mut TakeRow<'_>) -> Result<Vec<String>, SqlError> {
+        let first = first_word(sql);
+        if !["select", "with", "values", "explain"].contains(&first.as_str()) {
+            return Err(SqlError::Refused("only one SELECT, WITH, VALUES or EXPLAIN is taken"));
+        }
+        let mut statement = self.connection.prepare(sql).map_err(|error| match error {
+            rusqlite::Error::MultipleStatement => SqlError::Refused("only one statement is taken at a time"),
+            other => other.into(),
+        })?;
+        if !statement.readonly() {
+            return Err(SqlError::Refused("only a statement that reads is taken"));
+        }
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        let mut rows = statement.query([])?;
+        while let Some(found) = rows.next()? {
+            let cells = (0..columns.len()).map(|n| found.get_ref(n).map(cell)).collect::<Result<Vec<_>, _>>()?;
+            row(&columns, cells)?;
+        }
+        drop(rows);
+        Ok(columns)
+    }
+}
+
+fn cell(value: ValueRef<'_>) -> Cell {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(n) => Cell::Integer(n),
+        ValueRef::Real(n) => Cell::Real(n),
+        ValueRef::Text(text) => Cell::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => Cell::Blob(bytes.to_vec()),
+    }
+}
+
+/// The first word after white space, comments and parentheses, in lower case.
+fn first_word(sql: &str) -> String {
+    let mut rest = sql;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
+        if let Some(comment) = rest.strip_prefix("--") {
+            rest = comment.split_once('\n').map_or("", |(_, rest)| rest);
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            rest = comment.split_once("*/").map_or("", |(_, rest)| rest);
+        } else {
+            return rest.chars().take_while(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
+        }
+    }
+}
+
+/// The view. It is temporary: it belongs to the connection, and the ledger is not touched.
+fn view() -> String {
+    let members: Vec<String> = COLUMNS.iter().map(|(column, path)| format!("json_extract(entry, '{path}') AS {column}")).collect();
+    format!(
+        "CREATE TEMP VIEW audit_events AS SELECT sequence, {}, lower(hex(prev_hash)) AS prev_hash, lower(hex(row_hash)) AS row_hash, entry \
+         FROM main.events",
+        members.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder with a table of the columns that the view needs, and two entries in it.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        let connection = Connection::open(folder.path().join("ledger.db")).expect("opens");
+        connection
+            .execute_batch(
+                r#"PRAGMA journal_mode = WAL;
+                CREATE TABLE events (row INTEGER PRIMARY KEY, sequence INTEGER, prev_hash BLOB, row_hash BLOB, entry TEXT);
+                INSERT INTO events VALUES (1, 0, x'00', x'AB', '{"action":"tool.call","actor":{"id":"x"},"principal":{"id":"alice"},"context":{"tool":"t"}}');
+                INSERT INTO events VALUES (2, 1, x'AB', x'CD', '{"action":"tool.call","actor":{"id":"y"},"principal":{"id":"bob"}}');"#,
+            )
+            .expect("made");
+        folder
+    }
+
+    fn ask(sql: &str) -> Result<Vec<String>, SqlError> {
+        let folder = folder();
+        let mut out = Vec::new();
+        SqlSession::open(folder.path())?.query(sql, &mut |_, cells| {
+            out.push(cells.iter().map(ToString::to_string).collect::<Vec<_>>().join("|"));
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    #[test]
+    fn members_are_columns() {
+        let cases = [
+            ("SELECT sequence, actor_id, tool, row_hash FROM audit_events WHERE principal_id = 'alice'", vec!["0|x|t|ab"]),
+            ("select count(*) from audit_events", vec!["2"]),
+            ("WITH a AS (SELECT * FROM audit_events) SELECT actor_id FROM a ORDER BY sequence DESC;", vec!["y", "x"]),
+            ("-- a comment\n /* another */ VALUES (1, x'FF', 1.5, NULL)", vec!["1|ff|1.5|"]),
+        ];
+        for (sql, rows) in cases {
+            assert_eq!(ask(sql).expect(sql), rows, "{sql}");
+        }
+    }
+
+    #[test]
+    fn only_one_statement_that_reads_is_taken() {
+        for sql in [
+            "",
+            "DELETE FROM events",
+            "UPDATE events SET entry = ''",
+            "INSERT INTO events VALUES (9, 9, 'a', 'b', 'c')",
+            "DROP VIEW audit_events",
+            "ATTACH 'x.db' AS x",
+            "PRAGMA query_only = OFF",
+            "VACUUM INTO 'copy.db'",
+            "SELECT 1; SELECT 2",
+            "SELECT 1; DELETE FROM events",
+            "WITH a AS (SELECT 1) DELETE FROM events",
+            "WITH a AS (SELECT 1) INSERT INTO events (sequence) SELECT 1",
+            "/* SELECT */ DELETE FROM events",
+            "SELECT * FROM nothing",
+        ] {
+            assert!(ask(sql).is_err(), "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_folder_without_a_ledger_is_refused_and_stays_empty() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(matches!(SqlSession::open(folder.path()), Err(SqlError::Unreadable(_))));
+        assert_eq!(std::fs::read_dir(folder.path()).expect("reads").count(), 0);
+    }
+}

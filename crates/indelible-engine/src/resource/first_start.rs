@@ -1,0 +1,174 @@
+//! The first start of a data folder: instance, default organization and project, system projects, two keys.
+//!
+//! One transaction makes all of it. The key files are written before: a crash in between leaves keys that open
+//! nothing, and the next start draws new ones over them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use indelible_core::hex;
+use indelible_core::json::Value;
+use rusqlite::{Connection, OptionalExtension};
+use uuid::Uuid;
+
+use super::api_keys::draw;
+use super::document::{Document, KeyDocument, OrganizationDocument, ProjectDocument, state};
+use super::mutate::{Mutation, row};
+use super::registry::Registry;
+use super::{NewApiKey, Project, projects};
+use crate::access::{Caller, KeyKind, Owner, Scope};
+use crate::append::{AppendError, Desk, Prepared};
+use crate::keystore::{KeyError, random_bytes};
+use crate::ledger::{FirstStart, OpenError};
+use crate::store::{StoreError, write_private};
+use crate::write::{Change, Privilege, Work, Writer};
+
+const SYSTEM: i64 = 1;
+const ORGANIZATION_SYSTEM: i64 = 2;
+const DEFAULT: i64 = 3;
+
+/// What the instance is called, and what it made first.
+#[derive(Debug, Clone)]
+pub(crate) struct Instance {
+    pub(crate) name: String,
+    pub(crate) organization_id: Uuid,
+    pub(crate) project_id: Uuid,
+    pub(crate) system_project_id: Uuid,
+}
+
+impl Instance {
+    /// Reads it; `None` before the first start.
+    pub(crate) fn load(connection: &Connection) -> Result<Option<Self>, StoreError> {
+        let value = |key: &str| -> Result<Option<String>, StoreError> {
+            Ok(connection.query_row("SELECT value FROM instance WHERE key = ?1", [key], |row| row.get(0)).optional()?)
+        };
+        let Some(name) = value("name")? else { return Ok(None) };
+        let id = |key: &'static str| {
+            let text = value(key)?.unwrap_or_default();
+            Uuid::try_parse(&text).map_err(|_| StoreError::Corrupt(format!("instance.{key} is not a UUID")))
+        };
+        Ok(Some(Self {
+            name,
+            organization_id: id("organization_id")?,
+            project_id: id("project_id")?,
+            system_project_id: id("system_project_id")?,
+        }))
+    }
+
+    fn rows(&self) -> Vec<Change> {
+        let row = |key, value: String| Change::Instance { key, value };
+        vec![
+            row("name", self.name.clone()),
+            row("organization_id", self.organization_id.to_string()),
+            row("project_id", self.project_id.to_string()),
+            row("system_project_id", self.system_project_id.to_string()),
+        ]
+    }
+}
+
+/// The name of an instance: the origin of its notes, so no white space and no `+` (C2SP signed notes).
+fn instance_name(wanted: Option<&str>) -> Result<String, OpenError> {
+    match wanted {
+        Some(name) if name.is_empty() || name.len() > 128 || name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+') => {
+            Err(OpenError::Store(format!("{name:?} cannot be an instance name: 1 to 128 bytes without white space and without `+`")))
+        }
+        Some(name) => Ok(name.to_owned()),
+        None => Ok(format!("indelible-{}", hex::encode(&random_bytes::<4>().map_err(key_error)?))),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+fn key_error(error: KeyError) -> OpenError {
+    OpenError::Key(error.to_string())
+}
+
+/// Makes everything.
+pub(crate) fn first_start(
+    data: &Path,
+    wanted_name: Option<&str>,
+    desk: &Desk,
+    registry: &Registry,
+    writer: &Writer,
+) -> Result<(Instance, FirstStart), OpenError> {
+    let now = desk.clock.now();
+    let id = || desk.new_id().map_err(key_error);
+    let organization = OrganizationDocument { id: id()?, name: "default".to_owned(), created_at: now };
+    let project = |id: Uuid, organization_id: Uuid, name: &str, system: bool| {
+        Arc::new(Project { id, organization_id, name: name.to_owned(), system, created_at: now })
+    };
+    let system = project(id()?, Uuid::nil(), "system", true);
+    let organization_system = project(id()?, organization.id, "system", true);
+    let default = project(id()?, organization.id, "default", false);
+    for owner in [Uuid::nil(), organization.id] {
+        desk.keystore.make_organization_key(owner).map_err(key_error)?;
+    }
+    let instance = Instance {
+        name: instance_name(wanted_name)?,
+        organization_id: organization.id,
+        project_id: default.id,
+        system_project_id: system.id,
+    };
+
+    let new_key = |name: &str, owner| NewApiKey {
+        name: name.to_owned(),
+        owner,
+        kind: KeyKind::Application,
+        scopes: Scope::ALL.to_vec(),
+        expires_at: None,
+    };
+    let (admin, admin_text) = draw(&new_key("administrator", Owner::Project(default.id)), id()?, now).map_err(key_error)?;
+    let (root, root_text) = draw(&new_key("instance", Owner::Instance), id()?, now).map_err(key_error)?;
+    let (admin_key_file, instance_key_file) = (data.join("admin.key"), data.join("instance.key"));
+    for (file, text) in [(&admin_key_file, &admin_text), (&instance_key_file, &root_text)] {
+        write_private(file, format!("{text}\n").as_bytes()).map_err(|error| OpenError::Store(format!("{}: {error}", file.display())))?;
+    }
+
+    let engine = Caller::engine();
+    let told = |home: &Arc<Project>, action, kind, id: Uuid, after: Value<'static>, changes| Mutation {
+        caller: &engine,
+        home: Arc::clone(home),
+        action,
+        kind,
+        id: id.to_string(),
+        before: None,
+        after: Some(after),
+        changes,
+    };
+    let made = |home: &Arc<Project>, project: &Arc<Project>, number| {
+        let changes = projects::rows(home.id, project, number);
+        told(home, "project.create", ProjectDocument::TYPE, project.id, state(&ProjectDocument::from(project.as_ref())), changes)
+    };
+    let keyed = |home: &Arc<Project>, key: &KeyDocument| {
+        told(home, "api_key.create", KeyDocument::TYPE, key.id, key.state(), vec![row(home.id, key, key.version)])
+    };
+    let organized = vec![row(system.id, &organization, 1)];
+    let story = [
+        (SYSTEM, made(&system, &system, SYSTEM)),
+        (SYSTEM, told(&system, "organization.create", OrganizationDocument::TYPE, organization.id, state(&organization), organized)),
+        (ORGANIZATION_SYSTEM, made(&organization_system, &organization_system, ORGANIZATION_SYSTEM)),
+        (ORGANIZATION_SYSTEM, made(&organization_system, &default, DEFAULT)),
+        (DEFAULT, keyed(&default, &admin)),
+        (SYSTEM, keyed(&system, &root)),
+    ];
+    write(desk, writer, &instance, story)?;
+    registry.put_organization(organization.clone());
+    for (project, number) in [(system, SYSTEM), (organization_system, ORGANIZATION_SYSTEM), (default, DEFAULT)] {
+        registry.put_project(project, number);
+    }
+    registry.put_key(admin);
+    registry.put_key(root);
+    let first = FirstStart { organization_id: organization.id, project_id: instance.project_id, admin_key_file, instance_key_file };
+    Ok((instance, first))
+}
+
+fn write(desk: &Desk, writer: &Writer, instance: &Instance, story: [(i64, Mutation<'_>); 6]) -> Result<(), OpenError> {
+    let mut changes = instance.rows();
+    let mut events: Vec<Prepared> = Vec::new();
+    for (number, mut mutation) in story {
+        changes.append(&mut mutation.changes);
+        let prepared = desk.prepare_numbered(mutation.event(), number);
+        events.push(prepared.map_err(|fault| OpenError::Store(format!("the first start cannot be recorded: {fault}")))?);
+    }
+    let told = writer.submit_blocking(Work::with_changes(events, changes, Privilege::Engine));
+    told.map(|_| ()).map_err(|error: AppendError| OpenError::Store(format!("the first start cannot be recorded: {error}")))
+}

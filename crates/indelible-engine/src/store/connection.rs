@@ -1,0 +1,149 @@
+//! Connections to `ledger.db`: the one that writes, with the functions its triggers call, and those that read.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::time::Duration;
+
+use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::faults::{When, Write};
+
+/// `PRAGMA application_id`: "indl".
+const APPLICATION_ID: i32 = 0x696e_646c;
+/// `PRAGMA user_version`: version of the tables.
+const SCHEMA_VERSION: i32 = 1;
+/// The WAL file is cut back to this after a checkpoint that emptied it, bytes.
+const JOURNAL_BYTES_MAX: i64 = 64 * 1024 * 1024;
+/// How long a statement waits for another connection's lock.
+pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
+
+/// What went wrong in the store.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// SQLite said so.
+    #[error("the store failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A file could not be made.
+    #[error("the store failed: {0}")]
+    Io(#[from] std::io::Error),
+    /// A test wants this write to fail.
+    #[error("the store failed: injected I/O error {1:?} {0:?}")]
+    Injected(Write, When),
+    /// What is stored contradicts itself.
+    #[error("{0}")]
+    Corrupt(String),
+}
+
+/// The row, tile and head that the writer is about to write; the triggers refuse every other.
+#[derive(Debug, Default)]
+pub(crate) struct Expected {
+    row: AtomicI64,
+    project: AtomicI64,
+    sequence: AtomicI64,
+    tile: [AtomicI64; 3],
+    head: AtomicI64,
+}
+
+impl Expected {
+    /// The next row of `events`, `contents` and `wraps`.
+    pub(crate) fn next_row(&self, row: i64, project: i64, sequence: i64) {
+        self.row.store(row, Relaxed);
+        self.project.store(project, Relaxed);
+        self.sequence.store(sequence, Relaxed);
+    }
+
+    /// The next row of `tiles`.
+    pub(crate) fn next_tile(&self, project: i64, level: i64, position: i64) {
+        for (slot, value) in self.tile.iter().zip([project, level, position]) {
+            slot.store(value, Relaxed);
+        }
+    }
+
+    /// The project whose head and partial tiles are written next.
+    pub(crate) fn next_head(&self, project: i64) {
+        self.head.store(project, Relaxed);
+    }
+}
+
+/// Opens `ledger.db` for the writer; makes it, with mode 0600, where it is not there.
+pub(crate) fn open_writer(path: &Path, expected: &Arc<Expected>) -> Result<Connection, StoreError> {
+    // SQLite gives its WAL and shared-memory files the mode of the database file.
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?.sync_all()?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_WAIT)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "page_size", 4096)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    // The writer checkpoints itself, after it has answered.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES_MAX)?;
+    connection.pragma_update(None, "cache_size", -32_768)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    register(&connection, expected)?;
+    make_tables(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens `ledger.db` for reading alone.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_WAIT)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "query_only", true)?;
+    check_version(&connection)?;
+    Ok(connection)
+}
+
+fn check_version(connection: &Connection) -> Result<(), StoreError> {
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if application != APPLICATION_ID || version != SCHEMA_VERSION {
+        return Err(StoreError::Corrupt(format!(
+            "ledger.db has application id {application:#x} and version {version}; this program reads {APPLICATION_ID:#x} and {SCHEMA_VERSION}"
+        )));
+    }
+    Ok(())
+}
+
+/// Makes all tables in one transaction, so that a crash leaves an empty file or a whole schema.
+fn make_tables(connection: &mut Connection) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables == 0 {
+        transaction.execute_batch(include_str!("sqlite/schema.sql"))?;
+        transaction.execute_batch(include_str!("sqlite/triggers.sql"))?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    }
+    transaction.commit()?;
+    check_version(connection)
+}
+
+fn register(connection: &Connection, expected: &Arc<Expected>) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8;
+    let matches = |context: &Context<'_>, wanted: &[&AtomicI64]| -> rusqlite::Result<bool> {
+        for (at, slot) in wanted.iter().enumerate() {
+            if context.get::<i64>(at)? != slot.load(Relaxed) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    let e = Arc::clone(expected);
+    connection.create_scalar_function(c"indelible_next_row", 3, flags, move |c| matches(c, &[&e.row, &e.project, &e.sequence]))?;
+    let e = Arc::clone(expected);
+    connection.create_scalar_function(c"indelible_next_content", 1, flags, move |c| matches(c, &[&e.row]))?;
+    let e = Arc::clone(expected);
+    connection.create_scalar_function(c"indelible_next_tile", 3, flags, move |c| matches(c, &[&e.tile[0], &e.tile[1], &e.tile[2]]))?;
+    let e = Arc::clone(expected);
+    connection.create_scalar_function(c"indelible_next_head", 1, flags, move |c| matches(c, &[&e.head]))?;
+    connection.create_scalar_function(c"indelible_writes", 0, flags, |_| Ok(true))
+}

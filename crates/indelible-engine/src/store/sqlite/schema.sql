@@ -1,0 +1,84 @@
+-- The truth. Rows are only ever added, by the writer alone: each BEFORE INSERT trigger calls a function that our
+-- process registers and no shell has, so even INSERT OR REPLACE from a shell fails; UPDATE and DELETE raise.
+
+CREATE TABLE instance (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
+
+-- A small integer for each project, so that rows and keys stay short.
+CREATE TABLE ledgers (
+    project         INTEGER PRIMARY KEY,
+    project_id      TEXT NOT NULL UNIQUE,
+    organization_id TEXT NOT NULL
+) STRICT;
+
+-- row is dense from 1 over all projects, sequence dense from 0 in each. entry is TEXT so that anyone can look.
+CREATE TABLE events (
+    row               INTEGER PRIMARY KEY,
+    project           INTEGER NOT NULL,
+    sequence          INTEGER NOT NULL,
+    id                BLOB NOT NULL,
+    submission_key_id INTEGER NOT NULL,
+    submission_mac    BLOB NOT NULL,
+    prev_hash         BLOB NOT NULL,
+    row_hash          BLOB NOT NULL,
+    entry             TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE contents (
+    row    INTEGER PRIMARY KEY,
+    stored BLOB NOT NULL
+) STRICT;
+
+-- Outside every hash, so that they can be renewed or destroyed.
+CREATE TABLE wraps (
+    row         INTEGER PRIMARY KEY,
+    data_key_id INTEGER NOT NULL,
+    wrap        BLOB NOT NULL
+) STRICT;
+
+-- Full tiles of 256 hashes.
+CREATE TABLE tiles (
+    project  INTEGER NOT NULL,
+    level    INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    hashes   BLOB NOT NULL,
+    PRIMARY KEY (project, level, position)
+) STRICT;
+
+-- The right edge of each tree: the tile of each level that is not full yet.
+CREATE TABLE partial_tiles (
+    project INTEGER NOT NULL,
+    level   INTEGER NOT NULL,
+    hashes  BLOB NOT NULL,
+    PRIMARY KEY (project, level)
+) STRICT;
+
+CREATE TABLE heads (
+    project       INTEGER PRIMARY KEY,
+    size          INTEGER NOT NULL,
+    row_hash      BLOB NOT NULL,
+    tree_root     BLOB NOT NULL,
+    hmac_key_id   INTEGER NOT NULL,
+    mac           BLOB NOT NULL,
+    compact_range BLOB NOT NULL,
+    recorded_at   INTEGER NOT NULL, -- microseconds since 1970
+    last_row      INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE data_keys (
+    id              INTEGER PRIMARY KEY,
+    organization_id TEXT NOT NULL,
+    wrapped         BLOB NOT NULL,
+    created_at      INTEGER NOT NULL -- microseconds since 1970
+) STRICT;
+
+CREATE TABLE resources (
+    project_id TEXT NOT NULL,
+    type       TEXT NOT NULL,
+    id         TEXT NOT NULL,
+    version    INTEGER NOT NULL,
+    body       TEXT NOT NULL,
+    PRIMARY KEY (project_id, type, id)
+) STRICT;

@@ -1,0 +1,151 @@
+-- Triggers that keep every hand but the writer's off the tables. See schema.sql.
+
+CREATE TRIGGER events_insert BEFORE INSERT ON events
+BEGIN
+    SELECT RAISE(ABORT, 'events: only the ledger writes here') WHERE NOT indelible_next_row(NEW.row, NEW.project, NEW.sequence);
+END;
+
+CREATE TRIGGER events_update BEFORE UPDATE ON events
+BEGIN
+    SELECT RAISE(ABORT, 'events: rows are never changed');
+END;
+
+CREATE TRIGGER events_delete BEFORE DELETE ON events
+BEGIN
+    SELECT RAISE(ABORT, 'events: rows are never deleted');
+END;
+
+CREATE TRIGGER contents_insert BEFORE INSERT ON contents
+BEGIN
+    SELECT RAISE(ABORT, 'contents: only the ledger writes here') WHERE NOT indelible_next_content(NEW.row);
+END;
+
+CREATE TRIGGER contents_update BEFORE UPDATE ON contents
+BEGIN
+    SELECT RAISE(ABORT, 'contents: rows are never changed');
+END;
+
+CREATE TRIGGER contents_delete BEFORE DELETE ON contents
+BEGIN
+    SELECT RAISE(ABORT, 'contents: rows are never deleted');
+END;
+
+CREATE TRIGGER wraps_insert BEFORE INSERT ON wraps
+BEGIN
+    SELECT RAISE(ABORT, 'wraps: only the ledger writes here') WHERE NOT indelible_next_content(NEW.row);
+END;
+
+CREATE TRIGGER wraps_update BEFORE UPDATE ON wraps
+BEGIN
+    SELECT RAISE(ABORT, 'wraps: rows are never changed');
+END;
+
+CREATE TRIGGER wraps_delete BEFORE DELETE ON wraps
+BEGIN
+    SELECT RAISE(ABORT, 'wraps: rows are never deleted');
+END;
+
+CREATE TRIGGER tiles_insert BEFORE INSERT ON tiles
+BEGIN
+    SELECT RAISE(ABORT, 'tiles: only the ledger writes here') WHERE NOT indelible_next_tile(NEW.project, NEW.level, NEW.position);
+END;
+
+CREATE TRIGGER tiles_update BEFORE UPDATE ON tiles
+BEGIN
+    SELECT RAISE(ABORT, 'tiles: rows are never changed');
+END;
+
+CREATE TRIGGER tiles_delete BEFORE DELETE ON tiles
+BEGIN
+    SELECT RAISE(ABORT, 'tiles: rows are never deleted');
+END;
+
+CREATE TRIGGER heads_insert BEFORE INSERT ON heads
+BEGIN
+    SELECT RAISE(ABORT, 'heads: only the ledger writes here') WHERE NOT indelible_next_head(NEW.project);
+END;
+
+CREATE TRIGGER heads_update BEFORE UPDATE ON heads
+BEGIN
+    SELECT RAISE(ABORT, 'heads: only the ledger writes here') WHERE NOT indelible_next_head(NEW.project);
+END;
+
+CREATE TRIGGER heads_delete BEFORE DELETE ON heads
+BEGIN
+    SELECT RAISE(ABORT, 'heads: rows are never deleted');
+END;
+
+CREATE TRIGGER partial_tiles_insert BEFORE INSERT ON partial_tiles
+BEGIN
+    SELECT RAISE(ABORT, 'partial_tiles: only the ledger writes here') WHERE NOT indelible_next_head(NEW.project);
+END;
+
+CREATE TRIGGER partial_tiles_update BEFORE UPDATE ON partial_tiles
+BEGIN
+    SELECT RAISE(ABORT, 'partial_tiles: only the ledger writes here') WHERE NOT indelible_next_head(NEW.project);
+END;
+
+CREATE TRIGGER partial_tiles_delete BEFORE DELETE ON partial_tiles
+BEGIN
+    SELECT RAISE(ABORT, 'partial_tiles: rows are never deleted');
+END;
+
+CREATE TRIGGER instance_insert BEFORE INSERT ON instance
+BEGIN
+    SELECT RAISE(ABORT, 'instance: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER instance_update BEFORE UPDATE ON instance
+BEGIN
+    SELECT RAISE(ABORT, 'instance: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER instance_delete BEFORE DELETE ON instance
+BEGIN
+    SELECT RAISE(ABORT, 'instance: rows are never deleted');
+END;
+
+CREATE TRIGGER ledgers_insert BEFORE INSERT ON ledgers
+BEGIN
+    SELECT RAISE(ABORT, 'ledgers: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER ledgers_update BEFORE UPDATE ON ledgers
+BEGIN
+    SELECT RAISE(ABORT, 'ledgers: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER ledgers_delete BEFORE DELETE ON ledgers
+BEGIN
+    SELECT RAISE(ABORT, 'ledgers: rows are never deleted');
+END;
+
+CREATE TRIGGER data_keys_insert BEFORE INSERT ON data_keys
+BEGIN
+    SELECT RAISE(ABORT, 'data_keys: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER data_keys_update BEFORE UPDATE ON data_keys
+BEGIN
+    SELECT RAISE(ABORT, 'data_keys: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER data_keys_delete BEFORE DELETE ON data_keys
+BEGIN
+    SELECT RAISE(ABORT, 'data_keys: rows are never deleted');
+END;
+
+CREATE TRIGGER resources_insert BEFORE INSERT ON resources
+BEGIN
+    SELECT RAISE(ABORT, 'resources: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER resources_update BEFORE UPDATE ON resources
+BEGIN
+    SELECT RAISE(ABORT, 'resources: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER resources_delete BEFORE DELETE ON resources
+BEGIN
+    SELECT RAISE(ABORT, 'resources: rows are never deleted');
+END;

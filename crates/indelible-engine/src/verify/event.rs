@@ -1,0 +1,133 @@
+//! Verifying one event: by itself, against the row before it, its content, and its leaf against the tree that the head
+//! commits to. What comes after it is not read.
+
+use indelible_core::chain::Hash;
+use indelible_core::tree::{Range, inclusion, leaf_hash, subtree_from_tiles};
+use indelible_core::verify::{Finding, Row, Verdict, one_row};
+use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
+
+use super::walk::Keys;
+
+/// The columns of a stored event.
+struct Columns {
+    sequence: u64,
+    entry: Vec<u8>,
+    prev_hash: Vec<u8>,
+    row_hash: Vec<u8>,
+}
+
+fn columns(ledger: &Connection, row: i64, project: i64) -> Result<Option<Columns>, rusqlite::Error> {
+    ledger
+        .prepare_cached("SELECT sequence, entry, prev_hash, row_hash FROM events WHERE row = ?1 AND project = ?2")?
+        .query_row(params![row, project], |found| {
+            let bytes = |at: usize| found.get_ref(at).map(|value| value.as_bytes().unwrap_or_default().to_vec());
+            Ok(Columns { sequence: found.get::<_, i64>(0)? as u64, entry: bytes(1)?, prev_hash: bytes(2)?, row_hash: bytes(3)? })
+        })
+        .optional()
+}
+
+/// What does not hold of one event. `before` is the row of the event before it, as far as the index knows; the ledger is
+/// searched where it does not.
+pub(crate) fn check(
+    ledger: &Connection,
+    keys: &dyn Keys,
+    (project, project_id): (i64, Uuid),
+    row: i64,
+    before: Option<i64>,
+) -> Result<(u64, Vec<Finding>), rusqlite::Error> {
+    let Some(stored) = columns(ledger, row, project)? else { return Ok((0, Vec::new())) };
+    let previous = match stored.sequence.checked_sub(1) {
+        Some(sequence) => previous_hash(ledger, project, sequence, before)?,
+        None => None,
+    };
+    let content: Option<Vec<u8>> =
+        ledger.prepare_cached("SELECT stored FROM contents WHERE row = ?1")?.query_row([row], |found| found.get(0)).optional()?;
+    let wrap: Option<(i64, Vec<u8>)> = ledger
+        .prepare_cached("SELECT data_key_id, wrap FROM wraps WHERE row = ?1")?
+        .query_row([row], |found| Ok((found.get(0)?, found.get(1)?)))
+        .optional()?;
+    let opens = |(id, wrap): (i64, Vec<u8>)| {
+        let key = keys.data_key(id).and_then(|(_, secret)| secret);
+        key.is_some_and(|key| indelible_core::seal::unwrap_key(&key, &wrap).is_some())
+    };
+    let columns = Row {
+        sequence: stored.sequence,
+        entry: &stored.entry,
+        prev_hash: &stored.prev_hash,
+        row_hash: &stored.row_hash,
+        content: content.as_deref(),
+        wrap_opens: wrap.map(opens),
+    };
+    let mut findings = one_row(project_id, &|ring_id| keys.project_keys(project_id, ring_id), &columns, previous.as_deref());
+    if let Some(detail) = tree_fault(ledger, keys, (project, project_id), stored.sequence, &leaf_hash(&stored.entry))? {
+        findings.push(Finding { kind: Verdict::Altered, sequence: Some(stored.sequence), detail: detail.to_owned() });
+    }
+    Ok((stored.sequence, findings))
+}
+
+fn previous_hash(ledger: &Connection, project: i64, sequence: u64, row: Option<i64>) -> Result<Option<Vec<u8>>, rusqlite::Error> {
+    if let Some(row) = row
+        && let Some(found) = columns(ledger, row, project)?.filter(|found| found.sequence == sequence)
+    {
+        return Ok(Some(found.row_hash));
+    }
+    ledger
+        .prepare_cached("SELECT row_hash FROM events WHERE project = ?1 AND sequence = ?2")?
+        .query_row(params![project, sequence as i64], |found| found.get(0))
+        .optional()
+}
+
+/// Whether the stored tiles lead from the leaf to the root that an authentic head commits to.
+fn tree_fault(
+    ledger: &Connection,
+    keys: &dyn Keys,
+    (project, project_id): (i64, Uuid),
+    sequence: u64,
+    leaf: &Hash,
+) -> Result<Option<&'static str>, rusqlite::Error> {
+    let head = super::heads::load_one(ledger, project)?;
+    let Some(head) = head else { return Ok(Some("the head is gone or cannot be read")) };
+    let Some(keys) = keys.project_keys(project_id, head.hmac_key_id) else { return Ok(None) };
+    if keys.head_mac(head.size, &head.row_hash, &head.tree_root) != head.mac {
+        return Ok(Some("the MAC of the head does not hold"));
+    }
+    if sequence >= head.size {
+        return Ok(Some("the head counts fewer events"));
+    }
+    if Range::from_nodes(0, head.size, head.compact_range.clone()).and_then(|range| range.root()) != Some(head.tree_root) {
+        return Ok(Some("the compact range of the head does not lead to its tree root"));
+    }
+    let mut failed = None;
+    let path = inclusion::path(sequence, head.size, |height, index| {
+        subtree_from_tiles(height, index, |level, position| match tile(ledger, &head, project, level, position) {
+            Ok(tile) => tile,
+            Err(error) => {
+                failed = Some(error);
+                None
+            }
+        })
+    });
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let root = path.and_then(|path| inclusion::root(leaf, sequence, head.size, &path));
+    Ok((root != Some(head.tree_root)).then_some("the tiles do not lead from the event to the tree root of the head"))
+}
+
+fn tile(
+    ledger: &Connection,
+    head: &indelible_core::verify::Head,
+    project: i64,
+    level: u8,
+    position: u64,
+) -> Result<Option<Vec<u8>>, rusqlite::Error> {
+    let full = head.size.checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0);
+    if position == full {
+        return Ok(head.partial_tiles.get(usize::from(level)).map(|hashes| hashes.concat()));
+    }
+    ledger
+        .prepare_cached("SELECT hashes FROM tiles WHERE project = ?1 AND level = ?2 AND position = ?3")?
+        .query_row(params![project, level, position as i64], |row| row.get(0))
+        .optional()
+}

@@ -1,0 +1,286 @@
+//! The index against the entries: whether it hides a row, or puts it where readers would not find it.
+//!
+//! Comparing every posting one by one would cost more than all hashes together. So both sides are summed: for each 64
+//! rows, the index's postings as they lie in it, and those that the entries call for. Where sums differ, the rows are
+//! looked at one by one. The key of the tokens is in the index, so the sums are no proof against somebody who can
+//! compute; what they must find is a change, and every change of one posting changes its sum.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use uuid::Uuid;
+
+use super::batch::{Batch, StoredRow};
+use crate::index::{Blocks, Key, Stored, Token, TokenKey, path, read_state, tokens};
+
+/// Rows in one sum.
+const CHUNK_ROWS: i64 = 64;
+/// Findings made; more are of no use to anybody.
+const FINDINGS_MAX: usize = 1_000;
+/// Chunks with postings too many that are looked at one by one.
+const EXTRA_CHUNKS_MAX: usize = 64;
+
+/// What the index hides or misplaces.
+#[derive(Debug)]
+pub(super) struct Misplaced {
+    /// `ledgers.project`
+    pub(super) project: i64,
+    pub(super) sequence: Option<u64>,
+    pub(super) detail: String,
+}
+
+/// An index that claims to cover the ledger up to a row.
+pub(super) struct Claim {
+    index: std::path::PathBuf,
+    key: TokenKey,
+    through: i64,
+}
+
+fn open(index: &Path) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open_with_flags(index, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.execute_batch("CREATE VIRTUAL TABLE temp.postings USING fts5vocab(main, terms, instance)")?;
+    Ok(connection)
+}
+
+/// The claim of the index in the data folder; `None` where there is none, or one that would be built anew in any case.
+pub(super) fn claim(data: &Path, ledger: &Connection) -> Option<Claim> {
+    let index = path(data);
+    if !index.exists() {
+        return None;
+    }
+    let (key, through, ..) = read_state(&open(&index).ok()?).ok()?;
+    let hash: Option<Vec<u8>> =
+        ledger.query_row("SELECT row_hash FROM events WHERE row = ?1", [through.row], |row| row.get(0)).optional().ok()?;
+    (through.row > 0 && hash? == through.row_hash).then_some(Claim { index, key, through: through.row })
+}
+
+/// Takes a row and its tokens.
+type EachRow<'a> = dyn FnMut(&Stored<'_>, &[Token]) -> Result<(), rusqlite::Error> + 'a;
+
+/// Sums of postings, 64 rows each.
+struct Sums(Vec<u64>);
+
+impl Sums {
+    fn new(through: i64) -> Self {
+        Self(vec![0; usize::try_from(through / CHUNK_ROWS).unwrap_or(0) + 1])
+    }
+
+    fn add(&mut self, token: Token, row: i64) {
+        if let Some(sum) = usize::try_from(row / CHUNK_ROWS).ok().and_then(|at| self.0.get_mut(at)) {
+            let mut x = token.0 ^ (row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            *sum = sum.wrapping_add(x ^ x >> 31);
+        }
+    }
+}
+
+impl Claim {
+    /// The index's side.
+    fn held(&self) -> Result<Sums, rusqlite::Error> {
+        let connection = open(&self.index)?;
+        let mut statement = connection.prepare("SELECT term, doc FROM temp.postings")?;
+        let mut rows = statement.query([])?;
+        let mut sums = Sums::new(self.through);
+        while let Some(row) = rows.next()? {
+            let number: i64 = row.get(1)?;
+            if number <= self.through {
+                let term = row.get_ref(0)?.as_bytes().unwrap_or_default();
+                // What is no token of ours stands for itself by its length: it spoils the sum.
+                sums.add(Token::read(term).unwrap_or(Token(u64::MAX - term.len() as u64)), number);
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Walks the rows beside the index and names what differs.
+    pub(super) fn check(&self, batches: &Receiver<Arc<Batch>>, ledger: &Connection) -> Result<Vec<Misplaced>, rusqlite::Error> {
+        let index = open(&self.index)?;
+        let (held, walked) = std::thread::scope(|scope| {
+            let held = scope.spawn(|| self.held());
+            let walked = self.walk(batches, &index);
+            (held.join(), walked)
+        });
+        let held = held.map_err(|_| rusqlite::Error::InvalidQuery)?;
+        let Walked { sums, mut misplaced } = walked?;
+        let Ok(held) = held else {
+            misplaced.push(Misplaced { project: 0, sequence: None, detail: "the index cannot be read".to_owned() });
+            return Ok(misplaced);
+        };
+        let mut extra = Vec::new();
+        for (chunk, _) in sums.0.iter().zip(&held.0).enumerate().filter(|(_, (wanted, held))| wanted != held) {
+            if misplaced.len() >= FINDINGS_MAX {
+                break;
+            }
+            let first = chunk as i64 * CHUNK_ROWS;
+            if !self.look(first, ledger, &index, &mut misplaced)? && extra.len() < EXTRA_CHUNKS_MAX {
+                extra.push(first);
+            }
+        }
+        if !extra.is_empty() {
+            self.look_for_extra(&extra, ledger, &index, &mut misplaced)?;
+        }
+        Ok(misplaced)
+    }
+
+    fn walk(&self, batches: &Receiver<Arc<Batch>>, index: &Connection) -> Result<Walked, rusqlite::Error> {
+        let mut walked = Walked { sums: Sums::new(self.through), misplaced: Vec::new() };
+        let mut blocks = Blocks::default();
+        let mut places = index.prepare("SELECT row, project, sequence, occurred_at, id FROM rows WHERE row <= ?1 ORDER BY row")?;
+        let mut places = places.query([self.through])?;
+        let mut place = read_place(places.next()?)?;
+        let mut of_row = Vec::new();
+        for batch in batches {
+            for row in batch.rows.iter().filter(|row| row.row <= self.through) {
+                let stored = stored(&batch, row);
+                of_row.clear();
+                let occurred_at = tokens(self.key, &stored, &mut |token| of_row.push(token));
+                of_row.sort_unstable();
+                of_row.dedup();
+                for token in &of_row {
+                    walked.sums.add(*token, row.row);
+                }
+                let key = Key { occurred_at, id: *stored.id.as_bytes() };
+                blocks.add(row.project, row.row, key);
+                while place.as_ref().is_some_and(|place| place.0 < row.row) {
+                    place = read_place(places.next()?)?;
+                }
+                let wanted = (row.row, row.project, row.sequence, key);
+                if place != Some(wanted) && walked.misplaced.len() < FINDINGS_MAX {
+                    let how = if place.is_some_and(|place| place.0 == row.row) { "places it wrongly" } else { "hides it" };
+                    walked.misplaced.push(Misplaced {
+                        project: row.project,
+                        sequence: Some(row.sequence as u64),
+                        detail: format!("the index {how}: readers may not find it"),
+                    });
+                }
+            }
+        }
+        compare_blocks(&blocks, index, &mut walked.misplaced)?;
+        Ok(walked)
+    }
+
+    /// Looks at the rows of one chunk, posting by posting; says whether one is hidden.
+    fn look(&self, first: i64, ledger: &Connection, index: &Connection, misplaced: &mut Vec<Misplaced>) -> Result<bool, rusqlite::Error> {
+        let mut posting = index.prepare_cached("SELECT 1 FROM terms WHERE terms MATCH ?1 AND rowid = ?2")?;
+        let before = misplaced.len();
+        self.each_of_chunk(first, ledger, &mut |stored, wanted| {
+            let mut hidden = 0;
+            for token in wanted {
+                let mut text = String::from("\"");
+                token.write(&mut text);
+                text.push('"');
+                hidden += usize::from(!posting.exists(params![text, stored.row])?);
+            }
+            if hidden > 0 {
+                misplaced.push(Misplaced {
+                    project: stored.project,
+                    sequence: Some(stored.sequence as u64),
+                    detail: format!("the index hides it from {hidden} of the {} values it is found by", wanted.len()),
+                });
+            }
+            Ok(())
+        })?;
+        Ok(misplaced.len() > before)
+    }
+
+    /// Names the rows that the index lists under values they do not have. It takes a pass over all postings, once.
+    fn look_for_extra(
+        &self,
+        chunks: &[i64],
+        ledger: &Connection,
+        index: &Connection,
+        misplaced: &mut Vec<Misplaced>,
+    ) -> Result<(), rusqlite::Error> {
+        let mut held: HashMap<i64, usize> = HashMap::new();
+        let mut statement = index.prepare("SELECT doc FROM temp.postings")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let number: i64 = row.get(0)?;
+            if chunks.binary_search(&(number / CHUNK_ROWS * CHUNK_ROWS)).is_ok() {
+                *held.entry(number).or_default() += 1;
+            }
+        }
+        for first in chunks {
+            self.each_of_chunk(*first, ledger, &mut |stored, wanted| {
+                if held.get(&stored.row).is_some_and(|held| *held != wanted.len()) {
+                    misplaced.push(Misplaced {
+                        project: stored.project,
+                        sequence: Some(stored.sequence as u64),
+                        detail: "the index lists it under a value that it does not have".to_owned(),
+                    });
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Hands each row of a chunk and its tokens, each once, to `each`.
+    fn each_of_chunk(&self, first: i64, ledger: &Connection, each: &mut EachRow<'_>) -> Result<(), rusqlite::Error> {
+        let mut rows =
+            ledger.prepare_cached("SELECT row, project, sequence, id, entry FROM events WHERE row >= ?1 AND row < ?2 AND row <= ?3")?;
+        let mut rows = rows.query(params![first, first + CHUNK_ROWS, self.through])?;
+        let mut wanted = Vec::new();
+        while let Some(row) = rows.next()? {
+            let stored = Stored::read_without_hash(row)?;
+            wanted.clear();
+            tokens(self.key, &stored, &mut |token| wanted.push(token));
+            wanted.sort_unstable();
+            wanted.dedup();
+            each(&stored, &wanted)?;
+        }
+        Ok(())
+    }
+}
+
+struct Walked {
+    sums: Sums,
+    misplaced: Vec<Misplaced>,
+}
+
+fn stored<'a>(batch: &'a Batch, row: &StoredRow) -> Stored<'a> {
+    Stored {
+        row: row.row,
+        project: row.project,
+        sequence: row.sequence,
+        id: Uuid::from_slice(batch.bytes(&row.id)).unwrap_or_default(),
+        entry: batch.bytes(&row.entry),
+        row_hash: batch.bytes(&row.row_hash),
+    }
+}
+
+type Place = (i64, i64, i64, Key);
+
+fn read_place(row: Option<&rusqlite::Row<'_>>) -> Result<Option<Place>, rusqlite::Error> {
+    let Some(row) = row else { return Ok(None) };
+    // An id of another length is none: it differs from every id.
+    let id = row.get_ref(4)?.as_bytes().ok().and_then(|id| id.try_into().ok()).unwrap_or([0xff; 16]);
+    Ok(Some((row.get(0)?, row.get(1)?, row.get(2)?, Key { occurred_at: row.get(3)?, id })))
+}
+
+/// The summaries by which readers skip blocks.
+fn compare_blocks(wanted: &Blocks, index: &Connection, misplaced: &mut Vec<Misplaced>) -> Result<(), rusqlite::Error> {
+    let held = match Blocks::load(index) {
+        Ok(held) => held,
+        Err(error @ rusqlite::Error::SqliteFailure(..)) => return Err(error),
+        Err(_) => Blocks::default(),
+    };
+    for (project, blocks) in wanted.iter() {
+        let held = held.of(project);
+        for (number, block) in blocks.iter().enumerate() {
+            if held.get(number) != Some(block) && misplaced.len() < FINDINGS_MAX {
+                misplaced.push(Misplaced {
+                    project,
+                    sequence: Some(number as u64 * crate::index::BLOCK_ROWS),
+                    detail: format!("the index hides rows: its summary of the {} from this one on is wrong", block.rows),
+                });
+            }
+        }
+    }
+    Ok(())
+}

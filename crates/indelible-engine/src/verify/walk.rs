@@ -1,0 +1,236 @@
+//! One pass over a ledger: a thread reads, one hashes, one compares with the index. A single read transaction, so a
+//! server may go on writing; memory stays flat, whatever the number of rows.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use indelible_core::entry::Outline;
+use indelible_core::key::{ProjectKeys, Secret};
+use indelible_core::seal;
+use indelible_core::tree::Tile;
+use indelible_core::verify::{Finding, Report, Row, Verdict, Verifier};
+use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
+
+use super::batch::{self, Batch, StoredRow};
+use super::heads::{self, Stored};
+use super::index::{Misplaced, claim};
+use super::repeats::Repeats;
+use super::{Progress, VerifyError};
+
+/// Batches under way to a thread.
+const BATCHES_AHEAD: usize = 3;
+
+/// Where keys are found.
+pub(crate) trait Keys: Send + Sync {
+    /// The keys of a project under a ring id.
+    fn project_keys(&self, project_id: Uuid, ring_id: u64) -> Option<ProjectKeys>;
+    /// A data key and the organization it belongs to.
+    fn data_key(&self, id: i64) -> Option<(Uuid, Option<Secret>)>;
+}
+
+/// Connections and names that a walk needs.
+pub(crate) struct Ground<'a> {
+    /// The data folder.
+    pub(crate) data: &'a Path,
+    /// Opens a reading connection to `ledger.db`.
+    pub(crate) open: &'a (dyn Fn() -> Result<Connection, String> + Sync),
+    /// Keys.
+    pub(crate) keys: Arc<dyn Keys>,
+    /// Only this project is reported, and only its rows are hashed.
+    pub(crate) only: Option<Uuid>,
+}
+
+fn unreadable(error: &rusqlite::Error) -> VerifyError {
+    VerifyError::Unreadable(format!("the ledger cannot be read: {error}"))
+}
+
+/// Verifies everything that one read transaction sees.
+pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Report>, VerifyError> {
+    let open = || (ground.open)().map_err(VerifyError::Unreadable);
+    let (reading, aside) = (open()?, open()?);
+    reading.execute_batch("BEGIN").map_err(|error| unreadable(&error))?;
+    let stored = heads::load(&reading).map_err(|error| unreadable(&error))?;
+    if let Some(only) = ground.only
+        && !stored.values().any(|stored| stored.project_id == Some(only))
+    {
+        return Err(VerifyError::NoProject(only));
+    }
+    let rows_total: Option<i64> =
+        reading.query_row("SELECT max(row) FROM events", [], |row| row.get(0)).map_err(|error| unreadable(&error))?;
+    let claim = claim(ground.data, &reading);
+    let mut chains = Chains::new(ground, &aside, stored);
+    let beside_index = open()?;
+    let (read, hashed, compared) = std::thread::scope(|scope| {
+        let (to_hash, hash) = sync_channel(BATCHES_AHEAD);
+        let (mut to, mut comparing) = (vec![to_hash], None);
+        if let Some(claim) = &claim {
+            let (to_index, index) = sync_channel(BATCHES_AHEAD);
+            to.push(to_index);
+            comparing = Some(scope.spawn(move || claim.check(&index, &beside_index)));
+        }
+        let reader = scope.spawn(move || batch::read(&reading, &to));
+        let hashed = chains.hash(&hash, rows_total.unwrap_or(0) as u64, progress);
+        (reader.join(), hashed, comparing.map(std::thread::ScopedJoinHandle::join))
+    });
+    let died = |_| VerifyError::Unreadable("a thread of the verification died".to_owned());
+    read.map_err(died)?.map_err(|error| unreadable(&error))?;
+    hashed.map_err(|error| unreadable(&error))?;
+    let misplaced = match compared.transpose().map_err(died)? {
+        Some(Ok(misplaced)) => misplaced,
+        Some(Err(error)) => vec![Misplaced { project: 0, sequence: None, detail: format!("the index cannot be read: {error}") }],
+        None => Vec::new(),
+    };
+    chains.finish(misplaced).map_err(|error| unreadable(&error))
+}
+
+/// The chains of all projects, each with its verifier.
+struct Chains<'a> {
+    ground: &'a Ground<'a>,
+    ledger: &'a Connection,
+    stored: BTreeMap<i64, Stored>,
+    verifiers: HashMap<i64, (Uuid, Verifier)>,
+    data_keys: HashMap<i64, Option<(Uuid, Option<Secret>)>>,
+    repeats: Repeats,
+    /// The project of the last row so far.
+    last: Option<i64>,
+}
+
+impl<'a> Chains<'a> {
+    fn new(ground: &'a Ground<'a>, ledger: &'a Connection, stored: BTreeMap<i64, Stored>) -> Self {
+        let mut chains =
+            Self { ground, ledger, stored, verifiers: HashMap::new(), data_keys: HashMap::new(), repeats: Repeats::new(), last: None };
+        let known: Vec<(i64, Uuid)> = chains.stored.iter().filter_map(|(number, stored)| Some((*number, stored.project_id?))).collect();
+        for (number, project_id) in known {
+            chains.begin(number, project_id);
+        }
+        chains
+    }
+
+    fn begin(&mut self, number: i64, project_id: Uuid) {
+        let keys = Arc::clone(&self.ground.keys);
+        let verifier = Verifier::new(project_id, Box::new(move |ring_id| keys.project_keys(project_id, ring_id)));
+        self.verifiers.insert(number, (project_id, verifier));
+    }
+
+    /// The verifier of a project number. One without a name gets the name that its own rows give it.
+    fn verifier(&mut self, number: i64, entry: &[u8]) -> &mut Verifier {
+        if !self.verifiers.contains_key(&number) {
+            let project_id = Outline::read(entry).map(|outline| outline.project_id).unwrap_or_default();
+            self.begin(number, project_id);
+            self.find(number, Verdict::Altered, None, format!("the ledger does not know the project number {number} of these rows"));
+        }
+        &mut self.verifiers.get_mut(&number).expect("the verifier was made above").1
+    }
+
+    fn find(&mut self, number: i64, kind: Verdict, sequence: Option<u64>, detail: String) {
+        // What belongs to no project is said of the one that is asked for, or of the first.
+        let asked = |number: &&i64| self.is_asked(**number);
+        let number = if self.verifiers.contains_key(&number) { Some(number) } else { self.verifiers.keys().filter(asked).min().copied() };
+        if let Some((_, verifier)) = number.and_then(|number| self.verifiers.get_mut(&number)) {
+            verifier.finding(Finding { kind, sequence, detail });
+        }
+    }
+
+    fn is_asked(&self, number: i64) -> bool {
+        self.ground.only.is_none_or(|only| self.verifiers.get(&number).is_none_or(|(project_id, _)| *project_id == only))
+    }
+
+    fn hash(&mut self, batches: &Receiver<Arc<Batch>>, rows_total: u64, progress: &mut dyn FnMut(Progress)) -> Result<(), rusqlite::Error> {
+        let mut rows = 0;
+        for batch in batches {
+            for row in &batch.rows {
+                self.hash_row(&batch, row)?;
+            }
+            for (table, row) in &batch.orphans {
+                let beside = batch.rows.iter().rfind(|found| found.row <= *row).map(|found| found.project).or(self.last);
+                let detail = format!("{table}: row {row} lies beside no event");
+                self.find(beside.unwrap_or_default(), Verdict::Altered, None, detail);
+            }
+            self.last = batch.rows.last().map(|row| row.project).or(self.last);
+            rows += batch.rows.len() as u64;
+            progress(Progress { rows, rows_total: rows_total.max(rows) });
+        }
+        Ok(())
+    }
+
+    fn hash_row(&mut self, batch: &Batch, stored: &StoredRow) -> Result<(), rusqlite::Error> {
+        if !self.is_asked(stored.project) {
+            return Ok(());
+        }
+        let entry = batch.bytes(&stored.entry);
+        let id = batch.bytes(&stored.id);
+        let wrap_opens = stored.wrap.as_ref().map(|(key, wrap)| self.opens(*key, entry, batch.bytes(wrap)));
+        self.repeats.add(stored.project, id, stored.row);
+        let row = Row {
+            sequence: stored.sequence as u64,
+            entry,
+            prev_hash: batch.bytes(&stored.prev_hash),
+            row_hash: batch.bytes(&stored.row_hash),
+            content: stored.content.as_ref().map(|content| batch.bytes(content)),
+            wrap_opens,
+        };
+        let mut full: Vec<Tile> = Vec::new();
+        self.verifier(stored.project, entry).row(&row, &mut full);
+        if Outline::read(entry).is_some_and(|outline| outline.id.as_bytes() != id) {
+            let detail = "the id column is not the id of the entry".to_owned();
+            self.find(stored.project, Verdict::Altered, Some(stored.sequence as u64), detail);
+        }
+        for tile in full {
+            let held: Option<Vec<u8>> = self
+                .ledger
+                .prepare_cached("SELECT hashes FROM tiles WHERE project = ?1 AND level = ?2 AND position = ?3")?
+                .query_row(params![stored.project, tile.level, tile.index as i64], |row| row.get(0))
+                .optional()?;
+            self.verifier(stored.project, entry).tile(&tile, held.as_deref());
+        }
+        Ok(())
+    }
+
+    fn opens(&mut self, key: i64, entry: &[u8], wrap: &[u8]) -> bool {
+        let keys = &self.ground.keys;
+        let Some((organization_id, Some(secret))) = self.data_keys.entry(key).or_insert_with(|| keys.data_key(key)) else { return false };
+        Outline::read(entry).is_some_and(|outline| outline.organization_id == *organization_id) && seal::unwrap_key(secret, wrap).is_some()
+    }
+
+    fn finish(mut self, misplaced: Vec<Misplaced>) -> Result<Vec<Report>, rusqlite::Error> {
+        for (number, sequence, detail) in std::mem::replace(&mut self.repeats, Repeats::new()).find(self.ledger, self.ground.data)? {
+            self.find(number, Verdict::Altered, Some(sequence), detail);
+        }
+        for found in misplaced {
+            self.find(found.project, Verdict::Altered, found.sequence, found.detail);
+        }
+        let mut reports = Vec::new();
+        let mut numbers: Vec<i64> = self.verifiers.keys().copied().collect();
+        numbers.sort_unstable();
+        for number in numbers {
+            let stored = self.stored.remove(&number).unwrap_or_default();
+            self.compare_tiles(number, &stored);
+            if stored.head_unreadable {
+                self.find(number, Verdict::Altered, None, "the head cannot be read".to_owned());
+            }
+            let Some((project_id, verifier)) = self.verifiers.remove(&number) else { continue };
+            if self.ground.only.is_none_or(|only| only == project_id) {
+                reports.push(verifier.finish(stored.head.as_ref()));
+            }
+        }
+        Ok(reports)
+    }
+
+    /// Tiles beyond those that the head's size calls for: no row fills them.
+    fn compare_tiles(&mut self, number: i64, stored: &Stored) {
+        let Some(size) = stored.head.as_ref().map(|head| head.size) else { return };
+        let mut levels: Vec<_> = stored.tiles.iter().collect();
+        levels.sort_unstable();
+        for (level, (count, end)) in levels {
+            let shift = u32::try_from(*level).unwrap_or(u32::MAX).saturating_add(1).saturating_mul(8);
+            let wanted = size.checked_shr(shift).unwrap_or(0);
+            if *count > wanted || *end > wanted {
+                let detail = format!("there are {count} tiles of level {level} up to position {end}, where {wanted} are full");
+                self.find(number, Verdict::Altered, None, detail);
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! One group: the batches that share a transaction.
+//!
+//! Order within it: each batch is planned, then written; at the end tiles and heads of every project that got rows;
+//! then COMMIT, which fsyncs. Only then do ids, committed rows and answers go out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use indelible_core::entry::Entry;
+use indelible_core::time::Timestamp;
+use indelible_core::tree::Tile;
+use uuid::Uuid;
+
+use super::heads::Heads;
+use super::insert::{Inserter, Place, faulty};
+use super::plan::{Pending, Planner, Refusal, Slot};
+use super::thread::Thread;
+use super::{Answer, Work};
+use crate::append::{AppendError, Prepared, Receipt};
+use crate::faults::Write;
+use crate::index::Index;
+use crate::keystore::KeyStore;
+use crate::store::StoreError;
+
+/// What went wrong with a group, and how far it had come.
+pub(super) struct Failure {
+    pub(super) error: StoreError,
+    /// Whether COMMIT was tried: then the connection is not to be trusted.
+    pub(super) at_commit: bool,
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self { error, at_commit: false }
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self { error: error.into(), at_commit: false }
+    }
+}
+
+/// A group that is committed: an answer for each of its batches, and what others are to be told.
+pub(super) struct Committed {
+    pub(super) answers: Vec<Answer>,
+    pub(super) ids: Vec<(i64, Uuid, i64)>,
+    pub(super) last_row: i64,
+    pub(super) duplicates: u64,
+}
+
+/// A transaction in the making.
+struct Group<'a> {
+    inserter: Inserter<'a>,
+    planner: PlannerParts<'a>,
+    heads: &'a mut Heads,
+    pending: HashMap<(i64, Uuid), Pending>,
+    ids: Vec<(i64, Uuid, i64)>,
+    tiles: Vec<Tile>,
+    last_row: i64,
+    recorded_at: Timestamp,
+    duplicates: u64,
+}
+
+#[derive(Clone, Copy)]
+struct PlannerParts<'a> {
+    connection: &'a rusqlite::Connection,
+    keystore: &'a KeyStore,
+    index: &'a Index,
+}
+
+impl Thread {
+    /// Writes a group, and commits it.
+    pub(super) fn write(&mut self, works: &[Work], recorded_at: Timestamp) -> Result<Committed, Failure> {
+        let Some(connection) = self.connection.as_ref() else {
+            return Err(StoreError::Corrupt("the store is not open".to_owned()).into());
+        };
+        let faults = self.parts.faults.as_ref();
+        faulty(faults, Write::Begin, || Ok(connection.execute_batch("BEGIN IMMEDIATE")?))?;
+        self.heads.begin();
+        let mut group = Group {
+            inserter: Inserter::new(connection, &self.expected, faults)?,
+            planner: PlannerParts { connection, keystore: &self.parts.keystore, index: &self.parts.index },
+            heads: &mut self.heads,
+            pending: HashMap::new(),
+            ids: Vec::new(),
+            tiles: Vec::new(),
+            last_row: self.last_row,
+            recorded_at,
+            duplicates: 0,
+        };
+        let answers = works.iter().map(|work| group.batch(work)).collect::<Result<Vec<_>, _>>()?;
+        group.finish()?;
+        let Group { ids, last_row, duplicates, .. } = group;
+        let began = Instant::now();
+        faulty(faults, Write::Commit, || Ok(connection.execute_batch("COMMIT")?)).map_err(|error| Failure { error, at_commit: true })?;
+        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.figures.commit_micros.fetch_add(micros, Relaxed);
+        self.figures.commits.fetch_add(1, Relaxed);
+        Ok(Committed { answers, ids, last_row, duplicates })
+    }
+}
+
+impl Group<'_> {
+    /// One batch: the answer it will get once the group is committed, or a failure of the store.
+    fn batch(&mut self, work: &Work) -> Result<Answer, StoreError> {
+        let PlannerParts { connection, keystore, index } = self.planner;
+        let mut planner = Planner { connection, keystore, index, heads: self.heads, pending: &self.pending, recorded_at: self.recorded_at };
+        let slots = match planner.plan(&work.events) {
+            Ok(slots) => slots,
+            Err(Refusal::Batch(refused)) => return Ok(Err(refused)),
+            Err(Refusal::Store(error)) => return Err(error),
+        };
+        for change in &work.changes {
+            self.inserter.change(change)?;
+        }
+        let mut receipts: Vec<Receipt> = Vec::with_capacity(slots.len());
+        for (event, slot) in work.events.iter().zip(slots) {
+            let receipt = match slot {
+                Slot::New { sequence, entry } => self.append(event, sequence, &entry)?,
+                Slot::Repeat(receipt) => receipt,
+                Slot::Twin(first) => Receipt { duplicate: true, ..receipts[first].clone() },
+            };
+            self.duplicates += u64::from(receipt.duplicate);
+            receipts.push(receipt);
+        }
+        Ok(Ok(receipts))
+    }
+
+    /// One new row: chained, written, its leaf put on the tree.
+    fn append(&mut self, event: &Prepared, sequence: u64, entry: &Entry) -> Result<Receipt, StoreError> {
+        let head = self.heads.loaded(event.project).expect("planning loaded the head of every project of the batch");
+        let row = self.last_row + 1;
+        let row_hash = event.keys.row_hash(entry.bytes(), &head.row_hash);
+        self.inserter.event(event, entry, &Place { row, sequence, prev_hash: head.row_hash, row_hash })?;
+        let leaf_hash = entry.leaf_hash();
+        head.edge.append(leaf_hash, &mut self.tiles);
+        head.size = sequence + 1;
+        head.row_hash = row_hash;
+        head.hmac_key_id = event.keys.ring_id;
+        head.last_row = row;
+        head.touched = true;
+        head.levels_changed = head.levels_changed.max(1);
+        for tile in self.tiles.drain(..) {
+            head.levels_changed = head.levels_changed.max(usize::from(tile.level) + 2);
+            self.inserter.tile(event.project, &tile)?;
+        }
+        self.last_row = row;
+        let receipt = Receipt { id: event.id, sequence, recorded_at: self.recorded_at, row_hash, leaf_hash, duplicate: false };
+        self.ids.push((event.project, event.id, row));
+        if !event.fresh_id {
+            let pending = Pending { ring_id: event.keys.ring_id, submission_mac: event.submission_mac, receipt: receipt.clone() };
+            self.pending.insert((event.project, event.id), pending);
+        }
+        Ok(receipt)
+    }
+
+    /// Writes the heads of all that changed.
+    fn finish(&mut self) -> Result<(), StoreError> {
+        for (project, head) in self.heads.touched() {
+            let project_id = head.project_id;
+            let keys = self.planner.keystore.project_keys(project_id, head.hmac_key_id);
+            let keys = keys.ok_or_else(|| StoreError::Corrupt(format!("there is no ring key {}", head.hmac_key_id)))?;
+            self.inserter.head(project, head, &keys, self.recorded_at)?;
+        }
+        Ok(())
+    }
+}
+
+/// The same sad answer for everybody in a group.
+pub(super) fn unavailable(reason: &str, outcome_unknown: bool) -> AppendError {
+    AppendError::Unavailable { reason: reason.to_owned(), outcome_unknown }
+}
+
+/// Data keys that the group brought are stored now.
+pub(super) fn mark_data_keys(works: &[Work]) {
+    for event in works.iter().flat_map(|work| &work.events) {
+        if let Some(content) = &event.content
+            && !content.data_key.is_stored()
+        {
+            Arc::as_ref(&content.data_key).mark_stored();
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Opening the store: at start, and after a COMMIT that failed. The same path for both.
+//!
+//! The database is opened anew, so that nothing remembered by the old connection counts; a truncating checkpoint
+//! proves that what the WAL holds can be written; every head is compared with its last row, and the newest rows
+//! are hashed again. Only then is anything acknowledged.
+
+use std::collections::HashMap;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use indelible_core::chain::Hash;
+use indelible_core::entry::Outline;
+use indelible_core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension};
+use uuid::Uuid;
+
+use super::heads::StoredHead;
+use super::thread::Thread;
+use super::time::Time;
+use crate::keystore::KeyStore;
+use crate::store::{StoreError, open_writer};
+
+/// Rows at the end of the ledger that are hashed again.
+const TAIL_ROWS: i64 = 512;
+
+impl Thread {
+    /// Opens, checkpoints, verifies the tail, and tells the others of rows that they do not know yet.
+    pub(super) fn recover(&mut self) -> Result<(), StoreError> {
+        self.connection = None;
+        self.heads.forget();
+        let result = self.reopen();
+        self.figures.refuse(result.as_ref().err().map(ToString::to_string));
+        result
+    }
+
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        let connection = open_writer(&self.parts.ledger_db, &self.expected)?;
+        let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy != 0 {
+            return Err(StoreError::Corrupt("a reader keeps the write-ahead log from being emptied".to_owned()));
+        }
+        let tail = verify_tail(&connection, &self.parts.keystore)?;
+        if tail.last_row < self.last_row {
+            return Err(StoreError::Corrupt(format!("row {} was committed, but the store ends at row {}", self.last_row, tail.last_row)));
+        }
+        self.note_rows(&connection)?;
+        self.parts.index.committed(tail.last_row);
+        self.last_row = tail.last_row;
+        match (self.time.as_mut(), tail.recorded_at) {
+            (None, last) => self.time = Some(Time::new(self.parts.clock.as_ref(), last)),
+            (Some(time), Some(last)) => time.recorded(last),
+            (Some(_), None) => {}
+        }
+        self.committed.send_if_modified(|row| std::mem::replace(row, tail.last_row) != tail.last_row);
+        self.unchecked_bytes = 0;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Rows that a failed COMMIT persisted after all: their ids must be known, or a retry would write them twice.
+    fn note_rows(&self, connection: &Connection) -> Result<(), StoreError> {
+        let mut statement = connection.prepare("SELECT project, id, row FROM events WHERE row > ?1")?;
+        let mut rows = statement.query([self.last_row])?;
+        while let Some(row) = rows.next()? {
+            self.parts.index.note(row.get(0)?, Uuid::from_bytes(row.get(1)?), row.get(2)?);
+        }
+        Ok(())
+    }
+}
+
+/// The end of the ledger.
+struct Tail {
+    last_row: i64,
+    recorded_at: Option<Timestamp>,
+}
+
+fn verify_tail(connection: &Connection, keystore: &KeyStore) -> Result<Tail, StoreError> {
+    let mut statement = connection.prepare("SELECT heads.project, project_id, recorded_at FROM heads JOIN ledgers USING (project)")?;
+    let mut heads = statement.query([])?;
+    let (mut newest, mut recorded_at) = (0, None);
+    let mut sizes = HashMap::new();
+    while let Some(row) = heads.next()? {
+        let project: i64 = row.get(0)?;
+        let project_id = parse_id(&row.get::<_, String>(1)?)?;
+        let head = StoredHead::read(connection, project)?.ok_or_else(|| broken(project_id, 0))?;
+        check_head(connection, keystore, project, project_id, &head)?;
+        newest = newest.max(head.last_row);
+        recorded_at = recorded_at.max(Timestamp::from_micros(row.get(2)?));
+        sizes.insert(project, (project_id, head.size));
+    }
+    let last_row: i64 = connection.query_row("SELECT coalesce(max(row), 0) FROM events", [], |row| row.get(0))?;
+    if last_row != newest {
+        return Err(StoreError::Corrupt(format!("the heads end at row {newest}, the events at row {last_row}: run `indelible verify`")));
+    }
+    check_rows(connection, keystore, &sizes, last_row)?;
+    Ok(Tail { last_row, recorded_at })
+}
+
+/// A head holds under its MAC, and its last row is the one it says.
+fn check_head(connection: &Connection, keystore: &KeyStore, project: i64, project_id: Uuid, head: &StoredHead) -> Result<(), StoreError> {
+    let last: Option<(i64, i64, Hash)> = connection
+        .prepare_cached("SELECT project, sequence, row_hash FROM events WHERE row = ?1")?
+        .query_row([head.last_row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let fits = last.is_some_and(|(owner, sequence, row_hash)| {
+        owner == project && sequence.unsigned_abs() + 1 == head.size && row_hash == head.row_hash
+    });
+    if fits && head.is_authentic(keystore, project_id) { Ok(()) } else { Err(broken(project_id, head.size.saturating_sub(1))) }
+}
+
+/// The newest rows are dense, hash to what they say, follow on each other, and have the content they commit to.
+fn check_rows(connection: &Connection, keystore: &KeyStore, sizes: &HashMap<i64, (Uuid, u64)>, last_row: i64) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(
+        "SELECT row, project, sequence, prev_hash, row_hash, entry, stored FROM events LEFT JOIN contents USING (row)
+         WHERE row > ?1 ORDER BY row",
+    )?;
+    let mut rows = statement.query([last_row - TAIL_ROWS])?;
+    let mut before: HashMap<i64, (u64, Hash)> = HashMap::new();
+    let mut expected = (last_row - TAIL_ROWS).max(0);
+    while let Some(row) = rows.next()? {
+        expected += 1;
+        let project: i64 = row.get(1)?;
+        let sequence = row.get::<_, i64>(2)?.unsigned_abs();
+        let (prev_hash, row_hash): (Hash, Hash) = (row.get(3)?, row.get(4)?);
+        let entry = row.get_ref(5)?.as_bytes().map_err(rusqlite::Error::from)?;
+        let stored = row.get_ref(6)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+        let Some((project_id, size)) = sizes.get(&project) else { return Err(broken(Uuid::nil(), sequence)) };
+        let holds = || {
+            let outline = Outline::read(entry)?;
+            let keys = keystore.project_keys(*project_id, outline.hmac_key_id)?;
+            let content = match (&outline.sealed, stored) {
+                (None, None) => true,
+                (Some((sha256, _)), Some(stored)) => digest(&SHA256, stored).as_ref() == sha256,
+                _ => false,
+            };
+            let follows = before.get(&project).is_none_or(|(last, hash)| last + 1 == sequence && *hash == prev_hash);
+            Some(content && follows && outline.sequence == sequence && sequence < *size && keys.row_hash(entry, &prev_hash) == row_hash)
+        };
+        if row.get::<_, i64>(0)? != expected || holds() != Some(true) {
+            return Err(broken(*project_id, sequence));
+        }
+        before.insert(project, (sequence, row_hash));
+    }
+    Ok(())
+}
+
+fn parse_id(text: &str) -> Result<Uuid, StoreError> {
+    Uuid::try_parse(text).map_err(|_| StoreError::Corrupt(format!("{text} is not the id of a project")))
+}
+
+fn broken(project_id: Uuid, sequence: u64) -> StoreError {
+    StoreError::Corrupt(format!("project {project_id} does not hold at sequence {sequence}: run `indelible verify`"))
+}

@@ -1,0 +1,261 @@
+//! The writer's thread: takes groups from the queue, has them written, answers; recovers when something broke;
+//! empties the WAL when there is time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use indelible_core::time::Timestamp;
+use rusqlite::Connection;
+use tokio::sync::watch;
+
+use super::disk::Disk;
+use super::group::{Committed, Failure, mark_data_keys, unavailable};
+use super::heads::Heads;
+use super::queue::Queue;
+use super::time::Time;
+use super::{Figures, Privilege, Work, Writer};
+use crate::access::Strangers;
+use crate::append::Desk;
+use crate::clock::Clock;
+use crate::faults::Faults;
+use crate::index::Index;
+use crate::keystore::KeyStore;
+use crate::store::{Expected, StoreError};
+
+/// How long a broken store is left alone before it is tried again.
+const RECOVER_EVERY: Duration = Duration::from_millis(250);
+/// Bytes written before the WAL is emptied while there is work.
+const CHECKPOINT_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes written before the WAL is emptied while there is none.
+const CHECKPOINT_IDLE_BYTES: u64 = 4 * 1024 * 1024;
+/// Past this, the writer waits for readers rather than let the WAL grow.
+const WAL_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// How long it then waits for them.
+const READERS_WAIT: Duration = Duration::from_millis(200);
+
+/// What the writer is made of.
+pub(crate) struct Parts {
+    pub(crate) ledger_db: PathBuf,
+    pub(crate) folder: PathBuf,
+    pub(crate) disk_reserve_bytes: u64,
+    pub(crate) queue_bytes_max: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) faults: Option<Arc<dyn Faults>>,
+    pub(crate) keystore: Arc<KeyStore>,
+    pub(crate) index: Arc<Index>,
+    /// The last row when the ledger was opened.
+    pub(crate) noted_row: i64,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) strangers: Arc<Strangers>,
+}
+
+/// The state of the thread.
+pub(super) struct Thread {
+    pub(super) parts: Parts,
+    pub(super) queue: Arc<Queue>,
+    pub(super) figures: Arc<Figures>,
+    pub(super) expected: Arc<Expected>,
+    /// `None` while the store is broken.
+    pub(super) connection: Option<Connection>,
+    pub(super) heads: Heads,
+    pub(super) time: Option<Time>,
+    pub(super) disk: Disk,
+    pub(super) last_row: i64,
+    pub(super) committed: watch::Sender<i64>,
+    pub(super) unchecked_bytes: u64,
+}
+
+/// Recovers the store, and starts the thread.
+pub(crate) fn start(parts: Parts) -> Result<Writer, StoreError> {
+    let queue = Arc::new(Queue::new(parts.queue_bytes_max));
+    let figures = Arc::new(Figures::default());
+    let (sender, committed) = watch::channel(parts.noted_row);
+    let mut thread = Thread {
+        disk: Disk::new(parts.folder.clone(), parts.disk_reserve_bytes),
+        last_row: parts.noted_row,
+        queue: Arc::clone(&queue),
+        figures: Arc::clone(&figures),
+        expected: Arc::default(),
+        connection: None,
+        heads: Heads::default(),
+        time: None,
+        committed: sender,
+        unchecked_bytes: 0,
+        parts,
+    };
+    thread.recover()?;
+    let thread = std::thread::Builder::new().name("indelible-writer".to_owned()).spawn(move || thread.run())?;
+    Ok(Writer { queue, figures, committed, thread: Mutex::new(Some(thread)) })
+}
+
+impl Thread {
+    fn run(mut self) {
+        while let Some(works) = self.queue.take(self.deadline()) {
+            if self.connection.is_none() {
+                match self.recover() {
+                    Ok(()) => tracing::info!("the store is open again"),
+                    Err(error) => tracing::error!(%error, "the store cannot be opened again"),
+                }
+            }
+            // So that readers never fall far behind: while the index does, appends wait for it.
+            self.parts.index.throttle();
+            self.group(works);
+            self.record_strangers();
+            self.checkpoint();
+        }
+        self.empty_wal();
+    }
+
+    /// When the thread has something to do although nobody asks.
+    fn deadline(&self) -> Option<Instant> {
+        if self.connection.is_none() {
+            return Some(Instant::now() + RECOVER_EVERY);
+        }
+        let left = self.parts.strangers.due_in(self.parts.clock.monotonic())?;
+        Some(Instant::now() + left)
+    }
+
+    /// Writes one group and answers everybody in it.
+    fn group(&mut self, works: Vec<Work>) {
+        if works.is_empty() {
+            return;
+        }
+        let confirms = works.iter().any(|work| work.privilege == Privilege::ConfirmClock);
+        let recorded_at = match self.believe_clock(confirms) {
+            Ok(time) => time,
+            Err(reason) => return refuse(works, &reason, false),
+        };
+        let (works, short) = self.spare_reserve(works);
+        refuse(short, "the disk is nearly full: what is left is kept for the records of reads", false);
+        if works.is_empty() {
+            return;
+        }
+        match self.write(&works, recorded_at) {
+            Ok(committed) => self.settle(works, committed, recorded_at),
+            Err(failure) => self.fail(works, &failure),
+        }
+    }
+
+    fn believe_clock(&mut self, confirms: bool) -> Result<Timestamp, String> {
+        let clock = self.parts.clock.as_ref();
+        let Some(time) = self.time.as_mut() else { return Err("the store is being recovered".to_owned()) };
+        if self.connection.is_none() {
+            return Err("the store is being recovered".to_owned());
+        }
+        if confirms {
+            time.confirm(clock);
+        }
+        let now = time.now(clock);
+        self.figures.refuse(now.as_ref().err().cloned());
+        now
+    }
+
+    /// Parts the works that the disk has room for from those that would take from the reserve.
+    fn spare_reserve(&mut self, works: Vec<Work>) -> (Vec<Work>, Vec<Work>) {
+        let bytes: usize = works.iter().map(|work| work.bytes).sum();
+        if !self.disk.is_short(bytes as u64) {
+            return (works, Vec::new());
+        }
+        works.into_iter().partition(|work| work.privilege != Privilege::Caller)
+    }
+
+    fn settle(&mut self, works: Vec<Work>, committed: Committed, recorded_at: Timestamp) {
+        let bytes: usize = works.iter().map(|work| work.bytes).sum();
+        self.disk.wrote(bytes as u64);
+        self.unchecked_bytes += bytes as u64;
+        mark_data_keys(&works);
+        self.heads.settle();
+        if !committed.ids.is_empty() {
+            if let Some(time) = self.time.as_mut() {
+                time.recorded(recorded_at);
+            }
+            for (project, id, row) in &committed.ids {
+                self.parts.index.note(*project, *id, *row);
+            }
+            self.parts.index.committed(committed.last_row);
+            self.last_row = committed.last_row;
+            self.committed.send_replace(committed.last_row);
+        }
+        self.figures.duplicates.fetch_add(committed.duplicates, Relaxed);
+        for (work, answer) in works.into_iter().zip(committed.answers) {
+            work.answer(answer);
+        }
+    }
+
+    /// Nothing of the group is acknowledged. A ROLLBACK that does not work, and any failure of COMMIT, costs the
+    /// connection: what is on disk is then looked at anew.
+    fn fail(&mut self, works: Vec<Work>, failure: &Failure) {
+        tracing::error!(error = %failure.error, at_commit = failure.at_commit, "a transaction failed");
+        self.figures.commit_failures.fetch_add(1, Relaxed);
+        self.heads.forget();
+        let rolled_back = !failure.at_commit
+            && self
+                .connection
+                .as_ref()
+                .is_some_and(|connection| connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok());
+        let reason = failure.error.to_string();
+        if !rolled_back {
+            self.connection = None;
+            self.figures.refuse(Some(reason.clone()));
+        }
+        refuse(works, &reason, true);
+        if !rolled_back && let Err(error) = self.recover() {
+            tracing::error!(%error, "the store cannot be opened again");
+        }
+    }
+
+    /// Records the strangers of minutes that are over.
+    fn record_strangers(&mut self) {
+        let due = self.parts.strangers.due(self.parts.clock.monotonic());
+        if due.is_empty() {
+            return;
+        }
+        let prepared: Result<Vec<_>, _> = due.into_iter().map(|event| self.parts.desk.prepare_own(event)).collect();
+        match prepared {
+            Ok(events) => self.group(vec![Work::new(events, Privilege::Caller)]),
+            Err(fault) => tracing::error!(%fault, "strangers could not be recorded"),
+        }
+    }
+
+    /// Copies the WAL into the database, after the answers went out, so that nobody waits for it but who comes next.
+    fn checkpoint(&mut self) {
+        let due = if self.queue.is_empty() { CHECKPOINT_IDLE_BYTES } else { CHECKPOINT_BYTES };
+        if self.unchecked_bytes < due {
+            return;
+        }
+        let Some(connection) = self.connection.as_ref() else { return };
+        self.unchecked_bytes = 0;
+        let result: Result<(i64, i64), _> =
+            connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)));
+        match result {
+            Ok((pages, copied)) if pages > copied && pages.unsigned_abs() * 4096 > WAL_BYTES_MAX => {
+                let waited = connection
+                    .busy_timeout(READERS_WAIT)
+                    .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)))
+                    .and_then(|busy| connection.busy_timeout(crate::store::BUSY_WAIT).map(|()| busy));
+                tracing::warn!(?waited, "readers keep the write-ahead log from being emptied");
+            }
+            Ok(_) => {}
+            // The WAL holds everything; a later checkpoint or the next COMMIT shows whether the disk is gone.
+            Err(error) => tracing::error!(%error, "the write-ahead log could not be copied"),
+        }
+    }
+
+    fn empty_wal(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let emptied: Result<i64, _> = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+            if let Err(error) = emptied {
+                tracing::error!(%error, "the write-ahead log could not be emptied");
+            }
+        }
+    }
+}
+
+fn refuse(works: Vec<Work>, reason: &str, outcome_unknown: bool) {
+    for work in works {
+        work.answer(Err(unavailable(reason, outcome_unknown)));
+    }
+}

@@ -1,0 +1,90 @@
+//! Each write of the writer made to fail, before and after it persisted, at its first, second and later times.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use indelible_engine::append::AppendError;
+use indelible_engine::faults::{Faults, When, Write};
+
+use crate::bench::{Bench, event, wait};
+
+/// Strikes once, at the n-th chance of one kind.
+struct Once {
+    write: Write,
+    when: When,
+    /// Chances left before it strikes; below zero it is over or not armed.
+    left: AtomicI64,
+}
+
+impl Faults for Once {
+    fn strikes(&self, write: Write, when: When) -> bool {
+        write == self.write && when == self.when && self.left.fetch_sub(1, Ordering::SeqCst) == 0
+    }
+}
+
+const WRITES: [Write; 7] = [Write::Begin, Write::Event, Write::Content, Write::Wrap, Write::Tile, Write::Head, Write::Commit];
+
+/// 300 events fill a tile, so that each kind of write is there.
+fn batch() -> Vec<String> {
+    (0..300).map(|n| event(n, "what was said")).collect()
+}
+
+#[test]
+fn every_write_fails_and_nothing_acknowledged_is_lost() {
+    for write in WRITES {
+        for when in [When::Before, When::After] {
+            for nth in [0, 1, 255] {
+                strike(write, when, nth);
+            }
+        }
+    }
+}
+
+fn strike(write: Write, when: When, nth: i64) {
+    let faults = Arc::new(Once { write, when, left: AtomicI64::new(-1) });
+    let bench = Bench::with(|options| options.faults = Some(Arc::<Once>::clone(&faults)));
+    let kept = bench.append(&[event(1_000, "before the fault")]).expect("no fault yet");
+    let before = bench.events();
+    faults.left.store(nth, Ordering::SeqCst);
+    let answer = bench.append(&batch());
+    let struck = faults.left.load(Ordering::SeqCst) < 0;
+    faults.left.store(-1, Ordering::SeqCst);
+    let name = format!("{write:?} {when:?} at the {nth}th");
+    if struck {
+        let error = answer.expect_err(&name);
+        assert!(matches!(error, AppendError::Unavailable { outcome_unknown: true, .. }), "{name}: {error:?}");
+        let persisted = write == Write::Commit && when == When::After;
+        assert_eq!(bench.events() - before, if persisted { 300 } else { 0 }, "{name}");
+        let retried = bench.append(&batch()).unwrap_or_else(|error| panic!("{name}: service does not resume: {error:?}"));
+        assert_eq!(retried.iter().all(|receipt| receipt.duplicate), persisted, "{name}: the retry tells the truth");
+    } else {
+        answer.unwrap_or_else(|error| panic!("{name} did not strike: {error:?}"));
+    }
+    assert_eq!(bench.events() - before, 300, "{name}");
+    let again = bench.append(&[event(1_000, "before the fault")]).expect("a retry");
+    assert_eq!((again[0].row_hash, again[0].duplicate), (kept[0].row_hash, true), "{name}");
+    let bench = bench.reopen();
+    assert_eq!(bench.events() - before, 300, "{name}: after a restart");
+}
+
+#[test]
+fn a_resource_and_its_event_are_both_there_or_neither() {
+    for (write, when, made) in [
+        (Write::Resource, When::Before, false),
+        (Write::Resource, When::After, false),
+        (Write::Event, When::Before, false),
+        (Write::Head, When::After, false),
+        (Write::Commit, When::Before, false),
+        (Write::Commit, When::After, true),
+    ] {
+        let faults = Arc::new(Once { write, when, left: AtomicI64::new(-1) });
+        let bench = Bench::with(|options| options.faults = Some(Arc::<Once>::clone(&faults)));
+        let rows = |bench: &Bench| bench.verify().iter().map(|report| report.events).sum::<u64>();
+        let before = rows(&bench);
+        faults.left.store(0, Ordering::SeqCst);
+        wait(bench.ledger.create_project(&bench.instance(), None, "new")).expect_err("struck");
+        let bench = bench.reopen();
+        let there = bench.ledger.projects(&bench.instance()).iter().any(|project| project.name == "new");
+        assert_eq!((there, rows(&bench) - before), (made, u64::from(made)), "{write:?} {when:?}");
+    }
+}

@@ -1,0 +1,115 @@
+//! The data folder: modes, the lock, keys that others can read, the wrong master key.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use indelible_engine::{Ledger, Mode, OpenError, Options};
+
+use crate::bench::{Bench, event};
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("chmod");
+}
+
+fn every_file(folder: &Path, each: &mut dyn FnMut(&Path)) {
+    for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        each(&entry);
+        if entry.is_dir() {
+            every_file(&entry, each);
+        }
+    }
+}
+
+#[test]
+fn everything_in_the_data_folder_is_its_owners_alone() {
+    let bench = Bench::new();
+    bench.append(&[event(1, "a")]).unwrap();
+    let mut names = Vec::new();
+    every_file(&bench.data(), &mut |path| {
+        assert_eq!(mode(path) & 0o077, 0, "{}", path.display());
+        names.push(path.file_name().unwrap().to_string_lossy().into_owned());
+    });
+    for wanted in ["ledger.db", "index.db", "admin.key", "instance.key", "master.key", "ring-1.key", "lock"] {
+        assert!(names.iter().any(|name| name == wanted), "{wanted} in {names:?}");
+    }
+    assert!(bench.first.as_ref().is_some_and(|first| first.admin_key_file == bench.data().join("admin.key")));
+}
+
+#[test]
+fn key_files_that_others_can_read_are_refused_with_the_command_that_mends_it() {
+    for name in ["keys/master.key", "keys/ring-1.key"] {
+        for exposed in [0o640, 0o604, 0o660] {
+            let bench = Bench::new();
+            let (data, file) = (bench.data(), bench.data().join(name));
+            bench.ledger.close();
+            set_mode(&file, exposed);
+            match Ledger::open(Options::new(&data)).map(|_| ()) {
+                Err(OpenError::Key(text)) => assert!(text.contains("chmod 600") && text.contains(name), "{text}"),
+                other => panic!("{name} {exposed:o}: {other:?}"),
+            }
+            set_mode(&file, 0o600);
+            Ledger::open(Options::new(&data)).expect("mended");
+        }
+    }
+}
+
+#[test]
+fn server_mode_refuses_a_generated_master_key() {
+    let bench = Bench::new();
+    let data = bench.data();
+    bench.ledger.close();
+    let mut options = Options::new(&data);
+    options.mode = Mode::Server;
+    assert!(matches!(Ledger::open(options.clone()).map(|_| ()), Err(OpenError::Key(_))));
+    // The generated one, moved outside, is still a generated one.
+    let moved = bench.folder.path().join("moved.key");
+    std::fs::copy(data.join("keys/master.key"), &moved).unwrap();
+    set_mode(&moved, 0o600);
+    options.master_key_file = Some(moved.clone());
+    assert!(matches!(Ledger::open(options.clone()).map(|_| ()), Err(OpenError::Key(_))));
+    // One from outside opens a folder of its own, and no other master key does.
+    std::fs::write(&moved, format!("{}\n", "5a".repeat(32))).unwrap();
+    options.data = bench.folder.path().join("server");
+    Ledger::open(options.clone()).expect("a master key from outside").ledger.close();
+    std::fs::write(&moved, format!("{}\n", "5b".repeat(32))).unwrap();
+    match Ledger::open(options).map(|_| ()) {
+        Err(OpenError::Key(text)) => assert!(text.contains("master key"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn one_process_holds_the_folder() {
+    let bench = Bench::new();
+    assert!(matches!(Ledger::open(Options::new(bench.data())).map(|_| ()), Err(OpenError::Locked(_))));
+    let bench = bench.reopen();
+    bench.append(&[event(1, "a")]).expect("released and taken again");
+}
+
+#[test]
+fn the_first_start_can_be_cut_off_anywhere() {
+    let bench = Bench::new();
+    let data = bench.data();
+    bench.ledger.close();
+    // What a crash before the transaction leaves: keys, key files, an empty database.
+    for name in ["ledger.db", "index.db"] {
+        std::fs::remove_file(data.join(name)).ok();
+    }
+    let opened = Ledger::open(Options::new(&data)).expect("the next start completes it");
+    assert!(opened.first_start.is_some());
+    let text = std::fs::read_to_string(data.join("admin.key")).unwrap();
+    opened.ledger.authenticate(Some(text.trim()), indelible_engine::access::Envelope::default()).expect("the new key works");
+}
+
+#[test]
+fn a_disk_reserve_larger_than_the_disk_refuses_callers_and_takes_records() {
+    let bench = Bench::with(|options| options.disk_reserve_bytes = u64::MAX / 4);
+    let refused = bench.append(&[event(1, "a")]).expect_err("no room beside the reserve");
+    assert!(refused.to_string().contains("disk"), "{refused}");
+    let keys = crate::bench::wait(bench.ledger.api_keys(&bench.admin())).expect("a read is recorded in the reserve");
+    assert_eq!(keys.len(), 1);
+}

@@ -1,0 +1,10 @@
+//! The ledger from outside, on real files: what it acknowledges, refuses, survives.
+
+mod append;
+mod bench;
+mod clock;
+mod faults;
+mod files;
+mod reads;
+mod resources;
+mod shell;

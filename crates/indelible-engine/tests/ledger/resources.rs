@@ -1,0 +1,93 @@
+//! Keys and projects: made, listed, revoked, refused, and each of it in the record.
+
+use indelible_core::time::Timestamp;
+use indelible_engine::access::{Envelope, KeyKind, Owner, Refused, Scope};
+use indelible_engine::resource::{MutateError, NewApiKey};
+
+use crate::bench::{Bench, wait};
+
+fn key(owner: Owner, scopes: &[Scope]) -> NewApiKey {
+    NewApiKey { name: "test".to_owned(), owner, kind: KeyKind::Gateway, scopes: scopes.to_vec(), expires_at: None }
+}
+
+fn rows(bench: &Bench) -> u64 {
+    bench.verify().iter().map(|report| report.events).sum()
+}
+
+#[test]
+fn a_key_works_until_it_is_revoked_and_is_stored_nowhere() {
+    let bench = Bench::new();
+    let owner = Owner::Project(bench.ledger.default_project_id());
+    let (made, credential) = wait(bench.ledger.create_api_key(&bench.admin(), key(owner, &[Scope::AuditRead]))).expect("made");
+    let caller = bench.ledger.authenticate(Some(&credential), Envelope::default()).expect("it works");
+    assert!(caller.has(Scope::AuditRead) && !caller.has(Scope::EventsAppend));
+    let bench = bench.reopen();
+    bench.ledger.authenticate(Some(&credential), Envelope::default()).expect("after a restart too");
+    let secret = credential.rsplit('_').next().expect("a secret").as_bytes().to_vec();
+    for name in ["ledger.db", "ledger.db-wal", "index.db", "index.db-wal"] {
+        let bytes = std::fs::read(bench.data().join(name)).unwrap_or_default();
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{name}");
+    }
+    wait(bench.ledger.revoke_api_key(&bench.admin(), made.id)).expect("revoked");
+    assert_eq!(bench.ledger.authenticate(Some(&credential), Envelope::default()).map(|_| ()), Err(Refused::Revoked));
+    let bench = bench.reopen();
+    assert_eq!(bench.ledger.authenticate(Some(&credential), Envelope::default()).map(|_| ()), Err(Refused::Revoked));
+}
+
+#[test]
+fn a_key_cannot_make_one_that_may_more_and_each_try_is_recorded() {
+    let bench = Bench::new();
+    let project = bench.ledger.default_project_id();
+    let other = wait(bench.ledger.create_project(&bench.instance(), None, "other")).expect("made").id;
+    let (_, text) = wait(bench.ledger.create_api_key(&bench.admin(), key(Owner::Project(project), &[Scope::ControlWrite]))).expect("made");
+    let narrow = bench.ledger.authenticate(Some(&text), Envelope::default()).expect("a key");
+    let past = Timestamp::parse("2020-01-01T00:00:00Z");
+    let mut ended = key(Owner::Project(project), &[Scope::ControlWrite]);
+    ended.expires_at = past;
+    let mut unnamed = key(Owner::Project(project), &[Scope::ControlWrite]);
+    unnamed.name = String::new();
+    let cases = [
+        ("more scopes", key(Owner::Project(project), &[Scope::AuditRead])),
+        ("another project", key(Owner::Project(other), &[Scope::ControlWrite])),
+        ("a project that is not there", key(Owner::Project(uuid::Uuid::from_u128(7)), &[Scope::ControlWrite])),
+        ("the instance", key(Owner::Instance, &[Scope::ControlWrite])),
+        ("no scopes", key(Owner::Project(project), &[])),
+        ("ended", ended),
+        ("no name", unnamed),
+    ];
+    for (name, new) in cases {
+        let before = rows(&bench);
+        let refused = wait(bench.ledger.create_api_key(&narrow, new)).expect_err(name);
+        assert!(!matches!(refused, MutateError::Append(_)), "{name}: {refused:?}");
+        assert_eq!(rows(&bench), before + 1, "{name} is recorded");
+    }
+    assert!(wait(bench.ledger.create_project(&narrow, None, "mine")).is_err(), "a project's key makes no projects");
+}
+
+#[test]
+fn expired_keys_are_refused() {
+    let clock = crate::clock::Turned::new();
+    let bench = Bench::with(|options| options.clock = std::sync::Arc::<crate::clock::Turned>::clone(&clock));
+    let mut new = key(Owner::Project(bench.ledger.default_project_id()), &[Scope::AuditRead]);
+    new.expires_at = Timestamp::parse("2026-03-01T12:30:00Z");
+    let (_, text) = wait(bench.ledger.create_api_key(&bench.admin(), new)).expect("made");
+    bench.ledger.authenticate(Some(&text), Envelope::default()).expect("before its end");
+    clock.step(1_800, 1_800);
+    assert_eq!(bench.ledger.authenticate(Some(&text), Envelope::default()).map(|_| ()), Err(Refused::Expired));
+}
+
+#[test]
+fn strangers_are_coalesced_by_source_and_minute() {
+    let clock = crate::clock::Turned::new();
+    let bench = Bench::with(|options| options.clock = std::sync::Arc::<crate::clock::Turned>::clone(&clock));
+    let before = rows(&bench);
+    let knock = |source: &str| {
+        let source = source.parse().ok();
+        wait(bench.ledger.stranger(source, Refused::Unknown, &Envelope::default())).expect("recorded");
+    };
+    (0..50).for_each(|_| knock("192.0.2.1"));
+    knock("192.0.2.2");
+    assert_eq!(rows(&bench), before + 2, "the first of each source at once");
+    let bench = bench.reopen();
+    assert_eq!(rows(&bench), before + 3, "the other 49 as one, at closing");
+}

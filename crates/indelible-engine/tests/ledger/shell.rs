@@ -1,0 +1,47 @@
+//! A shell on `ledger.db` with the triggers in place: sqlite3 can look, and do nothing else.
+
+use std::process::Command;
+
+use crate::bench::{Bench, event};
+
+fn sqlite3(bench: &Bench, sql: &str) -> (bool, String) {
+    let output = Command::new("sqlite3").arg(bench.data().join("ledger.db")).arg(sql).output().expect("sqlite3 is installed");
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn anyone_can_look_and_nobody_can_write() {
+    let bench = Bench::new();
+    let events: Vec<_> = (0..300).map(|n| event(n, "said")).collect();
+    bench.append(&events).unwrap();
+    let (fine, text) = sqlite3(&bench, "select sequence, entry, hex(prev_hash), hex(row_hash) from events order by row desc limit 1");
+    assert!(fine && text.contains(r#""action":"test.step""#), "{text}");
+    let attacks = [
+        "update events set entry = '{}' where sequence = 1",
+        "update events set row_hash = zeroblob(32)",
+        "delete from events where sequence = 1",
+        "delete from events",
+        "insert into events select max(row)+1, 3, 999, id, submission_key_id, submission_mac, prev_hash, row_hash, entry from events",
+        "insert or replace into events select row, project, sequence, id, submission_key_id, submission_mac, prev_hash, row_hash, '{}' from events where row = 2",
+        "replace into events select row, project, sequence, id, submission_key_id, submission_mac, prev_hash, row_hash, '{}' from events where row = 2",
+        "insert or ignore into events select max(row)+1, 3, 999, id, 1, submission_mac, prev_hash, row_hash, entry from events",
+        "update contents set stored = x'00'",
+        "delete from contents",
+        "insert or replace into contents select row, x'00' from contents",
+        "update tiles set hashes = zeroblob(8192)",
+        "delete from tiles",
+        "insert or replace into tiles select project, level, position, zeroblob(8192) from tiles",
+        "update wraps set wrap = zeroblob(40)",
+        "delete from wraps",
+        "insert or replace into wraps select row, data_key_id, zeroblob(40) from wraps",
+        "insert or replace into heads select project, size, zeroblob(32), tree_root, hmac_key_id, mac, compact_range, recorded_at, last_row from heads",
+        "update heads set size = 1",
+        "delete from heads",
+    ];
+    for attack in attacks {
+        let (fine, text) = sqlite3(&bench, attack);
+        assert!(!fine, "{attack}: {text}");
+    }
+    bench.verify();
+    bench.append(&[event(1_000, "goes on")]).expect("the ledger goes on");
+}

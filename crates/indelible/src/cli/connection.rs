@@ -1,0 +1,81 @@
+//! One method an operation, whether it is done here or by a server. Both give the JSON of the HTTP API, so that a command
+//! prints the same.
+
+use indelible_core::verify::Finding;
+use indelible_engine::query::{Opening, Page, Search};
+use uuid::Uuid;
+
+use super::keys::NewKey;
+use super::offline::Offline;
+use super::online::Online;
+
+/// Where commands are carried out.
+pub enum Connection {
+    /// Here, on a data folder whose lock we hold.
+    Offline(Offline),
+    /// By a server.
+    Online(Online),
+}
+
+/// The verification of one project, as both ways report it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verification {
+    /// The project.
+    pub project_id: Uuid,
+    /// Rows read.
+    pub events: u64,
+    /// The word for the gravest finding.
+    pub verdict: String,
+    /// (kind, sequence, detail)
+    pub findings: Vec<(String, Option<u64>, String)>,
+}
+
+impl Verification {
+    /// Of a report of the engine.
+    pub fn of(report: indelible_core::verify::Report) -> Self {
+        let finding = |finding: Finding| (finding.kind.as_str().to_owned(), finding.sequence, finding.detail);
+        Self {
+            project_id: report.project_id,
+            events: report.events,
+            verdict: report.verdict.as_str().to_owned(),
+            findings: report.findings.into_iter().map(finding).collect(),
+        }
+    }
+}
+
+macro_rules! operations {
+    ($($(#[doc = $doc:literal])+ $name:ident($($argument:ident: $sort:ty),*) -> $result:ty;)+) => {
+        impl Connection {
+            $($(#[doc = $doc])+
+            pub fn $name(&self, $($argument: $sort),*) -> anyhow::Result<$result> {
+                match self {
+                    Self::Offline(offline) => offline.$name($($argument),*),
+                    Self::Online(online) => online.$name($($argument),*),
+                }
+            })+
+        }
+    };
+}
+
+operations! {
+    /// Appends submissions, all or none; receipts as `{"receipts":[…]}`.
+    append(submissions: &[Vec<u8>]) -> Vec<u8>;
+    /// A page of events.
+    search(search: &Search) -> Page;
+    /// One event.
+    event(id: Uuid, opening: &Opening) -> Vec<u8>;
+    /// One run.
+    run(run_id: &str, opening: &Opening) -> Vec<u8>;
+    /// Makes a key; its JSON with the key itself in `key`.
+    create_api_key(new: &NewKey) -> Vec<u8>;
+    /// Keys as JSON, one each.
+    api_keys() -> Vec<Vec<u8>>;
+    /// Revokes a key.
+    revoke_api_key(id: Uuid) -> Vec<u8>;
+    /// Makes a project.
+    create_project(organization_id: Option<Uuid>, name: &str) -> Vec<u8>;
+    /// Projects as JSON, one each.
+    projects() -> Vec<Vec<u8>>;
+    /// Takes the clock for right; the time that was confirmed.
+    confirm_clock() -> String;
+}

@@ -1,0 +1,191 @@
+//! `indelible keys`: make, list and revoke API keys. A new key is shown once, on standard output, or written to a file that
+//! its owner alone can read.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use indelible_core::time::Timestamp;
+use indelible_engine::access::{KeyKind, Owner, Scope};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::output;
+use super::target::{Folder, Target};
+
+/// Options.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a key
+    Create(Create),
+    /// List keys, without their secrets
+    List {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Revoke a key
+    Revoke {
+        /// The key's id
+        id: Uuid,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Create {
+    /// Name, to know it by
+    name: String,
+    /// What it allows: audit:read, audit:write, audit:admin, events:append, content:decrypt, control:write
+    #[arg(long = "scope", value_name = "SCOPE", required = true, value_delimiter = ',', value_parser = scope)]
+    scopes: Vec<Scope>,
+    /// What it is for
+    #[arg(long, value_enum, default_value = "application")]
+    kind: Kind,
+    /// What it belongs to: instance, organization:ID or project:ID; by default the project
+    #[arg(long, value_parser = owner)]
+    owner: Option<Owner>,
+    /// When it ends, RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    expires_at: Option<Timestamp>,
+    /// Write the key to this new file (mode 0600) instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// See [`KeyKind`].
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    Application,
+    Gateway,
+    Hook,
+    Telemetry,
+}
+
+/// A key to be made; its owner is by default what the connection works on.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    pub(super) name: String,
+    pub(super) owner: Option<Owner>,
+    pub(super) kind: KeyKind,
+    pub(super) scopes: Vec<Scope>,
+    pub(super) expires_at: Option<Timestamp>,
+}
+
+impl NewKey {
+    /// The document that the HTTP API takes. `project` is the one the connection names.
+    pub(super) fn document(&self, project: Option<Uuid>) -> Value {
+        let kind = match self.kind {
+            KeyKind::Application => "application",
+            KeyKind::Gateway => "gateway",
+            KeyKind::Hook => "hook",
+            KeyKind::Telemetry => "telemetry",
+        };
+        let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
+        let mut document = json!({"name": self.name, "kind": kind, "scopes": scopes});
+        match self.owner.or(project.map(Owner::Project)) {
+            None => {}
+            Some(Owner::Instance) => document["owner"] = json!({"type": "instance"}),
+            Some(Owner::Organization(id)) => document["owner"] = json!({"type": "organization", "id": id.to_string()}),
+            Some(Owner::Project(id)) => document["owner"] = json!({"type": "project", "id": id.to_string()}),
+        }
+        if let Some(time) = self.expires_at {
+            document["expires_at"] = json!(time.to_string());
+        }
+        document
+    }
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        Command::Create(create) => make(create)?,
+        Command::List { target } => list(target)?,
+        Command::Revoke { id, target } => {
+            let key = target.connect(Folder::MustExist)?.revoke_api_key(*id)?;
+            if target.json { output::line(&key)? } else { output::line(format!("revoked {id}").as_bytes())? }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn make(create: &Create) -> anyhow::Result<()> {
+    let kind = match create.kind {
+        Kind::Application => KeyKind::Application,
+        Kind::Gateway => KeyKind::Gateway,
+        Kind::Hook => KeyKind::Hook,
+        Kind::Telemetry => KeyKind::Telemetry,
+    };
+    let new = NewKey { name: create.name.clone(), owner: create.owner, kind, scopes: create.scopes.clone(), expires_at: create.expires_at };
+    // The file first: a key that could not be written down would be lost.
+    let file =
+        create.out.as_deref().map(|path| private_file(path).with_context(|| format!("cannot make {}", path.display()))).transpose()?;
+    let made = create.target.connect(Folder::MayBeMade)?.create_api_key(&new)?;
+    let mut key: Value = serde_json::from_slice(&made)?;
+    let Some(secret) = key["key"].as_str().map(str::to_owned) else { bail!("the answer holds no key") };
+    if let (Some(mut file), Some(path)) = (file, create.out.as_deref()) {
+        writeln!(file, "{secret}").and_then(|()| file.sync_all()).with_context(|| format!("cannot write {}", path.display()))?;
+        if let Some(members) = key.as_object_mut() {
+            members.remove("key");
+        }
+        if create.target.json {
+            return Ok(output::line(key.to_string().as_bytes())?);
+        }
+        return Ok(output::line(format!("made key {}; it is in {}", output::cell(&key["id"]), path.display()).as_bytes())?);
+    }
+    if create.target.json {
+        return Ok(output::line(&made)?);
+    }
+    output::note(&format!("made key {}; it is shown this once:", output::cell(&key["id"])));
+    Ok(output::line(secret.as_bytes())?)
+}
+
+fn private_file(path: &std::path::Path) -> std::io::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+fn list(target: &Target) -> anyhow::Result<()> {
+    let keys = target.connect(Folder::MustExist)?.api_keys()?;
+    if target.json {
+        for key in &keys {
+            output::line(key)?;
+        }
+        return Ok(());
+    }
+    let mut rows = Vec::new();
+    for key in &keys {
+        let key: Value = serde_json::from_slice(key)?;
+        let scopes: Vec<&str> = key["scopes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let owner = [output::cell(&key["owner"]["type"]), output::cell(&key["owner"]["id"])].join(" ");
+        let state = if key["revoked_at"].is_null() { output::cell(&key["expires_at"]) } else { "revoked".to_owned() };
+        rows.push(vec![output::cell(&key["id"]), output::cell(&key["name"]), output::cell(&key["kind"]), owner, scopes.join(","), state]);
+    }
+    Ok(output::table(&["ID", "NAME", "KIND", "OWNER", "SCOPES", "ENDS"], rows)?)
+}
+
+fn scope(word: &str) -> Result<Scope, String> {
+    Scope::parse(word).ok_or_else(|| format!("one of {}", Scope::ALL.map(Scope::as_str).join(", ")))
+}
+
+fn owner(text: &str) -> Result<Owner, String> {
+    let id = |id: &str| id.parse().map_err(|_| "the id must be a UUID".to_owned());
+    match text.split_once(':') {
+        None if text == "instance" => Ok(Owner::Instance),
+        Some(("organization", organization)) => id(organization).map(Owner::Organization),
+        Some(("project", project)) => id(project).map(Owner::Project),
+        _ => Err("instance, organization:ID or project:ID".to_owned()),
+    }
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "a time such as 2030-01-01T00:00:00Z".to_owned())
+}

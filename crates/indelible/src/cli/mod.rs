@@ -1,0 +1,87 @@
+//! The command line: every command but `serve`, one file each.
+//!
+//! Each works offline on a data folder or through a server, by one method of [`connection::Connection`]. Results go to standard
+//! output, everything else to standard error. Keys are read from files, never from the command line, where every user of the
+//! machine would see them.
+
+mod append;
+mod clock;
+pub mod connection;
+mod events;
+mod import;
+mod index;
+mod keys;
+mod offline;
+mod online;
+mod output;
+mod projects;
+mod run;
+mod show;
+mod sql;
+mod target;
+mod verify;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+pub use offline::Offline;
+
+/// The commands.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Append events: one object, an array, or one a line, from a file or standard input
+    Append(append::Args),
+    /// Find events
+    Events(events::Args),
+    /// Show one event
+    Show(show::Args),
+    /// Show one agent run as one record
+    Run(run::Args),
+    /// Prove that nothing was altered, removed or reordered: exit code 0 intact, 1 findings, 2 could not verify
+    Verify(verify::Args),
+    /// Import logs that were written elsewhere
+    Import(import::Args),
+    /// Ask the ledger with one SELECT over the view audit_events, offline; never opens content
+    Sql(sql::Args),
+    /// Make, list and revoke API keys
+    Keys(keys::Args),
+    /// Make and list projects
+    Projects(projects::Args),
+    /// Maintain the derived index
+    Index(index::Args),
+    /// Say that the system clock is right, after a jump stopped appends
+    Clock(clock::Args),
+}
+
+/// Runs one command.
+pub fn run(command: Command) -> ExitCode {
+    exit(match command {
+        Command::Append(args) => append::run(&args),
+        Command::Events(args) => events::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Sql(args) => sql::run(&args),
+        Command::Keys(args) => keys::run(&args),
+        Command::Projects(args) => projects::run(&args),
+        Command::Index(args) => index::run(&args),
+        Command::Clock(args) => clock::run(&args),
+    })
+}
+
+/// Turns the end of a command into an exit code, and an error into one line. A reader that went away (`| head`) is no error.
+pub fn exit(result: anyhow::Result<ExitCode>) -> ExitCode {
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            let gone = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+            if gone.into_iter().any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe) {
+                return ExitCode::SUCCESS;
+            }
+            // Nothing can be done where standard error is gone as well.
+            let _ = writeln!(std::io::stderr(), "indelible: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Operations on a data folder, by the operator who holds it.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use indelible_core::event::{Source, Submission};
+use indelible_core::fault::Fault;
+use indelible_core::hex;
+use indelible_engine::access::Caller;
+use indelible_engine::access::Owner;
+use indelible_engine::append::{AppendError, Prepared, Receipt};
+use indelible_engine::query::{Opening, Page, Search};
+use indelible_engine::resource::{NewApiKey, Project};
+use indelible_engine::{Ledger, Options};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::keys::NewKey;
+use crate::http::{Ids, render_api_key, render_project};
+use crate::import::load::{NotAppended, Sink};
+
+/// An open ledger, and who works on it.
+pub struct Offline {
+    ledger: Ledger,
+    caller: Caller,
+    project: Arc<Project>,
+    runtime: tokio::runtime::Runtime,
+    /// Whether the ledger was opened for this, and is closed after it.
+    owned: bool,
+}
+
+impl Offline {
+    /// Works on `asked`, or the project made at first start; closes the ledger in the end.
+    pub(super) fn owning(ledger: Ledger, asked: Option<Uuid>) -> anyhow::Result<Self> {
+        let mut offline = Self::beside(ledger, asked)?;
+        offline.owned = true;
+        Ok(offline)
+    }
+
+    /// The same beside others who use the ledger.
+    pub fn beside(ledger: Ledger, asked: Option<Uuid>) -> anyhow::Result<Self> {
+        let caller = ledger.operator();
+        let project = ledger.project_of(&caller, Some(asked.unwrap_or_else(|| ledger.default_project_id())))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+        Ok(Self { ledger, caller, project, runtime, owned: false })
+    }
+
+    /// The ledger.
+    pub(super) const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub(super) fn append(&self, submissions: &[Vec<u8>]) -> anyhow::Result<Vec<u8>> {
+        let ids = Ids::new(Options::new("").clock);
+        let mut batch = Vec::with_capacity(submissions.len());
+        for (n, text) in submissions.iter().enumerate() {
+            let prepared = Submission::parse(text, Source::Caller, ids.draw())
+                .and_then(|submission| self.ledger.prepare(&self.caller, &self.project, "append", submission));
+            match prepared {
+                Ok(event) => batch.push(event),
+                Err(fault) => {
+                    let deny = fault.kind == indelible_core::fault::FaultKind::EngineOnly;
+                    self.runtime.block_on(self.ledger.reject(&self.caller, &self.project, &fault, deny))?;
+                    bail!("event {n}: {fault}; nothing was appended");
+                }
+            }
+        }
+        let receipts = self.ledger.append_blocking(batch).context("nothing was appended")?;
+        let receipts: Vec<_> = receipts.iter().map(receipt).collect();
+        Ok(json!({"receipts": receipts}).to_string().into_bytes())
+    }
+
+    pub(super) fn search(&self, search: &Search) -> anyhow::Result<Page> {
+        Ok(self.runtime.block_on(self.ledger.search(&self.caller, &self.project, search.clone()))?)
+    }
+
+    pub(super) fn event(&self, id: Uuid, opening: &Opening) -> anyhow::Result<Vec<u8>> {
+        Ok(self.runtime.block_on(self.ledger.event(&self.caller, &self.project, id, opening.clone()))?)
+    }
+
+    pub(super) fn run(&self, run_id: &str, opening: &Opening) -> anyhow::Result<Vec<u8>> {
+        Ok(self.runtime.block_on(self.ledger.run(&self.caller, &self.project, run_id, opening.clone()))?)
+    }
+
+    pub(super) fn create_api_key(&self, new: &NewKey) -> anyhow::Result<Vec<u8>> {
+        let new = NewApiKey {
+            name: new.name.clone(),
+            owner: new.owner.unwrap_or(Owner::Project(self.project.id)),
+            kind: new.kind,
+            scopes: new.scopes.clone(),
+            expires_at: new.expires_at,
+        };
+        let (key, secret) = self.runtime.block_on(self.ledger.create_api_key(&self.caller, new))?;
+        Ok(render_api_key(&key, Some(&secret)))
+    }
+
+    pub(super) fn api_keys(&self) -> anyhow::Result<Vec<Vec<u8>>> {
+        let keys = self.runtime.block_on(self.ledger.api_keys(&self.caller))?;
+        Ok(keys.iter().map(|key| render_api_key(key, None)).collect())
+    }
+
+    pub(super) fn revoke_api_key(&self, id: Uuid) -> anyhow::Result<Vec<u8>> {
+        let key = self.runtime.block_on(self.ledger.revoke_api_key(&self.caller, id))?;
+        Ok(render_api_key(&key, None))
+    }
+
+    pub(super) fn create_project(&self, organization_id: Option<Uuid>, name: &str) -> anyhow::Result<Vec<u8>> {
+        let project = self.runtime.block_on(self.ledger.create_project(&self.caller, organization_id, name))?;
+        Ok(render_project(&project))
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the same shape as every operation, which the server can refuse")]
+    pub(super) fn projects(&self) -> anyhow::Result<Vec<Vec<u8>>> {
+        Ok(self.ledger.projects(&self.caller).iter().map(|project| render_project(project)).collect())
+    }
+
+    pub(super) fn confirm_clock(&self) -> anyhow::Result<String> {
+        Ok(self.runtime.block_on(self.ledger.confirm_clock(&self.caller))?.to_string())
+    }
+}
+
+impl Drop for Offline {
+    /// Closing marks the index clean, so that the next start does not rebuild it.
+    fn drop(&mut self) {
+        if self.owned {
+            self.ledger.clone().close();
+        }
+    }
+}
+
+fn receipt(receipt: &Receipt) -> serde_json::Value {
+    let mut value = json!({
+        "id": receipt.id.to_string(),
+        "sequence": receipt.sequence,
+        "recorded_at": receipt.recorded_at.to_string(),
+        "row_hash": hex::encode(&receipt.row_hash),
+        "leaf_hash": hex::encode(&receipt.leaf_hash),
+    });
+    if receipt.duplicate {
+        value["duplicate"] = json!(true);
+    }
+    value
+}
+
+impl Sink for Offline {
+    type Ready = Prepared;
+
+    fn prepare(&self, submission: Submission<'_>) -> Result<(Prepared, usize), Fault> {
+        let event = self.ledger.prepare(&self.caller, &self.project, "import", submission)?;
+        let bytes = event.bytes();
+        Ok((event, bytes))
+    }
+
+    fn append(&self, batch: Vec<Prepared>) -> Result<Vec<bool>, NotAppended> {
+        match self.ledger.append_blocking(batch) {
+            Ok(receipts) => Ok(receipts.iter().map(|receipt| receipt.duplicate).collect()),
+            Err(AppendError::Conflict { index, id }) => {
+                Err(NotAppended::Refused { index, message: format!("another event has the id {id} that this record gets") })
+            }
+            Err(AppendError::Fault { index, fault }) => Err(NotAppended::Refused { index, message: fault.to_string() }),
+            Err(error) => Err(NotAppended::Failed(anyhow::Error::new(error).context("import the files again, nothing is added twice"))),
+        }
+    }
+}

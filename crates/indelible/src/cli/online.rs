@@ -1,0 +1,365 @@
+//! Operations through a server, over HTTP or HTTPS.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use indelible_core::event::Submission;
+use indelible_core::fault::Fault;
+use indelible_engine::query::{Feed, Opening, Page, Search};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body};
+use uuid::Uuid;
+
+use super::connection::Verification;
+use super::keys::NewKey;
+use super::target::read_key;
+use crate::import::load::{NotAppended, Sink};
+
+/// Tries where the server asks to come back later.
+const TRIES_MAX: u32 = 10;
+/// Largest answer that is read, bytes: a page of 1,000 events with their contents.
+const ANSWER_BYTES_MAX: u64 = 20 * 1024 * 1024 * 1024;
+/// Where systems keep the certificates they trust.
+const CA_FILES: &[&str] =
+    &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem"];
+
+/// A server, and the key for it.
+pub struct Online {
+    agent: Agent,
+    base: String,
+    authorization: String,
+    project: Option<Uuid>,
+}
+
+/// An answer other than success.
+struct Problem {
+    status: u16,
+    detail: String,
+    pointer: Option<String>,
+    retry_after: Option<Duration>,
+}
+
+impl Problem {
+    fn sentence(&self) -> String {
+        let place = self.pointer.as_deref().filter(|pointer| !pointer.is_empty()).map(|pointer| format!(" (at {pointer})"));
+        format!("the server refused with {}: {}{}", self.status, self.detail, place.unwrap_or_default())
+    }
+}
+
+enum Failure {
+    Problem(Problem),
+    Other(anyhow::Error),
+}
+
+impl From<Failure> for anyhow::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Problem(problem) => anyhow!(problem.sentence()),
+            Failure::Other(error) => error,
+        }
+    }
+}
+
+impl Online {
+    /// A client of the server at `base`, with the key of a file.
+    pub(super) fn new(base: &str, key_file: &Path, ca_file: Option<&Path>, project: Option<Uuid>) -> anyhow::Result<Self> {
+        let base = base.trim_end_matches('/');
+        let (scheme, rest) = base.split_once("://").unwrap_or_default();
+        if !matches!(scheme, "http" | "https") || rest.is_empty() {
+            bail!("--server is an address such as http://127.0.0.1:4680");
+        }
+        let mut config =
+            Agent::config_builder().http_status_as_error(false).max_redirects(0).timeout_connect(Some(Duration::from_secs(10)));
+        if scheme == "https" {
+            config = config.tls_config(tls(ca_file)?);
+        }
+        if ["127.0.0.1", "localhost", "[::1]"].iter().any(|host| rest.starts_with(host)) {
+            config = config.proxy(None);
+        }
+        let authorization = format!("Bearer {}", read_key(key_file)?);
+        Ok(Self { agent: config.build().into(), base: base.to_owned(), authorization, project })
+    }
+
+    fn url(&self, path: &str, query: &[(&str, &str)]) -> String {
+        let mut url = format!("{}{path}", self.base);
+        let mut mark = '?';
+        for (name, value) in query {
+            url.push(mark);
+            url.push_str(name);
+            url.push('=');
+            url.push_str(&escaped(value));
+            mark = '&';
+        }
+        url
+    }
+
+    /// Asks, and asks again where the server says when.
+    fn ask(&self, method: &str, url: &str, body: Option<(&str, &[u8])>) -> Result<Vec<u8>, Failure> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.ask_once(method, url, body) {
+                Err(Failure::Problem(problem)) if problem.status == 429 && tries < TRIES_MAX => {
+                    thread::sleep(problem.retry_after.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(30)));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn ask_once(&self, method: &str, url: &str, body: Option<(&str, &[u8])>) -> Result<Vec<u8>, Failure> {
+        let failed =
+            |error: ureq::Error| Failure::Other(anyhow!("cannot reach {}: {error}; is `indelible serve` running there?", self.base));
+        let answer = match (method, body) {
+            ("GET", _) => self.agent.get(url).header("authorization", &self.authorization).call(),
+            ("DELETE", _) => self.agent.delete(url).header("authorization", &self.authorization).call(),
+            (_, Some((sort, bytes))) => {
+                self.agent.post(url).header("authorization", &self.authorization).header("content-type", sort).send(bytes)
+            }
+            (_, None) => self.agent.post(url).header("authorization", &self.authorization).send_empty(),
+        };
+        let mut answer = answer.map_err(failed)?;
+        let status = answer.status().as_u16();
+        let retry_after = answer.headers().get("retry-after").and_then(|wait| wait.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+        let bytes = read(answer.body_mut()).map_err(failed)?;
+        if (200..300).contains(&status) {
+            return Ok(bytes);
+        }
+        let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let detail = text(&problem["detail"]).or(text(&problem["title"])).unwrap_or_else(|| "no reason was given".to_owned());
+        Err(Failure::Problem(Problem { status, detail, pointer: text(&problem["errors"][0]["pointer"]), retry_after }))
+    }
+
+    fn get(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Vec<u8>> {
+        Ok(self.ask("GET", &self.url(path, query), None)?)
+    }
+
+    fn post(&self, path: &str, body: &Value) -> anyhow::Result<Vec<u8>> {
+        Ok(self.ask("POST", &self.url(path, &[]), Some(("application/json", body.to_string().as_bytes())))?)
+    }
+
+    fn within<'q>(project: Option<&'q str>, opening: &'q Opening) -> Vec<(&'q str, &'q str)> {
+        let mut query = Vec::new();
+        query.extend(project.map(|project| ("project_id", project)));
+        if opening.content {
+            query.push(("include", "content"));
+        }
+        query.extend(opening.purpose.as_deref().map(|purpose| ("purpose", purpose)));
+        query
+    }
+
+    fn project_text(&self) -> Option<String> {
+        self.project.map(|project| project.to_string())
+    }
+
+    fn submit(&self, lines: &[u8]) -> Result<Vec<u8>, Failure> {
+        let project = self.project_text();
+        let query: Vec<_> = project.as_deref().map(|project| ("project_id", project)).into_iter().collect();
+        self.ask("POST", &self.url("/v1/audit/events", &query), Some(("application/x-ndjson", lines)))
+    }
+
+    pub(super) fn append(&self, submissions: &[Vec<u8>]) -> anyhow::Result<Vec<u8>> {
+        let mut lines = Vec::new();
+        for submission in submissions {
+            // Lines: the white space of an event may hold line ends, which JSON takes as any other.
+            lines.extend(submission.iter().map(|b| if *b == b'\n' || *b == b'\r' { b' ' } else { *b }));
+            lines.push(b'\n');
+        }
+        Ok(self.submit(&lines)?)
+    }
+
+    pub(super) fn search(&self, search: &Search) -> anyhow::Result<Page> {
+        let (project, limit) = (self.project_text(), search.limit.map(|limit| limit.to_string()));
+        let after = match search.feed {
+            Some(Feed::After(sequence)) => Some(sequence.to_string()),
+            _ => None,
+        };
+        let mut query = Self::within(project.as_deref(), &search.opening);
+        query.extend(search.filter.as_deref().map(|filter| ("filter", filter)));
+        query.extend(search.cursor.as_deref().map(|cursor| ("cursor", cursor)));
+        query.extend(limit.as_deref().map(|limit| ("limit", limit)));
+        query.extend(search.feed.map(|_| ("order", "asc")));
+        query.extend(after.as_deref().map(|after| ("after_sequence", after)));
+        let bytes = self.get("/v1/audit/events", &query)?;
+        let page: Answer = serde_json::from_slice(&bytes).context("the server's answer is not a page of events")?;
+        Ok(Page {
+            records: page.data.iter().map(|record| record.get().as_bytes().to_vec()).collect(),
+            next_cursor: page.next_cursor,
+            next_after_sequence: page.next_after_sequence,
+            indexed_through: page.indexed_through,
+        })
+    }
+
+    pub(super) fn event(&self, id: Uuid, opening: &Opening) -> anyhow::Result<Vec<u8>> {
+        let project = self.project_text();
+        self.get(&format!("/v1/audit/events/{id}"), &Self::within(project.as_deref(), opening))
+    }
+
+    pub(super) fn run(&self, run_id: &str, opening: &Opening) -> anyhow::Result<Vec<u8>> {
+        let project = self.project_text();
+        self.get(&format!("/v1/audit/runs/{}", escaped(run_id)), &Self::within(project.as_deref(), opening))
+    }
+
+    /// Verifies the project asked for, or all that the key may see.
+    pub(super) fn verify(&self) -> anyhow::Result<Vec<Verification>> {
+        let asked = self.project.map(|project| vec![project]);
+        let projects = match asked {
+            Some(projects) => projects,
+            None => self.projects()?.iter().map(|project| id_of(project)).collect::<anyhow::Result<_>>()?,
+        };
+        projects.into_iter().map(|project| self.verify_one(project)).collect()
+    }
+
+    fn verify_one(&self, project: Uuid) -> anyhow::Result<Verification> {
+        let bytes = self.get("/v1/audit/verify", &[("project_id", &project.to_string())])?;
+        let report: Value = serde_json::from_slice(&bytes).context("the server's answer is not a report")?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let findings = report["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(Verification {
+            project_id: project,
+            events: report["events"].as_u64().context("the server's report has no number of events")?,
+            verdict: report["verdict"].as_str().context("the server's report has no verdict")?.to_owned(),
+            findings: findings.iter().map(|found| (text(&found["kind"]), found["sequence"].as_u64(), text(&found["detail"]))).collect(),
+        })
+    }
+
+    pub(super) fn create_api_key(&self, new: &NewKey) -> anyhow::Result<Vec<u8>> {
+        self.post("/v1/api_keys", &new.document(self.project))
+    }
+
+    pub(super) fn api_keys(&self) -> anyhow::Result<Vec<Vec<u8>>> {
+        self.list("/v1/api_keys")
+    }
+
+    pub(super) fn revoke_api_key(&self, id: Uuid) -> anyhow::Result<Vec<u8>> {
+        Ok(self.ask("DELETE", &self.url(&format!("/v1/api_keys/{id}"), &[]), None)?)
+    }
+
+    pub(super) fn create_project(&self, organization_id: Option<Uuid>, name: &str) -> anyhow::Result<Vec<u8>> {
+        let mut body = json!({"name": name});
+        if let Some(id) = organization_id {
+            body["organization_id"] = json!(id.to_string());
+        }
+        self.post("/v1/projects", &body)
+    }
+
+    pub(super) fn projects(&self) -> anyhow::Result<Vec<Vec<u8>>> {
+        self.list("/v1/projects")
+    }
+
+    pub(super) fn confirm_clock(&self) -> anyhow::Result<String> {
+        let bytes = self.ask("POST", &self.url("/v1/audit/clock", &[]), None)?;
+        let answer: Value = serde_json::from_slice(&bytes)?;
+        Ok(answer["confirmed_at"].as_str().unwrap_or_default().to_owned())
+    }
+
+    fn list(&self, path: &str) -> anyhow::Result<Vec<Vec<u8>>> {
+        let listed: Listing = serde_json::from_slice(&self.get(path, &[])?).context("the server's answer is not a list")?;
+        Ok(listed.data.iter().map(|item| item.get().as_bytes().to_vec()).collect())
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Answer {
+    data: Vec<Box<RawValue>>,
+    next_cursor: Option<String>,
+    next_after_sequence: Option<u64>,
+    indexed_through: Option<u64>,
+}
+
+#[derive(serde::Deserialize)]
+struct Listing {
+    data: Vec<Box<RawValue>>,
+}
+
+fn id_of(document: &[u8]) -> anyhow::Result<Uuid> {
+    let document: Value = serde_json::from_slice(document)?;
+    document["id"].as_str().and_then(|id| id.parse().ok()).context("the server's answer lacks an id")
+}
+
+fn read(body: &mut Body) -> Result<Vec<u8>, ureq::Error> {
+    body.with_config().limit(ANSWER_BYTES_MAX).read_to_vec()
+}
+
+/// Percent-encoding of everything but the unreserved characters of RFC 3986, section 2.3.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for b in text.bytes() {
+        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
+            out.push(char::from(b));
+        } else {
+            out.push('%');
+            out.push_str(&indelible_core::hex::encode(&[b]).to_ascii_uppercase());
+        }
+    }
+    out
+}
+
+/// TLS by the provider that rustls was built with, trusting the file given, else the system's own list.
+fn tls(ca_file: Option<&Path>) -> anyhow::Result<TlsConfig> {
+    let file = ca_file.or_else(|| CA_FILES.iter().map(Path::new).find(|file| file.is_file()));
+    let file = file.context("no list of trusted certificates on this system: name one with --ca-file")?;
+    let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let roots: Vec<_> =
+        parse_pem(&pem).filter_map(|item| if let Ok(PemItem::Certificate(root)) = item { Some(root) } else { None }).collect();
+    if roots.is_empty() {
+        bail!("{} holds no certificate", file.display());
+    }
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&roots))
+        .unversioned_rustls_crypto_provider(Arc::clone(rustls::ClientConfig::builder().crypto_provider()))
+        .build())
+}
+
+impl Sink for Online {
+    type Ready = Vec<u8>;
+
+    fn prepare(&self, submission: Submission<'_>) -> Result<(Vec<u8>, usize), Fault> {
+        let mut line = submission.canonical().to_vec();
+        line.push(b'\n');
+        let bytes = line.len();
+        Ok((line, bytes))
+    }
+
+    fn append(&self, batch: Vec<Vec<u8>>) -> Result<Vec<bool>, NotAppended> {
+        let again = "import the files again, nothing is added twice";
+        let failed = |error: anyhow::Error| NotAppended::Failed(error.context(again));
+        match self.submit(&batch.concat()) {
+            Ok(bytes) => {
+                let answer: Value = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
+                let receipts = answer["receipts"].as_array().map(Vec::as_slice).unwrap_or_default();
+                if receipts.len() != batch.len() {
+                    return Err(failed(anyhow!("the server answered {} receipts for {} events", receipts.len(), batch.len())));
+                }
+                Ok(receipts.iter().map(|receipt| receipt["duplicate"].as_bool() == Some(true)).collect())
+            }
+            Err(Failure::Problem(problem)) if matches!(problem.status, 403 | 409 | 413 | 422) => {
+                let index = problem.pointer.as_deref().and_then(|pointer| pointer.split('/').nth(1)?.parse().ok());
+                match index {
+                    Some(index) if index < batch.len() => Err(NotAppended::Refused { index, message: problem.sentence() }),
+                    _ => Err(NotAppended::Failed(anyhow!(problem.sentence()))),
+                }
+            }
+            Err(failure) => Err(failed(failure.into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_into_a_url_is_escaped() {
+        for (text, expected) in [("a-b_c.~9", "a-b_c.~9"), ("actor.id eq \"x/y\"", "actor.id%20eq%20%22x%2Fy%22"), ("é&+", "%C3%A9%26%2B")]
+        {
+            assert_eq!(escaped(text), expected);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Indelible without HTTP: making events ready, and appending them in batches of 1, 100, 500 and 1,000.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use indelible_core::event::{Source, Submission};
+use indelible_engine::access::{Caller, Envelope};
+use indelible_engine::append::Prepared;
+use indelible_engine::resource::Project;
+use indelible_engine::{Ledger, Options};
+
+use super::event::{Event, Ids, Order};
+use super::report::{Report, median};
+
+/// Rates of one thread.
+pub(crate) fn run(folder: &Path, report: &mut Report) -> anyhow::Result<()> {
+    let data = folder.join("engine");
+    std::fs::remove_dir_all(&data).ok();
+    let ledger = Ledger::open(Options::new(&data))?.ledger;
+    let key = std::fs::read_to_string(data.join("admin.key"))?;
+    let caller = ledger.authenticate(Some(key.trim()), Envelope::default())?;
+    let project = ledger.project_of(&caller, None)?;
+    let mut next = 0;
+    let mut batch = |size: u64| -> anyhow::Result<Vec<Prepared>> {
+        next += size;
+        (next - size..next).map(|n| prepare(&ledger, &caller, &project, n)).collect()
+    };
+    let begin = Instant::now();
+    for _ in 0..20 {
+        batch(1_000)?;
+    }
+    report.add("engine, parse + redact + seal + draft, one thread", 20_000.0 / begin.elapsed().as_secs_f64(), "events/s");
+    for (size, batches) in [(1_u64, 200_u64), (100, 60), (500, 40), (1_000, 40)] {
+        let mut rates = Vec::new();
+        for _ in 0..3 {
+            let ready = (0..batches).map(|_| batch(size)).collect::<anyhow::Result<Vec<_>>>()?;
+            let begin = Instant::now();
+            for events in ready {
+                ledger.append_blocking(events).context("an append failed")?;
+            }
+            rates.push((size * batches) as f64 / begin.elapsed().as_secs_f64());
+        }
+        let raw = if size == 500 { 1_000 } else { size };
+        let against = format!("raw append + fdatasync, batches of {raw}");
+        report.compare(format!("engine, writer alone, batches of {size}, durable"), median(&mut rates), "rows/s", &against);
+    }
+    ledger.close();
+    std::fs::remove_dir_all(&data)?;
+    Ok(())
+}
+
+fn prepare(ledger: &Ledger, caller: &Caller, project: &Project, n: u64) -> anyhow::Result<Prepared> {
+    let mut text = String::with_capacity(2_048);
+    Event { n, ids: Ids::V4, order: Order::InOrder }.write_submission(&mut text);
+    let submission = Submission::parse(text.as_bytes(), Source::Caller, ledger.new_id())?;
+    Ok(ledger.prepare(caller, project, "bench", submission)?)
+}
