@@ -1,5 +1,6 @@
 //! A client of plain HTTP/1.1 that can also misbehave.
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -66,10 +67,6 @@ impl Client {
         self.send("POST", path, &[("content-type", "application/json")], body.as_bytes())
     }
 
-    pub(crate) fn delete(&self, path: &str) -> Answer {
-        self.send("DELETE", path, &[], b"")
-    }
-
     /// Appends events from a JSON text.
     pub(crate) fn append(&self, body: &str) -> Answer {
         self.post("/v1/audit/events", body)
@@ -82,21 +79,6 @@ impl Client {
         all.extend_from_slice(headers);
         send(self.address, method, path, &all, body)
     }
-
-    /// A search, with a filter in plain text.
-    pub(crate) fn search(&self, filter: &str, more: &str) -> Answer {
-        self.get(&format!("/v1/audit/events?filter={}{more}", percent(filter)))
-    }
-
-    /// How many events match, of the newest thousand.
-    pub(crate) fn count(&self, filter: &str) -> usize {
-        self.search(filter, "&limit=1000").ok()["data"].as_array().expect("data").len()
-    }
-}
-
-/// Percent-encodes everything but letters and digits.
-pub(crate) fn percent(text: &str) -> String {
-    text.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 /// One request on a connection of its own.
@@ -121,7 +103,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+        stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
         stream.set_nodelay(true).expect("an option");
         Self { stream }
     }
@@ -130,7 +112,7 @@ impl Connection {
     pub(crate) fn head(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n");
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         head.push_str("\r\n");
         self.stream.write_all(head.as_bytes()).expect("the head is written");
