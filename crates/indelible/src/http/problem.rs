@@ -135,7 +135,15 @@ pub(super) struct Problem {
 impl Problem {
     /// A problem of one sentence.
     pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), errors_total: 0, retry_after: None, attributes: Vec::new(), recorded: false }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            errors_total: 0,
+            retry_after: None,
+            attributes: Vec::new(),
+            recorded: false,
+        }
     }
 
     /// Adds a place and its message.
