@@ -126,9 +126,11 @@ impl Ledger {
         let Some(key) = visible else { return Err(self.refuse(caller, None, refusal, MutateError::NotFound("API key")).await) };
         let home = self.home_of(key.owner.into())?;
         let mut document = KeyDocument::clone(&key);
+        let mut changes = Vec::new();
         if document.revoked_at.is_none() {
             document.revoked_at = Some(self.inner.clock.now());
             document.version += 1;
+            changes.push(row(home.id, &document, document.version));
         }
         self.mutate(Mutation {
             caller,
@@ -137,7 +139,7 @@ impl Ledger {
             id: document.id(),
             before: Some(key.state()),
             after: Some(document.state()),
-            changes: vec![row(home.id, &document, document.version)],
+            changes,
             home,
         })
         .await?;

@@ -10,7 +10,8 @@ fn one_event_is_shown_and_opened_for_a_purpose() {
     let mut said = event("event.said");
     said["content"] = json!({"before_state": {"status": "open"}, "after_state": {"status": "done"}});
     let receipt = house.post(EVENTS, &said).send().is(201);
-    let path = format!("{EVENTS}/{}", receipt["id"].as_str().expect("an id"));
+    let id = receipt["id"].as_str().expect("an id");
+    let path = format!("{EVENTS}/{id}");
     let closed = house.get(&path).send();
     closed.left(&house, (&house.project, "audit.read", "allow"));
     let closed = closed.is(200);
@@ -26,7 +27,7 @@ fn one_event_is_shown_and_opened_for_a_purpose() {
     assert_eq!(opened["content"]["after_state"], json!({"status": "done"}));
     assert_eq!(opened["content"]["diff"][0]["path"], "/status");
     // An id is found in any case.
-    assert_eq!(house.get(&path.replace('a', "A")).send().status == 200, !path[EVENTS.len()..].contains("a/"));
+    house.get(&format!("{EVENTS}/{}", id.to_uppercase())).send().is(200);
 }
 
 #[test]

@@ -58,7 +58,9 @@ fn no_filter_brings_another_projects_rows() {
             let answer = ask.send();
             let page = answer.is(200);
             assert!(data(&page).iter().all(|event| event["project_id"] == project.as_str()), "{filter}");
-            assert!(!answer.text().contains("south"), "{filter}");
+            // What it asked itself is in the records of its reads.
+            let rows = data(&page).iter().filter(|event| event["action"] != "audit.read");
+            assert!(rows.into_iter().all(|event| !event.to_string().contains("south")), "{filter}");
             // Its own rows and records of reads alone: fewer than the other has.
             assert!(page["indexed_through"].as_u64().is_some_and(|through| through < 5 + 1 + 2 * 9 + 2), "{page}");
         }
@@ -84,7 +86,10 @@ fn a_real_id_of_another_project_and_one_that_is_nowhere_are_answered_alike() {
         ("DELETE", format!("/v1/api_keys/{foreign_key}"), format!("/v1/api_keys/{NOBODY}")),
     ];
     for (method, real, guessed) in pairs {
-        let send = |path: &str| house.ask(method, path).key(&key).header("content-type", "application/json").body("{}").send();
+        let send = |path: &str| {
+            let ask = house.ask(method, path).key(&key).header("content-type", "application/json");
+            if method == "POST" { ask.body("{}").send() } else { ask.send() }
+        };
         let (real, guessed): (Answer, Answer) = (send(&real), send(&guessed));
         assert_eq!((real.status, real.text()), (404, guessed.text()), "{method}");
         let names = |answer: &Answer| {

@@ -7,15 +7,11 @@ use crate::server::{EVENTS, House, event, pointers};
 const MIB: usize = 1024 * 1024;
 const REJECTED: (&str, &str) = ("audit.append_rejected", "error");
 
-/// An event whose entry has about `bytes` bytes: texts of a delegation chain take them.
+/// An event with a delegation chain whose texts take so many bytes; the rest of it has the same size each time.
 fn of_size(bytes: usize) -> Value {
-    let (mut event, mut left) = (event("size.one"), bytes);
-    let mut chain = Vec::new();
-    while left > 0 {
-        let now = left.min(8_000);
-        chain.push(json!({"type": "human", "id": "i", "display": "d".repeat(now)}));
-        left -= now;
-    }
+    let (mut event, links) = (event("size.one"), 9);
+    let size = |n: usize| if n == 0 { bytes - (links - 1) * (bytes / links) } else { bytes / links };
+    let chain: Vec<Value> = (0..links).map(|n| json!({"type": "human", "id": "i", "display": "d".repeat(size(n))})).collect();
     event["actor"]["chain"] = json!(chain);
     event
 }

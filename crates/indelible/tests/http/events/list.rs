@@ -131,7 +131,8 @@ fn a_filter_of_ten_thousand_bytes_is_read_and_one_more_is_not() {
     let house = filled(3);
     let of = |bytes: usize| {
         let (open, close) = ("action eq \"list.item\" or reason eq \"", "\"");
-        format!("{open}{}{close}", "é".repeat((bytes - open.len() - close.len()) / 2))
+        let text = format!("{open}{}{close}", "é".repeat((bytes - open.len() - close.len()) / 2));
+        format!("{text}{}", " ".repeat(bytes - text.len()))
     };
     let whole = of(10_000);
     let page = house.get(&format!("{EVENTS}?filter={}", encode(&whole))).send().is(200);
