@@ -67,6 +67,7 @@ fn a_body_that_ends_early_writes_nothing() {
         let answer = wire.rest();
         assert!(matches!(status(&answer), 0 | 400), "{answer}");
         drop(wire);
+        assert_eq!(records(&house, &request_id), rejected(), "{n}");
     }
     // A chunk that is cut.
     let mut wire = Wire::open(house.address);
