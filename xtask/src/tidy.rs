@@ -16,7 +16,7 @@ const DECISION_LINES_MAX: usize = 60;
 const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "manager", "types", "misc"];
 /// What a crate may depend on, beside what every crate may.
 const CRATE_NEVER: &[(&str, &[&str])] = &[
-    ("indelible-core", &["std::fs", "std::net", "std::thread", "tokio", "rusqlite", "SystemTime", "Instant::now", "rand::"]),
+    ("indelible-core", &["std::fs", "std::net", "std::thread", "tokio", "rusqlite", "SystemTime", "Instant::now", "use rand", "getrandom"]),
     ("indelible-engine", &["axum", "clap", "maud", "utoipa"]),
     ("indelible", &["rusqlite", "aws_lc_rs", "postgres::"]),
 ];

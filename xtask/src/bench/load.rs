@@ -72,6 +72,7 @@ fn load(server: &Server, rows: u64, ids: Ids, order: Order, name: &str, report: 
         ensure!(answer.status == 503, "{}", String::from_utf8_lossy(&answer.body));
     }
     let findable = begin.elapsed().as_secs_f64();
+    report.add(format!("processor time of the server a row, {name}"), server.processor_seconds()? * 1e6 / rows as f64, "µs");
     report.compare(format!("HTTP batches of {BATCH} until durable, {name}"), rows as f64 / durable, "rows/s", INDEXED);
     report.compare(format!("HTTP batches of {BATCH} until findable, {name}"), rows as f64 / findable, "rows/s", INDEXED);
     let first = format!("cost of a row, first tenth of {rows}, {name}");

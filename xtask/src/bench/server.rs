@@ -13,7 +13,6 @@ use super::client::Client;
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
-    pub(crate) data: PathBuf,
     pub(crate) key: String,
 }
 
@@ -41,7 +40,7 @@ impl Server {
         };
         std::thread::spawn(move || lines.for_each(drop));
         let key = std::fs::read_to_string(data.join("admin.key"))?.trim().to_owned();
-        Ok(Self { child, address, data: data.to_owned(), key })
+        Ok(Self { child, address, key })
     }
 
     pub(crate) fn connect(&self) -> anyhow::Result<Client> {
@@ -53,6 +52,15 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).context("no such figure")?;
         Ok(line.split_whitespace().next().context("no number")?.parse::<f64>()? * 1_024.0)
+    }
+
+    /// Processor time spent so far, seconds, user and system: unlike a rate, it does not depend on who else runs.
+    pub(crate) fn processor_seconds(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The second field is the name in parentheses; utime and stime are the 14th and 15th, in hundredths.
+        let rest = stat.rsplit_once(')').context("not a stat line")?.1;
+        let ticks: u64 = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        Ok(ticks as f64 / 100.0)
     }
 
     /// Stops it as an operator would, and waits.

@@ -245,7 +245,8 @@ pub(super) fn is_plain_secret_header(name: &str) -> bool {
     memchr::memchr(b'-', bytes).is_some()
         && Folded::new(name).is_some_and(|folded| {
             let name = folded.bytes();
-            HEADERS.contains(&name) || bytes[..2].eq_ignore_ascii_case(b"x-") && HEADER_ENDS.iter().any(|end| name.ends_with(end))
+            let begins = bytes.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"x-"));
+            HEADERS.contains(&name) || begins && HEADER_ENDS.iter().any(|end| name.ends_with(end))
         })
 }
 
@@ -332,5 +333,6 @@ mod tests {
         }
         assert!(is_plain_secret_header("Set-Cookie") && is_plain_secret_header("x-foo-token"));
         assert!(!is_plain_secret_header("next-token") && !is_plain_secret_header("cookie"));
+        assert!(!is_plain_secret_header("-") && !is_plain_secret_header("") && !is_plain_secret_header("é-"));
     }
 }

@@ -72,11 +72,6 @@ impl Caller {
     pub(crate) fn stranger(envelope: Envelope) -> Self {
         Self { actor: actor("anonymous", None, None), envelope, ..Self::engine() }
     }
-
-    /// Who it is, in one word: for `decrypt.user_id`.
-    pub(crate) fn name(&self) -> String {
-        self.actor.get("id").and_then(Value::as_str).unwrap_or("anonymous").to_owned()
-    }
 }
 
 impl Ledger {

@@ -18,7 +18,7 @@ use crate::resource::registry::Registry;
 /// Sources told apart at one time.
 const SOURCES_MAX: usize = 10_000;
 /// How long a source is counted before it is told.
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// What is counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -167,6 +167,9 @@ pub(crate) fn read_state(connection: &Connection) -> Result<(TokenKey, Through, 
     })
 }
 
+/// Row, project, sequence, id.
+type Place = (i64, i64, i64, Vec<u8>);
+
 /// The last rows of the index must be the ledger's: same project, sequence, id; and the last row's hash, which
 /// stands for all before it.
 fn check_tail(index: &Connection, ledger: &Connection, through: &Through) -> Result<(), Unfit> {
@@ -179,7 +182,7 @@ fn check_tail(index: &Connection, ledger: &Connection, through: &Through) -> Res
     if hash.as_ref() != Some(&through.row_hash) {
         return Err(Unfit::Tail);
     }
-    let tail = |connection: &Connection, table: &str| -> Result<Vec<(i64, i64, i64, Vec<u8>)>, rusqlite::Error> {
+    let tail = |connection: &Connection, table: &str| -> Result<Vec<Place>, rusqlite::Error> {
         connection
             .prepare(&format!("SELECT row, project, sequence, id FROM {table} WHERE row > ?1 AND row <= ?2 ORDER BY row"))?
             .query_map([through.row - TAIL_ROWS, through.row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?

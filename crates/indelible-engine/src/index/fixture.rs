@@ -124,7 +124,7 @@ impl Fixture {
     pub(crate) fn scan<T>(&self, index: &Index, project: i64, filter: Option<&Filter>, with: impl FnOnce(&Scan<'_>) -> T) -> T {
         let view: std::sync::Arc<View> = index.view().expect("open");
         let reader: IndexReader = view.reader().expect("a reader");
-        let deadline = Deadline::after(std::time::Duration::from_secs(60));
+        let deadline = Deadline::after(std::time::Duration::from_mins(1));
         with(&Scan::new(&view, (&reader, &self.ledger), (project, project_id(project)), self.rows(), filter, deadline))
     }
 

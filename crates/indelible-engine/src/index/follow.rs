@@ -123,10 +123,10 @@ fn follow_file(shared: &Arc<Shared>, boot_id: &str, anew: bool) -> Result<Leave,
     if loader.is_some_and(|loader| loader.join().is_err()) {
         tracing::error!("the thread that loads ids panicked");
     }
-    if matches!(left, Ok(Leave::Stop)) {
-        if let Err(error) = file::close(open.connection) {
-            tracing::warn!(%error, "the index was not marked clean; it may be built anew at the next start");
-        }
+    if matches!(left, Ok(Leave::Stop))
+        && let Err(error) = file::close(open.connection)
+    {
+        tracing::warn!(%error, "the index was not marked clean; it may be built anew at the next start");
     }
     left
 }
@@ -140,7 +140,7 @@ fn open_file(shared: &Shared, ledger: &Connection, boot_id: &str, anew: bool) ->
         }
     }
     locked(&shared.signals).rebuild = false;
-    shared.through.send_replace(0);
+    shared.through.send_replace(super::NOT_OPEN);
     let (connection, key, through) = file::create(&shared.path, boot_id).map_err(|unfit| match unfit {
         file::Unfit::Sqlite(error) => FillError::Index(error),
         _ => FillError::Index(rusqlite::Error::InvalidQuery),

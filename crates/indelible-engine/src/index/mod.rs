@@ -12,8 +12,6 @@ mod fill;
 pub(crate) mod fixture;
 mod follow;
 mod ids;
-#[cfg(test)]
-mod measure;
 mod posting;
 mod rebuild;
 #[cfg(test)]
@@ -51,6 +49,8 @@ const THROTTLE_MAX: Duration = Duration::from_secs(1);
 const ID_WAIT_MAX: Duration = Duration::from_secs(2);
 /// "Nearly there", rows.
 const ID_WAIT_ROWS: i64 = 100_000;
+/// In place of the last row indexed, while the file is not open: less than any row, and than none.
+const NOT_OPEN: i64 = -1;
 /// Idle reading connections kept.
 const IDLE_MAX: usize = 8;
 /// Reads that run at once, at least.
@@ -78,6 +78,9 @@ pub(crate) enum IndexError {
     /// It cannot be read; it is being built anew.
     #[error("the index cannot be read and is being built anew")]
     Unreadable(#[from] rusqlite::Error),
+    /// It did not take this question.
+    #[error("the index cannot answer this now; try again, or narrow the filter")]
+    Refused(rusqlite::Error),
     /// It has not come far enough.
     #[error("the index is {0} rows behind")]
     Behind(i64),
@@ -131,7 +134,7 @@ impl Index {
             ledger: ledger.to_owned(),
             signals: Mutex::new(Signals::default()),
             bell: Condvar::new(),
-            through: watch::Sender::new(0),
+            through: watch::Sender::new(NOT_OPEN),
             view: RwLock::new(None),
         });
         let follower = Arc::clone(&shared);
@@ -190,7 +193,8 @@ impl Index {
                 Ok((Memory::Behind(rows), _)) => rows,
                 Err(_) => 0,
             };
-            let nearly = behind < ID_WAIT_ROWS || behind > i64::MAX / 2;
+            // A view that was only just opened does not know yet how far behind it is.
+            let nearly = !(ID_WAIT_ROWS..=i64::MAX / 2).contains(&behind);
             if !nearly || started.elapsed() > ID_WAIT_MAX {
                 return Err(IndexError::Behind(behind));
             }
@@ -205,17 +209,17 @@ impl Index {
         self.shared.view()
     }
 
-    /// The last row indexed.
+    /// The last row indexed; 0 while the file is not open.
     pub(crate) fn through(&self) -> i64 {
-        *self.shared.through.borrow()
+        (*self.shared.through.borrow()).max(0)
     }
 
     /// Waits until `row` is indexed; `each` is told how far it has come, and says whether to go on. Says whether it came.
     pub(crate) fn reached_blocking(&self, row: i64, each: &mut dyn FnMut(i64) -> bool) -> bool {
         self.shared.want(row);
         loop {
-            let through = self.through();
-            if !each(through) {
+            let through = *self.shared.through.borrow();
+            if !each(through.max(0)) {
                 return through >= row;
             }
             if through >= row {
@@ -254,12 +258,25 @@ impl Index {
         self.shared.rebuild();
     }
 
-    /// Takes an error of the index for what it is, a reason to build it anew.
+    /// Takes an error of the index for what it is: a reason to build it anew, unless the question was at fault.
     pub(crate) fn distrust(&self, error: rusqlite::Error) -> IndexError {
+        if is_of_the_question(&error) {
+            tracing::warn!(%error, "the index did not answer");
+            return IndexError::Refused(error);
+        }
         tracing::warn!(%error, "the index cannot be read and is built anew");
         self.shared.rebuild();
         IndexError::Unreadable(error)
     }
+}
+
+/// Nobody must be able to have the index built anew by asking.
+fn is_of_the_question(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, OperationInterrupted, OutOfMemory, TooBig};
+    let code = error.sqlite_error_code();
+    code.is_some_and(|code| matches!(code, DatabaseBusy | DatabaseLocked | OperationInterrupted | OutOfMemory | TooBig))
+        || error.to_string().contains("fts5: ")
+        || error.to_string().contains("fts5 expression")
 }
 
 impl Drop for Index {
@@ -289,7 +306,7 @@ impl Shared {
 
     fn rebuild(&self) {
         locked(&self.signals).rebuild = true;
-        self.through.send_replace(0);
+        self.through.send_replace(NOT_OPEN);
         self.bell.notify_all();
     }
 }

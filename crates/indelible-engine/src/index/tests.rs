@@ -1,12 +1,13 @@
 //! The index against what a look at every row says.
 
 use indelible_core::filter::Filter;
+use indelible_core::time::Timestamp;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use uuid::Uuid;
 
+use super::IndexError;
 use super::fixture::{Event, Fixture, project_id};
-use super::{IndexError, Key};
 use crate::query::feed::ascending;
 use crate::query::newest::{Bounds, newest};
 
@@ -36,7 +37,7 @@ const FILTERS: &[&str] = &[
     r#"reason co "nothing has one""#,
     r#"occurred_at ge "2023-11-14T22:13:20.000500Z" and occurred_at lt "2023-11-14T22:13:20.001500Z""#,
     r#"(action eq "tool.call" or action eq "run.start") and actor.id ne "bob""#,
-    r#"context.tool pr and sequence gt 10"#,
+    "context.tool pr and sequence gt 10",
 ];
 
 proptest! {
@@ -65,7 +66,7 @@ proptest! {
 
 fn all_pages(fixture: &Fixture, index: &super::Index, project: i64, filter: Option<&Filter>, limit: usize) -> Vec<(i64, Uuid, u64)> {
     let (from, to) = filter.map_or((None, None), Filter::occurred_at_bounds);
-    let mut bounds = Bounds { below: None, from: from.map(|t| t.as_micros()), to: to.map(|t| t.as_micros()) };
+    let mut bounds = Bounds { below: None, from: from.map(Timestamp::as_micros), to: to.map(Timestamp::as_micros) };
     let mut all = Vec::new();
     loop {
         let page = fixture.scan(index, project, filter, |scan| newest(scan, bounds, limit)).expect("a page");
@@ -81,14 +82,14 @@ fn all_pages(fixture: &Fixture, index: &super::Index, project: i64, filter: Opti
 fn many(rows: u64) -> Vec<Event> {
     let event = |n: u64| {
         let noise = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-        let late = n % 997 == 0;
+        let late = n.is_multiple_of(997);
         Event {
-            project: if n % 5 == 0 { 2 } else { 1 },
+            project: if n.is_multiple_of(5) { 2 } else { 1 },
             id: u128::from(n) << 64 | u128::from(noise),
             occurred_at: 1_700_000_000_000_000 + if late { 0 } else { n as i64 * 1_000 + noise as i64 % 3_600_000 },
-            action: if n % 50 == 0 { "policy.create" } else { "tool.call" }.to_owned(),
+            action: if n.is_multiple_of(50) { "policy.create" } else { "tool.call" }.to_owned(),
             actor: format!("actor-{}", noise % 400),
-            outcome: if noise % 7 == 0 { "deny" } else { "allow" }.to_owned(),
+            outcome: if noise.is_multiple_of(7) { "deny" } else { "allow" }.to_owned(),
             tool: Some(format!("tool-{}", noise % 3)),
         }
     };
@@ -101,8 +102,13 @@ fn many_blocks_agree_with_a_look_at_every_row() {
     fixture.append(&many(60_000));
     let index = fixture.open();
     fixture.index_all(&index);
+    let any: Vec<String> = (0..350).map(|n| format!(r#"actor.id eq "actor-{n}""#)).collect();
+    let (any, deep) =
+        (any.join(" or "), format!(r#"{}outcome eq "deny"{}"#, r#"(action eq "policy.create" or ("#.repeat(25), "))".repeat(25)));
     let filters = [
         "",
+        any.as_str(),
+        deep.as_str(),
         r#"actor.id eq "actor-7""#,
         r#"action eq "policy.create" and outcome eq "deny""#,
         r#"actor.id eq "nobody""#,
@@ -125,6 +131,22 @@ fn many_blocks_agree_with_a_look_at_every_row() {
             assert!(pages == wanted, "{text}");
         }
     }
+}
+
+#[test]
+fn a_question_is_no_reason_to_build_the_index_anew() {
+    let fixture = Fixture::new();
+    let index = fixture.open();
+    fixture.index_all(&index);
+    let view = index.view().expect("open");
+    let error = view
+        .reader()
+        .expect("a reader")
+        .query_row("SELECT 1 FROM terms WHERE terms MATCH 'a AND ('", [], |_| Ok(()))
+        .expect_err("no expression");
+    assert!(matches!(index.distrust(error), IndexError::Refused(_)));
+    let error = view.reader().expect("a reader").query_row("SELECT 1 FROM nothing", [], |_| Ok(())).expect_err("no table");
+    assert!(matches!(index.distrust(error), IndexError::Unreadable(_)));
 }
 
 fn some(fixture: &mut Fixture, rows: u64) {
@@ -269,5 +291,4 @@ fn an_index_that_is_anew_says_that_it_does_not_know_ids_yet() {
     let index = fixture.open();
     let asked = index.find(1, Uuid::from_u128(5));
     assert!(matches!(asked, Ok(ref rows) if rows.is_empty()) || matches!(asked, Err(IndexError::Behind(_))), "{asked:?}");
-    let _ = Key { occurred_at: 0, id: [0; 16] };
 }

@@ -89,11 +89,6 @@ pub(crate) fn new_id(now: indelible_core::time::Timestamp) -> Result<Uuid, KeyEr
 }
 
 impl KeyStore {
-    /// Whether a folder holds a ring: then it was started before.
-    pub(crate) fn exists(data: &Path) -> bool {
-        data.join("keys").join(ring_file(1)).exists()
-    }
-
     /// Opens the key store of a ledger. `fresh` (a ledger without rows) allows making what is missing.
     pub(crate) fn open(data: &Path, master_key_file: Option<&Path>, mode: Mode, fresh: bool) -> Result<Self, KeyError> {
         let folder = data.join("keys");

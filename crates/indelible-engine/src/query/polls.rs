@@ -13,7 +13,7 @@ use indelible_core::json::{self, Value};
 use uuid::Uuid;
 
 /// Empty polls of one reader are recorded this often.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// Readers remembered; past it those whose minute is over are forgotten, and then all.
 const READERS_MAX: usize = 10_000;
 

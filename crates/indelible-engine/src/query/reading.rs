@@ -60,10 +60,14 @@ impl Account {
 }
 
 impl Reading {
-    /// A read by `caller`.
+    /// A read by `caller`; of the project as a whole where `id` is empty.
     pub(crate) fn new(caller: &Caller, project: &Project, kind: &'static str, id: impl Into<String>, opening: &Opening) -> Self {
         let project = Arc::new(project.clone());
-        Self { caller: caller.clone(), project, kind, id: id.into(), filter: None, opening: opening.clone() }
+        let mut id = id.into();
+        if id.is_empty() {
+            id = project.id.hyphenated().to_string();
+        }
+        Self { caller: caller.clone(), project, kind, id, filter: None, opening: opening.clone() }
     }
 
     /// Whether the caller may.

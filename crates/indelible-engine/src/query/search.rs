@@ -49,8 +49,9 @@ impl Ledger {
     /// A page of events, newest first, or of the feed.
     pub async fn search(&self, caller: &Caller, project: &Project, search: Search) -> Result<Page, ReadError> {
         let kind = if search.feed.is_some() { FEED } else { "audit_events" };
-        let mut reading = Reading::new(caller, project, kind, project.id.hyphenated().to_string(), &search.opening);
-        reading.filter.clone_from(&search.filter);
+        let mut reading = Reading::new(caller, project, kind, "", &search.opening);
+        // Control characters are six bytes each in an entry; what is recorded must fit one.
+        reading.filter = search.filter.as_ref().map(|filter| filter.replace(char::is_control, " "));
         let clock = Arc::clone(&self.inner.desk.clock);
         let now = clock.monotonic();
         let since = move || clock.monotonic().saturating_sub(now).as_micros() as u64;

@@ -136,11 +136,8 @@ impl Tally {
         self.first = Some(self.first.map_or(at, |first| first.min(at)));
         self.last = Some(self.last.map_or(at, |last| last.max(at)));
         let whole = matches!(step.action(), "run.start" | "run.finish" | "subagent.start" | "subagent.finish");
-        if whole {
-            self.reported.add(step)
-        } else {
-            self.usage.add(step)
-        }
+        let usage = if whole { &mut self.reported } else { &mut self.usage };
+        usage.add(step);
         match step.action() {
             "run.start" => self.started = Some(self.started.map_or(at, |started| started.min(at))),
             "run.finish" => {

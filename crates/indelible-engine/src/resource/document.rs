@@ -223,6 +223,7 @@ mod uuid_text {
 mod time_text {
     use super::{Deserialize, Deserializer, Serializer, Timestamp};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     pub(super) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(time)
     }

@@ -47,11 +47,6 @@ impl Registry {
         self.read(|state| state.projects.get(&project_id).map(|known| Arc::clone(&known.project)))
     }
 
-    /// The project that a small integer stands for.
-    pub(crate) fn project_numbered(&self, number: i64) -> Option<Arc<Project>> {
-        self.read(|state| state.numbers.get(&number).and_then(|id| state.projects.get(id)).map(|known| Arc::clone(&known.project)))
-    }
-
     /// All projects, in the order in which they were made.
     pub(crate) fn projects(&self) -> Vec<Known> {
         self.read(|state| state.numbers.values().filter_map(|id| state.projects.get(id)).cloned().collect())
@@ -71,11 +66,6 @@ impl Registry {
     /// Whether there is such an organization.
     pub(crate) fn has_organization(&self, id: Uuid) -> bool {
         self.read(|state| state.organizations.contains_key(&id))
-    }
-
-    /// The ids of all organizations.
-    pub(crate) fn organizations(&self) -> Vec<Uuid> {
-        self.read(|state| state.organizations.keys().copied().collect())
     }
 
     /// A key.

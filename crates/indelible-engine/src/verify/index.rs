@@ -32,11 +32,14 @@ pub(super) struct Misplaced {
     pub(super) detail: String,
 }
 
-/// An index that claims to cover the ledger up to a row.
+/// An index that claims to cover the ledger up to a row, as one read transaction sees it: it may be filled further
+/// meanwhile.
 pub(super) struct Claim {
-    index: std::path::PathBuf,
+    file: std::path::PathBuf,
+    index: Connection,
     key: TokenKey,
     through: i64,
+    row_hash: Vec<u8>,
 }
 
 fn open(index: &Path) -> Result<Connection, rusqlite::Error> {
@@ -46,17 +49,21 @@ fn open(index: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(connection)
 }
 
-/// The claim of the index in the data folder; `None` where there is none, or one that would be built anew in any case.
-pub(super) fn claim(data: &Path, ledger: &Connection) -> Option<Claim> {
-    let index = path(data);
-    if !index.exists() {
+/// The claim of the index in the data folder; `None` where there is none. To be made before the ledger is looked at: what
+/// an index covers is in the ledger already.
+pub(super) fn claim(data: &Path) -> Option<Claim> {
+    let file = path(data);
+    if !file.exists() {
         return None;
     }
-    let (key, through, ..) = read_state(&open(&index).ok()?).ok()?;
-    let hash: Option<Vec<u8>> =
-        ledger.query_row("SELECT row_hash FROM events WHERE row = ?1", [through.row], |row| row.get(0)).optional().ok()?;
-    (through.row > 0 && hash? == through.row_hash).then_some(Claim { index, key, through: through.row })
+    let index = open(&file).ok()?;
+    index.execute_batch("BEGIN").ok()?;
+    let (key, through, ..) = read_state(&index).ok()?;
+    Some(Claim { file, index, key, through: through.row, row_hash: through.row_hash })
 }
+
+/// Takes a row and its tokens.
+type EachRow<'a> = dyn FnMut(&Stored<'_>, &[Token]) -> Result<(), rusqlite::Error> + 'a;
 
 /// Sums of postings, 64 rows each.
 struct Sums(Vec<u64>);
@@ -76,30 +83,37 @@ impl Sums {
     }
 }
 
-impl Claim {
-    /// The index's side.
-    fn held(&self) -> Result<Sums, rusqlite::Error> {
-        let connection = open(&self.index)?;
-        let mut statement = connection.prepare("SELECT term, doc FROM temp.postings")?;
-        let mut rows = statement.query([])?;
-        let mut sums = Sums::new(self.through);
-        while let Some(row) = rows.next()? {
-            let number: i64 = row.get(1)?;
-            if number <= self.through {
-                let term = row.get_ref(0)?.as_bytes().unwrap_or_default();
-                // What is no token of ours stands for itself by its length: it spoils the sum.
-                sums.add(Token::read(term).unwrap_or(Token(u64::MAX - term.len() as u64)), number);
-            }
+/// The index's side.
+fn held(file: &Path, through: i64) -> Result<Sums, rusqlite::Error> {
+    let connection = open(file)?;
+    let mut statement = connection.prepare("SELECT term, doc FROM temp.postings")?;
+    let mut rows = statement.query([])?;
+    let mut sums = Sums::new(through);
+    while let Some(row) = rows.next()? {
+        let number: i64 = row.get(1)?;
+        if number <= through {
+            let term = row.get_ref(0)?.as_bytes().unwrap_or_default();
+            // What is no token of ours stands for itself by its length: it spoils the sum.
+            sums.add(Token::read(term).unwrap_or(Token(u64::MAX - term.len() as u64)), number);
         }
-        Ok(sums)
+    }
+    Ok(sums)
+}
+
+impl Claim {
+    /// Whether it is an index of this ledger; one that is not would be built anew in any case.
+    pub(super) fn fits(&self, ledger: &Connection) -> bool {
+        let hash = ledger.query_row("SELECT row_hash FROM events WHERE row = ?1", [self.through], |row| row.get(0)).optional();
+        self.through > 0 && hash.is_ok_and(|hash: Option<Vec<u8>>| hash.as_ref() == Some(&self.row_hash))
     }
 
     /// Walks the rows beside the index and names what differs.
     pub(super) fn check(&self, batches: &Receiver<Arc<Batch>>, ledger: &Connection) -> Result<Vec<Misplaced>, rusqlite::Error> {
-        let index = open(&self.index)?;
+        let index = &self.index;
         let (held, walked) = std::thread::scope(|scope| {
-            let held = scope.spawn(|| self.held());
-            let walked = self.walk(batches, &index);
+            // Postings of rows that the claim covers do not change, so a newer look at them will do.
+            let held = scope.spawn(|| held(&self.file, self.through));
+            let walked = self.walk(batches, index);
             (held.join(), walked)
         });
         let held = held.map_err(|_| rusqlite::Error::InvalidQuery)?;
@@ -114,12 +128,12 @@ impl Claim {
                 break;
             }
             let first = chunk as i64 * CHUNK_ROWS;
-            if !self.look(first, ledger, &index, &mut misplaced)? && extra.len() < EXTRA_CHUNKS_MAX {
+            if !self.look(first, ledger, index, &mut misplaced)? && extra.len() < EXTRA_CHUNKS_MAX {
                 extra.push(first);
             }
         }
         if !extra.is_empty() {
-            self.look_for_extra(&extra, ledger, &index, &mut misplaced)?;
+            self.look_for_extra(&extra, ledger, index, &mut misplaced)?;
         }
         Ok(misplaced)
     }
@@ -138,7 +152,9 @@ impl Claim {
                 let occurred_at = tokens(self.key, &stored, &mut |token| of_row.push(token));
                 of_row.sort_unstable();
                 of_row.dedup();
-                of_row.iter().for_each(|token| walked.sums.add(*token, row.row));
+                for token in &of_row {
+                    walked.sums.add(*token, row.row);
+                }
                 let key = Key { occurred_at, id: *stored.id.as_bytes() };
                 blocks.add(row.project, row.row, key);
                 while place.as_ref().is_some_and(|place| place.0 < row.row) {
@@ -216,12 +232,7 @@ impl Claim {
     }
 
     /// Hands each row of a chunk and its tokens, each once, to `each`.
-    fn each_of_chunk(
-        &self,
-        first: i64,
-        ledger: &Connection,
-        each: &mut dyn FnMut(&Stored<'_>, &[Token]) -> Result<(), rusqlite::Error>,
-    ) -> Result<(), rusqlite::Error> {
+    fn each_of_chunk(&self, first: i64, ledger: &Connection, each: &mut EachRow<'_>) -> Result<(), rusqlite::Error> {
         let mut rows =
             ledger.prepare_cached("SELECT row, project, sequence, id, entry FROM events WHERE row >= ?1 AND row < ?2 AND row <= ?3")?;
         let mut rows = rows.query(params![first, first + CHUNK_ROWS, self.through])?;

@@ -27,7 +27,7 @@ use crate::resource::Project;
 use crate::store::open_reader;
 
 /// A whole project may take this long.
-const PROJECT_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
+const PROJECT_TIME_MAX: Duration = Duration::from_hours(24);
 
 /// How far a verification has come; for a progress bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -45,7 +45,7 @@ struct Chain {
 /// Writes a ledger as the store does: two projects between each other, every third event with content.
 fn write(fixture: &Fixture, rows: i64) {
     let keys = keys();
-    let mut sealer = Sealer::new();
+    let mut closing = Sealer::new();
     let mut chains: Vec<Chain> = (0..2).map(|_| Chain { edge: Edge::new(), row_hash: [0; 32], size: 0, last_row: 0 }).collect();
     let db = &fixture.ledger;
     db.execute_batch("BEGIN").expect("begin");
@@ -66,7 +66,7 @@ fn write(fixture: &Fixture, rows: i64) {
         if row % 3 == 0 {
             let content_key = Secret::new([row as u8; 32]);
             let address = Address { organization_id: ORGANIZATION, project_id: project_id(project), event_id: Uuid::from_u128(event.id) };
-            let sealed = sealer.seal(format!(r#"{{"output":"what was said {row}"}}"#).as_bytes(), &address, &content_key);
+            let sealed = closing.seal(format!(r#"{{"output":"what was said {row}"}}"#).as_bytes(), &address, &content_key);
             let member = format!(
                 r#""schema_version":1,"sealed":{{"bytes":{},"plain_bytes":{},"sha256":"{}"}},"#,
                 sealed.stored.len(),

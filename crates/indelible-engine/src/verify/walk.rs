@@ -50,6 +50,7 @@ fn unreadable(error: &rusqlite::Error) -> VerifyError {
 /// Verifies everything that one read transaction sees.
 pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Report>, VerifyError> {
     let open = || (ground.open)().map_err(VerifyError::Unreadable);
+    let claim = claim(ground.data);
     let (reading, aside) = (open()?, open()?);
     reading.execute_batch("BEGIN").map_err(|error| unreadable(&error))?;
     let stored = heads::load(&reading).map_err(|error| unreadable(&error))?;
@@ -60,13 +61,13 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
     }
     let rows_total: Option<i64> =
         reading.query_row("SELECT max(row) FROM events", [], |row| row.get(0)).map_err(|error| unreadable(&error))?;
-    let claim = claim(ground.data, &reading);
+    let claim = claim.filter(|claim| claim.fits(&reading));
     let mut chains = Chains::new(ground, &aside, stored);
     let beside_index = open()?;
     let (read, hashed, compared) = std::thread::scope(|scope| {
         let (to_hash, hash) = sync_channel(BATCHES_AHEAD);
         let (mut to, mut comparing) = (vec![to_hash], None);
-        if let Some(claim) = &claim {
+        if let Some(claim) = claim {
             let (to_index, index) = sync_channel(BATCHES_AHEAD);
             to.push(to_index);
             comparing = Some(scope.spawn(move || claim.check(&index, &beside_index)));

@@ -165,14 +165,9 @@ impl Writer {
         self.queue.push(work)
     }
 
-    /// The last committed row of all; changes with each commit.
-    pub(crate) fn committed_rows(&self) -> watch::Receiver<i64> {
-        self.committed.clone()
-    }
-
     /// Fills in what the writer knows.
     pub(crate) fn report(&self, status: &mut Status) {
-        status.refusing = self.figures.refusing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status.refusing.clone_from(&self.figures.refusing.lock().unwrap_or_else(PoisonError::into_inner));
         status.rows = u64::try_from(*self.committed.borrow()).unwrap_or(0);
         (status.queue_events, status.queue_bytes) = self.queue.waiting();
         status.commits_total = self.figures.commits.load(Relaxed);

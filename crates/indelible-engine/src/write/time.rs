@@ -23,8 +23,6 @@ pub(super) struct Time {
     seen: (Timestamp, Duration),
     /// The last recorded time.
     last: Option<Timestamp>,
-    /// Set while the clock is not believed.
-    doubted: bool,
 }
 
 impl Time {
@@ -34,9 +32,9 @@ impl Time {
         match last {
             Some(last) if now.as_micros().saturating_sub(last.as_micros()) > STILL_MICROS_MAX => {
                 // As if the last record had been made just now: only then does the jump show.
-                Self { seen: (last, monotonic), last: Some(last), doubted: true }
+                Self { seen: (last, monotonic), last: Some(last) }
             }
-            last => Self { seen: (now, monotonic), last, doubted: false },
+            last => Self { seen: (now, monotonic), last },
         }
     }
 
@@ -46,12 +44,10 @@ impl Time {
         let passed = i64::try_from(monotonic.saturating_sub(self.seen.1).as_micros()).unwrap_or(i64::MAX);
         let expected = self.seen.0.saturating_add_micros(passed);
         if wall.as_micros().saturating_sub(expected.as_micros()) > JUMP_MICROS_MAX {
-            self.doubted = true;
             return Err(format!(
                 "the clock jumped forward to {wall} where {expected} was expected: set it right, or confirm it with audit:admin"
             ));
         }
-        self.doubted = false;
         if wall >= expected {
             self.seen = (wall, monotonic);
         }
@@ -61,12 +57,6 @@ impl Time {
     /// Takes the clock as it is for right.
     pub(super) fn confirm(&mut self, clock: &dyn Clock) {
         self.seen = (clock.now(), clock.monotonic());
-        self.doubted = false;
-    }
-
-    /// Whether the last look was not believed.
-    pub(super) const fn is_doubted(&self) -> bool {
-        self.doubted
     }
 
     /// A time was committed, or found committed.
@@ -119,6 +109,7 @@ mod tests {
             let start = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
             let clock = Turned(Mutex::new((start, Duration::from_secs(1_000))));
             let mut time = Time::new(&clock, None);
+            time.recorded(start);
             let mut last = start;
             for (n, (wall, monotonic, believed)) in steps.iter().enumerate() {
                 clock.step(*wall, *monotonic);

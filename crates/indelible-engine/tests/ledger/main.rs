@@ -5,5 +5,6 @@ mod bench;
 mod clock;
 mod faults;
 mod files;
+mod reads;
 mod resources;
 mod shell;

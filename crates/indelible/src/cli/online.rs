@@ -302,7 +302,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// TLS by aws-lc, trusting the file given, else the system's own list.
+/// TLS by the provider that rustls was built with, trusting the file given, else the system's own list.
 fn tls(ca_file: Option<&Path>) -> anyhow::Result<TlsConfig> {
     let file = ca_file.or_else(|| CA_FILES.iter().map(Path::new).find(|file| file.is_file()));
     let file = file.context("no list of trusted certificates on this system: name one with --ca-file")?;
@@ -314,7 +314,7 @@ fn tls(ca_file: Option<&Path>) -> anyhow::Result<TlsConfig> {
     }
     Ok(TlsConfig::builder()
         .root_certs(RootCerts::new_with_certs(&roots))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .unversioned_rustls_crypto_provider(Arc::clone(rustls::ClientConfig::builder().crypto_provider()))
         .build())
 }
 

@@ -31,7 +31,7 @@ fn under(rule: &str) {
 
 #[test]
 fn failing_syncs_acknowledge_nothing() {
-    under("fdatasync:error=EIO:when=40+25");
+    under("fsync,fdatasync:error=EIO:when=40+25");
 }
 
 #[test]

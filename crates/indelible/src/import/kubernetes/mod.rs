@@ -182,76 +182,80 @@ mod tests {
     use super::*;
     use indelible_core::json::parse;
 
-    /// Shapes of panther-labs/panther-analysis (Apache-2.0, see `demo/SOURCES.md`), cut down to what each line is about.
+    /// A record, and the members that are to come of it; empty for none.
+    type Case = (&'static str, &'static [(&'static str, &'static str)]);
+
+    /// Shapes of panther-labs/panther-analysis (Apache-2.0, see `demo/SOURCES.md`), cut down to what each is about.
+    const CASES: &[Case] = &[
+        (
+            r#"{"verb":"create","auditID":"a","stage":"ResponseComplete","user":{"username":"dev@example.com","groups":["g","h"]},"impersonatedUser":{"username":"system:admin"},"objectRef":{"resource":"pods","subresource":"exec","namespace":"prod","name":"web"},"responseStatus":{"code":403,"message":"no"},"sourceIPs":["1.2.3.4"],"requestReceivedTimestamp":"2022-11-29 00:09:04.38"}"#,
+            &[
+                ("action", "pods.exec.create"),
+                ("occurred_at", "2022-11-29T00:09:04.380000Z"),
+                ("actor.type", "human"),
+                ("actor.id", "dev@example.com"),
+                ("actor.on_behalf_of", "system:admin"),
+                ("principal.type", "system"),
+                ("principal.id", "system:admin"),
+                ("outcome", "deny"),
+                ("phase", "outcome"),
+                ("operation_id", "a"),
+                ("reason", "no"),
+                ("resource.type", "pods"),
+                ("resource.id", "prod/web"),
+                ("resource.parent", "prod"),
+                ("request.source_ip", "1.2.3.4"),
+                ("context.groups", "g,h"),
+                ("http.status", "403"),
+            ],
+        ),
+        (
+            r#"{"verb":"get","auditID":"a","stage":"RequestReceived","user":{"username":"system:anonymous"},"requestURI":"/version"}"#,
+            &[
+                ("action", "nonresource.get"),
+                ("actor.type", "anonymous"),
+                ("phase", "intent"),
+                ("outcome", ""),
+                ("resource.type", "url"),
+                ("resource.id", "/version"),
+            ],
+        ),
+        (
+            r#"{"verb":"list","user":{"username":"system:serviceaccount:ns:sa"},"objectRef":{"resource":"secrets"},"annotations":{"authorization.k8s.io/decision":"forbid","authorization.k8s.io/reason":"r"}}"#,
+            &[
+                ("actor.type", "service_account"),
+                ("outcome", "deny"),
+                ("decision.decision", "forbid"),
+                ("reason", "r"),
+                ("phase", ""),
+                ("resource.id", "*"),
+            ],
+        ),
+        (
+            r#"{"category":"kube-audit","properties":{"log":"{\"verb\":\"delete\",\"user\":{\"username\":\"a\"},\"objectRef\":{\"resource\":\"configmaps\",\"name\":\"c\"},\"responseStatus\":{\"code\":200}}"}}"#,
+            &[("action", "configmaps.delete"), ("resource.id", "c"), ("outcome", "allow")],
+        ),
+        (
+            r#"{"protoPayload":{"methodName":"io.k8s.authorization.rbac.v1.clusterrolebindings.create","authenticationInfo":{"principalEmail":"x@p.iam.gserviceaccount.com"},"authorizationInfo":[{"granted":false,"permission":"p"}],"resourceName":"r","request":{"a":"b"}},"timestamp":"2024-01-19 13:47:18.279921000","insertId":"i"}"#,
+            &[
+                ("action", "clusterrolebindings.create"),
+                ("occurred_at", "2024-01-19T13:47:18.279921Z"),
+                ("actor.type", "service_account"),
+                ("outcome", "deny"),
+                ("decision.engine", "gcp_iam"),
+                ("resource.id", "r"),
+                ("content.arguments.a", "b"),
+            ],
+        ),
+        (
+            r#"{"protoPayload":{"methodName":"v2.deploymentmanager.deployments.insert","status":{"code":7,"message":"m"}}}"#,
+            &[("action", "deployments.insert"), ("outcome", "deny"), ("reason", "m"), ("actor.type", "anonymous")],
+        ),
+    ];
+
     #[test]
     fn members_come_from_where_the_page_says() {
-        let cases: &[(&str, &[(&str, &str)])] = &[
-            (
-                r#"{"verb":"create","auditID":"a","stage":"ResponseComplete","user":{"username":"dev@example.com","groups":["g","h"]},"impersonatedUser":{"username":"system:admin"},"objectRef":{"resource":"pods","subresource":"exec","namespace":"prod","name":"web"},"responseStatus":{"code":403,"message":"no"},"sourceIPs":["1.2.3.4"],"requestReceivedTimestamp":"2022-11-29 00:09:04.38"}"#,
-                &[
-                    ("action", "pods.exec.create"),
-                    ("occurred_at", "2022-11-29T00:09:04.380000Z"),
-                    ("actor.type", "human"),
-                    ("actor.id", "dev@example.com"),
-                    ("actor.on_behalf_of", "system:admin"),
-                    ("principal.type", "system"),
-                    ("principal.id", "system:admin"),
-                    ("outcome", "deny"),
-                    ("phase", "outcome"),
-                    ("operation_id", "a"),
-                    ("reason", "no"),
-                    ("resource.type", "pods"),
-                    ("resource.id", "prod/web"),
-                    ("resource.parent", "prod"),
-                    ("request.source_ip", "1.2.3.4"),
-                    ("context.groups", "g,h"),
-                    ("http.status", "403"),
-                ],
-            ),
-            (
-                r#"{"verb":"get","auditID":"a","stage":"RequestReceived","user":{"username":"system:anonymous"},"requestURI":"/version"}"#,
-                &[
-                    ("action", "nonresource.get"),
-                    ("actor.type", "anonymous"),
-                    ("phase", "intent"),
-                    ("outcome", ""),
-                    ("resource.type", "url"),
-                    ("resource.id", "/version"),
-                ],
-            ),
-            (
-                r#"{"verb":"list","user":{"username":"system:serviceaccount:ns:sa"},"objectRef":{"resource":"secrets"},"annotations":{"authorization.k8s.io/decision":"forbid","authorization.k8s.io/reason":"r"}}"#,
-                &[
-                    ("actor.type", "service_account"),
-                    ("outcome", "deny"),
-                    ("decision.decision", "forbid"),
-                    ("reason", "r"),
-                    ("phase", ""),
-                    ("resource.id", "*"),
-                ],
-            ),
-            (
-                r#"{"category":"kube-audit","properties":{"log":"{\"verb\":\"delete\",\"user\":{\"username\":\"a\"},\"objectRef\":{\"resource\":\"configmaps\",\"name\":\"c\"},\"responseStatus\":{\"code\":200}}"}}"#,
-                &[("action", "configmaps.delete"), ("resource.id", "c"), ("outcome", "allow")],
-            ),
-            (
-                r#"{"protoPayload":{"methodName":"io.k8s.authorization.rbac.v1.clusterrolebindings.create","authenticationInfo":{"principalEmail":"x@p.iam.gserviceaccount.com"},"authorizationInfo":[{"granted":false,"permission":"p"}],"resourceName":"r","request":{"a":"b"}},"timestamp":"2024-01-19 13:47:18.279921000","insertId":"i"}"#,
-                &[
-                    ("action", "clusterrolebindings.create"),
-                    ("occurred_at", "2024-01-19T13:47:18.279921Z"),
-                    ("actor.type", "service_account"),
-                    ("outcome", "deny"),
-                    ("decision.engine", "gcp_iam"),
-                    ("resource.id", "r"),
-                    ("content.arguments.a", "b"),
-                ],
-            ),
-            (
-                r#"{"protoPayload":{"methodName":"v2.deploymentmanager.deployments.insert","status":{"code":7,"message":"m"}}}"#,
-                &[("action", "deployments.insert"), ("outcome", "deny"), ("reason", "m"), ("actor.type", "anonymous")],
-            ),
-        ];
-        for (text, expected) in cases {
+        for (text, expected) in CASES {
             let made = Kubernetes.record(parse(text.as_bytes()).expect("JSON"), 0).expect(text);
             for (path, value) in *expected {
                 let path: Vec<&str> = path.split('.').collect();

@@ -1,0 +1,6 @@
+//! The command line as its users meet it: the real program, on folders and through a server.
+
+mod commands;
+mod import;
+mod program;
+mod tamper;

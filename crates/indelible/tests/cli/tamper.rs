@@ -1,0 +1,53 @@
+//! `verify` on a copy that somebody changed by hand: what it says, and its exit codes.
+
+use rusqlite::Connection;
+
+use super::program::{Folder, sample};
+
+/// A change by hand, after the triggers were dropped, and the kind that verification is to name.
+const CHANGES: &[(&str, &str)] = &[
+    ("UPDATE events SET entry = replace(entry, 'cloudtrail', 'cloudtrial') WHERE row = 40", "altered"),
+    ("UPDATE events SET row_hash = zeroblob(32) WHERE row = 40", "altered"),
+    ("DELETE FROM events WHERE row = 40", "missing"),
+    ("DELETE FROM events WHERE row > 100", "truncated"),
+    ("UPDATE contents SET stored = zeroblob(length(stored)) WHERE row = 40", "altered"),
+];
+
+fn change(folder: &Folder, sql: &str) -> usize {
+    let connection = Connection::open(folder.path().join("ledger.db")).expect("opens");
+    let mut names = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").expect("a table");
+    let names: Vec<String> = names.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("names");
+    for name in names {
+        connection.execute_batch(&format!("DROP TRIGGER \"{name}\"")).expect("dropped");
+    }
+    connection.execute(sql, []).expect(sql)
+}
+
+#[test]
+fn a_changed_copy_is_caught_and_named() {
+    for (sql, kind) in CHANGES {
+        let folder = Folder::new();
+        folder.run(&["import", "cloudtrail", &sample("cloudtrail.json.gz")]).ok();
+        assert_eq!(folder.run(&["verify"]).ok().code, 0);
+        assert!(change(&folder, sql) > 0, "{sql}");
+        let ran = folder.run(&["verify", "--json"]);
+        assert_eq!(ran.code, 1, "{sql}: {}{}", ran.out, ran.err);
+        let report = &ran.json()[0];
+        let findings: Vec<_> = report["projects"]
+            .as_array()
+            .expect("projects")
+            .iter()
+            .flat_map(|project| project["findings"].as_array().expect("a list").clone())
+            .collect();
+        assert!(findings.iter().any(|finding| finding["kind"].as_str() == Some(kind)), "{sql}: {findings:?}");
+        assert!(folder.run(&["verify"]).out.contains(kind), "{sql}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_neither_intact_nor_altered() {
+    let folder = Folder::new();
+    folder.run(&["import", "cloudtrail", &sample("cloudtrail.json.gz")]).ok();
+    std::fs::write(folder.path().join("ledger.db"), b"not a database").expect("written");
+    assert_eq!(folder.run(&["verify"]).code, 2);
+}
