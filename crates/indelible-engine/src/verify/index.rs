@@ -112,7 +112,8 @@ impl Claim {
         let index = &self.index;
         let (held, walked) = std::thread::scope(|scope| {
             // Postings of rows that the claim covers do not change, so a newer look at them will do.
-            let held = scope.spawn(|| held(&self.file, self.through));
+            let (file, through) = (self.file.as_path(), self.through);
+            let held = scope.spawn(move || held(file, through));
             let walked = self.walk(batches, index);
             (held.join(), walked)
         });
