@@ -13,20 +13,20 @@ fn new(scopes: &[&str]) -> Value {
 #[test]
 fn a_key_works_until_it_is_revoked() {
     let house = House::start();
-    let answer = house.post(KEYS, new(&["events:append"])).send();
+    let answer = house.post(KEYS, &new(&["events:append"])).send();
     answer.left(&house, (&house.project, "api_key.create", "allow"));
     let made = answer.is(201);
     let (id, key) = (made["id"].as_str().expect("an id"), made["key"].as_str().expect("a key"));
     assert!(key.starts_with(&format!("ind_{id}_")) && answer.header("location") == Some(&format!("{KEYS}/{id}")));
     assert_eq!(made["owner"], json!({"type": "project", "id": house.project}));
-    house.post(EVENTS, event("key.works".replace("key.", "keys.").as_str())).key(key).send().is(201);
+    house.post(EVENTS, &event("key.works".replace("key.", "keys.").as_str())).key(key).send().is(201);
     let listed = house.get(KEYS).send().is(200);
     let mine = listed["data"].as_array().expect("data").iter().find(|key| key["id"] == id).expect("listed");
     assert!(mine.get("key").is_none() && mine["revoked_at"].is_null());
     let revoked = house.ask("DELETE", &format!("{KEYS}/{id}")).send();
     revoked.left(&house, (&house.project, "api_key.revoke", "allow"));
     assert!(revoked.is(200)["revoked_at"].is_string());
-    house.post(EVENTS, event("keys.work")).key(key).send().problem(401, "unauthorized");
+    house.post(EVENTS, &event("keys.work")).key(key).send().problem(401, "unauthorized");
     // Revoking it again is no fault.
     house.ask("DELETE", &format!("{KEYS}/{id}")).send().is(200);
 }
@@ -88,12 +88,12 @@ fn a_document_that_is_wrong_is_refused_with_its_place_and_recorded() {
         (&huge, 413, "request-too-large", &[]),
     ];
     for (body, status, kind, places) in cases {
-        let problem = house.post(KEYS, body).refused(*status, kind, (&house.project, "api_key.create", "error"));
+        let problem = house.post(KEYS, &body).refused(*status, kind, (&house.project, "api_key.create", "error"));
         assert_eq!(pointers(&problem), *places, "{}", body.chars().take(60).collect::<String>());
     }
     let left = (house.project.as_str(), "api_key.create", "error");
-    house.post(KEYS, new(&["audit:read"])).header("content-type", "text/plain").refused(415, "unsupported-media-type", left);
-    house.post(&format!("{KEYS}?x=1"), new(&["audit:read"])).refused(400, "invalid-query", left);
+    house.post(KEYS, &new(&["audit:read"])).header("content-type", "text/plain").refused(415, "unsupported-media-type", left);
+    house.post(&format!("{KEYS}?x=1"), &new(&["audit:read"])).refused(400, "invalid-query", left);
 }
 
 #[test]

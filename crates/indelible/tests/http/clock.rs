@@ -28,9 +28,9 @@ impl Clock for Turned {
 fn a_clock_that_jumped_is_confirmed() {
     let clock = Arc::new(Turned::default());
     let house = House::with(HttpOptions::default(), Some(clock.clone()));
-    house.post(EVENTS, event("clock.right".replace("clock.", "clocks.").as_str())).send().is(201);
+    house.post(EVENTS, &event("clock.right".replace("clock.", "clocks.").as_str())).send().is(201);
     clock.0.store(7_200, Ordering::SeqCst);
-    let refused = house.post(EVENTS, event("clocks.wrong")).send();
+    let refused = house.post(EVENTS, &event("clocks.wrong")).send();
     refused.problem(503, "unavailable");
     assert!(refused.header("retry-after").is_some());
     house.get("/readyz").no_key().send().problem(503, "not-ready");
@@ -39,7 +39,7 @@ fn a_clock_that_jumped_is_confirmed() {
     let answer = house.ask("POST", "/v1/audit/clock").key(&house.instance).send();
     assert!(answer.is(200)["confirmed_at"].is_string());
     answer.left(&house, (&house.system, "clock.confirm", "allow"));
-    house.post(EVENTS, event("clocks.confirmed")).send().is(201);
+    house.post(EVENTS, &event("clocks.confirmed")).send().is(201);
     house.get("/readyz").no_key().send().is(200);
     assert!(house.log("action eq \"clocks.wrong\"").is_empty());
 }

@@ -8,9 +8,9 @@ use crate::server::{EVENTS, House, event};
 #[test]
 fn a_conversation_is_all_its_runs_and_events_oldest_first() {
     let house = House::start();
-    house.post(EVENTS, steps("run-1", "thread-1")).send().is(201);
-    house.post(EVENTS, steps("run-2", "thread-1")).send().is(201);
-    house.post(EVENTS, steps("run-3", "thread-2")).send().is(201);
+    house.post(EVENTS, &steps("run-1", "thread-1")).send().is(201);
+    house.post(EVENTS, &steps("run-2", "thread-1")).send().is(201);
+    house.post(EVENTS, &steps("run-3", "thread-2")).send().is(201);
     let mut message = event("message.send");
     message["run"] = json!({"thread_id": "thread-1"});
     message["occurred_at"] = json!("2024-04-01T00:00:00Z");

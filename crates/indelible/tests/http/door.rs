@@ -85,13 +85,13 @@ fn strangers_are_slowed_and_keys_are_not() {
     let answer = house.get(EVENTS).no_key().send();
     answer.problem(429, "rate-limited");
     assert_eq!(answer.header("retry-after"), Some("1"));
-    house.post(EVENTS, event("known.one")).send().is(201);
+    house.post(EVENTS, &event("known.one")).send().is(201);
 }
 
 #[test]
 fn a_key_has_a_rate() {
     let house = House::with(HttpOptions { key_rate: 5, ..HttpOptions::default() }, None);
-    let answers: Vec<_> = (0..12).map(|n| house.post(EVENTS, event(&format!("rate.n{n}"))).send()).collect();
+    let answers: Vec<_> = (0..12).map(|n| house.post(EVENTS, &event(&format!("rate.n{n}"))).send()).collect();
     let first = &answers[0];
     assert_eq!(
         (first.status, first.header("ratelimit-policy"), first.header("ratelimit")),
@@ -106,13 +106,13 @@ fn a_key_has_a_rate() {
     // Another key has a rate of its own, and waiting helps.
     house.get("/v1/projects").key(&house.instance).send().is(200);
     std::thread::sleep(Duration::from_millis(1_100));
-    house.post(EVENTS, event("rate.later")).send().is(201);
+    house.post(EVENTS, &event("rate.later")).send().is(201);
 }
 
 #[test]
 fn without_a_limit_there_are_no_headers_of_it() {
     let house = House::with(HttpOptions { key_rate: 0, ..HttpOptions::default() }, None);
-    let answer = house.post(EVENTS, event("rate.free")).send();
+    let answer = house.post(EVENTS, &event("rate.free")).send();
     assert_eq!((answer.status, answer.header("ratelimit")), (201, None));
 }
 
@@ -120,11 +120,11 @@ fn without_a_limit_there_are_no_headers_of_it() {
 fn a_page_of_another_origin_is_refused() {
     let house = House::start();
     for origin in ["https://evil.example", "null", "http://127.0.0.1:1"] {
-        house.post(EVENTS, event("cross.site")).header("origin", origin).send().problem(403, "cross-origin");
+        house.post(EVENTS, &event("cross.site")).header("origin", origin).send().problem(403, "cross-origin");
     }
     assert!(house.log("action eq \"cross.site\"").is_empty());
     let own = format!("http://{}", house.address);
-    house.post(EVENTS, event("same.site")).header("origin", &own).send().is(201);
+    house.post(EVENTS, &event("same.site")).header("origin", &own).send().is(201);
 }
 
 #[test]
@@ -135,24 +135,24 @@ fn too_many_large_bodies_at_once_are_told_to_come_back() {
     let answer = house.ask("POST", EVENTS).header("content-type", "application/json").body(body).send();
     answer.problem(503, "unavailable");
     assert!(answer.header("retry-after").is_some());
-    house.post(EVENTS, event("memory.two")).send().is(201);
+    house.post(EVENTS, &event("memory.two")).send().is(201);
 }
 
 #[test]
 fn a_key_of_the_instance_names_a_project_or_means_the_default_one() {
     let house = House::start();
     let (other, _) = house.tenant("other");
-    house.post(EVENTS, event("owner.one")).key(&house.instance).send().is(201);
-    house.post(&format!("{EVENTS}?project_id={other}"), event("owner.two")).key(&house.instance).send().is(201);
+    house.post(EVENTS, &event("owner.one")).key(&house.instance).send().is(201);
+    house.post(&format!("{EVENTS}?project_id={other}"), &event("owner.two")).key(&house.instance).send().is(201);
     assert_eq!((house.log("action sw \"owner.\"").len(), house.log_of(&other, "action sw \"owner.\"").len()), (1, 1));
     let body = json!({"name": "o", "scopes": ["events:append"], "owner": {"type": "organization", "id": house.organization}});
-    let key = house.post("/v1/api_keys", body).key(&house.instance).send().is(201)["key"].as_str().expect("a key").to_owned();
-    house.post(&format!("{EVENTS}?project_id={other}"), event("owner.three")).key(&key).send().is(201);
+    let key = house.post("/v1/api_keys", &body).key(&house.instance).send().is(201)["key"].as_str().expect("a key").to_owned();
+    house.post(&format!("{EVENTS}?project_id={other}"), &event("owner.three")).key(&key).send().is(201);
     // The instance's own system project is beyond an organization; the refusal stands in the organization's chain.
     let all = house.get("/v1/projects").key(&house.instance).send().is(200);
     let home =
         all["data"].as_array().expect("data").iter().find(|p| p["system"] == true && p["organization_id"] == json!(house.organization));
     let home = home.expect("the organization's own")["id"].as_str().expect("an id").to_owned();
-    let ask = house.post(&format!("{EVENTS}?project_id={}", house.system), event("owner.four")).key(&key);
+    let ask = house.post(&format!("{EVENTS}?project_id={}", house.system), &event("owner.four")).key(&key);
     ask.refused(404, "not-found", (&home, "audit.append_rejected", "deny"));
 }

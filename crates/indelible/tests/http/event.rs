@@ -33,7 +33,7 @@ fn one_event_is_shown_and_opened_for_a_purpose() {
 #[test]
 fn one_event_is_verified() {
     let house = House::start();
-    let receipt = house.post(EVENTS, event("event.proved")).send().is(201);
+    let receipt = house.post(EVENTS, &event("event.proved")).send().is(201);
     let path = format!("{EVENTS}/{}/verify", receipt["id"].as_str().expect("an id"));
     let answer = house.get(&path).send();
     answer.left(&house, (&house.project, "audit.read", "allow"));
@@ -45,7 +45,7 @@ fn one_event_is_verified() {
 #[test]
 fn what_is_not_there_or_not_allowed_is_refused_and_recorded() {
     let house = House::start();
-    let receipt = house.post(EVENTS, event("event.one")).send().is(201);
+    let receipt = house.post(EVENTS, &event("event.one")).send().is(201);
     let id = receipt["id"].as_str().expect("an id");
     let writer = house.make_key(&house.project, "application", &["events:append"]);
     let reader = house.make_key(&house.project, "application", &["audit:read"]);

@@ -14,7 +14,7 @@ fn the_process_answers_without_a_key() {
         let operation = &document["paths"][route.path][route.method.to_lowercase()];
         assert!(operation["summary"].is_string(), "{} {}", route.method, route.path);
         // What the document says needs a key is not answered without one.
-        let answer = house.ask(route.method, &route.path.replace('{', "x").replace('}', "x")).no_key().send();
+        let answer = house.ask(route.method, &route.path.replace(['{', '}'], "x")).no_key().send();
         assert_eq!(answer.status == 401 || answer.status == 429, route.keyed, "{} {}", route.method, route.path);
     }
     assert_eq!(
@@ -41,7 +41,7 @@ fn other_urls_and_methods_are_told_so() {
 #[test]
 fn metrics_have_a_listener_of_their_own_and_name_nobody() {
     let house = House::start();
-    house.post(EVENTS, event("metric.one")).send().is(201);
+    house.post(EVENTS, &event("metric.one")).send().is(201);
     let scrape = |path: &str| {
         let mut wire = Wire::open(house.metrics);
         wire.write(format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));

@@ -13,7 +13,7 @@ fn ids(list: &Value) -> Vec<&str> {
 #[test]
 fn a_project_is_made_and_seen_by_whom_it_concerns() {
     let house = House::start();
-    let answer = house.post(PROJECTS, json!({"name": "second"})).key(&house.instance).send();
+    let answer = house.post(PROJECTS, &json!({"name": "second"})).key(&house.instance).send();
     let made = answer.is(201);
     assert_eq!((&made["organization_id"], &made["system"]), (&json!(house.organization), &json!(false)));
     let all = house.get(PROJECTS).key(&house.instance).send().is(200);

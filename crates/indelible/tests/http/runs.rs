@@ -35,7 +35,7 @@ pub(crate) fn steps(run: &str, thread: &str) -> Value {
 #[test]
 fn a_run_is_one_record() {
     let house = House::start();
-    house.post(EVENTS, steps("run/1 ä", "thread-1")).send().is(201);
+    house.post(EVENTS, &steps("run/1 ä", "thread-1")).send().is(201);
     let answer = house.get(&format!("/v1/audit/runs/{}", encode("run/1 ä"))).send();
     answer.left(&house, (&house.project, "audit.read", "allow"));
     let run = answer.is(200);
@@ -52,7 +52,7 @@ fn a_run_is_one_record() {
 #[test]
 fn wrong_questions_are_refused_and_recorded() {
     let house = House::start();
-    house.post(EVENTS, steps("run-1", "thread-1")).send().is(201);
+    house.post(EVENTS, &steps("run-1", "thread-1")).send().is(201);
     let writer = house.make_key(&house.project, "application", &["events:append"]);
     let admin = house.admin.clone();
     let nobody = "00000000-0000-4000-8000-000000000001";

@@ -107,7 +107,7 @@ impl House {
     }
 
     /// A POST of JSON.
-    pub(crate) fn post(&self, path: &str, body: impl ToString) -> Ask<'_> {
+    pub(crate) fn post(&self, path: &str, body: &(impl ToString + ?Sized)) -> Ask<'_> {
         self.ask("POST", path).header("content-type", "application/json").body(body.to_string())
     }
 
@@ -125,7 +125,7 @@ impl House {
 
     /// Makes a project and an administrator's key of its own: its id and the key.
     pub(crate) fn tenant(&self, name: &str) -> (String, String) {
-        let project = self.post("/v1/projects", json!({"name": name})).key(&self.instance).send().is(201);
+        let project = self.post("/v1/projects", &json!({"name": name})).key(&self.instance).send().is(201);
         let id = project["id"].as_str().expect("an id").to_owned();
         let scopes = ["audit:read", "events:append", "content:decrypt", "control:write"];
         (id.clone(), self.make_key(&id, "application", &scopes))
@@ -134,7 +134,7 @@ impl House {
     /// A key of a project.
     pub(crate) fn make_key(&self, project: &str, kind: &str, scopes: &[&str]) -> String {
         let body = json!({"name": "test", "kind": kind, "scopes": scopes, "owner": {"type": "project", "id": project}});
-        let key = self.post("/v1/api_keys", body).key(&self.instance).send().is(201);
+        let key = self.post("/v1/api_keys", &body).key(&self.instance).send().is(201);
         key["key"].as_str().expect("a key").to_owned()
     }
 }
@@ -189,7 +189,7 @@ impl Ask<'_> {
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
-            .timeout_global(Some(Duration::from_secs(120)))
+            .timeout_global(Some(Duration::from_mins(2)))
             .build()
             .into();
         let mut request = Request::builder().method(self.method).uri(format!("http://{}{}", self.house.address, self.path));

@@ -7,7 +7,7 @@ use crate::server::{EVENTS, House, event};
 #[test]
 fn a_project_is_verified_and_that_is_recorded() {
     let house = House::start();
-    house.post(EVENTS, json!(vec![event("verify.one"); 300])).send().is(201);
+    house.post(EVENTS, &json!(vec![event("verify.one"); 300])).send().is(201);
     let answer = house.get("/v1/audit/verify").send();
     answer.left(&house, (&house.project, "audit.read", "allow"));
     let report = answer.is(200);

@@ -11,7 +11,7 @@ fn a_key_gives_the_assurance_of_its_kind_and_no_other() {
     for (kind, assurance) in kinds {
         let key = house.make_key(&house.project, kind, &["events:append"]);
         let action = format!("kind.{kind}");
-        house.post(EVENTS, event(&action)).key(&key).header("x-assurance", "transactional").send().is(201);
+        house.post(EVENTS, &event(&action)).key(&key).header("x-assurance", "transactional").send().is(201);
         let line = event(&action).to_string();
         let lines = house.ask("POST", EVENTS).key(&key).header("content-type", "application/x-ndjson").body(format!("{line}\n{line}"));
         lines.send().is(201);
@@ -24,14 +24,14 @@ fn a_key_gives_the_assurance_of_its_kind_and_no_other() {
         for claim in ["transactional", "gateway", "hook", "telemetry", "self_reported"] {
             let mut claimed = event("kind.claimed");
             claimed["assurance"] = json!(claim);
-            let ask = house.post(EVENTS, claimed).key(&key);
+            let ask = house.post(EVENTS, &claimed).key(&key);
             ask.refused(422, "server-owned-member", (&house.project, "audit.append_rejected", "error"));
         }
     }
     assert!(house.log("action eq \"kind.claimed\"").is_empty());
     // The administrators' keys are an application's.
     for key in [&house.admin, &house.instance] {
-        house.post(EVENTS, event("kind.admin")).key(key).send().is(201);
+        house.post(EVENTS, &event("kind.admin")).key(key).send().is(201);
     }
     assert!(house.log("action eq \"kind.admin\"").iter().all(|event| event["assurance"] == "self_reported"));
 }

@@ -155,7 +155,7 @@ fn no_secret_is_in_any_file_or_any_opened_content() {
         ways(n, chunk);
     }
     for event in events.iter().step_by(37) {
-        house.post(EVENTS, event).send().is(201);
+        house.post(EVENTS, &event).send().is(201);
     }
     // A conflict and a refusal carry secrets too.
     let mut refused = events[0].clone();

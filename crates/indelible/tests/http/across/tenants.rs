@@ -26,7 +26,7 @@ fn settle() -> Tenants {
                 event
             })
             .collect();
-        let receipts = house.post(EVENTS, json!(batch)).key(&key).send().is(201)["receipts"].clone();
+        let receipts = house.post(EVENTS, &json!(batch)).key(&key).send().is(201)["receipts"].clone();
         (project, key, receipts)
     };
     let (one, other) = (fill("north", 5), fill("south", 23));
@@ -100,7 +100,7 @@ fn a_real_id_of_another_project_and_one_that_is_nowhere_are_answered_alike() {
     }
     let owner = |id: &str| json!({"name": "k", "scopes": ["audit:read"], "owner": {"type": "project", "id": id}});
     let (real, guessed) = (owner(&other), owner(NOBODY));
-    let (real, guessed) = (house.post("/v1/api_keys", real).key(&key).send(), house.post("/v1/api_keys", guessed).key(&key).send());
+    let (real, guessed) = (house.post("/v1/api_keys", &real).key(&key).send(), house.post("/v1/api_keys", &guessed).key(&key).send());
     assert_eq!((real.status, real.text()), (404, guessed.text()));
 }
 
@@ -112,7 +112,7 @@ fn refusals_stay_with_the_one_who_was_refused() {
     for path in [format!("{EVENTS}?project_id={other}"), format!("{EVENTS}/{id}?project_id={other}")] {
         house.get(&path).key(&key).refused(404, "not-found", (&project, "audit.read", "deny"));
     }
-    let ask = house.post(&format!("{EVENTS}?project_id={other}"), event("tenant.intrude")).key(&key);
+    let ask = house.post(&format!("{EVENTS}?project_id={other}"), &event("tenant.intrude")).key(&key);
     ask.refused(404, "not-found", (&project, "audit.append_rejected", "deny"));
     let after = house.log_of(&other, "");
     let foreign = |event: &&Value| event["request"]["api_key_id"] == key[4..40];

@@ -79,7 +79,7 @@ fn a_body_that_ends_early_writes_nothing() {
     wire.end();
     assert!(matches!(wire.status(), 0 | 400));
     assert!(house.log("action eq \"half.sent\"").is_empty());
-    house.post(EVENTS, event("still.here")).send().is(201);
+    house.post(EVENTS, &event("still.here")).send().is(201);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_slow_client_is_answered_and_let_go() {
         assert!(matches!(wire.status(), 0 | 408));
         assert!(began.elapsed() < Duration::from_secs(6), "{sent}");
     }
-    house.post(EVENTS, event("still.here")).send().is(201);
+    house.post(EVENTS, &event("still.here")).send().is(201);
 }
 
 #[test]
@@ -134,5 +134,5 @@ fn what_is_not_http_is_told_so() {
         let status = wire.status();
         assert!(expected.contains(&status), "{status} for {}", sent.chars().take(40).collect::<String>());
     }
-    house.post(EVENTS, event("still.here")).send().is(201);
+    house.post(EVENTS, &event("still.here")).send().is(201);
 }

@@ -55,7 +55,7 @@ fn each_fault_is_refused_with_its_place() {
         (r#""content":{"diff":[]}"#, 422, "server-owned-member", "/content/diff"),
     ];
     for (member, status, kind, pointer) in cases {
-        let problem = house.post(EVENTS, with(member)).refused(*status, kind, (&house.project, "audit.append_rejected", "error"));
+        let problem = house.post(EVENTS, &with(member)).refused(*status, kind, (&house.project, "audit.append_rejected", "error"));
         assert_eq!(pointers(&problem), [*pointer], "{member}");
     }
     assert!(house.log("action eq \"fault.one\"").is_empty());
@@ -86,13 +86,13 @@ fn a_batch_names_every_fault_by_the_index_of_its_event() {
     batch[1]["colour"] = json!("red");
     batch[3]["actor"]["type"] = json!("robot");
     let left = (house.project.as_str(), "audit.append_rejected", "error");
-    let problem = house.post(EVENTS, json!(batch)).refused(422, "invalid-event", left);
+    let problem = house.post(EVENTS, &json!(batch)).refused(422, "invalid-event", left);
     assert_eq!(pointers(&problem), ["/1/colour", "/3/actor/type"]);
     let lines: String = batch.iter().map(|event| event.to_string() + "\n").collect();
     let ask = house.ask("POST", EVENTS).header("content-type", "application/x-ndjson").body(lines);
     assert_eq!(pointers(&ask.refused(422, "invalid-event", left)), ["/1/colour", "/3/actor/type"]);
     let all: Vec<Value> = (0..150).map(|_| batch[3].clone()).collect();
-    let problem = house.post(EVENTS, json!(all)).refused(422, "invalid-event", left);
+    let problem = house.post(EVENTS, &json!(all)).refused(422, "invalid-event", left);
     assert_eq!((pointers(&problem).len(), problem["errors_total"].as_u64()), (100, Some(150)));
     assert_eq!(pointers(&problem)[99], "/99/actor/type");
     assert!(house.log("action eq \"batch.one\"").is_empty());
@@ -125,10 +125,10 @@ fn nobody_but_the_engine_writes_its_actions() {
         ["audit.read", "audit.anything", "content.decrypt", "key.rotate", "integrity.finding", "api_key.create", "project.create"];
     for action in actions {
         let left = (house.project.as_str(), "audit.append_rejected", "deny");
-        let problem = house.post(EVENTS, event(action)).refused(403, "engine-only-action", left);
+        let problem = house.post(EVENTS, &event(action)).refused(403, "engine-only-action", left);
         assert_eq!(pointers(&problem), ["/action"], "{action}");
         let batch = json!([event("fine.one"), event(action)]);
-        assert_eq!(pointers(&house.post(EVENTS, batch).refused(403, "engine-only-action", left)), ["/1/action"]);
+        assert_eq!(pointers(&house.post(EVENTS, &batch).refused(403, "engine-only-action", left)), ["/1/action"]);
     }
     assert!(house.log("action eq \"fine.one\"").is_empty());
 }
@@ -138,10 +138,10 @@ fn a_key_that_may_not_append_is_refused_and_recorded() {
     let house = House::start();
     let reader = house.make_key(&house.project, "application", &["audit:read"]);
     for body in [event("a.b").to_string(), "not JSON".to_owned()] {
-        house.post(EVENTS, body).key(&reader).refused(403, "forbidden", (&house.project, "audit.append_rejected", "deny"));
+        house.post(EVENTS, &body).key(&reader).refused(403, "forbidden", (&house.project, "audit.append_rejected", "deny"));
     }
     // Nobody writes into a system project.
     let path = format!("{EVENTS}?project_id={}", house.system);
-    let ask = house.post(&path, event("a.b")).key(&house.instance);
+    let ask = house.post(&path, &event("a.b")).key(&house.instance);
     ask.refused(403, "engine-only-action", (&house.system, "audit.append_rejected", "deny"));
 }

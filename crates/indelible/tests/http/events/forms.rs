@@ -54,7 +54,7 @@ fn an_object_an_array_and_lines_are_taken_in_every_coding() {
     let stored = house.log("action sw \"form.\"");
     let stored: Vec<_> = stored.iter().map(|event| (event["id"].clone(), event["sequence"].clone())).collect();
     assert_eq!(stored, expected, "each is there once, in the order of the receipts");
-    let single = house.post(EVENTS, event("form.one")).send().is(201);
+    let single = house.post(EVENTS, &event("form.one")).send().is(201);
     assert!(single.get("receipts").is_none(), "an object is answered with its receipt");
 }
 
@@ -103,14 +103,14 @@ fn a_bomb_is_stopped_and_the_server_goes_on() {
             ask.refused(413, "request-too-large", (&house.project, "audit.append_rejected", "error"));
         }
     }
-    house.post(EVENTS, event("still.here")).send().is(201);
+    house.post(EVENTS, &event("still.here")).send().is(201);
 }
 
 #[test]
 fn what_a_caller_leaves_out_the_server_makes() {
     let house = House::start();
     let given = json!({"action": "thing.do", "outcome": "allow", "actor": {"type": "anonymous"}, "occurred_at": "2024-02-29T23:00:00.1234567+02:00"});
-    let receipt = house.post(EVENTS, given).send().is(201);
+    let receipt = house.post(EVENTS, &given).send().is(201);
     let stored = &house.log("action eq \"thing.do\"")[0];
     assert_eq!(stored["occurred_at"], "2024-02-29T21:00:00.123456Z");
     for name in ["id", "sequence", "recorded_at", "row_hash"] {

@@ -24,7 +24,7 @@ fn ten_thousand_events_are_taken_and_one_more_is_not() {
     let left = (house.project.as_str(), REJECTED.0, REJECTED.1);
     lines(10_001).refused(422, "event-too-large", left);
     let array = format!("[{}]", vec![line.trim(); 10_001].join(","));
-    house.post(EVENTS, array).refused(422, "event-too-large", left);
+    house.post(EVENTS, &array).refused(422, "event-too-large", left);
     assert!(house.log("action eq \"many.one\"").is_empty());
     let receipts = lines(10_000).send().is(201);
     let sequences: Vec<_> =
@@ -50,20 +50,20 @@ fn a_request_of_24_mib_is_taken_and_one_byte_more_is_not() {
 fn an_entry_of_65_535_bytes_is_taken_and_one_more_is_not() {
     let house = House::start();
     let entry = |event: &Value| -> usize {
-        let id = house.post(EVENTS, event).send().is(201)["id"].as_str().expect("an id").to_owned();
+        let id = house.post(EVENTS, &event).send().is(201)["id"].as_str().expect("an id").to_owned();
         let answer = house.get(&format!("{EVENTS}/{id}")).send();
         let at = answer.text().find(",\"prev_hash\"").expect("hashes follow the entry");
         at + 1
     };
     // Past sequence 10, so that the number of digits stays.
-    house.post(EVENTS, json!(vec![event("fill.up"); 12])).send().is(201);
+    house.post(EVENTS, &json!(vec![event("fill.up"); 12])).send().is(201);
     let overhead = entry(&of_size(60_000)) - 60_000;
     assert_eq!(entry(&of_size(65_535 - overhead)), 65_535);
     let left = (house.project.as_str(), REJECTED.0, REJECTED.1);
-    let problem = house.post(EVENTS, of_size(65_536 - overhead)).refused(422, "event-too-large", left);
+    let problem = house.post(EVENTS, &of_size(65_536 - overhead)).refused(422, "event-too-large", left);
     assert_eq!(pointers(&problem), [""]);
     let batch = json!([event("size.two"), of_size(65_636 - overhead)]);
-    let problem = house.post(EVENTS, batch).refused(422, "event-too-large", left);
+    let problem = house.post(EVENTS, &batch).refused(422, "event-too-large", left);
     assert_eq!(pointers(&problem), ["/1"]);
     assert!(house.log("action eq \"size.two\"").is_empty());
 }
@@ -89,8 +89,8 @@ fn deep_json_is_refused_before_it_hurts() {
     let house = House::start();
     let deep = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
     let with = |value: String| event("deep.one").to_string().replacen('{', &format!("{{\"content\":{{\"output\":{value}}},"), 1);
-    house.post(EVENTS, with(deep(126))).send().is(201);
+    house.post(EVENTS, &with(deep(126))).send().is(201);
     for text in [with(deep(127)), with(deep(1_000)), deep(1_000), "[".repeat(MIB), "{\"a\":".repeat(100_000)] {
-        house.post(EVENTS, text).refused(422, "event-too-large", (&house.project, REJECTED.0, REJECTED.1));
+        house.post(EVENTS, &text).refused(422, "event-too-large", (&house.project, REJECTED.0, REJECTED.1));
     }
 }

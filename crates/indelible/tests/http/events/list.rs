@@ -16,7 +16,7 @@ fn filled(count: usize) -> House {
             event
         })
         .collect();
-    house.post(EVENTS, json!(batch)).send().is(201);
+    house.post(EVENTS, &json!(batch)).send().is(201);
     house
 }
 
@@ -35,7 +35,8 @@ fn walk(house: &House, first: &str) -> Vec<Value> {
         pages.push(page);
         match answer.header("link") {
             Some(link) if !last && pages.len() < 50 => {
-                path = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).expect("a link").to_owned();
+                let next = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).expect("a link");
+                next.clone_into(&mut path);
             }
             _ => return pages,
         }
@@ -185,7 +186,7 @@ fn opened_content_leaves_one_record_for_each() {
     let house = House::start();
     let mut said = event("list.said");
     said["content"] = json!({"messages": [{"role": "user", "content": "what was said"}]});
-    house.post(EVENTS, json!([said, event("list.said"), said])).send().is(201);
+    house.post(EVENTS, &json!([said, event("list.said"), said])).send().is(201);
     let filter = encode("action eq \"list.said\"");
     let answer = house.get(&format!("{EVENTS}?include=content&purpose=ticket-8&filter={filter}")).send();
     let page = answer.is(200);
