@@ -36,7 +36,7 @@ pub struct ServeArgs {
     /// Allow an address that others can reach, in mode local. The server speaks plain HTTP: put TLS in front of it.
     #[arg(long)]
     pub listen_publicly: bool,
-    /// File with the master key, 32 bytes in hex or base64.
+    /// File with the master key, 64 lower-case hex digits; readable by its owner alone.
     #[arg(long, value_name = "FILE", env = "INDELIBLE_MASTER_KEY_FILE")]
     pub master_key_file: Option<PathBuf>,
     /// Name of the instance; fixed at first start.
@@ -48,8 +48,8 @@ pub struct ServeArgs {
     /// Connections at a time.
     #[arg(long, value_name = "CONNECTIONS", default_value_t = HttpOptions::default().connections_max)]
     pub connections: usize,
-    /// Disk space kept free for the records of reads, bytes.
-    #[arg(long, value_name = "BYTES")]
+    /// Disk space kept free for the records of reads: bytes, or with a suffix `64MiB`, `1GiB`.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
     pub disk_reserve: Option<u64>,
     /// Load a few hundred real sample events into an empty ledger.
     #[arg(long)]
@@ -98,6 +98,18 @@ impl ServeArgs {
         }
         Ok(())
     }
+}
+
+/// Reads a number of bytes: plain, or with the suffix MiB or GiB in any case.
+fn size(text: &str) -> Result<u64, String> {
+    let lower = text.to_ascii_lowercase();
+    let (digits, unit) = match (lower.strip_suffix("mib"), lower.strip_suffix("gib")) {
+        (Some(digits), _) => (digits, 1 << 20),
+        (_, Some(digits)) => (digits, 1 << 30),
+        _ => (lower.as_str(), 1),
+    };
+    let number = digits.trim_end().parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    number.ok_or_else(|| "a number of bytes, or one with the suffix MiB or GiB".to_owned())
 }
 
 /// Runs a server until SIGTERM or SIGINT.
@@ -218,6 +230,24 @@ mod tests {
         ];
         for (line, allowed) in cases {
             assert_eq!(args(line).check().is_ok(), allowed, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_bytes_or_has_a_binary_suffix() {
+        let cases = [
+            ("0", Some(0)),
+            ("12582912", Some(12_582_912)),
+            ("64MiB", Some(64 << 20)),
+            ("1 gib", Some(1 << 30)),
+            ("1GB", None),
+            ("MiB", None),
+            ("-1", None),
+            ("1.5GiB", None),
+            ("99999999999999GiB", None),
+        ];
+        for (text, bytes) in cases {
+            assert_eq!(size(text).ok(), bytes, "{text}");
         }
     }
 

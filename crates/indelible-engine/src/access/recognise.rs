@@ -12,6 +12,7 @@ use crate::append::{AppendError, EngineEvent};
 use crate::ledger::Ledger;
 use crate::query::ReadError;
 use crate::resource::Project;
+use crate::write::{Privilege, Work};
 
 /// Every key begins so; secret scanners look for it.
 const PREFIX: &str = "ind_";
@@ -136,6 +137,18 @@ impl Ledger {
         let event = EngineEvent::new(caller, &home, action, "deny").because("a project that the key does not see");
         self.record(vec![event]).await?;
         Err(refused)
+    }
+
+    /// Records that a request of a known caller was refused before anything else was asked of the ledger, in the chain of the project
+    /// it was for, where it names one that the caller may see and `action` is one on the log; otherwise in that of what its key belongs to.
+    pub async fn refused(&self, caller: &Caller, asked: Option<Uuid>, action: &'static str, reason: &str) -> Result<(), AppendError> {
+        let about_the_log = matches!(action, "audit.read" | "audit.append_rejected");
+        let named = if about_the_log { self.project_of(caller, asked).ok() } else { None };
+        let home = named.map_or_else(|| self.home_of(caller.owner), Ok)?;
+        let events = self.prepare_all(vec![EngineEvent::new(caller, &home, action, "error").because(reason)])?;
+        // The space that is kept free is for reads.
+        let privilege = if action == "audit.read" { Privilege::Engine } else { Privilege::Caller };
+        self.inner.writer.submit(Work::new(events, privilege)).await.map(|_| ())
     }
 
     /// The chain in which the doings of a key are recorded that belong to no other.

@@ -60,6 +60,10 @@ pub struct Page {
     pub next_after_sequence: Option<u64>,
     /// The project's own sequence up to which the index had come; `None` for an empty project.
     pub indexed_through: Option<u64>,
+    /// Until the page was ready, microseconds.
+    pub search_micros: u64,
+    /// Until the record of the read was durable, microseconds.
+    pub record_micros: u64,
 }
 
 /// Why a read gave nothing.

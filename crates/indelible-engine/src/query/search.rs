@@ -1,5 +1,6 @@
 //! Pages of events, and one event by its id.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use indelible_core::cursor::Cursor;
@@ -51,15 +52,22 @@ impl Ledger {
         let mut reading = Reading::new(caller, project, kind, "", &search.opening);
         // Control characters are six bytes each in an entry; what is recorded must fit one.
         reading.filter = search.filter.as_ref().map(|filter| filter.replace(char::is_control, " "));
-        let now = self.inner.desk.clock.monotonic();
-        self.read(reading, move |lane, account| {
-            let asked = Asked::read(&search, lane.reading.project.id)?;
-            match search.feed {
-                None => page(lane, &asked, account),
-                Some(feed) => poll(lane, &asked, feed, now, account),
-            }
-        })
-        .await
+        let clock = Arc::clone(&self.inner.desk.clock);
+        let now = clock.monotonic();
+        let since = move || clock.monotonic().saturating_sub(now).as_micros() as u64;
+        let searched = since.clone();
+        let mut page = self
+            .read(reading, move |lane, account| {
+                let asked = Asked::read(&search, lane.reading.project.id)?;
+                let page = match search.feed {
+                    None => page(lane, &asked, account)?,
+                    Some(feed) => poll(lane, &asked, feed, now, account)?,
+                };
+                Ok(Page { search_micros: searched(), ..page })
+            })
+            .await?;
+        page.record_micros = since().saturating_sub(page.search_micros);
+        Ok(page)
     }
 
     /// One event, in the form of [`Page::records`].
@@ -99,7 +107,7 @@ fn page(lane: &Lane<'_>, asked: &Asked, account: &mut Account) -> Result<Page, R
         Some(Cursor { id: last.id(), occurred_at, project_id: lane.reading.project.id }.encode(asked.filter.as_ref()))
     });
     let records = records(lane, &found, account)?;
-    Ok(Page { records, next_cursor, next_after_sequence: None, indexed_through: head.size.checked_sub(1) })
+    Ok(Page { records, next_cursor, next_after_sequence: None, indexed_through: head.size.checked_sub(1), ..Page::default() })
 }
 
 fn poll(lane: &Lane<'_>, asked: &Asked, feed: Feed, now: Duration, account: &mut Account) -> Result<Page, ReadError> {
@@ -121,7 +129,7 @@ fn poll(lane: &Lane<'_>, asked: &Asked, feed: Feed, now: Duration, account: &mut
         Some(polls) => account.remark = Some(format!("{polls} polls before this one returned nothing but records of polls")),
     }
     let records = records(lane, &found, account)?;
-    Ok(Page { records, next_cursor: None, next_after_sequence, indexed_through: head.size.checked_sub(1) })
+    Ok(Page { records, next_after_sequence, indexed_through: head.size.checked_sub(1), ..Page::default() })
 }
 
 fn records(lane: &Lane<'_>, found: &[Found], account: &mut Account) -> Result<Vec<Vec<u8>>, ReadError> {

@@ -193,6 +193,7 @@ impl Online {
             next_cursor: page.next_cursor,
             next_after_sequence: page.next_after_sequence,
             indexed_through: page.indexed_through,
+            ..Page::default()
         })
     }
 

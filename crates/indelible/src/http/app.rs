@@ -47,7 +47,7 @@ impl Default for HttpOptions {
             bodies_bytes_max: 96 * 1024 * 1024,
             head_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(15),
-            body_timeout: Duration::from_secs(120),
+            body_timeout: Duration::from_mins(2),
             drain_timeout: Duration::from_secs(30),
         }
     }

@@ -39,12 +39,14 @@ pub(super) struct Call {
     pub(super) variable: String,
     /// The headers.
     pub(super) headers: axum::http::HeaderMap,
+    /// The action under which a refusal is recorded.
+    pub(super) action: &'static str,
 }
 
 impl Call {
-    /// The project the request is for.
-    pub(super) fn project(&self) -> Result<Arc<Project>, Problem> {
-        Ok(self.app.ledger.project_of(&self.caller, self.query.uuid(PROJECT_ID.name))?)
+    /// The project the request is for. One that the caller may not see is recorded before it is answered.
+    pub(super) async fn project(&self) -> Result<Arc<Project>, Problem> {
+        Ok(self.app.ledger.project_for(&self.caller, self.query.uuid(PROJECT_ID.name), self.action).await?)
     }
 
     /// Whether content is to be opened, and why.

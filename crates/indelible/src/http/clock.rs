@@ -25,7 +25,7 @@ pub(super) static ROUTE: Route = Route {
         ("application/json", json!({"type": "object", "required": ["confirmed_at"], "properties": confirmed}))
     },
     problems: &[Kind::InvalidQuery, Kind::Forbidden, Kind::QueueFull, Kind::OutcomeUnknown],
-    audit: Audit::Action("integrity.clock_confirmed"),
+    audit: Audit::Action("clock.confirm"),
     handler: Handler::Keyed(|call, _| Box::pin(handle(call))),
 };
 

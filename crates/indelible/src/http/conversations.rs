@@ -25,7 +25,7 @@ pub(super) static ROUTE: Route = Route {
 };
 
 async fn handle(call: Call) -> Result<Response<Body>, Problem> {
-    let project = call.project()?;
+    let project = call.project().await?;
     let conversation = call.app.ledger.conversation(&call.caller, &project, &call.variable, call.opening()).await?;
     Ok(call::json(StatusCode::OK, conversation))
 }

@@ -176,10 +176,10 @@ mod tests {
             decoder.write(piece).map_err(|problem| problem.kind)?;
         }
         decoder.finish().map_err(|problem| problem.kind)?;
-        let decoded = std::mem::take(decoder.decoded());
+        let plain = std::mem::take(decoder.decoded());
         drop(decoder);
         assert_eq!(memory.available_permits(), units);
-        Ok(decoded)
+        Ok(plain)
     }
 
     fn gzip(plain: &[u8]) -> Vec<u8> {

@@ -41,7 +41,8 @@ impl Standing {
 fn credential(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(AUTHORIZATION)?.to_str().unwrap_or("-");
     let (scheme, credential) = text.split_once(' ').unwrap_or((text, ""));
-    Some(if scheme.eq_ignore_ascii_case("bearer") { credential.trim_start_matches(' ') } else { text })
+    // Without its scheme a key is no credential: the empty text is none either.
+    Some(if scheme.eq_ignore_ascii_case("bearer") { credential.trim_start_matches(' ') } else { "" })
 }
 
 /// Recognises the caller and takes one request off its rate.
@@ -83,13 +84,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scheme_is_read_in_any_case_and_anything_else_is_handed_on_to_be_refused() {
+    fn the_scheme_is_read_in_any_case_and_no_other_scheme_brings_a_credential() {
         let cases = [
             (None, None),
             (Some("Bearer ind_x"), Some("ind_x")),
             (Some("bEARER   ind_x"), Some("ind_x")),
             (Some("Bearer"), Some("")),
-            (Some("Basic eDp5"), Some("Basic eDp5")),
+            (Some("Basic eDp5"), Some("")),
+            (Some("ind_x"), Some("")),
         ];
         for (value, expected) in cases {
             let mut headers = HeaderMap::new();

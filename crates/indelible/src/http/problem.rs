@@ -128,12 +128,22 @@ pub(super) struct Problem {
     pub(super) retry_after: Option<Duration>,
     /// Valid filter attributes, where an unknown one was named.
     pub(super) attributes: Vec<String>,
+    /// Whether the ledger has the event of this refusal already, or could not take it.
+    pub(super) recorded: bool,
 }
 
 impl Problem {
     /// A problem of one sentence.
     pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), errors_total: 0, retry_after: None, attributes: Vec::new() }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            errors_total: 0,
+            retry_after: None,
+            attributes: Vec::new(),
+            recorded: false,
+        }
     }
 
     /// Adds a place and its message.
@@ -141,6 +151,13 @@ impl Problem {
     pub(super) fn at(mut self, pointer: impl Into<String>, message: impl Into<String>) -> Self {
         self.errors.push((pointer.into(), message.into()));
         self.errors_total += 1;
+        self
+    }
+
+    /// Says that the ledger has recorded it.
+    #[must_use]
+    pub(super) const fn recorded(mut self) -> Self {
+        self.recorded = true;
         self
     }
 

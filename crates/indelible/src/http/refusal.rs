@@ -69,29 +69,32 @@ impl From<Fault> for Faults {
     }
 }
 
+/// What the writer says of an event that the engine made itself. What it says of a caller's own events is `events::submit`'s to tell.
 impl From<AppendError> for Problem {
     fn from(error: AppendError) -> Self {
-        match error {
+        let problem = match error {
             AppendError::Busy { retry_after } => {
                 Self::new(Kind::QueueFull, "the writer has more waiting than it takes").retry_after(retry_after)
             }
-            AppendError::Conflict { index, .. } => {
-                let detail = "another event of this project has the id; nothing was written";
-                Self::new(Kind::IdConflict, detail).at(format!("/{index}/id"), "belongs to another event")
+            // No caller made that event, so no caller is to blame.
+            AppendError::Conflict { .. } | AppendError::Fault { .. } => {
+                tracing::error!(target: "indelible::http", %error, "an event of the engine was refused");
+                Self::new(Kind::Internal, "the request could not be recorded")
             }
-            AppendError::Fault { index, fault } => Faults::from(fault.within(&index.to_string())).problem(),
             AppendError::Unavailable { reason, outcome_unknown: false } => Self::new(Kind::Unavailable, reason),
             AppendError::Unavailable { reason, outcome_unknown: true } => {
                 Self::new(Kind::OutcomeUnknown, format!("{reason}; send the events again with the same ids to learn what happened"))
             }
-        }
+        };
+        problem.recorded()
     }
 }
 
+/// The engine records a read that it refuses before it says so.
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         let detail = error.to_string();
-        match error {
+        let problem = match error {
             ReadError::Forbidden(_) => Self::new(Kind::Forbidden, detail),
             ReadError::Purpose(_) => Self::new(Kind::InvalidPurpose, detail),
             ReadError::Filter(wrong) => {
@@ -105,19 +108,22 @@ impl From<ReadError> for Problem {
             ReadError::NotFound(_) => Self::new(Kind::NotFound, detail),
             ReadError::Unavailable(_) => Self::new(Kind::Unavailable, detail),
             ReadError::Append(error) => error.into(),
-        }
+        };
+        problem.recorded()
     }
 }
 
+/// The engine records a change that it refuses before it says so.
 impl From<MutateError> for Problem {
     fn from(error: MutateError) -> Self {
         let detail = error.to_string();
-        match error {
+        let problem = match error {
             MutateError::Forbidden(_) => Self::new(Kind::Forbidden, detail),
             MutateError::NotFound(_) => Self::new(Kind::NotFound, detail),
             MutateError::Fault(fault) => resource(&fault),
             MutateError::Append(error) => error.into(),
-        }
+        };
+        problem.recorded()
     }
 }
 

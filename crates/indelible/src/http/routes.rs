@@ -7,9 +7,11 @@ use axum::body::Body;
 use axum::extract::{Path, Request};
 use axum::http::Response;
 use axum::routing::{MethodFilter, on};
+use indelible_engine::access::Caller;
+use uuid::Uuid;
 
 use super::app::App;
-use super::call::Call;
+use super::call::{Call, PROJECT_ID};
 use super::exchange::Origin;
 use super::problem::{Kind, Problem};
 use super::query::Query;
@@ -109,17 +111,49 @@ async fn keyed(app: Arc<App>, route: &'static Route, handler: Keyed, request: Re
             return problem.into_response();
         }
     };
+    let action = match route.audit {
+        Audit::Action(action) => Some(action),
+        Audit::Exempt(_) => None,
+    };
+    let query = Query::read(parts.uri.query(), route.parameters);
+    let asked = query.as_ref().ok().and_then(|query| query.uuid(PROJECT_ID.name));
     let variable = if route.variable.is_some() { variable(&mut parts).await } else { Ok(String::new()) };
-    let result = match variable.and_then(|variable| Ok((variable, Query::read(parts.uri.query(), route.parameters)?))) {
-        Ok((variable, query)) => handler(Call { app, caller, query, variable, headers: parts.headers }, unread).await,
+    let result = match query.and_then(|query| Ok((query, variable?))) {
+        Ok((query, variable)) => {
+            let call = Call {
+                app: Arc::clone(&app),
+                caller: caller.clone(),
+                query,
+                variable,
+                headers: parts.headers,
+                action: action.unwrap_or("audit.read"),
+            };
+            handler(call, unread).await
+        }
         Err(problem) => {
             body::drain(&mut unread, body::COURTESY_BYTES).await;
             Err(problem)
         }
     };
+    let result = match (result, action) {
+        (Err(problem), Some(action)) => Err(recorded(&app, &caller, asked, action, problem).await),
+        (result, _) => result,
+    };
     let mut response = result.unwrap_or_else(Problem::into_response);
     standing.write(response.headers_mut());
     response
+}
+
+/// Records a refusal of the HTTP side itself, of which the engine knows nothing yet. So no refusal of a known caller stays out
+/// of the log, but those of rate, which would cost more than they spare, and those of a server that cannot.
+async fn recorded(app: &App, caller: &Caller, asked: Option<Uuid>, action: &'static str, problem: Problem) -> Problem {
+    if problem.recorded || problem.kind.status() >= 500 || problem.kind.status() == 429 {
+        return problem;
+    }
+    match app.ledger.refused(caller, asked, action, problem.kind.name()).await {
+        Ok(()) => problem.recorded(),
+        Err(error) => error.into(),
+    }
 }
 
 async fn variable(parts: &mut axum::http::request::Parts) -> Result<String, Problem> {

@@ -26,7 +26,7 @@ pub(super) static ROUTE: Route = Route {
 };
 
 async fn handle(call: Call) -> Result<Response<Body>, Problem> {
-    let project = call.project()?;
+    let project = call.project().await?;
     let run = call.app.ledger.run(&call.caller, &project, &call.variable, call.opening()).await?;
     Ok(call::json(StatusCode::OK, run))
 }

@@ -142,12 +142,11 @@ async fn connection(app: Arc<App>, router: Router, stream: TcpStream, peer: Sock
         ended = connection.as_mut() => Some(ended),
         _ = stopped.wait_for(|stopped| *stopped) => None,
     };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        connection.as_mut().graceful_shutdown();
+        connection.await
     };
     if let Err(error) = ended {
         tracing::debug!(target: "indelible::http", %error, "a connection ended early");

@@ -41,7 +41,7 @@ pub(super) static ROUTE: Route = Route {
 };
 
 async fn handle(call: Call) -> Result<Response<Body>, Problem> {
-    let project = call.project()?;
+    let project = call.project().await?;
     let report = call.app.ledger.verify_project(&call.caller, &project).await?;
     let document = Document::new()
         .uuid("project_id", report.project_id)

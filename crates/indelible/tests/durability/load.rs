@@ -38,7 +38,7 @@ pub(crate) struct Client<'a> {
 
 impl Client<'_> {
     fn agent() -> ureq::Agent {
-        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60))).build().into()
+        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_mins(1))).build().into()
     }
 
     /// Appends events `0..total` in batches over `connections`, each batch once, on past failures.

@@ -1,7 +1,7 @@
 //! `GET /v1/audit/events`: a page, newest first, or of the feed.
 
 use axum::body::Body;
-use axum::http::header::{HeaderValue, LINK};
+use axum::http::header::{HeaderName, HeaderValue, LINK};
 use axum::http::{Response, StatusCode};
 use indelible_core::limits::{INTEGER_MAX, PAGE_EVENTS_DEFAULT, PAGE_EVENTS_MAX};
 use indelible_engine::query::{Feed, Page, Search};
@@ -13,6 +13,9 @@ use super::super::problem::{Kind, Problem};
 use super::super::query::{Parameter, Values};
 use super::super::route::{Audit, Handler, Route, Verb, bodiless};
 use super::super::schema;
+
+/// Milliseconds until the page was ready, and until the record of the read was durable (W3C Server Timing, section 3).
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 pub(in super::super) static ROUTE: Route = Route {
     name: "list_events",
@@ -64,7 +67,7 @@ pub(in super::super) fn page_schema() -> serde_json::Value {
 }
 
 async fn handle(call: Call) -> Result<Response<Body>, Problem> {
-    let project = call.project()?;
+    let project = call.project().await?;
     let search = search(&call)?;
     let is_feed = search.feed.is_some();
     let page = call.app.ledger.search(&call.caller, &project, search).await?;
@@ -75,7 +78,11 @@ async fn handle(call: Call) -> Result<Response<Body>, Problem> {
         }
         (None, _) => None,
     };
+    let timing = format!("search;dur={:.3}, record;dur={:.3}", page.search_micros as f64 / 1e3, page.record_micros as f64 / 1e3);
     let mut response = call::json(StatusCode::OK, render(page, is_feed));
+    if let Ok(timing) = HeaderValue::try_from(timing) {
+        response.headers_mut().insert(SERVER_TIMING, timing);
+    }
     if let Some(next) = next
         && let Ok(link) = HeaderValue::try_from(format!("<{}?{next}>; rel=\"next\"", ROUTE.path))
     {

@@ -81,8 +81,8 @@ impl Batch {
             }
             return;
         }
-        let faulty = self.faults.total > 0;
-        let (events, faults) = desk.prepare_all(pieces, first, faulty);
+        let refused = self.faults.total > 0;
+        let (events, faults) = desk.prepare_all(pieces, first, refused);
         self.events.extend(events);
         self.faults.extend(faults);
     }
@@ -95,25 +95,25 @@ impl Batch {
 
 impl Desk<'_> {
     /// Checks one event, and prepares it unless the request is refused anyway.
-    fn prepare(self, piece: Piece<'_>, faulty: bool) -> Result<Option<Prepared>, Fault> {
+    fn prepare(self, piece: Piece<'_>, refused: bool) -> Result<Option<Prepared>, Fault> {
         let id = self.ids.draw();
         let submission = match piece {
             Piece::Parsed(value) => Submission::read(value, Source::Caller, id)?,
             Piece::Line(line) => Submission::parse(line, Source::Caller, id)?,
         };
-        if faulty { Ok(None) } else { self.ledger.prepare(self.caller, self.project, "http", submission).map(Some) }
+        if refused { Ok(None) } else { self.ledger.prepare(self.caller, self.project, "http", submission).map(Some) }
     }
 
     /// Prepares many, the first of them at index `first` of the request.
-    fn prepare_all(self, mut pieces: Vec<Piece<'_>>, first: usize, faulty: bool) -> (Vec<Prepared>, Faults) {
+    fn prepare_all(self, mut pieces: Vec<Piece<'_>>, first: usize, refused: bool) -> (Vec<Prepared>, Faults) {
         if pieces.len() < SPLIT_EVENTS_MIN {
-            return self.prepare_run(pieces, first, faulty);
+            return self.prepare_run(pieces, first, refused);
         }
         let half = pieces.len() / 2;
         let later = pieces.split_off(half);
         let (mut one, other) = std::thread::scope(|scope| {
-            let other = scope.spawn(|| self.prepare_run(later, first + half, faulty));
-            let one = self.prepare_run(pieces, first, faulty);
+            let other = scope.spawn(|| self.prepare_run(later, first + half, refused));
+            let one = self.prepare_run(pieces, first, refused);
             (one, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         one.0.extend(other.0);
@@ -121,13 +121,13 @@ impl Desk<'_> {
         one
     }
 
-    fn prepare_run(self, pieces: Vec<Piece<'_>>, first: usize, mut faulty: bool) -> (Vec<Prepared>, Faults) {
+    fn prepare_run(self, pieces: Vec<Piece<'_>>, first: usize, mut refused: bool) -> (Vec<Prepared>, Faults) {
         let (mut events, mut faults) = (Vec::with_capacity(pieces.len()), Faults::default());
         for (n, piece) in pieces.into_iter().enumerate() {
-            match self.prepare(piece, faulty) {
+            match self.prepare(piece, refused) {
                 Ok(event) => events.extend(event),
                 Err(fault) => {
-                    faulty = true;
+                    refused = true;
                     faults.push(fault.within(&(first + n).to_string()));
                 }
             }

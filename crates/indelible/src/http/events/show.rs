@@ -26,7 +26,7 @@ pub(in super::super) static ROUTE: Route = Route {
 };
 
 async fn handle(call: Call) -> Result<Response<Body>, Problem> {
-    let project = call.project()?;
+    let project = call.project().await?;
     let record = call.app.ledger.event(&call.caller, &project, call.id("event")?, call.opening()).await?;
     Ok(call::json(StatusCode::OK, record))
 }

@@ -1,7 +1,7 @@
 //! `POST /v1/audit/events`: one event, an array, or lines; all of it or nothing; receipts once it is durable.
 //!
 //! Refused, and recorded before the refusal is answered: whatever a known caller submits and may not, or in a form that is not
-//! an event's. What never became a submission (a body that did not arrive, a wrong media type) is answered only.
+//! an event's. What never became a submission (a body that did not arrive, a wrong media type) is recorded by the route table.
 
 use std::sync::Arc;
 
@@ -105,11 +105,11 @@ async fn handle(call: Call, mut unread: Body) -> Result<Response<Body>, Problem>
 }
 
 async fn submit(call: &Call, unread: &mut Body) -> Result<Response<Body>, Problem> {
-    let project = call.project()?;
+    let project = call.project().await?;
     if !call.caller.has(Scope::EventsAppend) {
         let fault = Fault::new(FaultKind::Invalid, "", format!("the key lacks {}", Scope::EventsAppend.as_str()));
         call.app.ledger.reject(&call.caller, &project, &fault, true).await?;
-        return Err(Problem::new(Kind::Forbidden, fault.message));
+        return Err(Problem::new(Kind::Forbidden, fault.message).recorded());
     }
     let form = Form::of(&call.headers)
         .ok_or_else(|| Problem::new(Kind::UnsupportedMediaType, "Content-Type must be application/json or application/x-ndjson"))?;
@@ -190,7 +190,7 @@ async fn refuse(call: &Call, project: &Project, faults: &Faults) -> Problem {
     let Some(gravest) = faults.gravest() else { return faults.problem() };
     let deny = gravest.kind == FaultKind::EngineOnly;
     match call.app.ledger.reject(&call.caller, project, gravest, deny).await {
-        Ok(()) => faults.problem(),
+        Ok(()) => faults.problem().recorded(),
         Err(error) => error.into(),
     }
 }
@@ -202,7 +202,7 @@ async fn recorded(call: &Call, project: &Project, problem: Problem) -> Problem {
     }
     let fault = Fault::new(FaultKind::TooLarge, "", problem.detail.clone());
     match call.app.ledger.reject(&call.caller, project, &fault, false).await {
-        Ok(()) => problem,
+        Ok(()) => problem.recorded(),
         Err(error) => error.into(),
     }
 }
@@ -216,7 +216,7 @@ async fn failed(call: &Call, project: &Project, error: AppendError, single: bool
             let fault = at(index, Fault::new(FaultKind::Invalid, "/id", "belongs to another event"));
             let problem = Problem::new(Kind::IdConflict, "another event of this project has the id; nothing was written");
             match call.app.ledger.reject(&call.caller, project, &fault, false).await {
-                Ok(()) => problem.at(fault.pointer, fault.message),
+                Ok(()) => problem.at(fault.pointer, fault.message).recorded(),
                 Err(error) => error.into(),
             }
         }

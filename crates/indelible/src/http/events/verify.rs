@@ -41,7 +41,7 @@ pub(in super::super) static ROUTE: Route = Route {
 };
 
 async fn handle(call: Call) -> Result<Response<Body>, Problem> {
-    let project = call.project()?;
+    let project = call.project().await?;
     let verification = call.app.ledger.verify_event(&call.caller, &project, call.id("event")?).await?;
     let document = Document::new()
         .uuid("id", verification.id)

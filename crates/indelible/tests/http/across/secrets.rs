@@ -1,0 +1,214 @@
+//! A secret that is handed in, under any default name, in any spelling, in any place, by any way, is in no file of the data
+//! folder and in no opened content; and what people said is in no file readable.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::events::forms::{gzip, zstd};
+use crate::server::{EVENTS, House, encode, event};
+
+const FIELDS: &[&str] = &[
+    "api_key",
+    "secret",
+    "token",
+    "signing_key",
+    "signing_secret",
+    "session_token",
+    "refresh_token",
+    "access_token",
+    "private_key",
+    "credential",
+    "password",
+    "password_hash",
+    "stripe_customer_id",
+    "external_user_id",
+];
+/// Every secret begins so.
+const MARK: &str = "zQ7sEcReT";
+/// Every plain text of content begins so.
+const SAID: &str = "xSaIdAlOuD";
+
+/// Secrets that are all different, so that one that is left can be named.
+#[derive(Default)]
+struct Mint(usize);
+
+impl Mint {
+    fn next(&mut self) -> String {
+        self.0 += 1;
+        format!("{MARK}{:05}", self.0)
+    }
+}
+
+fn spellings(field: &str) -> Vec<String> {
+    let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
+    let pascal: String = field.split('_').map(capital).collect();
+    let camel = pascal[..1].to_lowercase() + &pascal[1..];
+    vec![field.to_owned(), field.to_uppercase(), field.replace('_', "-"), field.replace('_', "."), camel, pascal]
+}
+
+/// Every way in which one name can hold a secret, as contents of events.
+fn contents(name: &str, mint: &mut Mint) -> Vec<Value> {
+    let text = |inner: &Value| Value::String(inner.to_string());
+    let mut secret = || mint.next();
+    let deep = (0..20).fold(json!({name: secret()}), |inner, n| if n % 2 == 0 { json!([inner]) } else { json!({"d": inner}) });
+    let quoted = text(&json!({name: secret()}));
+    let twice = text(&json!({"inner": text(&json!({"x": {name: secret()}}))}));
+    vec![
+        json!({"arguments": {name: secret(), "said": format!("{SAID} arguments")}}),
+        json!({"before_state": {name: secret()}, "after_state": {name: secret(), "n": [{name: {"deep": [secret()]}}]}}),
+        json!({"output": deep, "extra": {name: [secret(), {"x": secret()}]}}),
+        json!({"result": quoted, "error": twice}),
+        json!({"output": format!("a=b&{name}={}&c=d", secret())}),
+        json!({"output": format!("see https://host/path?x=1&{name}={} for more", secret())}),
+        json!({"output": format!("https://user:{}@host/", secret())}),
+        json!({"messages": [{"role": "user", "content": [{"type": "text", "text": json!({name: secret()}).to_string()}]}]}),
+        json!({"request": {"body": format!("{name}={}&a=b", secret()), "headers": {name: secret()}}}),
+        json!({"response": {"body": {"list": [{name: secret()}]}, "headers": {"content-type": "application/json"}}}),
+        json!({"response": {"body": json!({"filler": "f".repeat(11_000), name: secret()}).to_string()}}),
+    ]
+}
+
+/// What is secret by its place: headers, and bare `key` and `value` at the top of states.
+fn places(mint: &mut Mint) -> Vec<Value> {
+    let headers = [
+        "Authorization",
+        "authorization",
+        "Cookie",
+        "Set-Cookie",
+        "Proxy-Authorization",
+        "x-api-key",
+        "X-Api-Key",
+        "x-amz-security-token",
+        "X-Amz-Signature",
+        "X-Amz-Credential",
+    ];
+    let mut contents: Vec<Value> = Vec::new();
+    for name in headers {
+        contents.push(json!({"request": {"headers": {name: format!("Bearer {}", mint.next())}}}));
+        contents.push(json!({"response": {"headers": {name: [format!("a={}; Path=/", mint.next()), mint.next()]}}}));
+    }
+    for name in ["key", "value", "Key", "VALUE"] {
+        contents.push(json!({"before_state": {name: mint.next()}, "after_state": {name: {"x": mint.next()}}}));
+    }
+    contents
+}
+
+fn events(mint: &mut Mint) -> Vec<Value> {
+    let mut events = Vec::new();
+    let with = |content: Value| {
+        let mut event = event("secret.handed_in");
+        event["content"] = content;
+        event
+    };
+    for field in FIELDS {
+        for name in spellings(field) {
+            events.extend(contents(&name, mint).into_iter().map(with));
+            let mut envelope = event("secret.handed_in");
+            envelope["http"] = json!({"method": "GET", "url": format!("https://u:{}@host/p?{name}={}&x=1#{name}={}", mint.next(), mint.next(), mint.next())});
+            envelope["context"] = json!({name: mint.next()});
+            events.push(envelope);
+        }
+    }
+    let signed = ["X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token"];
+    for name in signed {
+        let mut envelope = event("secret.handed_in");
+        envelope["http"] = json!({"url": format!("https://bucket.host/o?{name}={}", mint.next())});
+        events.push(envelope);
+    }
+    events.extend(places(mint).into_iter().map(with));
+    events
+}
+
+fn each_file(folder: &Path, see: &mut impl FnMut(&Path, &[u8])) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { each_file(&path, see) } else { see(&path, &std::fs::read(&path).expect("a file")) }
+    }
+}
+
+fn find(bytes: &[u8], text: &str) -> Option<String> {
+    let at = bytes.windows(text.len()).position(|window| window.eq_ignore_ascii_case(text.as_bytes()))?;
+    Some(String::from_utf8_lossy(&bytes[at.saturating_sub(80)..(at + 30).min(bytes.len())]).into_owned())
+}
+
+#[test]
+fn no_secret_is_in_any_file_or_any_opened_content() {
+    let mut house = House::start();
+    let mut mint = Mint::default();
+    let events = events(&mut mint);
+    assert!(mint.0 > 1_500);
+    // Each event by another way, and each way with every sort of event.
+    let ways = |way: usize, chunk: &[Value]| {
+        let array = json!(chunk).to_string().into_bytes();
+        let lines: String = chunk.iter().map(|event| event.to_string() + "\n").collect();
+        let (content_type, coding, body) = match way % 5 {
+            0 => ("application/json", "identity", array),
+            1 => ("application/x-ndjson", "identity", lines.into_bytes()),
+            2 => ("application/json", "gzip", gzip(&array)),
+            3 => ("application/x-ndjson", "gzip", gzip(lines.as_bytes())),
+            _ => ("application/x-ndjson", "zstd", zstd(lines.as_bytes())),
+        };
+        house.ask("POST", EVENTS).header("content-type", content_type).header("content-encoding", coding).body(body).send().is(201);
+    };
+    for (n, chunk) in events.chunks(101).enumerate() {
+        ways(n, chunk);
+    }
+    for event in events.iter().step_by(37) {
+        house.post(EVENTS, &event).send().is(201);
+    }
+    // A conflict and a refusal carry secrets too.
+    let mut refused = events[0].clone();
+    refused["colour"] = json!(mint.next());
+    house.post(EVENTS, &refused).send().problem(422, "invalid-event");
+    // Everything that can be read.
+    let (mut opened, mut said) = (0, 0);
+    let mut after = String::new();
+    loop {
+        let path = format!(
+            "{EVENTS}?order=asc&limit=1000&include=content&purpose=test{after}&filter={}",
+            encode("action eq \"secret.handed_in\"")
+        );
+        let answer = house.get(&path).send();
+        assert_eq!(find(&answer.body, MARK), None, "in an answer");
+        said += answer.text().matches(SAID).count();
+        let page = answer.is(200);
+        let data = page["data"].as_array().expect("data");
+        opened += data.iter().filter(|event| event.get("content").is_some()).count();
+        if data.is_empty() {
+            break;
+        }
+        after = format!("&after_sequence={}", page["next_after_sequence"]);
+    }
+    assert!(opened > events.len() / 2, "{opened}");
+    assert!(said >= FIELDS.len() * 6, "what is no secret is there: {said}");
+    each_file(&house.data(), &mut |path, bytes| {
+        assert_eq!(find(bytes, MARK), None, "while running, {}", path.display());
+        assert_eq!(find(bytes, SAID), None, "content is readable in {}", path.display());
+    });
+    house.close();
+    let mut files = Vec::new();
+    each_file(&house.data(), &mut |path, bytes| {
+        assert_eq!(find(bytes, MARK), None, "after closing, {}", path.display());
+        assert_eq!(find(bytes, SAID), None, "content is readable in {}", path.display());
+        files.push((path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(), bytes.len()));
+    });
+    assert!(files.iter().any(|(name, bytes)| name == "ledger.db" && *bytes > 100_000), "{files:?}");
+}
+
+#[test]
+fn what_was_said_is_opened_whole_and_in_no_file() {
+    let mut house = House::start();
+    let mut said = event("plain.said");
+    said["content"] = json!({
+        "messages": [{"role": "user", "content": format!("{SAID} one, with an umlaut: ä")}],
+        "before_state": {"note": format!("{SAID} two")}, "after_state": {"note": format!("{SAID} three")},
+        "request": {"headers": {"accept": format!("{SAID}/four")}},
+    });
+    let id = house.post(EVENTS, &said).send().is(201)["id"].as_str().expect("an id").to_owned();
+    let opened = house.get(&format!("{EVENTS}/{id}?include=content&purpose=test")).send().is(200);
+    assert_eq!(opened["content"]["messages"], said["content"]["messages"]);
+    assert_eq!(opened["content"]["after_state"], said["content"]["after_state"]);
+    house.close();
+    each_file(&house.data(), &mut |path, bytes| assert_eq!(find(bytes, SAID), None, "{}", path.display()));
+}

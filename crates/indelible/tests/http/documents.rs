@@ -1,0 +1,30 @@
+//! The pages of the API say what the server does.
+
+use indelible::http::{ProblemKind, problem_reference, routes};
+
+fn page(name: &str) -> String {
+    let path = format!("{}/../../docs/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn every_problem_is_on_its_page() {
+    assert_eq!(page("problems.md"), problem_reference(), "cargo test -p indelible with UPDATE_DOCS=1 writes it anew");
+    let text = page("problems.md");
+    for kind in ProblemKind::ALL {
+        assert_eq!(text.matches(&format!("`{}`", kind.uri())).count(), 1, "{}", kind.name());
+    }
+}
+
+#[test]
+fn every_route_has_its_heading_and_an_example() {
+    let text = page("http.md");
+    for route in routes() {
+        let heading = format!("### {} {}\n", route.method, route.path);
+        let at = text.find(&heading).unwrap_or_else(|| panic!("{heading}"));
+        let section = text[at + heading.len()..].split("\n### ").next().expect("a section");
+        let stem = route.path.split('{').next().expect("a path");
+        assert!(section.contains("curl") && section.contains(stem), "{heading} has no example");
+    }
+    assert_eq!(text.matches("\n### ").count(), routes().len(), "no route that is not there");
+}

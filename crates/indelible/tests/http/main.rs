@@ -1,0 +1,18 @@
+//! The HTTP API over a real socket, with a real ledger in a folder of its own: every answer by its exact status and type of
+//! problem, and for every refusal of a known caller the event that it leaves in the log. One module a URL, and a few
+//! that go across them all.
+
+mod across;
+mod api_keys;
+mod clock;
+mod conversations;
+mod documents;
+mod door;
+mod event;
+mod events;
+mod process;
+mod projects;
+mod runs;
+mod server;
+mod verify;
+mod wire;
