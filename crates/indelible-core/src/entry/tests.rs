@@ -227,7 +227,7 @@ proptest! {
     /// What another version may hold: members that are unknown here, of any shape, or members that are lost or changed.
     #[test]
     fn an_outline_says_what_the_parser_says(
-        event in arbitrary::event(), stamp in stamp(), at in any::<prop::sample::Index>(), value in foreign(), name in "[a-z]{1,8}", drop in any::<bool>(),
+        event in arbitrary::event(), stamp in stamp(), at in any::<prop::sample::Index>(), value in foreign(), name in "x_[a-z]{1,8}", drop in any::<bool>(),
     ) {
         let text = event.to_verbatim();
         let redacted = untouched(Submission::parse(&text, Source::Caller, Uuid::from_u128(7)).expect("valid"));
