@@ -92,9 +92,9 @@ fn a_full_queue_is_told_and_nothing_of_the_request_is_written() {
             handle
         };
         // One is being committed, one waits; there is no room for a third.
-        let sent = [send("queue.first"), send("queue.second"), send("queue.third")];
+        let handles = [send("queue.first"), send("queue.second"), send("queue.third")];
         disk.turn(SOUND);
-        sent.map(|handle| handle.join().expect("no panic"))
+        handles.map(|handle| handle.join().expect("no panic"))
     });
     assert_eq!((statuses[0].status, statuses[1].status), (201, 201));
     statuses[2].problem(429, "queue-full");
