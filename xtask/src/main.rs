@@ -53,7 +53,7 @@ struct BenchArguments {
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Test => suite::run(),
-        Command::Tidy => tidy::run(),
+        Command::Tidy => Ok(tidy::run()),
         Command::Bench(arguments) => bench_command(&arguments),
     }
 }

@@ -29,7 +29,9 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     println!("\n== the rules of the house");
     for (rule, faults) in tidy::faults() {
         println!("{rule}: {}", if faults.is_empty() { "ok" } else { "failed" });
-        faults.iter().for_each(|fault| println!("  {fault}"));
+        for fault in &faults {
+            println!("  {fault}");
+        }
         count.passed += u64::from(faults.is_empty());
         count.failed += u64::from(!faults.is_empty());
     }

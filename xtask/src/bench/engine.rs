@@ -52,7 +52,7 @@ pub(crate) fn run(folder: &Path, report: &mut Report) -> anyhow::Result<()> {
 
 fn prepare(ledger: &Ledger, caller: &Caller, project: &Project, n: u64) -> anyhow::Result<Prepared> {
     let mut text = String::with_capacity(2_048);
-    Event { n, ids: Ids::V4, order: Order::InOrder }.write_submission(&mut text);
+    Event { n, ids: Ids::V4, order: Order::Recorded }.write_submission(&mut text);
     let submission = Submission::parse(text.as_bytes(), Source::Caller, ledger.new_id())?;
     Ok(ledger.prepare(caller, project, "bench", submission)?)
 }

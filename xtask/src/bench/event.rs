@@ -25,7 +25,7 @@ const TOOLS: &[&str] = &["search_flights", "get_user_details", "book_reservation
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     /// As recorded.
-    InOrder,
+    Recorded,
     /// Shuffled within an hour.
     Shuffled,
     /// Years late: every tenth event is of five years before.
@@ -73,10 +73,9 @@ impl Event {
     pub(crate) fn occurred_at_micros(self) -> i64 {
         let in_order = EPOCH_MICROS + self.n as i64 * STEP_MICROS;
         match self.order {
-            Order::InOrder => in_order,
             Order::Shuffled => in_order - (mix(self.n ^ 0x5151) % 3_600_000_000) as i64,
             Order::Late if self.n.is_multiple_of(10) => in_order - 5 * 365 * 86_400_000_000,
-            Order::Late => in_order,
+            Order::Recorded | Order::Late => in_order,
         }
     }
 

@@ -43,7 +43,7 @@ fn single(server: &Server, next: &AtomicU64, events: u64) -> anyhow::Result<Vec<
             return Ok(latencies);
         }
         body.clear();
-        Event { n, ids: Ids::V4, order: Order::InOrder }.write_submission(&mut body);
+        Event { n, ids: Ids::V4, order: Order::Recorded }.write_submission(&mut body);
         let begin = Instant::now();
         client.append("application/json", body.as_bytes())?;
         latencies.push(begin.elapsed().as_secs_f64() * 1_000.0);

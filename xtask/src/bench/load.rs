@@ -21,8 +21,8 @@ const QUESTIONS: u64 = 200;
 /// Loads `rows` events in every order of the caller's clock; only the first is asked everything.
 pub(crate) fn run(folder: &Path, rows: u64, report: &mut Report) -> anyhow::Result<()> {
     for (ids, order, name) in [
-        (Ids::V4, Order::InOrder, "UUIDv4, in order"),
-        (Ids::V7, Order::InOrder, "UUIDv7, in order"),
+        (Ids::V4, Order::Recorded, "UUIDv4, in order"),
+        (Ids::V7, Order::Recorded, "UUIDv7, in order"),
         (Ids::V4, Order::Shuffled, "UUIDv4, shuffled within an hour"),
         (Ids::V4, Order::Late, "UUIDv4, a tenth years late"),
     ] {
@@ -31,7 +31,7 @@ pub(crate) fn run(folder: &Path, rows: u64, report: &mut Report) -> anyhow::Resu
         let server = Server::start(&data)?;
         load(&server, rows, ids, order, name, report)?;
         questions(&server, rows, name, report)?;
-        if ids == Ids::V4 && order == Order::InOrder {
+        if ids == Ids::V4 && order == Order::Recorded {
             let bytes: u64 = std::fs::read_dir(&data)?.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum();
             report.add("bytes a row, index included", bytes as f64 / rows as f64, "bytes");
             report.add("greatest resident memory of the server", server.memory("VmHWM")? / 1e6, "MB");

@@ -33,7 +33,7 @@ pub(crate) fn run(folder: &Path, rows: u64, report: &mut Report) -> anyhow::Resu
 }
 
 fn load(client: &mut Client, rows: u64, indexed: bool) -> anyhow::Result<f64> {
-    let names: Vec<&str> = Event { n: 0, ids: Ids::V4, order: Order::InOrder }.attributes().iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = Event { n: 0, ids: Ids::V4, order: Order::Recorded }.attributes().iter().map(|(name, _)| *name).collect();
     let columns = names.iter().map(|name| format!("{name} text")).collect::<Vec<_>>().join(",");
     client.batch_execute(&format!(
         "CREATE TABLE events(row bigint PRIMARY KEY, id bytea, occurred_at bigint, {columns}, entry text, content bytea)"
@@ -53,7 +53,7 @@ fn load(client: &mut Client, rows: u64, indexed: bool) -> anyhow::Result<f64> {
         let mut transaction = client.transaction()?;
         let mut writer = BinaryCopyInWriter::new(transaction.copy_in("COPY events FROM STDIN BINARY")?, &types);
         for n in n..rows.min(n + BATCH) {
-            write_row(&mut writer, Event { n, ids: Ids::V4, order: Order::InOrder })?;
+            write_row(&mut writer, Event { n, ids: Ids::V4, order: Order::Recorded })?;
         }
         writer.finish()?;
         transaction.commit()?;

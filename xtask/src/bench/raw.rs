@@ -20,7 +20,7 @@ pub(crate) fn run(folder: &Path, report: &mut Report) -> anyhow::Result<()> {
             for n in 0..batches {
                 buffer.clear();
                 for k in 0..batch {
-                    let event = Event { n: n * batch + k, ids: Ids::V4, order: Order::InOrder };
+                    let event = Event { n: n * batch + k, ids: Ids::V4, order: Order::Recorded };
                     event.write_entry(&mut buffer);
                     event.write_content(&mut buffer);
                 }

@@ -104,9 +104,8 @@ mod tests {
     #[test]
     fn percentiles_are_by_nearest_rank() {
         let mut values: Vec<f64> = (1..=100).map(f64::from).rev().collect();
-        assert_eq!(percentile(&mut values, 50.0), 50.0);
-        assert_eq!(percentile(&mut values, 99.0), 99.0);
-        assert_eq!(median(&mut []), 0.0);
+        let found = [percentile(&mut values, 50.0), percentile(&mut values, 99.0), median(&mut [])];
+        assert_eq!(found.map(|value| value.to_string()), ["50", "99", "0"]);
         assert_eq!(number(1_234_567.0), "1,234,567");
         assert_eq!(number(1.234), "1.23");
     }

@@ -24,7 +24,7 @@ pub(crate) fn run(folder: &Path, rows: u64, report: &mut Report) -> anyhow::Resu
 fn load(file: &Path, rows: u64, indexed: bool) -> anyhow::Result<f64> {
     let db = rusqlite::Connection::open(file)?;
     db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;")?;
-    let names: Vec<&str> = Event { n: 0, ids: Ids::V4, order: Order::InOrder }.attributes().iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = Event { n: 0, ids: Ids::V4, order: Order::Recorded }.attributes().iter().map(|(name, _)| *name).collect();
     db.execute_batch(&format!(
         "CREATE TABLE events(row INTEGER PRIMARY KEY, id BLOB, occurred_at INTEGER, {}, entry TEXT, content BLOB)",
         names.join(",")
@@ -43,7 +43,7 @@ fn load(file: &Path, rows: u64, indexed: bool) -> anyhow::Result<f64> {
         if n % BATCH == 0 {
             db.execute_batch("BEGIN")?;
         }
-        let event = Event { n, ids: Ids::V4, order: Order::InOrder };
+        let event = Event { n, ids: Ids::V4, order: Order::Recorded };
         entry.clear();
         event.write_entry(&mut entry);
         insert.raw_bind_parameter(1, event.id().as_bytes().as_slice())?;

@@ -14,6 +14,7 @@ use super::{Caller, Envelope, Refused};
 use crate::append::{AppendError, EngineEvent};
 use crate::ledger::Ledger;
 use crate::resource::registry::Registry;
+use crate::write::{Privilege, Work};
 
 /// Sources told apart at one time.
 const SOURCES_MAX: usize = 10_000;
@@ -101,7 +102,11 @@ impl Ledger {
     /// a source in a minute, the others of that minute as one event when it is over.
     pub async fn stranger(&self, source: Option<IpAddr>, refused: Refused, envelope: &Envelope) -> Result<(), AppendError> {
         match self.inner.strangers.count(source, refused, envelope, self.inner.clock.monotonic()) {
-            Some(event) => self.record(vec![event]).await,
+            // As a caller's: who has no key must not use up what is kept free for the records of reads.
+            Some(event) => {
+                let batch = self.prepare_all(vec![event])?;
+                self.inner.writer.submit(Work::new(batch, Privilege::Caller)).await.map(|_| ())
+            }
             None => Ok(()),
         }
     }

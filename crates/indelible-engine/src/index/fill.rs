@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use indelible_core::entry::Outline;
 use indelible_core::filter;
-use indelible_core::json::{self, Value};
-use indelible_core::time::Timestamp;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
@@ -129,7 +128,7 @@ impl<'a> Stored<'a> {
 pub(crate) fn tokens(key: TokenKey, stored: &Stored<'_>, each: &mut dyn FnMut(Token)) -> i64 {
     each(key.every_row(stored.project));
     each(key.id(stored.project, stored.id));
-    let Ok(entry) = json::parse(stored.entry) else { return 0 };
-    filter::terms(&entry, &mut |attribute, value| each(key.token(stored.project, attribute, value)));
-    entry.get("occurred_at").and_then(Value::as_str).and_then(Timestamp::parse).map_or(0, Timestamp::as_micros)
+    let Some(outline) = Outline::read(stored.entry) else { return 0 };
+    filter::terms_of_bytes(stored.entry, &mut |attribute, value| each(key.token(stored.project, attribute, value)));
+    outline.occurred_at.as_micros()
 }

@@ -109,10 +109,9 @@ impl Claim {
 
     /// Walks the rows beside the index and names what differs.
     pub(super) fn check(&self, batches: &Receiver<Arc<Batch>>, ledger: &Connection) -> Result<Vec<Misplaced>, rusqlite::Error> {
-        let index = &self.index;
+        let (index, file, through) = (&self.index, self.file.as_path(), self.through);
         let (held, walked) = std::thread::scope(|scope| {
             // Postings of rows that the claim covers do not change, so a newer look at them will do.
-            let (file, through) = (self.file.as_path(), self.through);
             let held = scope.spawn(move || held(file, through));
             let walked = self.walk(batches, index);
             (held.join(), walked)

@@ -21,7 +21,7 @@ use super::{Answer, Work};
 use crate::append::{AppendError, Prepared, Receipt};
 use crate::faults::Write;
 use crate::index::Index;
-use crate::keystore::KeyStore;
+use crate::keystore::{DataKey, KeyStore};
 use crate::store::StoreError;
 
 /// What went wrong with a group, and how far it had come.
@@ -46,6 +46,8 @@ impl From<rusqlite::Error> for Failure {
 /// A group that is committed: an answer for each of its batches, and what others are to be told.
 pub(super) struct Committed {
     pub(super) answers: Vec<Answer>,
+    /// Data keys whose rows were written.
+    pub(super) data_keys: Vec<Arc<DataKey>>,
     pub(super) ids: Vec<(i64, Uuid, i64)>,
     pub(super) last_row: i64,
     pub(super) duplicates: u64,
@@ -59,6 +61,7 @@ struct Group<'a> {
     pending: HashMap<(i64, Uuid), Pending>,
     ids: Vec<(i64, Uuid, i64)>,
     tiles: Vec<Tile>,
+    data_keys: Vec<Arc<DataKey>>,
     last_row: i64,
     recorded_at: Timestamp,
     duplicates: u64,
@@ -87,19 +90,20 @@ impl Thread {
             pending: HashMap::new(),
             ids: Vec::new(),
             tiles: Vec::new(),
+            data_keys: Vec::new(),
             last_row: self.last_row,
             recorded_at,
             duplicates: 0,
         };
         let answers = works.iter().map(|work| group.batch(work)).collect::<Result<Vec<_>, _>>()?;
         group.finish()?;
-        let Group { ids, last_row, duplicates, .. } = group;
+        let Group { ids, data_keys, last_row, duplicates, .. } = group;
         let began = Instant::now();
         faulty(faults, Write::Commit, || Ok(connection.execute_batch("COMMIT")?)).map_err(|error| Failure { error, at_commit: true })?;
         let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.figures.commit_micros.fetch_add(micros, Relaxed);
         self.figures.commits.fetch_add(1, Relaxed);
-        Ok(Committed { answers, ids, last_row, duplicates })
+        Ok(Committed { answers, data_keys, ids, last_row, duplicates })
     }
 }
 
@@ -111,6 +115,8 @@ impl Group<'_> {
         let slots = match planner.plan(&work.events) {
             Ok(slots) => slots,
             Err(Refusal::Batch(refused)) => return Ok(Err(refused)),
+            // One chain that does not hold must not keep the others from being written; nothing of this batch was.
+            Err(Refusal::Store(StoreError::Corrupt(reason))) => return Ok(Err(unavailable(&reason, false))),
             Err(Refusal::Store(error)) => return Err(error),
         };
         for change in &work.changes {
@@ -134,6 +140,13 @@ impl Group<'_> {
         let head = self.heads.loaded(event.project).expect("planning loaded the head of every project of the batch");
         let row = self.last_row + 1;
         let row_hash = event.keys.row_hash(entry.bytes(), &head.row_hash);
+        if let Some(content) = &event.content
+            && !content.data_key.is_stored()
+            && !self.data_keys.iter().any(|key| key.id == content.data_key.id)
+        {
+            self.inserter.data_key(&content.data_key)?;
+            self.data_keys.push(Arc::clone(&content.data_key));
+        }
         self.inserter.event(event, entry, &Place { row, sequence, prev_hash: head.row_hash, row_hash })?;
         let leaf_hash = entry.leaf_hash();
         head.edge.append(leaf_hash, &mut self.tiles);
@@ -172,15 +185,4 @@ impl Group<'_> {
 /// The same sad answer for everybody in a group.
 pub(super) fn unavailable(reason: &str, outcome_unknown: bool) -> AppendError {
     AppendError::Unavailable { reason: reason.to_owned(), outcome_unknown }
-}
-
-/// Data keys that the group brought are stored now.
-pub(super) fn mark_data_keys(works: &[Work]) {
-    for event in works.iter().flat_map(|work| &work.events) {
-        if let Some(content) = &event.content
-            && !content.data_key.is_stored()
-        {
-            Arc::as_ref(&content.data_key).mark_stored();
-        }
-    }
 }

@@ -81,16 +81,13 @@ impl<'c> Inserter<'c> {
             ])?)
         })?;
         let Some(PreparedContent { stored, wrap, data_key }) = &prepared.content else { return Ok(()) };
-        if !data_key.is_stored() {
-            self.data_key(data_key)?;
-        }
         faulty(self.faults, Write::Content, || Ok(self.content.execute((place.row, stored))?))?;
         faulty(self.faults, Write::Wrap, || Ok(self.wrap.execute((place.row, data_key.id, wrap))?))?;
         Ok(())
     }
 
     /// A data key that no committed row has used. A transaction that failed but persisted may have left it.
-    fn data_key(&self, key: &DataKey) -> Result<(), StoreError> {
+    pub(super) fn data_key(&self, key: &DataKey) -> Result<(), StoreError> {
         faulty(self.faults, Write::Resource, || {
             let mut insert = self.connection.prepare_cached(
                 "INSERT INTO data_keys (id, organization_id, wrapped, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING",

@@ -47,7 +47,7 @@ impl Thread {
         self.last_row = tail.last_row;
         match (self.time.as_mut(), tail.recorded_at) {
             (None, last) => self.time = Some(Time::new(self.parts.clock.as_ref(), last)),
-            (Some(time), Some(last)) => time.recorded(last),
+            (Some(time), Some(last)) => time.found(self.parts.clock.as_ref(), last),
             (Some(_), None) => {}
         }
         self.committed.send_if_modified(|row| std::mem::replace(row, tail.last_row) != tail.last_row);

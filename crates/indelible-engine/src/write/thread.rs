@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::disk::Disk;
-use super::group::{Committed, Failure, mark_data_keys, unavailable};
+use super::group::{Committed, Failure, unavailable};
 use super::heads::Heads;
 use super::queue::Queue;
 use super::time::Time;
@@ -124,6 +124,7 @@ impl Thread {
             return;
         }
         let confirms = works.iter().any(|work| work.privilege == Privilege::ConfirmClock);
+        let unconfirmed = self.time.clone().filter(|_| confirms);
         let recorded_at = match self.believe_clock(confirms) {
             Ok(time) => time,
             Err(reason) => return refuse(works, &reason, false),
@@ -135,7 +136,11 @@ impl Thread {
         }
         match self.write(&works, recorded_at) {
             Ok(committed) => self.settle(works, committed, recorded_at),
-            Err(failure) => self.fail(works, &failure),
+            Err(failure) => {
+                // A confirmation counts once it is on record; if it persisted after all, recovery finds it.
+                self.time = unconfirmed.or(self.time.take());
+                self.fail(works, &failure);
+            }
         }
     }
 
@@ -166,7 +171,8 @@ impl Thread {
         let bytes: usize = works.iter().map(|work| work.bytes).sum();
         self.disk.wrote(bytes as u64);
         self.unchecked_bytes += bytes as u64;
-        mark_data_keys(&works);
+        // Only those that were written: a batch that was refused, or was there already, stored nothing.
+        committed.data_keys.iter().for_each(|key| key.mark_stored());
         self.heads.settle();
         if !committed.ids.is_empty() {
             if let Some(time) = self.time.as_mut() {

@@ -18,6 +18,7 @@ const JUMP_MICROS_MAX: i64 = 3_600 * 1_000_000;
 const STILL_MICROS_MAX: i64 = 366 * 24 * 3_600 * 1_000_000;
 
 /// The watch over the clock.
+#[derive(Debug, Clone)]
 pub(super) struct Time {
     /// The last look that was accepted and not behind: wall and monotonic.
     seen: (Timestamp, Duration),
@@ -59,7 +60,16 @@ impl Time {
         self.seen = (clock.now(), clock.monotonic());
     }
 
-    /// A time was committed, or found committed.
+    /// A time was found on record after a failure. It was believed when it was written, so it is now: a confirmation
+    /// may have persisted although its COMMIT failed.
+    pub(super) fn found(&mut self, clock: &dyn Clock, time: Timestamp) {
+        if self.last.is_none_or(|last| time > last) && time > self.seen.0 {
+            self.seen = (time, clock.monotonic());
+        }
+        self.recorded(time);
+    }
+
+    /// A time was committed.
     pub(super) fn recorded(&mut self, time: Timestamp) {
         self.last = Some(self.last.map_or(time, |last| later(last, time)));
     }
@@ -92,10 +102,12 @@ mod tests {
     const HOUR: i64 = 3_600;
     const DAY: i64 = 24 * HOUR;
 
-    /// (wall step, monotonic step in seconds, whether it is believed), one after the other.
+    /// Wall step and monotonic step in seconds, and whether it is believed.
+    type Step = (i64, u64, bool);
+
     #[test]
     fn a_jump_forward_is_doubted_and_nothing_goes_back() {
-        let cases: &[(&str, &[(i64, u64, bool)])] = &[
+        let cases: &[(&str, &[Step])] = &[
             ("runs", &[(5, 5, true), (DAY, 86_400, true)]),
             ("sleeps with the machine", &[(30 * DAY, 30 * 86_400, true)]),
             ("an hour ahead is allowed", &[(HOUR, 0, true)]),

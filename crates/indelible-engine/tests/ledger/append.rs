@@ -1,12 +1,14 @@
 //! Receipts, retries, conflicts, all or nothing, many at once.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use indelible_core::fault::FaultKind;
 use indelible_engine::append::AppendError;
 use indelible_engine::resource::Project;
 
 use crate::bench::{Bench, event, id, wait};
+use crate::clock::Turned;
 
 #[test]
 fn a_retry_is_told_the_first_receipt_also_after_a_restart() {
@@ -88,4 +90,22 @@ fn projects_have_chains_of_their_own_and_keys_stay_within_theirs() {
     assert_eq!(receipts[0].sequence, 0);
     assert!(bench.ledger.project_of(&bench.admin(), Some(other.id)).is_err());
     assert_eq!(bench.verify().len(), 4);
+}
+
+/// A month later a new data key is due. A retry and a refused batch come first: neither writes anything, so neither
+/// may leave the impression that the new key is stored.
+#[test]
+fn no_wrap_is_ever_without_its_data_key() {
+    let clock = Turned::new();
+    let bench = Bench::with(|options| options.clock = Arc::<Turned>::clone(&clock));
+    bench.append(&[event(1, "a")]).expect("appended");
+    clock.step(31 * 86_400, 31 * 86_400);
+    assert!(bench.append(&[event(1, "a")]).expect("a retry")[0].duplicate);
+    bench.append(&[event(2, "b"), event(1, "another")]).expect_err("a conflict");
+    bench.append(&[event(3, "c")]).expect("appended under the new key");
+    let store = rusqlite::Connection::open(bench.data().join("ledger.db")).expect("opens");
+    let count = |sql: &str| store.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("counts");
+    assert_eq!(count("SELECT count(*) FROM wraps WHERE data_key_id NOT IN (SELECT id FROM data_keys)"), 0);
+    assert_eq!(count("SELECT count(DISTINCT data_key_id) FROM wraps JOIN events USING (row) WHERE project = 3"), 2);
+    bench.verify();
 }

@@ -15,21 +15,21 @@ pub(crate) struct Turned(Mutex<(Timestamp, Duration)>);
 
 impl Clock for Turned {
     fn now(&self) -> Timestamp {
-        self.0.lock().unwrap().0
+        self.0.lock().expect("not poisoned").0
     }
 
     fn monotonic(&self) -> Duration {
-        self.0.lock().unwrap().1
+        self.0.lock().expect("not poisoned").1
     }
 }
 
 impl Turned {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new((Timestamp::parse("2026-03-01T12:00:00Z").unwrap(), Duration::from_secs(1_000)))))
+        Arc::new(Self(Mutex::new((Timestamp::parse("2026-03-01T12:00:00Z").expect("a time"), Duration::from_secs(1_000)))))
     }
 
     pub(crate) fn step(&self, wall_seconds: i64, monotonic_seconds: u64) {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.0.lock().expect("not poisoned");
         *state = (state.0.saturating_add_micros(wall_seconds * 1_000_000), state.1 + Duration::from_secs(monotonic_seconds));
     }
 }

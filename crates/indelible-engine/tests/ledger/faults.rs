@@ -7,6 +7,7 @@ use indelible_engine::append::AppendError;
 use indelible_engine::faults::{Faults, When, Write};
 
 use crate::bench::{Bench, event, wait};
+use crate::clock::Turned;
 
 /// Strikes once, at the n-th chance of one kind.
 struct Once {
@@ -65,6 +66,29 @@ fn strike(write: Write, when: When, nth: i64) {
     assert_eq!((again[0].row_hash, again[0].duplicate), (kept[0].row_hash, true), "{name}");
     let bench = bench.reopen();
     assert_eq!(bench.events() - before, 300, "{name}: after a restart");
+}
+
+/// A confirmation that was not recorded was not given.
+#[test]
+fn a_clock_that_was_not_confirmed_on_record_stays_doubted() {
+    for (write, when, confirmed) in
+        [(Write::Event, When::Before, false), (Write::Commit, When::Before, false), (Write::Commit, When::After, true)]
+    {
+        let clock = Turned::new();
+        let faults = Arc::new(Once { write, when, left: AtomicI64::new(-1) });
+        let bench = Bench::with(|options| {
+            options.clock = Arc::<Turned>::clone(&clock);
+            options.faults = Some(Arc::<Once>::clone(&faults));
+        });
+        bench.append(&[event(1, "a")]).expect("appended");
+        clock.step(36_525 * 86_400, 1);
+        faults.left.store(0, Ordering::SeqCst);
+        wait(bench.ledger.confirm_clock(&bench.instance())).expect_err("struck");
+        assert_eq!(bench.append(&[event(2, "b")]).is_ok(), confirmed, "{write:?} {when:?}");
+        wait(bench.ledger.confirm_clock(&bench.instance())).expect("no fault any more");
+        bench.append(&[event(2, "b")]).expect("taken");
+        bench.verify();
+    }
 }
 
 #[test]
