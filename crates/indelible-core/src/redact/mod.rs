@@ -7,6 +7,7 @@
 //! Refused is only what is too large afterwards. Invariant: redacting what was redacted changes nothing.
 
 mod body;
+mod question;
 mod rule;
 mod scan;
 mod span;

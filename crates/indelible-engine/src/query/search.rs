@@ -51,7 +51,8 @@ impl Ledger {
         let kind = if search.feed.is_some() { FEED } else { "audit_events" };
         let mut reading = Reading::new(caller, project, kind, "", &search.opening);
         // Control characters are six bytes each in an entry; what is recorded must fit one.
-        reading.filter = search.filter.as_ref().map(|filter| filter.replace(char::is_control, " "));
+        let rules = &self.inner.desk.rules;
+        reading.filter = search.filter.as_ref().map(|filter| rules.question(filter).replace(char::is_control, " "));
         let clock = Arc::clone(&self.inner.desk.clock);
         let now = clock.monotonic();
         let since = move || clock.monotonic().saturating_sub(now).as_micros() as u64;

@@ -27,7 +27,7 @@ impl Clock for Turned {
 #[test]
 fn a_clock_that_jumped_is_confirmed() {
     let clock = Arc::new(Turned::default());
-    let house = House::with(HttpOptions::default(), Some(clock.clone()));
+    let house = House::with(HttpOptions::default(), |options| options.clock = clock.clone());
     house.post(EVENTS, &event("clock.right".replace("clock.", "clocks.").as_str())).send().is(201);
     clock.0.store(7_200, Ordering::SeqCst);
     let refused = house.post(EVENTS, &event("clocks.wrong")).send();

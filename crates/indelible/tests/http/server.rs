@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indelible::http::{HttpOptions, Server};
-use indelible_engine::clock::Clock;
 use indelible_engine::{Ledger, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -38,18 +37,16 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// A server with short patience.
+    /// A server with the default limits.
     pub(crate) fn start() -> Self {
-        Self::with(HttpOptions::default(), None)
+        Self::with(HttpOptions::default(), |_| ())
     }
 
-    /// A server with these limits, and this clock in place of the system's.
-    pub(crate) fn with(http: HttpOptions, clock: Option<Arc<dyn Clock>>) -> Self {
+    /// A server with these limits, on a ledger that was opened as `open` says.
+    pub(crate) fn with(http: HttpOptions, open: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut options = Options::new(folder.path().join("data"));
-        if let Some(clock) = clock {
-            options.clock = clock;
-        }
+        open(&mut options);
         let clock = Arc::clone(&options.clock);
         let opened = Ledger::open(options).expect("a new ledger");
         let first = opened.first_start.expect("a first start");

@@ -106,7 +106,11 @@ fn events(mint: &mut Mint) -> Vec<Value> {
             events.extend(contents(&name, mint).into_iter().map(with));
             let mut envelope = event("secret.handed_in");
             envelope["http"] = json!({"method": "GET", "url": format!("https://u:{}@host/p?{name}={}&x=1#{name}={}", mint.next(), mint.next(), mint.next())});
-            envelope["context"] = json!({name: mint.next()});
+            envelope["context"] = json!({&name: mint.next(), "note": format!("see https://host/?{name}={}", mint.next())});
+            envelope["reason"] = json!(format!("GET https://host/?a=b&{name}={} failed", mint.next()));
+            envelope["actor"]["display"] = json!(json!({&name: mint.next()}).to_string());
+            envelope["resource"] = json!({"type": "url", "id": format!("https://host/?{name}={}", mint.next())});
+            envelope["request"] = json!({"user_agent": format!("agent/1 (+https://host/?{name}={})", mint.next())});
             events.push(envelope);
         }
     }
@@ -156,6 +160,14 @@ fn no_secret_is_in_any_file_or_any_opened_content() {
     }
     for event in events.iter().step_by(37) {
         house.post(EVENTS, &event).send().is(201);
+    }
+    // A reader may have a secret in its questions.
+    for field in FIELDS {
+        let question = format!("https://host/?{field}={}", mint.next());
+        let filter = format!("reason co \"{question}\" or context.{field} eq \"{}\"", mint.next());
+        let path = format!("{EVENTS}?purpose={}&filter={}", encode(&question), encode(&filter));
+        house.get(&path).header("user-agent", &question).send().is(200);
+        house.get(&format!("{EVENTS}?{field}={}", mint.next())).send().problem(400, "invalid-query");
     }
     // A conflict and a refusal carry secrets too.
     let mut refused = events[0].clone();

@@ -56,7 +56,7 @@ fn invalid_utf8_is_refused_wherever_it_stands() {
 
 #[test]
 fn a_body_that_ends_early_writes_nothing() {
-    let house = House::with(impatient(), None);
+    let house = House::with(impatient(), |_| ());
     let body = event("half.sent").to_string();
     for (n, sent) in [0, 1, body.len() - 1].into_iter().enumerate() {
         let request_id = format!("half-{n}");
@@ -84,7 +84,7 @@ fn a_body_that_ends_early_writes_nothing() {
 
 #[test]
 fn a_slow_client_is_answered_and_let_go() {
-    let house = House::with(impatient(), None);
+    let house = House::with(impatient(), |_| ());
     // A body that stops, and one that trickles for ever.
     for (n, trickle) in [false, true].into_iter().enumerate() {
         let request_id = format!("slow-{n}");
@@ -113,7 +113,7 @@ fn a_slow_client_is_answered_and_let_go() {
 
 #[test]
 fn what_is_not_http_is_told_so() {
-    let house = House::with(impatient(), None);
+    let house = House::with(impatient(), |_| ());
     let long = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "x".repeat(200_000));
     let many = format!("GET /healthz HTTP/1.1\r\nHost: h\r\n{}\r\n", "A: b\r\n".repeat(200));
     let both = format!(

@@ -6,3 +6,4 @@ pub(crate) mod forms;
 mod limits;
 mod list;
 mod retries;
+mod trouble;
