@@ -35,7 +35,7 @@ impl Bench {
     pub(crate) fn reopen(self) -> Self {
         let Self { folder, ledger, .. } = self;
         ledger.close();
-        let opened = reopen(&folder.path().join("data"));
+        let opened = Ledger::open(Options::new(folder.path().join("data"))).expect("it opens again");
         Self { folder, ledger: opened.ledger, first: opened.first_start }
     }
 
@@ -81,17 +81,6 @@ impl Bench {
     pub(crate) fn events(&self) -> u64 {
         self.verify().iter().find(|report| report.project_id == self.ledger.default_project_id()).expect("a report").events
     }
-}
-
-/// Another test that starts a program holds a copy of every lock between its fork and its exec; so one try is not enough.
-fn reopen(data: &Path) -> indelible_engine::Opened {
-    for _ in 0..200 {
-        match Ledger::open(Options::new(data)) {
-            Err(indelible_engine::OpenError::Locked(_)) => std::thread::sleep(std::time::Duration::from_millis(10)),
-            other => return other.expect("it opens again"),
-        }
-    }
-    panic!("it stays locked");
 }
 
 fn recognise(ledger: &Ledger, file: &Path) -> Caller {

@@ -7,4 +7,3 @@ mod faults;
 mod files;
 mod reads;
 mod resources;
-mod shell;
