@@ -9,8 +9,9 @@ use super::report::{Report, percentile};
 use super::server::Server;
 
 /// Rate and latency of single events until durable.
-pub(crate) fn run(folder: &Path, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) fn run(folder: &Path, rows: u64, report: &mut Report) -> anyhow::Result<()> {
     for (connections, events) in [(1_u64, 500_u64), (16, 6_000), (64, 20_000)] {
+        let events = events.min(rows / 10).max(connections);
         let data = folder.join("single");
         std::fs::remove_dir_all(&data).ok();
         let server = Server::start(&data)?;

@@ -15,11 +15,12 @@ use super::server::{Server, program};
 
 const BATCH: u64 = 500;
 const CONNECTIONS: u64 = 4;
-/// Questions of one kind.
-const QUESTIONS: u64 = 200;
+/// Questions of one kind, at most.
+const QUESTIONS_MAX: u64 = 200;
 
 /// Loads `rows` events in every order of the caller's clock; only the first is asked everything.
 pub(crate) fn run(folder: &Path, rows: u64, report: &mut Report) -> anyhow::Result<()> {
+    ensure!(rows >= 10 * BATCH, "a load has ten parts of at least {BATCH} rows each: give --rows {} or more", 10 * BATCH);
     for (ids, order, name) in [
         (Ids::V4, Order::Recorded, "UUIDv4, in order"),
         (Ids::V7, Order::Recorded, "UUIDv7, in order"),
@@ -117,7 +118,7 @@ fn questions(server: &Server, rows: u64, name: &str, report: &mut Report) -> any
     let mut recording = Vec::new();
     for (question, filter) in ASKED {
         let mut searching = Vec::new();
-        for k in 0..QUESTIONS {
+        for k in 0..(rows / 100).clamp(1, QUESTIONS_MAX) {
             let filter: String = filter(k, rows)
                 .bytes()
                 .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })

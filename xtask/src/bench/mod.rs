@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
         engine::run(&folder, &mut report)?;
     }
     if wanted("http") {
-        http::run(&folder, &mut report)?;
+        http::run(&folder, arguments.rows, &mut report)?;
     }
     if wanted("load") {
         load::run(&folder, arguments.rows, &mut report)?;
@@ -47,4 +47,23 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
         report.write(file)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Not for its figures: so that the bench is found broken by whoever breaks it.
+    #[test]
+    fn every_part_runs_and_is_compared() {
+        let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("a folder");
+        let json = folder.path().join("figures.json");
+        let arguments = BenchArguments { rows: 5_000, json: Some(json.clone()), only: Vec::new(), folder: folder.path().join("data") };
+        assert_eq!(run(&arguments).expect("it runs"), ExitCode::SUCCESS);
+        let figures: serde_json::Value = serde_json::from_slice(&std::fs::read(json).expect("written")).expect("JSON");
+        let figures = figures.as_array().expect("a list");
+        assert!(figures.len() > 50, "{}", figures.len());
+        let compared = |figure: &&serde_json::Value| figure["against"] == postgres::INDEXED && figure["ratio"].as_f64() > Some(0.0);
+        assert_eq!(figures.iter().filter(compared).count(), 8, "durable and findable, four loads");
+    }
 }

@@ -16,9 +16,9 @@ pub(crate) struct Server {
     pub(crate) key: String,
 }
 
-/// The optimised program.
+/// The program, built as this one is: optimised, but for the test that the bench still runs.
 pub(crate) fn program() -> PathBuf {
-    crate::root().join("target/release/indelible")
+    crate::root().join("target").join(if cfg!(debug_assertions) { "debug" } else { "release" }).join("indelible")
 }
 
 impl Server {
