@@ -46,7 +46,7 @@ pub struct Options {
     pub instance_name: Option<String>,
     /// Disk space kept free for `audit.read`, bytes.
     pub disk_reserve_bytes: u64,
-    /// Content waiting for the writer, bytes; more is [`AppendError::Busy`].
+    /// Content waiting for the writer, bytes; more is [`crate::append::AppendError::Busy`].
     pub queue_bytes_max: usize,
     /// The clock.
     pub clock: Arc<dyn Clock>,

@@ -1,4 +1,4 @@
-//! AWS CloudTrail records (https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html).
+//! AWS CloudTrail records (<https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html>).
 //!
 //! The id is made of `eventID` and `recipientAccountId`: CloudTrail delivers a record more than once, and to each
 //! account that it concerns. A record without `eventID` is named by all its bytes. Names are also found in lower case,
