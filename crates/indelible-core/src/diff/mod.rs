@@ -1,8 +1,8 @@
 //! RFC 6902 diffs at element level, and the JSON Pointers of what changed.
 //!
-//! Objects are compared member by member in any order, arrays are aligned first ([`align`]), so that an item put in front is one `add`
+//! Objects are compared member by member in any order, arrays are aligned first (`align`), so that an item put in front is one `add`
 //! and not a change of every item. Numbers are equal if their source texts are. The cost is bounded: a diff may spend
-//! [`WORK_MAX`] on aligning; from there on arrays are compared position by position, which is correct and longer.
+//! `WORK_MAX` on aligning; from there on arrays are compared position by position, which is correct and longer.
 //!
 //! Invariant: applying the operations in order to the first value gives the second.
 

@@ -2,7 +2,7 @@
 //! an event of the engine belongs to.
 //!
 //! An application's own actions (any `noun.verb`) need no entry here. A noun that is listed with
-//! [`Writer::Engine`] is the engine's with every verb, listed or not, so that a later version can add verbs.
+//! `Writer::Engine` is the engine's with every verb, listed or not, so that a later version can add verbs.
 
 /// The chain to which the engine's own event of an action belongs. A key belongs to the instance, an organization or a
 /// project, and its events go where it belongs; the catalogue names the usual place.

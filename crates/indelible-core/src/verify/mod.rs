@@ -126,7 +126,7 @@ pub struct Head {
     pub tree_root: Hash,
     /// Ring id of `mac`.
     pub hmac_key_id: u64,
-    /// See [`ProjectKeys::head_mac`].
+    /// See [`crate::key::ProjectKeys::head_mac`].
     pub mac: Hash,
     /// The stored partial tiles.
     pub partial_tiles: Vec<Vec<Hash>>,

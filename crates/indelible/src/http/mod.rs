@@ -1,6 +1,6 @@
 //! The HTTP API (`docs/http.md`): one route table, one file per endpoint, one shape of error.
 //!
-//! A request goes: `server` (connection, timeouts) -> `exchange` (request id, origin, log line) -> [`routes`]
+//! A request goes: `server` (connection, timeouts) -> `exchange` (request id, origin, log line) -> `routes`
 //! (table) -> `enter` (key, rate) -> the endpoint (one engine call) -> bytes.
 //!
 //! Refused here: what is not a known URL, parameter, media type or size. What a key may do is the engine's to say.

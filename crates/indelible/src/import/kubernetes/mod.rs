@@ -1,4 +1,4 @@
-//! Kubernetes audit events (audit.k8s.io/v1, https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/),
+//! Kubernetes audit events (audit.k8s.io/v1, <https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/>),
 //! plain or as two clouds wrap them.
 //!
 //! The id is made of `auditID` and `stage`: one request is reported at several stages, as an intent
