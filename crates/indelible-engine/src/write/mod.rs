@@ -40,6 +40,15 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a blocking caller waits for room.
 const ROOM_WAIT: Duration = Duration::from_secs(30);
 
+/// What anybody may be told of the store: never of whom its rows are, nor how many there are. The details are in the log.
+const RECOVERING: &str = "the store is being recovered";
+/// See [`RECOVERING`].
+const NEARLY_FULL: &str = "the disk is nearly full";
+/// See [`RECOVERING`].
+const CLOCK_JUMPED: &str = "the clock jumped";
+/// See [`RECOVERING`].
+const WRITE_FAILED: &str = "the store failed to write";
+
 const _: () = assert!(GROUP_EVENTS_MAX >= indelible_core::limits::BATCH_EVENTS_MAX);
 const _: () = assert!(QUEUE_EVENTS_MAX >= 2 * GROUP_EVENTS_MAX);
 
@@ -126,11 +135,11 @@ pub(crate) struct Figures {
     commit_failures: AtomicU64,
     commit_micros: AtomicU64,
     duplicates: AtomicU64,
-    refusing: Mutex<Option<String>>,
+    refusing: Mutex<Option<&'static str>>,
 }
 
 impl Figures {
-    fn refuse(&self, reason: Option<String>) {
+    fn refuse(&self, reason: Option<&'static str>) {
         *self.refusing.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 }
@@ -167,7 +176,7 @@ impl Writer {
 
     /// Fills in what the writer knows.
     pub(crate) fn report(&self, status: &mut Status) {
-        status.refusing.clone_from(&self.figures.refusing.lock().unwrap_or_else(PoisonError::into_inner));
+        status.refusing = *self.figures.refusing.lock().unwrap_or_else(PoisonError::into_inner);
         status.rows = u64::try_from(*self.committed.borrow()).unwrap_or(0);
         (status.queue_events, status.queue_bytes) = self.queue.waiting();
         status.commits_total = self.figures.commits.load(Relaxed);

@@ -16,7 +16,7 @@ use super::group::{Committed, Failure, unavailable};
 use super::heads::Heads;
 use super::queue::Queue;
 use super::time::Time;
-use super::{Figures, Privilege, Work, Writer};
+use super::{CLOCK_JUMPED, Figures, NEARLY_FULL, Privilege, RECOVERING, WRITE_FAILED, Work, Writer};
 use crate::access::Strangers;
 use crate::append::Desk;
 use crate::clock::Clock;
@@ -127,10 +127,10 @@ impl Thread {
         let unconfirmed = self.time.clone().filter(|_| confirms);
         let recorded_at = match self.believe_clock(confirms) {
             Ok(time) => time,
-            Err(reason) => return refuse(works, &reason, false),
+            Err(reason) => return refuse(works, reason, false),
         };
         let (works, short) = self.spare_reserve(works);
-        refuse(short, "the disk is nearly full: what is left is kept for the records of reads", false);
+        refuse(short, NEARLY_FULL, false);
         if works.is_empty() {
             return;
         }
@@ -144,17 +144,20 @@ impl Thread {
         }
     }
 
-    fn believe_clock(&mut self, confirms: bool) -> Result<Timestamp, String> {
+    fn believe_clock(&mut self, confirms: bool) -> Result<Timestamp, &'static str> {
         let clock = self.parts.clock.as_ref();
-        let Some(time) = self.time.as_mut() else { return Err("the store is being recovered".to_owned()) };
+        let Some(time) = self.time.as_mut() else { return Err(RECOVERING) };
         if self.connection.is_none() {
-            return Err("the store is being recovered".to_owned());
+            return Err(RECOVERING);
         }
         if confirms {
             time.confirm(clock);
         }
-        let now = time.now(clock);
-        self.figures.refuse(now.as_ref().err().cloned());
+        let now = time.now(clock).map_err(|jump| {
+            tracing::error!(%jump, "appends are refused until the clock is set right or confirmed");
+            CLOCK_JUMPED
+        });
+        self.figures.refuse(now.err());
         now
     }
 
@@ -202,12 +205,11 @@ impl Thread {
                 .connection
                 .as_ref()
                 .is_some_and(|connection| connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok());
-        let reason = failure.error.to_string();
         if !rolled_back {
             self.connection = None;
-            self.figures.refuse(Some(reason.clone()));
+            self.figures.refuse(Some(WRITE_FAILED));
         }
-        refuse(works, &reason, true);
+        refuse(works, WRITE_FAILED, true);
         if !rolled_back && let Err(error) = self.recover() {
             tracing::error!(%error, "the store cannot be opened again");
         }
