@@ -50,6 +50,12 @@ impl Rules {
         };
         Ok(Redacted { id, occurred_at, envelope, content })
     }
+
+    /// A text that is stored outside of events, such as the name of a resource, as it would stand in an event of the project whose
+    /// keys these are.
+    pub fn line(&self, text: &str, keys: &ProjectKeys) -> String {
+        Redactor { rules: self, keys }.text(text, Place::default()).unwrap_or_else(|| text.to_owned())
+    }
 }
 
 impl Redactor<'_> {
