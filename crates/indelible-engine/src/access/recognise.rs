@@ -98,12 +98,13 @@ impl Ledger {
         })
     }
 
-    /// The operator who holds the data folder: all scopes, actor `human` with the name of the operating system's user.
+    /// The operator who holds the data folder: all scopes, actor `human` with the user id that the operating system gives. The
+    /// name is what the environment says, which anybody can set: it is shown, and identifies nobody.
     pub fn operator(&self) -> Caller {
         let named = ["SUDO_USER", "LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok()).filter(|name| !name.is_empty());
-        let name = named.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
+        let id = format!("uid-{}", rustix::process::getuid().as_raw());
         Caller {
-            actor: actor("human", Some(&name), None),
+            actor: actor("human", Some(&id), named.as_deref()),
             scopes: Scope::ALL.to_vec(),
             envelope: Envelope { request_id: self.new_id().to_string(), ..Envelope::default() },
             ..Caller::engine()
