@@ -110,7 +110,8 @@ fn a_resource_and_its_event_are_both_there_or_neither() {
         faults.left.store(0, Ordering::SeqCst);
         wait(bench.ledger.create_project(&bench.instance(), None, "new")).expect_err("struck");
         let bench = bench.reopen();
-        let there = bench.ledger.projects(&bench.instance()).iter().any(|project| project.name == "new");
-        assert_eq!((there, rows(&bench) - before), (made, u64::from(made)), "{write:?} {when:?}");
+        let rows_now = rows(&bench);
+        let there = wait(bench.ledger.projects(&bench.instance())).expect("a list").iter().any(|project| project.name == "new");
+        assert_eq!((there, rows_now - before), (made, u64::from(made)), "{write:?} {when:?}");
     }
 }

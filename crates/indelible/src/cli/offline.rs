@@ -109,9 +109,9 @@ impl Offline {
         Ok(render_project(&project))
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "the same shape as every operation, which the server can refuse")]
     pub(super) fn projects(&self) -> anyhow::Result<Vec<Vec<u8>>> {
-        Ok(self.ledger.projects(&self.caller).iter().map(|project| render_project(project)).collect())
+        let projects = self.runtime.block_on(self.ledger.projects(&self.caller))?;
+        Ok(projects.iter().map(|project| render_project(project)).collect())
     }
 
     pub(super) fn confirm_clock(&self) -> anyhow::Result<String> {
