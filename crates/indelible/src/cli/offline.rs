@@ -151,6 +151,11 @@ impl Sink for Offline {
         Ok((event, bytes))
     }
 
+    fn forbidden(&self, fault: &Fault, count: u64) -> anyhow::Result<()> {
+        let deny = fault.kind == indelible_core::fault::FaultKind::EngineOnly;
+        Ok(self.runtime.block_on(self.ledger.reject_all(&self.caller, &self.project, fault, deny, count))?)
+    }
+
     fn append(&self, batch: Vec<Prepared>) -> Result<Vec<bool>, NotAppended> {
         match self.ledger.append_blocking(batch) {
             Ok(receipts) => Ok(receipts.iter().map(|receipt| receipt.duplicate).collect()),

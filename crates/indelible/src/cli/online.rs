@@ -342,6 +342,11 @@ impl Sink for Online {
         Ok((line, bytes))
     }
 
+    /// What is told apart here never reached the server: nothing was tried there.
+    fn forbidden(&self, _: &Fault, _: u64) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     fn append(&self, batch: Vec<Vec<u8>>) -> Result<Vec<bool>, NotAppended> {
         let again = "import the files again, nothing is added twice";
         let failed = |error: anyhow::Error| NotAppended::Failed(error.context(again));
