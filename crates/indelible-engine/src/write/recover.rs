@@ -30,6 +30,7 @@ impl Thread {
         self.heads.forget();
         let result = self.reopen();
         self.figures.refuse(result.is_err().then_some(RECOVERING));
+        self.show_time();
         result
     }
 

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -87,8 +87,9 @@ pub(crate) fn start(parts: Parts) -> Result<Writer, StoreError> {
         parts,
     };
     thread.recover()?;
+    let (clock, disk) = (Arc::clone(&thread.parts.clock), Disk::new(thread.parts.folder.clone(), thread.parts.disk_reserve_bytes));
     let thread = std::thread::Builder::new().name("indelible-writer".to_owned()).spawn(move || thread.run())?;
-    Ok(Writer { queue, figures, committed, thread: Mutex::new(Some(thread)) })
+    Ok(Writer { queue, figures, committed, clock, disk: Mutex::new(disk), thread: Mutex::new(Some(thread)) })
 }
 
 impl Thread {
@@ -153,12 +154,15 @@ impl Thread {
         if confirms {
             time.confirm(clock);
         }
-        let now = time.now(clock).map_err(|jump| {
+        time.now(clock).map_err(|jump| {
             tracing::error!(%jump, "appends are refused until the clock is set right or confirmed");
             CLOCK_JUMPED
-        });
-        self.figures.refuse(now.err());
-        now
+        })
+    }
+
+    /// Lets others judge the clock as the next group will be.
+    pub(super) fn show_time(&self) {
+        self.figures.time.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.time);
     }
 
     /// Parts the works that the disk has room for from those that would take from the reserve.
@@ -189,6 +193,8 @@ impl Thread {
             self.committed.send_replace(committed.last_row);
         }
         self.figures.duplicates.fetch_add(committed.duplicates, Relaxed);
+        // Before anybody is answered: who confirmed the clock finds it confirmed.
+        self.show_time();
         for (work, answer) in works.into_iter().zip(committed.answers) {
             work.answer(answer);
         }

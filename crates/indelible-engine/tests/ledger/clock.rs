@@ -62,3 +62,16 @@ fn a_century_ahead_stops_appends_until_the_instance_confirms_it() {
     assert_eq!(bench.ledger.status().refusing, None);
     bench.verify();
 }
+
+#[test]
+fn whether_appends_are_taken_is_known_while_nobody_appends() {
+    let clock = Turned::new();
+    let bench = Bench::with(|options| options.clock = Arc::<Turned>::clone(&clock));
+    bench.append(&[event(1, "a")]).unwrap();
+    clock.step(7_200, 1);
+    assert_eq!(bench.ledger.status().refusing, Some("the clock jumped"), "before anybody was refused");
+    bench.append(&[event(2, "b")]).expect_err("refused");
+    clock.step(-7_200, 1);
+    assert_eq!(bench.ledger.status().refusing, None, "it came back by itself");
+    bench.append(&[event(2, "b")]).expect("taken");
+}
