@@ -336,10 +336,9 @@ fn work<S: Sink>(
         let mut records = Vec::with_capacity(chunk.len());
         for cut in chunk {
             records.push(match cut {
-                Ok((at, Piece::Record(bytes))) => Prepared {
-                    at: Some(at),
-                    events: record(sink, mapper.as_mut(), &bytes, at.record, keep).map_err(Wrong::Fault),
-                },
+                Ok((at, Piece::Record(bytes))) => {
+                    Prepared { at: Some(at), events: record(sink, mapper.as_mut(), &bytes, at.record, keep).map_err(Wrong::Fault) }
+                }
                 Ok((at, Piece::Broken(why))) => Prepared { at: Some(at), events: Err(Wrong::Broken(why.to_owned())) },
                 Err(why) => Prepared { at: None, events: Err(Wrong::Broken(why)) },
             });

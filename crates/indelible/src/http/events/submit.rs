@@ -148,7 +148,13 @@ async fn submit(call: &Call, unread: &mut Body) -> Result<Response<Body>, Proble
 }
 
 /// Reads and prepares the whole request. Returns whether it was a single object.
-async fn read(call: &Call, project: &Arc<Project>, reader: &mut Reader<'_>, form: Form, path: &'static str) -> Result<(Batch, bool), Problem> {
+async fn read(
+    call: &Call,
+    project: &Arc<Project>,
+    reader: &mut Reader<'_>,
+    form: Form,
+    path: &'static str,
+) -> Result<(Batch, bool), Problem> {
     let mut batch = Batch::default();
     let single = match form {
         Form::Json => {
