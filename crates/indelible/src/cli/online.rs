@@ -154,7 +154,8 @@ impl Online {
     }
 
     fn post(&self, path: &str, body: &Value) -> anyhow::Result<Vec<u8>> {
-        let sent = Sent { sort: "application/json", bytes: body.to_string().as_bytes(), import: false };
+        let body = body.to_string();
+        let sent = Sent { sort: "application/json", bytes: body.as_bytes(), import: false };
         Ok(self.ask("POST", &self.url(path, &[]), Some(sent))?)
     }
 
