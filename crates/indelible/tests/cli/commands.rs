@@ -26,8 +26,9 @@ fn nobody_is_another_by_saying_so() {
     let folder = Folder::new();
     let data = folder.path().display().to_string();
     let alice = [("SUDO_USER", "alice"), ("LOGNAME", "alice"), ("USER", "alice")];
+    run_as(&alice, &["append", "--data", &data], EVENTS.as_bytes()).ok();
     run_as(&alice, &["projects", "list", "--data", &data], b"").ok();
-    let read = folder.run(&["events", "--filter", "action eq \"audit.read\"", "--json"]).ok().json();
+    let read = folder.run(&["events", "--filter", "action eq \"audit.read\" and resource.type eq \"project\"", "--json"]).ok().json();
     let actor = &read.last().expect("the list was recorded")["actor"];
     assert_eq!(actor["display"], "alice");
     assert!(actor["id"].as_str().is_some_and(|id| id.starts_with("uid-")), "{actor}");
