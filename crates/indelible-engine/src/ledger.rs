@@ -108,8 +108,8 @@ pub enum OpenError {
 /// Figures for `/metrics` and `/readyz`.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
-    /// Whether appends are taken, and if not, why.
-    pub refusing: Option<String>,
+    /// Whether appends are taken, and if not, why: a sentence that anybody may read.
+    pub refusing: Option<&'static str>,
     /// Rows committed.
     pub rows: u64,
     /// Rows indexed.

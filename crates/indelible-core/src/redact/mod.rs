@@ -2,7 +2,7 @@
 //!
 //! [`Rules::redact`] takes an event as it was submitted and gives back one without secrets: by name ([`Rules`]), in headers, in
 //! URLs, and in strings that are JSON, forms or text that shows them. Then bodies are cut to size, and the diff of the two states is
-//! made. What changed is named (`changes`) before anything is taken away; names are no secrets, values never appear there.
+//! made. What changed is named (`changes`) before anything but what a name itself shows is taken away; values never appear there.
 //!
 //! Refused is only what is too large afterwards. Invariant: redacting what was redacted changes nothing.
 
@@ -50,6 +50,12 @@ impl Rules {
         };
         Ok(Redacted { id, occurred_at, envelope, content })
     }
+
+    /// A text that is stored outside of events, such as the name of a resource, as it would stand in an event of the project whose
+    /// keys these are.
+    pub fn line(&self, text: &str, keys: &ProjectKeys) -> String {
+        Redactor { rules: self, keys }.text(text, Place::default()).unwrap_or_else(|| text.to_owned())
+    }
 }
 
 impl Redactor<'_> {
@@ -57,7 +63,9 @@ impl Redactor<'_> {
         let mut emptied = false;
         for (name, value) in envelope.iter_mut() {
             if let ("context", Value::Object(context)) = (name, &mut *value) {
-                self.object(context, Place { node: self.rules.top("context"), ..Place::default() });
+                if self.object(context, Place { node: self.rules.top("context"), ..Place::default() }) {
+                    context.sort();
+                }
                 emptied = context.is_empty();
             } else if !FIXED.contains(&name) {
                 self.texts(value);
@@ -80,6 +88,11 @@ impl Redactor<'_> {
     }
 
     fn content<'a>(&self, mut content: Object<'a>, envelope: &mut Object<'a>) -> Result<Option<Vec<u8>>, Fault> {
+        for state in ["before_state", "after_state"] {
+            if let Some(state) = content.get_mut(state) {
+                self.all_names(state);
+            }
+        }
         if let Some(changes) = changes(&content) {
             note_changes(envelope, changes);
         }

@@ -1,9 +1,11 @@
-//! The walk over values: members with secret names go or are replaced, headers are stripped, every string is looked into.
+//! The walk over values: members with secret names go or are replaced, headers are stripped, every string is looked into,
+//! the names of members as well.
 //!
 //! Beside its own name, a member can be secret by the company it keeps: `{"name":"password","value":"x"}` (HAR, OTLP and the
 //! like), and `{"op":"replace","path":"/password","value":"x"}` (RFC 6902, SCIM).
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::rule::{Node, Rules, Strategy, is_plain_secret_header, is_secret_header};
 use crate::json::{Object, Value};
@@ -63,10 +65,47 @@ impl Redactor<'_> {
         changed
     }
 
+    /// Cleans the names of the members of all objects in a value, and nothing else.
+    pub(super) fn all_names(&self, value: &mut Value<'_>) {
+        match value {
+            Value::Object(object) => {
+                self.names(object, 0);
+                object.iter_mut().for_each(|(_, value)| self.all_names(value));
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.all_names(item)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    /// Cleans the names of an object's own members as if they were values, and tells whether any changed. What becomes of two names
+    /// the same is told apart by a number.
+    fn names(&self, object: &mut Object<'_>, depth: u8) -> bool {
+        let place = Place { depth, ..Place::default() };
+        let clean: Vec<(usize, String)> =
+            object.iter().enumerate().filter_map(|(at, (name, _))| Some((at, self.text(name, place)?))).collect();
+        if clean.is_empty() {
+            return false;
+        }
+        let mut members = std::mem::take(object).into_members();
+        let mut taken: HashMap<String, usize> = members.iter().map(|(name, _)| (name.to_string(), 1)).collect();
+        for (at, name) in clean {
+            let mut free = name.clone();
+            while taken.contains_key(&free) {
+                let count = taken.entry(name.clone()).or_insert(1);
+                *count += 1;
+                free = format!("{name} ({count})");
+            }
+            taken.insert(free.clone(), 1);
+            members[at].0 = Cow::Owned(free);
+        }
+        *object = Object::from_distinct(members);
+        true
+    }
+
     /// Redacts an object in place and tells whether anything changed.
     pub(super) fn object(&self, object: &mut Object<'_>, place: Place<'_>) -> bool {
+        let mut changed = self.names(object, place.depth);
         let paired = self.paired(object, place);
-        let mut changed = false;
         object.retain(|name, value| {
             let node = place.node.and_then(|node| node.child(name));
             let by_pair = paired.filter(|_| is_value_name(name));

@@ -8,7 +8,7 @@ use indelible_core::json::{Object, Value};
 use uuid::Uuid;
 
 use super::{Caller, Envelope, KeyKind, Owner, Refused, Scope};
-use crate::append::{AppendError, EngineEvent};
+use crate::append::{AppendError, EngineEvent, ReadMembers, ResourceMembers};
 use crate::ledger::Ledger;
 use crate::query::ReadError;
 use crate::resource::Project;
@@ -98,12 +98,13 @@ impl Ledger {
         })
     }
 
-    /// The operator who holds the data folder: all scopes, actor `human` with the name of the operating system's user.
+    /// The operator who holds the data folder: all scopes, actor `human` with the user id that the operating system gives. The
+    /// name is what the environment says, which anybody can set: it is shown, and identifies nobody.
     pub fn operator(&self) -> Caller {
         let named = ["SUDO_USER", "LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok()).filter(|name| !name.is_empty());
-        let name = named.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
+        let id = format!("uid-{}", rustix::process::getuid().as_raw());
         Caller {
-            actor: actor("human", Some(&name), None),
+            actor: actor("human", Some(&id), named.as_deref()),
             scopes: Scope::ALL.to_vec(),
             envelope: Envelope { request_id: self.new_id().to_string(), ..Envelope::default() },
             ..Caller::engine()
@@ -165,9 +166,24 @@ impl Ledger {
         })
     }
 
-    /// The projects that this caller may see.
-    pub fn projects(&self, caller: &Caller) -> Vec<Arc<Project>> {
-        self.inner.registry.projects().into_iter().map(|known| known.project).filter(|project| self.sees(caller, project)).collect()
+    /// The projects that this caller may see. Needs `audit:read` or `control:write`, and is recorded as a read.
+    pub async fn projects(&self, caller: &Caller) -> Result<Vec<Arc<Project>>, ReadError> {
+        let home = self.home_of(caller.owner)?;
+        let resource = ResourceMembers { kind: "project", id: "*".to_owned(), parent: None };
+        if !caller.has(Scope::ControlWrite) && !caller.has(Scope::AuditRead) {
+            let refused = ReadError::Forbidden(Scope::AuditRead.as_str().to_owned());
+            let mut event = EngineEvent::new(caller, &home, "audit.read", "deny").because(refused.to_string());
+            event.resource = Some(resource);
+            self.record(vec![event]).await?;
+            return Err(refused);
+        }
+        let known = self.inner.registry.projects().into_iter().map(|known| known.project);
+        let projects: Vec<_> = known.filter(|project| self.sees(caller, project)).collect();
+        let mut event = EngineEvent::new(caller, &home, "audit.read", "allow");
+        event.resource = Some(resource);
+        event.read = Some(ReadMembers { returned: projects.len() as u64, ..ReadMembers::default() });
+        self.record(vec![event]).await?;
+        Ok(projects)
     }
 }
 

@@ -50,6 +50,18 @@ impl Ledger {
 
     /// Records that a submission was refused (`audit.append_rejected`), before the refusal is answered. `deny` is for what the key does not allow.
     pub async fn reject(&self, caller: &Caller, project: &Project, fault: &Fault, deny: bool) -> Result<(), AppendError> {
+        self.reject_all(caller, project, fault, deny, 1).await
+    }
+
+    /// [`Self::reject`] of so many submissions at once, of which `fault` is the first one's. Their number is `context.attempts`.
+    pub async fn reject_all(
+        &self,
+        caller: &Caller,
+        project: &Project,
+        fault: &Fault,
+        deny: bool,
+        attempts: u64,
+    ) -> Result<(), AppendError> {
         let home = self
             .inner
             .registry
@@ -65,7 +77,10 @@ impl Ledger {
         };
         // Never the message of an unknown kind, never a value: the pointer says where, the kind says what.
         let reason = if fault.pointer.is_empty() { kind.to_owned() } else { format!("{kind} at {}", fault.pointer) };
-        let event = EngineEvent::new(caller, &home, "audit.append_rejected", outcome).because(reason);
+        let mut event = EngineEvent::new(caller, &home, "audit.append_rejected", outcome).because(reason);
+        if attempts > 1 {
+            event.context.push(("attempts", attempts.to_string()));
+        }
         let batch = self.prepare_all(vec![event])?;
         self.inner.writer.submit(Work::new(batch, Privilege::Caller)).await.map(|_| ())
     }

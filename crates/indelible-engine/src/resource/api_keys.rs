@@ -41,7 +41,8 @@ pub(super) fn draw(new: &NewApiKey, id: Uuid, now: Timestamp) -> Result<(KeyDocu
 
 impl Ledger {
     /// Makes a key; returns it and its secret form, which is shown this once.
-    pub async fn create_api_key(&self, caller: &Caller, new: NewApiKey) -> Result<(ApiKey, String), MutateError> {
+    pub async fn create_api_key(&self, caller: &Caller, mut new: NewApiKey) -> Result<(ApiKey, String), MutateError> {
+        new.name = self.clean_name(caller, &new.name)?;
         let _control = self.inner.control.lock().await;
         let home = match self.check_new_key(caller, &new) {
             Ok(home) => home,

@@ -56,6 +56,16 @@ pub(super) fn check_name(name: &str) -> Result<(), Fault> {
 }
 
 impl Ledger {
+    /// A name as it may be stored: documents lie in the ledger readable, so what is secret in it goes as it would from an event.
+    pub(super) fn clean_name(&self, caller: &Caller, name: &str) -> Result<String, AppendError> {
+        let home = self.home_of(caller.owner)?;
+        let keystore = &self.inner.keystore;
+        let keys = keystore
+            .project_keys(home.id, keystore.newest_ring_id())
+            .ok_or_else(|| AppendError::Unavailable { reason: "the ring has no key".to_owned(), outcome_unknown: false })?;
+        Ok(self.inner.desk.rules.line(name, &keys))
+    }
+
     /// Appends the event and writes the documents in one transaction: both, or neither.
     pub(crate) async fn mutate(&self, mut mutation: Mutation<'_>) -> Result<(), MutateError> {
         let events = self.prepare_all(vec![mutation.event()])?;

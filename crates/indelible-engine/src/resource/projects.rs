@@ -25,17 +25,18 @@ pub(super) fn rows(home: Uuid, project: &Project, number: i64) -> Vec<Change> {
 impl Ledger {
     /// Makes a project in an organization (the default one if not named), for an instance's or the organization's key with `control:write`.
     pub async fn create_project(&self, caller: &Caller, organization_id: Option<Uuid>, name: &str) -> Result<Project, MutateError> {
+        let name = self.clean_name(caller, name)?;
         let _control = self.inner.control.lock().await;
         let organization_id = organization_id.unwrap_or(match caller.owner {
             Owner::Organization(id) => id,
             Owner::Instance | Owner::Project(_) => self.inner.instance.organization_id,
         });
-        let home = match self.check_new_project(caller, organization_id, name) {
+        let home = match self.check_new_project(caller, organization_id, &name) {
             Ok(home) => home,
             Err(error) => return Err(self.refuse(caller, None, (CREATE, ProjectDocument::TYPE, String::new()), error).await),
         };
         let created_at = self.inner.clock.now();
-        let project = Project { id: self.new_id(), organization_id, name: name.to_owned(), system: false, created_at };
+        let project = Project { id: self.new_id(), organization_id, name, system: false, created_at };
         let number = self.inner.registry.next_number();
         self.mutate(Mutation {
             caller,

@@ -17,7 +17,7 @@ use super::heads::Heads;
 use super::insert::{Inserter, Place, faulty};
 use super::plan::{Pending, Planner, Refusal, Slot};
 use super::thread::Thread;
-use super::{Answer, Work};
+use super::{Answer, WRITE_FAILED, Work};
 use crate::append::{AppendError, Prepared, Receipt};
 use crate::faults::Write;
 use crate::index::Index;
@@ -116,7 +116,10 @@ impl Group<'_> {
             Ok(slots) => slots,
             Err(Refusal::Batch(refused)) => return Ok(Err(refused)),
             // One chain that does not hold must not keep the others from being written; nothing of this batch was.
-            Err(Refusal::Store(StoreError::Corrupt(reason))) => return Ok(Err(unavailable(&reason, false))),
+            Err(Refusal::Store(StoreError::Corrupt(reason))) => {
+                tracing::error!(reason, "a batch was refused: its chain does not hold");
+                return Ok(Err(unavailable(WRITE_FAILED, false)));
+            }
             Err(Refusal::Store(error)) => return Err(error),
         };
         for change in &work.changes {

@@ -25,9 +25,12 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use crate::append::{AppendError, Prepared, Receipt};
+use crate::clock::Clock;
 use crate::ledger::Status;
+use disk::Disk;
 use queue::Queue;
 pub(crate) use thread::{Parts, start};
+use time::Time;
 
 /// What a group of batches may hold: past either, the next group begins.
 const GROUP_EVENTS_MAX: usize = 10_000;
@@ -39,6 +42,15 @@ const QUEUE_EVENTS_MAX: usize = 100_000;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a blocking caller waits for room.
 const ROOM_WAIT: Duration = Duration::from_secs(30);
+
+/// What anybody may be told of the store: never of whom its rows are, nor how many there are. The details are in the log.
+const RECOVERING: &str = "the store is being recovered";
+/// See [`RECOVERING`].
+const NEARLY_FULL: &str = "the disk is nearly full";
+/// See [`RECOVERING`].
+const CLOCK_JUMPED: &str = "the clock jumped";
+/// See [`RECOVERING`].
+const WRITE_FAILED: &str = "the store failed to write";
 
 const _: () = assert!(GROUP_EVENTS_MAX >= indelible_core::limits::BATCH_EVENTS_MAX);
 const _: () = assert!(QUEUE_EVENTS_MAX >= 2 * GROUP_EVENTS_MAX);
@@ -126,11 +138,14 @@ pub(crate) struct Figures {
     commit_failures: AtomicU64,
     commit_micros: AtomicU64,
     duplicates: AtomicU64,
-    refusing: Mutex<Option<String>>,
+    refusing: Mutex<Option<&'static str>>,
+    /// The writer's watch over the clock as its last group left it: the next one would be judged by it.
+    time: Mutex<Option<Time>>,
 }
 
 impl Figures {
-    fn refuse(&self, reason: Option<String>) {
+    /// The store is broken, or no longer.
+    fn refuse(&self, reason: Option<&'static str>) {
         *self.refusing.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 }
@@ -140,6 +155,8 @@ pub(crate) struct Writer {
     queue: Arc<Queue>,
     figures: Arc<Figures>,
     committed: watch::Receiver<i64>,
+    clock: Arc<dyn Clock>,
+    disk: Mutex<Disk>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -167,13 +184,25 @@ impl Writer {
 
     /// Fills in what the writer knows.
     pub(crate) fn report(&self, status: &mut Status) {
-        status.refusing.clone_from(&self.figures.refusing.lock().unwrap_or_else(PoisonError::into_inner));
+        status.refusing = self.refusing();
         status.rows = u64::try_from(*self.committed.borrow()).unwrap_or(0);
         (status.queue_events, status.queue_bytes) = self.queue.waiting();
         status.commits_total = self.figures.commits.load(Relaxed);
         status.commit_failures_total = self.figures.commit_failures.load(Relaxed);
         status.commit_micros_total = self.figures.commit_micros.load(Relaxed);
         status.duplicates_total = self.figures.duplicates.load(Relaxed);
+    }
+
+    /// What the next caller's group would be told, if it is not taken. Looked at now: nobody may be handing anything in, for as long as
+    /// this says so.
+    fn refusing(&self) -> Option<&'static str> {
+        let broken = *self.figures.refusing.lock().unwrap_or_else(PoisonError::into_inner);
+        let jumped = || {
+            let mut time = self.figures.time.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            time.as_mut().is_some_and(|time| time.now(self.clock.as_ref()).is_err()).then_some(CLOCK_JUMPED)
+        };
+        let full = || self.disk.lock().unwrap_or_else(PoisonError::into_inner).is_short(0).then_some(NEARLY_FULL);
+        broken.or_else(jumped).or_else(full)
     }
 
     /// Takes no more work, does what is queued, empties the WAL. Returns once the connection is closed.

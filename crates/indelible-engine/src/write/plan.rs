@@ -118,7 +118,8 @@ impl Planner<'_> {
         }
         // Without the index it cannot be told whether this is a retry; the next attempt may find it.
         let candidates = self.index.find(event.project, event.id).map_err(|error| {
-            Refusal::Batch(AppendError::Unavailable { reason: format!("retries cannot be told: {error}"), outcome_unknown: false })
+            tracing::error!(%error, "retries cannot be told");
+            Refusal::Batch(AppendError::Unavailable { reason: "retries cannot be told now".to_owned(), outcome_unknown: false })
         })?;
         for row in candidates {
             if let Some((ring_id, mac, receipt)) = self.read(row, event)? {

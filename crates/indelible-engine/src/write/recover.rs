@@ -13,6 +13,7 @@ use indelible_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
+use super::RECOVERING;
 use super::heads::StoredHead;
 use super::thread::Thread;
 use super::time::Time;
@@ -28,7 +29,8 @@ impl Thread {
         self.connection = None;
         self.heads.forget();
         let result = self.reopen();
-        self.figures.refuse(result.as_ref().err().map(ToString::to_string));
+        self.figures.refuse(result.is_err().then_some(RECOVERING));
+        self.show_time();
         result
     }
 

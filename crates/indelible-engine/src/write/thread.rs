@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indelible_core::time::Timestamp;
@@ -16,7 +16,7 @@ use super::group::{Committed, Failure, unavailable};
 use super::heads::Heads;
 use super::queue::Queue;
 use super::time::Time;
-use super::{Figures, Privilege, Work, Writer};
+use super::{CLOCK_JUMPED, Figures, NEARLY_FULL, Privilege, RECOVERING, WRITE_FAILED, Work, Writer};
 use crate::access::Strangers;
 use crate::append::Desk;
 use crate::clock::Clock;
@@ -87,8 +87,9 @@ pub(crate) fn start(parts: Parts) -> Result<Writer, StoreError> {
         parts,
     };
     thread.recover()?;
+    let (clock, disk) = (Arc::clone(&thread.parts.clock), Disk::new(thread.parts.folder.clone(), thread.parts.disk_reserve_bytes));
     let thread = std::thread::Builder::new().name("indelible-writer".to_owned()).spawn(move || thread.run())?;
-    Ok(Writer { queue, figures, committed, thread: Mutex::new(Some(thread)) })
+    Ok(Writer { queue, figures, committed, clock, disk: Mutex::new(disk), thread: Mutex::new(Some(thread)) })
 }
 
 impl Thread {
@@ -127,10 +128,10 @@ impl Thread {
         let unconfirmed = self.time.clone().filter(|_| confirms);
         let recorded_at = match self.believe_clock(confirms) {
             Ok(time) => time,
-            Err(reason) => return refuse(works, &reason, false),
+            Err(reason) => return refuse(works, reason, false),
         };
         let (works, short) = self.spare_reserve(works);
-        refuse(short, "the disk is nearly full: what is left is kept for the records of reads", false);
+        refuse(short, NEARLY_FULL, false);
         if works.is_empty() {
             return;
         }
@@ -144,18 +145,24 @@ impl Thread {
         }
     }
 
-    fn believe_clock(&mut self, confirms: bool) -> Result<Timestamp, String> {
+    fn believe_clock(&mut self, confirms: bool) -> Result<Timestamp, &'static str> {
         let clock = self.parts.clock.as_ref();
-        let Some(time) = self.time.as_mut() else { return Err("the store is being recovered".to_owned()) };
+        let Some(time) = self.time.as_mut() else { return Err(RECOVERING) };
         if self.connection.is_none() {
-            return Err("the store is being recovered".to_owned());
+            return Err(RECOVERING);
         }
         if confirms {
             time.confirm(clock);
         }
-        let now = time.now(clock);
-        self.figures.refuse(now.as_ref().err().cloned());
-        now
+        time.now(clock).map_err(|jump| {
+            tracing::error!(%jump, "appends are refused until the clock is set right or confirmed");
+            CLOCK_JUMPED
+        })
+    }
+
+    /// Lets others judge the clock as the next group will be.
+    pub(super) fn show_time(&self) {
+        self.figures.time.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.time);
     }
 
     /// Parts the works that the disk has room for from those that would take from the reserve.
@@ -186,6 +193,8 @@ impl Thread {
             self.committed.send_replace(committed.last_row);
         }
         self.figures.duplicates.fetch_add(committed.duplicates, Relaxed);
+        // Before anybody is answered: who confirmed the clock finds it confirmed.
+        self.show_time();
         for (work, answer) in works.into_iter().zip(committed.answers) {
             work.answer(answer);
         }
@@ -202,12 +211,11 @@ impl Thread {
                 .connection
                 .as_ref()
                 .is_some_and(|connection| connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok());
-        let reason = failure.error.to_string();
         if !rolled_back {
             self.connection = None;
-            self.figures.refuse(Some(reason.clone()));
+            self.figures.refuse(Some(WRITE_FAILED));
         }
-        refuse(works, &reason, true);
+        refuse(works, WRITE_FAILED, true);
         if !rolled_back && let Err(error) = self.recover() {
             tracing::error!(%error, "the store cannot be opened again");
         }

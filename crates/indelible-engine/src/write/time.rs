@@ -35,7 +35,8 @@ impl Time {
                 // As if the last record had been made just now: only then does the jump show.
                 Self { seen: (last, monotonic), last: Some(last) }
             }
-            last => Self { seen: (now, monotonic), last },
+            // Behind the last record, it is that which the clock is expected to come back to.
+            last => Self { seen: (last.map_or(now, |last| later(now, last)), monotonic), last },
         }
     }
 
@@ -133,6 +134,18 @@ mod tests {
                     last = now;
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_behind_at_start_may_be_set_right() {
+        let last = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
+        for (ahead, believed) in [(0, true), (HOUR, true), (HOUR + 2, false)] {
+            let clock = Turned(Mutex::new((last.saturating_add_micros(-DAY * 1_000_000), Duration::ZERO)));
+            let mut time = Time::new(&clock, Some(last));
+            assert_eq!(time.now(&clock), Ok(last));
+            clock.step(DAY + ahead, 1);
+            assert_eq!(time.now(&clock).is_ok(), believed, "{ahead} seconds ahead");
         }
     }
 

@@ -109,7 +109,8 @@ fn the_first_start_can_be_cut_off_anywhere() {
 fn a_disk_reserve_larger_than_the_disk_refuses_callers_and_takes_records() {
     let bench = Bench::with(|options| options.disk_reserve_bytes = u64::MAX / 4);
     let refused = bench.append(&[event(1, "a")]).expect_err("no room beside the reserve");
-    assert!(refused.to_string().contains("disk"), "{refused}");
+    assert_eq!(refused.to_string(), "the disk is nearly full");
+    assert_eq!(bench.ledger.status().refusing, Some("the disk is nearly full"));
     let keys = crate::bench::wait(bench.ledger.api_keys(&bench.admin())).expect("a read is recorded in the reserve");
     assert_eq!(keys.len(), 1);
 }

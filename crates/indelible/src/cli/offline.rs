@@ -109,9 +109,9 @@ impl Offline {
         Ok(render_project(&project))
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "the same shape as every operation, which the server can refuse")]
     pub(super) fn projects(&self) -> anyhow::Result<Vec<Vec<u8>>> {
-        Ok(self.ledger.projects(&self.caller).iter().map(|project| render_project(project)).collect())
+        let projects = self.runtime.block_on(self.ledger.projects(&self.caller))?;
+        Ok(projects.iter().map(|project| render_project(project)).collect())
     }
 
     pub(super) fn confirm_clock(&self) -> anyhow::Result<String> {
@@ -149,6 +149,11 @@ impl Sink for Offline {
         let event = self.ledger.prepare(&self.caller, &self.project, "import", submission)?;
         let bytes = event.bytes();
         Ok((event, bytes))
+    }
+
+    fn forbidden(&self, fault: &Fault, count: u64) -> anyhow::Result<()> {
+        let deny = fault.kind == indelible_core::fault::FaultKind::EngineOnly;
+        Ok(self.runtime.block_on(self.ledger.reject_all(&self.caller, &self.project, fault, deny, count))?)
     }
 
     fn append(&self, batch: Vec<Prepared>) -> Result<Vec<bool>, NotAppended> {

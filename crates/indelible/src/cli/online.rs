@@ -51,6 +51,15 @@ impl Problem {
     }
 }
 
+/// A body that is sent.
+#[derive(Clone, Copy)]
+struct Sent<'a> {
+    sort: &'static str,
+    bytes: &'a [u8],
+    /// Whether it is of another log: then it is never more than reported, whatever the key.
+    import: bool,
+}
+
 enum Failure {
     Problem(Problem),
     Other(anyhow::Error),
@@ -99,7 +108,7 @@ impl Online {
     }
 
     /// Asks, and asks again where the server says when.
-    fn ask(&self, method: &str, url: &str, body: Option<(&str, &[u8])>) -> Result<Vec<u8>, Failure> {
+    fn ask(&self, method: &str, url: &str, body: Option<Sent<'_>>) -> Result<Vec<u8>, Failure> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -112,14 +121,18 @@ impl Online {
         }
     }
 
-    fn ask_once(&self, method: &str, url: &str, body: Option<(&str, &[u8])>) -> Result<Vec<u8>, Failure> {
+    fn ask_once(&self, method: &str, url: &str, body: Option<Sent<'_>>) -> Result<Vec<u8>, Failure> {
         let failed =
             |error: ureq::Error| Failure::Other(anyhow!("cannot reach {}: {error}; is `indelible serve` running there?", self.base));
         let answer = match (method, body) {
             ("GET", _) => self.agent.get(url).header("authorization", &self.authorization).call(),
             ("DELETE", _) => self.agent.delete(url).header("authorization", &self.authorization).call(),
-            (_, Some((sort, bytes))) => {
-                self.agent.post(url).header("authorization", &self.authorization).header("content-type", sort).send(bytes)
+            (_, Some(Sent { sort, bytes, import })) => {
+                let mut request = self.agent.post(url).header("authorization", &self.authorization).header("content-type", sort);
+                if import {
+                    request = request.header("x-indelible-path", "import");
+                }
+                request.send(bytes)
             }
             (_, None) => self.agent.post(url).header("authorization", &self.authorization).send_empty(),
         };
@@ -141,7 +154,9 @@ impl Online {
     }
 
     fn post(&self, path: &str, body: &Value) -> anyhow::Result<Vec<u8>> {
-        Ok(self.ask("POST", &self.url(path, &[]), Some(("application/json", body.to_string().as_bytes())))?)
+        let body = body.to_string();
+        let sent = Sent { sort: "application/json", bytes: body.as_bytes(), import: false };
+        Ok(self.ask("POST", &self.url(path, &[]), Some(sent))?)
     }
 
     fn within<'q>(project: Option<&'q str>, opening: &'q Opening) -> Vec<(&'q str, &'q str)> {
@@ -158,10 +173,10 @@ impl Online {
         self.project.map(|project| project.to_string())
     }
 
-    fn submit(&self, lines: &[u8]) -> Result<Vec<u8>, Failure> {
+    fn submit(&self, lines: &[u8], import: bool) -> Result<Vec<u8>, Failure> {
         let project = self.project_text();
         let query: Vec<_> = project.as_deref().map(|project| ("project_id", project)).into_iter().collect();
-        self.ask("POST", &self.url("/v1/audit/events", &query), Some(("application/x-ndjson", lines)))
+        self.ask("POST", &self.url("/v1/audit/events", &query), Some(Sent { sort: "application/x-ndjson", bytes: lines, import }))
     }
 
     pub(super) fn append(&self, submissions: &[Vec<u8>]) -> anyhow::Result<Vec<u8>> {
@@ -171,7 +186,7 @@ impl Online {
             lines.extend(submission.iter().map(|b| if *b == b'\n' || *b == b'\r' { b' ' } else { *b }));
             lines.push(b'\n');
         }
-        Ok(self.submit(&lines)?)
+        Ok(self.submit(&lines, false)?)
     }
 
     pub(super) fn search(&self, search: &Search) -> anyhow::Result<Page> {
@@ -328,10 +343,15 @@ impl Sink for Online {
         Ok((line, bytes))
     }
 
+    /// What is told apart here never reached the server: nothing was tried there.
+    fn forbidden(&self, _: &Fault, _: u64) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     fn append(&self, batch: Vec<Vec<u8>>) -> Result<Vec<bool>, NotAppended> {
         let again = "import the files again, nothing is added twice";
         let failed = |error: anyhow::Error| NotAppended::Failed(error.context(again));
-        match self.submit(&batch.concat()) {
+        match self.submit(&batch.concat(), true) {
             Ok(bytes) => {
                 let answer: Value = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
                 let receipts = answer["receipts"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use indelible_core::event::{Source, Submission};
-use indelible_core::fault::Fault;
+use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::json;
 use uuid::Uuid;
 
@@ -40,6 +40,9 @@ pub trait Sink: Sync {
 
     /// Checks and prepares one event; returns it and its size in bytes.
     fn prepare(&self, submission: Submission<'_>) -> Result<(Self::Ready, usize), Fault>;
+
+    /// Records that a file held so many events that only the engine may write; `fault` is the first one's.
+    fn forbidden(&self, fault: &Fault, count: u64) -> anyhow::Result<()>;
 
     /// Appends a batch, all of it or nothing; for each event whether it was there already.
     fn append(&self, batch: Vec<Self::Ready>) -> Result<Vec<bool>, NotAppended>;
@@ -105,8 +108,11 @@ pub struct Options {
 /// Loads one file. `progress` counts stored bytes read, at most twice those of the file.
 pub fn load<S: Sink>(sink: &S, input: &Input, options: &Options, progress: &Arc<AtomicU64>) -> anyhow::Result<Loaded> {
     let stage = if options.skip_bad { Stage::Batches } else { Stage::Whole };
-    let mut loading = Loading { sink, skip_bad: options.skip_bad, stage, batch: Batch::new(), done: Loaded::default() };
+    let mut loading = Loading { sink, skip_bad: options.skip_bad, stage, batch: Batch::new(), done: Loaded::default(), forbidden: None };
     pass(sink, input, options, progress, &mut |record| loading.take(record))?;
+    if let Some((fault, count)) = &loading.forbidden {
+        sink.forbidden(fault, *count)?;
+    }
     if !options.skip_bad && loading.done.rejected > 0 {
         loading.done.refused = true;
         return Ok(loading.done);
@@ -129,7 +135,20 @@ struct Ready<T> {
 /// One record after its preparation.
 struct Prepared<T> {
     at: Option<Position>,
-    events: Result<Vec<Ready<T>>, String>,
+    events: Result<Vec<Ready<T>>, Wrong>,
+}
+
+/// What is wrong with a record.
+enum Wrong {
+    /// It breaks a rule.
+    Fault(Fault),
+    /// It is none.
+    Broken(String),
+}
+
+/// Whether an event claims what only the engine may write: that is an attempt, and not a mistake.
+const fn is_forbidden(fault: &Fault) -> bool {
+    matches!(fault.kind, FaultKind::EngineOnly | FaultKind::ServerOwned)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +178,8 @@ struct Loading<'s, S: Sink> {
     stage: Stage,
     batch: Batch<S::Ready>,
     done: Loaded,
+    /// The first event that claims what only the engine may write, and how many do.
+    forbidden: Option<(Fault, u64)>,
 }
 
 impl<S: Sink> Loading<'_, S> {
@@ -166,8 +187,15 @@ impl<S: Sink> Loading<'_, S> {
     fn take(&mut self, record: Prepared<S::Ready>) -> anyhow::Result<bool> {
         let events = match record.events {
             Ok(events) => events,
-            Err(message) => {
+            Err(Wrong::Broken(message)) => {
                 self.done.reject(record.at, message);
+                return Ok(true);
+            }
+            Err(Wrong::Fault(fault)) => {
+                self.done.reject(record.at, fault.to_string());
+                if is_forbidden(&fault) {
+                    self.forbidden.get_or_insert((fault, 0)).1 += 1;
+                }
                 return Ok(true);
             }
         };
@@ -241,7 +269,7 @@ fn pass<S: Sink>(
 ) -> anyhow::Result<()> {
     let reader = match input.read(progress) {
         Ok(reader) => reader,
-        Err(error) => return take(Prepared { at: None, events: Err(unreadable(&error)) }).map(drop),
+        Err(error) => return take(Prepared { at: None, events: Err(Wrong::Broken(unreadable(&error))) }).map(drop),
     };
     let workers = if options.format.is_stateless() { thread::available_parallelism().map_or(1, |n| n.get().min(4)) } else { 1 };
     thread::scope(|scope| {
@@ -308,12 +336,11 @@ fn work<S: Sink>(
         let mut records = Vec::with_capacity(chunk.len());
         for cut in chunk {
             records.push(match cut {
-                Ok((at, Piece::Record(bytes))) => Prepared {
-                    at: Some(at),
-                    events: record(sink, mapper.as_mut(), &bytes, at.record, keep).map_err(|fault| fault.to_string()),
-                },
-                Ok((at, Piece::Broken(why))) => Prepared { at: Some(at), events: Err(why.to_owned()) },
-                Err(why) => Prepared { at: None, events: Err(why) },
+                Ok((at, Piece::Record(bytes))) => {
+                    Prepared { at: Some(at), events: record(sink, mapper.as_mut(), &bytes, at.record, keep).map_err(Wrong::Fault) }
+                }
+                Ok((at, Piece::Broken(why))) => Prepared { at: Some(at), events: Err(Wrong::Broken(why.to_owned())) },
+                Err(why) => Prepared { at: None, events: Err(Wrong::Broken(why)) },
             });
         }
         if done.send(records).is_err() {
@@ -324,7 +351,7 @@ fn work<S: Sink>(
     if !last.is_empty() {
         let events: Result<Vec<_>, Fault> =
             last.into_iter().map(|value| prepare(sink, Submission::read(value, Source::Caller, Uuid::nil()), keep)).collect();
-        let _ = done.send(vec![Prepared { at: None, events: events.map_err(|fault| fault.to_string()) }]);
+        let _ = done.send(vec![Prepared { at: None, events: events.map_err(Wrong::Fault) }]);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::program::{Folder, Ran, Server, run, run_with};
+use super::program::{Folder, Ran, Server, run, run_as, run_with};
 
 const EVENTS: &str = r#"[{"id":"01890a5d-ac96-774b-bcce-b302099a8057","action":"document.share","outcome":"allow","actor":{"type":"human","id":"alice"},"principal":{"type":"user","id":"alice"},"resource":{"type":"document","id":"d-1"},"content":{"arguments":{"with":"bob","n":1.50}}},
  {"action":"tool.call","phase":"intent","operation_id":"o","actor":{"type":"agent","id":"agent-x","on_behalf_of":"alice"},"principal":{"type":"user","id":"alice"},"resource":{"type":"tool","id":"mail"},"run":{"id":"run 1/a","step":0},"context":{"tool":"mail"}}]"#;
@@ -19,6 +19,19 @@ impl On<'_> {
         let all: Vec<&str> = arguments.iter().copied().chain(self.0.iter().map(String::as_str)).collect();
         run_with(&all, input)
     }
+}
+
+#[test]
+fn nobody_is_another_by_saying_so() {
+    let folder = Folder::new();
+    let data = folder.path().display().to_string();
+    let alice = [("SUDO_USER", "alice"), ("LOGNAME", "alice"), ("USER", "alice")];
+    run_as(&alice, &["append", "--data", &data], EVENTS.as_bytes()).ok();
+    run_as(&alice, &["projects", "list", "--data", &data], b"").ok();
+    let read = folder.run(&["events", "--filter", "action eq \"audit.read\" and resource.type eq \"project\"", "--json"]).ok().json();
+    let actor = &read.last().expect("the list was recorded")["actor"];
+    assert_eq!(actor["display"], "alice");
+    assert!(actor["id"].as_str().is_some_and(|id| id.starts_with("uid-")), "{actor}");
 }
 
 #[test]

@@ -76,6 +76,12 @@ fn all_of_a_file_goes_in_or_nothing_unless_bad_records_are_skipped() {
     assert!(refused.err.contains("record 3 (line 5, "), "{}", refused.err);
     assert!(refused.err.contains("nothing of it was imported"), "{}", refused.err);
     assert_eq!(count(&folder), 0);
+    let attempt = folder.run(&["events", "--filter", "action eq \"audit.append_rejected\"", "--json"]).ok().json();
+    assert_eq!((attempt.len(), &attempt[0]["outcome"]), (1, &json!("deny")), "{attempt:?}");
+    let forged = folder.file("forged.ndjson", [r#"{"action":"audit.read"}"#; 3].join("\n"));
+    import(&folder.target(), &["ndjson", &forged], b"");
+    let attempt = folder.run(&["events", "--filter", "action eq \"audit.append_rejected\"", "--json"]).ok().json();
+    assert_eq!((attempt.len(), &attempt[0]["context"]["attempts"]), (2, &json!("3")), "{attempt:?}");
     let skipped = import(&folder.target(), &["ndjson", &file, "--skip-bad", "--json"], b"");
     let summary = &skipped.json()[0];
     assert_eq!((skipped.code, summary["imported"].as_u64(), summary["rejected"].as_u64()), (1, Some(3), Some(3)));

@@ -39,8 +39,14 @@ pub(crate) fn run(arguments: &[&str]) -> Ran {
 
 /// Runs the program with this standard input.
 pub(crate) fn run_with(arguments: &[&str], input: &[u8]) -> Ran {
+    run_as(&[], arguments, input)
+}
+
+/// Runs the program with these variables in its environment.
+pub(crate) fn run_as(variables: &[(&str, &str)], arguments: &[&str], input: &[u8]) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_indelible"))
         .args(arguments)
+        .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -25,6 +25,21 @@ fn a_project_is_made_and_seen_by_whom_it_concerns() {
 }
 
 #[test]
+fn a_list_of_projects_is_a_read() {
+    let house = House::start();
+    house.get(PROJECTS).send().left(&house, (&house.project, "audit.read", "allow"));
+    for (scopes, status) in [(json!(["events:append"]), 403), (json!(["audit:read"]), 200), (json!(["control:write"]), 200)] {
+        let made = house.post("/v1/api_keys", &json!({"name": "n", "scopes": scopes})).send().is(201);
+        let key = made["key"].as_str().expect("a key");
+        if status == 403 {
+            house.get(PROJECTS).key(key).refused(403, "forbidden", (&house.project, "audit.read", "deny"));
+        } else {
+            house.get(PROJECTS).key(key).send().is(status);
+        }
+    }
+}
+
+#[test]
 fn wrong_requests_are_refused_and_recorded() {
     let house = House::start();
     let nobody = "00000000-0000-4000-8000-000000000001";
@@ -41,5 +56,5 @@ fn wrong_requests_are_refused_and_recorded() {
         let problem = house.post(PROJECTS, &body).key(key).refused(status, kind, (home, "project.create", outcome));
         assert_eq!(pointers(&problem), places, "{body}");
     }
-    house.get(&format!("{PROJECTS}?x=1")).send().problem(400, "invalid-query");
+    house.get(&format!("{PROJECTS}?x=1")).refused(400, "invalid-query", (house.project.as_str(), "audit.read", "error"));
 }

@@ -43,6 +43,31 @@ fn looked_into(text: &str) -> String {
 }
 
 #[test]
+fn names_of_members_are_looked_into() {
+    let url = "https://u:S3cret@h/?token=S3cret";
+    let json = r#"{\"password\":\"S3cret\"}"#;
+    let form = "token=S3cret&a=1";
+    for (name, clean, pointer) in [
+        (url, "https://u@h/?token=[REDACTED]", "/https:~1~1u@h~1?token=[REDACTED]"),
+        (json, r#"{\"password\":\"[REDACTED]\"}"#, r#"/{\"password\":\"[REDACTED]\"}"#),
+        (form, "token=[REDACTED]&a=1", "/token=[REDACTED]&a=1"),
+    ] {
+        let content = format!(
+            r#"{{"after_state":{{"{name}":1}},"before_state":{{"{name}":2,"n":[{{"{name}":3}}]}},"output":{{"{name}":[{{"{name}":"x"}}]}}}}"#
+        );
+        let (envelope, content) = redacted("{}", &content);
+        assert!(!envelope.contains("S3cret") && !content.contains("S3cret"), "{envelope} {content}");
+        assert_eq!(envelope, format!(r#"{{"changes":["/n","{pointer}"],"changes_total":2}}"#));
+        assert!(content.contains(&format!(r#""output":{{"{clean}":[{{"{clean}":"x"}}]}}"#)), "{content}");
+        let (envelope, _) = redacted(&format!(r#"{{"context":{{"{name}":"x","~":"y"}}}}"#), "");
+        assert_eq!(envelope, format!(r#"{{"context":{{"{clean}":"x","~":"y"}}}}"#));
+    }
+    // Two names that become one stay two members.
+    let (_, content) = redacted("{}", r#"{"output":{"https://u:a@h/":1,"https://u:b@h/":2,"https://u@h/":3,"https://u:c@h/":4}}"#);
+    assert_eq!(content, r#"{"output":{"https://u@h/ (2)":1,"https://u@h/ (3)":2,"https://u@h/":3,"https://u@h/ (4)":4}}"#);
+}
+
+#[test]
 fn text_becomes() {
     let cases = [
         // JSON, in its own order, compact once something was taken.

@@ -44,6 +44,8 @@ pub(super) struct Desk<'a> {
     pub(super) caller: &'a Caller,
     pub(super) project: &'a Project,
     pub(super) ids: &'a Ids,
+    /// How the events came: `http`, or `import`, which is never more than reported.
+    pub(super) path: &'static str,
 }
 
 impl Batch {
@@ -101,7 +103,7 @@ impl Desk<'_> {
             Piece::Parsed(value) => Submission::read(value, Source::Caller, id)?,
             Piece::Line(line) => Submission::parse(line, Source::Caller, id)?,
         };
-        if refused { Ok(None) } else { self.ledger.prepare(self.caller, self.project, "http", submission).map(Some) }
+        if refused { Ok(None) } else { self.ledger.prepare(self.caller, self.project, self.path, submission).map(Some) }
     }
 
     /// Prepares many, the first of them at index `first` of the request.

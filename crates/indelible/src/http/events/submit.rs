@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Response, StatusCode};
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::limits::REQUEST_BYTES_MAX;
@@ -37,7 +37,8 @@ pub(in super::super) static ROUTE: Route = Route {
     summary: "Append events",
     description: "One event (an object), many (an array, or one a line as `application/x-ndjson`), at most 10,000 and 24 MiB, gzip or zstd if \
                   you like. Accepted whole or not at all, and durable when answered. The same id with the same event is answered with the first \
-                  receipt, so a retry is safe; `duplicate` then says so. An object is answered with its receipt, the others with `receipts`. \
+                  receipt, so a retry is safe; `duplicate` then says so. `X-Indelible-Path: import` says that the events come from another log: \
+                  their assurance is `self_reported`, whatever the key. An object is answered with its receipt, the others with `receipts`. \
                   Needs `events:append`.",
     variable: None,
     parameters: &[PROJECT_ID],
@@ -74,6 +75,19 @@ pub(in super::super) static ROUTE: Route = Route {
     audit: Audit::Action("audit.append_rejected"),
     handler: Handler::Keyed(|call, unread| Box::pin(handle(call, unread))),
 };
+
+/// Says how the events came, where it is not as they happened. It can only lower their assurance.
+pub(in super::super) const X_INDELIBLE_PATH: HeaderName = HeaderName::from_static("x-indelible-path");
+
+/// The `recorder.path` of a request. `import` is all that a caller may say.
+fn path(headers: &HeaderMap) -> Result<&'static str, Problem> {
+    let mut said = headers.get_all(X_INDELIBLE_PATH).iter();
+    match (said.next().map(HeaderValue::as_bytes), said.next()) {
+        (None, _) => Ok("http"),
+        (Some(b"import"), None) => Ok("import"),
+        _ => Err(Problem::new(Kind::MalformedBody, "X-Indelible-Path is `import`, once, or not there")),
+    }
+}
 
 /// How events lie in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,10 +127,11 @@ async fn submit(call: &Call, unread: &mut Body) -> Result<Response<Body>, Proble
     }
     let form = Form::of(&call.headers)
         .ok_or_else(|| Problem::new(Kind::UnsupportedMediaType, "Content-Type must be application/json or application/x-ndjson"))?;
+    let path = path(&call.headers)?;
     // The reader holds the memory that was paid for; it lives until the writer has answered.
     let mut reader = Reader::new(&call.app, &call.headers, unread, REQUEST_BYTES_MAX);
     let read = match &mut reader {
-        Ok(reader) => read(call, &project, reader, form).await,
+        Ok(reader) => read(call, &project, reader, form, path).await,
         Err(problem) => Err(problem.clone()),
     };
     let (batch, single) = match read {
@@ -133,15 +148,21 @@ async fn submit(call: &Call, unread: &mut Body) -> Result<Response<Body>, Proble
 }
 
 /// Reads and prepares the whole request. Returns whether it was a single object.
-async fn read(call: &Call, project: &Arc<Project>, reader: &mut Reader<'_>, form: Form) -> Result<(Batch, bool), Problem> {
+async fn read(
+    call: &Call,
+    project: &Arc<Project>,
+    reader: &mut Reader<'_>,
+    form: Form,
+    path: &'static str,
+) -> Result<(Batch, bool), Problem> {
     let mut batch = Batch::default();
     let single = match form {
         Form::Json => {
             let text = reader.whole().await?;
-            apart(text.len(), || batch.json(desk(&call.app, call, project), &text))
+            apart(text.len(), || batch.json(desk(&call.app, call, project, path), &text))
         }
         Form::Lines => {
-            lines(call, project, reader, &mut batch).await?;
+            lines(desk(&call.app, call, project, path), reader, &mut batch).await?;
             false
         }
     };
@@ -151,8 +172,8 @@ async fn read(call: &Call, project: &Arc<Project>, reader: &mut Reader<'_>, form
     Ok((batch, single))
 }
 
-fn desk<'a>(app: &'a App, call: &'a Call, project: &'a Project) -> Desk<'a> {
-    Desk { ledger: &app.ledger, caller: &call.caller, project, ids: &app.ids }
+fn desk<'a>(app: &'a App, call: &'a Call, project: &'a Project, path: &'static str) -> Desk<'a> {
+    Desk { ledger: &app.ledger, caller: &call.caller, project, ids: &app.ids, path }
 }
 
 /// Does work on so many bytes, beside the runtime where it may take long.
@@ -161,7 +182,7 @@ fn apart<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
 }
 
 /// Prepares whole lines as they come, so that no more of the text than a block lies in memory.
-async fn lines(call: &Call, project: &Arc<Project>, reader: &mut Reader<'_>, batch: &mut Batch) -> Result<(), Problem> {
+async fn lines(desk: Desk<'_>, reader: &mut Reader<'_>, batch: &mut Batch) -> Result<(), Problem> {
     let mut searched = 0;
     loop {
         let more = reader.fill().await?;
@@ -175,7 +196,7 @@ async fn lines(call: &Call, project: &Arc<Project>, reader: &mut Reader<'_>, bat
         if end > 0 && !batch.is_overfull() {
             let block = &text[..end];
             let pieces: Vec<_> = block.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).map(Piece::Line).collect();
-            apart(end, || batch.add(desk(&call.app, call, project), pieces));
+            apart(end, || batch.add(desk, pieces));
         }
         text.drain(..end);
         searched = text.len();

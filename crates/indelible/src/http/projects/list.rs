@@ -1,6 +1,5 @@
 //! `GET /v1/projects`: the projects that the caller's key may see.
 
-use std::future::ready;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -9,7 +8,7 @@ use serde_json::json;
 
 use super::super::call::{self, Call};
 use super::super::json::listing;
-use super::super::problem::Kind;
+use super::super::problem::{Kind, Problem};
 use super::super::route::{Audit, Handler, Route, Verb, bodiless};
 use super::super::schema;
 use super::render;
@@ -19,7 +18,7 @@ pub(in super::super) static ROUTE: Route = Route {
     verb: Verb::Get,
     path: "/v1/projects",
     summary: "List projects",
-    description: "Those that the key may see: its own, those of its organization, or all.",
+    description: "Those that the key may see: its own, those of its organization, or all. Needs `audit:read` or `control:write`. Appends `audit.read`.",
     variable: None,
     parameters: &[],
     body: bodiless,
@@ -28,12 +27,12 @@ pub(in super::super) static ROUTE: Route = Route {
         let projects = json!({"data": {"type": "array", "items": schema::reference("Project")}});
         ("application/json", json!({"type": "object", "required": ["data"], "properties": projects}))
     },
-    problems: &[Kind::InvalidQuery],
-    audit: Audit::Exempt("names of projects only; nothing of the log is read"),
-    handler: Handler::Keyed(|call, _| Box::pin(ready(Ok(answer(&call))))),
+    problems: &[Kind::InvalidQuery, Kind::Forbidden, Kind::QueueFull],
+    audit: Audit::Action("audit.read"),
+    handler: Handler::Keyed(|call, _| Box::pin(handle(call))),
 };
 
-fn answer(call: &Call) -> Response<Body> {
-    let projects = call.app.ledger.projects(&call.caller);
-    call::json(StatusCode::OK, listing("data", projects.iter().map(Arc::as_ref).map(render)))
+async fn handle(call: Call) -> Result<Response<Body>, Problem> {
+    let projects = call.app.ledger.projects(&call.caller).await?;
+    Ok(call::json(StatusCode::OK, listing("data", projects.iter().map(Arc::as_ref).map(render))))
 }

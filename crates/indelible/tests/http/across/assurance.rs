@@ -5,6 +5,27 @@ use serde_json::json;
 use crate::server::{EVENTS, House, event};
 
 #[test]
+fn what_is_imported_is_reported_whatever_the_key() {
+    let house = House::start();
+    let key = house.make_key(&house.project, "gateway", &["events:append"]);
+    let line = event("import.one").to_string();
+    house.post(EVENTS, &event("import.one")).key(&key).header("x-indelible-path", "import").send().is(201);
+    let lines = house.ask("POST", EVENTS).key(&key).header("content-type", "application/x-ndjson").header("x-indelible-path", "import");
+    lines.body(line).send().is(201);
+    let stored = house.log("action eq \"import.one\"");
+    assert_eq!(stored.len(), 2);
+    for event in stored {
+        assert_eq!(event["assurance"], "self_reported");
+        assert_eq!(event["recorder"], json!({"api_key_id": &key[4..40], "path": "import"}));
+    }
+    for said in ["engine", "http", "", "import, import"] {
+        let ask = house.post(EVENTS, &event("import.two")).key(&key).header("x-indelible-path", said);
+        ask.refused(400, "malformed-body", (&house.project, "audit.append_rejected", "error"));
+    }
+    assert!(house.log("action eq \"import.two\"").is_empty());
+}
+
+#[test]
 fn a_key_gives_the_assurance_of_its_kind_and_no_other() {
     let house = House::start();
     let kinds = [("application", "self_reported"), ("gateway", "gateway"), ("hook", "hook"), ("telemetry", "telemetry")];

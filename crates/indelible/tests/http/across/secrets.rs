@@ -208,6 +208,31 @@ fn no_secret_is_in_any_file_or_any_opened_content() {
     assert!(files.iter().any(|(name, bytes)| name == "ledger.db" && *bytes > 100_000), "{files:?}");
 }
 
+/// Resources are documents that lie in the ledger readable.
+#[test]
+fn a_secret_in_the_name_of_a_resource_is_in_no_file() {
+    let mut house = House::start();
+    let mut mint = Mint::default();
+    let mut names = |form: u8| match form {
+        0 => format!("https://u:{}@h/?token={}", mint.next(), mint.next()),
+        1 => json!({"password": mint.next()}).to_string(),
+        _ => format!("token={}&x=1", mint.next()),
+    };
+    for form in 0..3 {
+        let body = json!({"name": names(form)});
+        let answer = house.post("/v1/projects", &body).key(&house.instance).send();
+        answer.is(201);
+        assert_eq!(find(&answer.body, MARK), None, "{}", answer.text());
+        let body = json!({"name": names(form), "scopes": ["audit:read"]});
+        let made = house.post("/v1/api_keys", &body).send().is(201);
+        assert!(!made.to_string().contains(MARK), "{made}");
+        // The name of a key is its actor's.
+        house.get(EVENTS).key(made["key"].as_str().expect("a key")).send().is(200);
+    }
+    house.close();
+    each_file(&house.data(), &mut |path, bytes| assert_eq!(find(bytes, MARK), None, "{}", path.display()));
+}
+
 #[test]
 fn what_was_said_is_opened_whole_and_in_no_file() {
     let mut house = House::start();
