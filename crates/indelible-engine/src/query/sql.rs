@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::Path;
 
+use indelible_core::event::members::{ENTRY, Member, Shape};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
@@ -60,72 +61,36 @@ impl From<rusqlite::Error> for SqlError {
     }
 }
 
-/// Columns of `audit_events` that are members of the entry: (column, JSON path).
-pub const COLUMNS: &[(&str, &str)] = &[
-    ("id", "$.id"),
-    ("project_id", "$.project_id"),
-    ("organization_id", "$.organization_id"),
-    ("occurred_at", "$.occurred_at"),
-    ("recorded_at", "$.recorded_at"),
-    ("action", "$.action"),
-    ("action_category", "$.action_category"),
-    ("outcome", "$.outcome"),
-    ("outcome_detail", "$.outcome_detail"),
-    ("phase", "$.phase"),
-    ("reason", "$.reason"),
-    ("actor_type", "$.actor.type"),
-    ("actor_id", "$.actor.id"),
-    ("actor_display", "$.actor.display"),
-    ("actor_on_behalf_of", "$.actor.on_behalf_of"),
-    ("actor_chain", "$.actor.chain"),
-    ("principal_type", "$.principal.type"),
-    ("principal_id", "$.principal.id"),
-    ("resource_type", "$.resource.type"),
-    ("resource_id", "$.resource.id"),
-    ("resource_parent", "$.resource.parent"),
-    ("grant_id", "$.grant.id"),
-    ("grant_provider", "$.grant.provider"),
-    ("grant_kind", "$.grant.kind"),
-    ("http_method", "$.http.method"),
-    ("http_url", "$.http.url"),
-    ("http_status", "$.http.status"),
-    ("http_latency_ms", "$.http.latency_ms"),
-    ("run_id", "$.run.id"),
-    ("run_step", "$.run.step"),
-    ("run_thread_id", "$.run.thread_id"),
-    ("run_parent_id", "$.run.parent_id"),
-    ("run_procedure_id", "$.run.procedure_id"),
-    ("run_verdict", "$.run.verdict"),
+/// Shorter names that a column has as well: (name, column or label of `context`).
+const ALIASES: &[(&str, &str)] = &[
     ("request_id", "$.request.request_id"),
-    ("request_source_ip", "$.request.source_ip"),
-    ("request_user_agent", "$.request.user_agent"),
-    ("request_auth_method", "$.request.auth_method"),
-    ("request_trace_id", "$.request.trace_id"),
-    ("model_provider", "$.model.provider"),
-    ("model_id", "$.model.id"),
     ("input_tokens", "$.usage.input_tokens"),
     ("output_tokens", "$.usage.output_tokens"),
     ("cost_micros", "$.usage.cost_micros"),
-    ("duration_ms", "$.duration_ms"),
-    ("operation_id", "$.operation_id"),
-    ("cascade_root_id", "$.cascade_root_id"),
-    ("channel", "$.channel"),
-    ("tool", "$.context.tool"),
-    ("context", "$.context"),
-    ("subjects", "$.subjects"),
     ("decision", "$.decision.decision"),
-    ("decision_policy_id", "$.decision.policy_id"),
-    ("read_filter", "$.read.filter"),
-    ("read_purpose", "$.read.purpose"),
-    ("decrypt_purpose", "$.decrypt.purpose"),
-    ("decrypt_record_id", "$.decrypt.record_id"),
-    ("assurance", "$.assurance"),
-    ("recorder_api_key_id", "$.recorder.api_key_id"),
-    ("recorder_path", "$.recorder.path"),
-    ("changes", "$.changes"),
-    ("sealed_sha256", "$.sealed.sha256"),
-    ("hmac_key_id", "$.hmac_key_id"),
+    ("tool", "$.context.tool"),
 ];
+
+/// Columns of `audit_events` that are members of the entry, as (column, JSON path): every member in its canonical order, those of
+/// objects by their path joined with `_`; lists and `context` as JSON text; then shorter names for some.
+pub fn columns() -> Vec<(String, String)> {
+    let mut columns = Vec::new();
+    add(ENTRY, "", "$", &mut columns);
+    columns.extend(ALIASES.iter().map(|(column, path)| ((*column).to_owned(), (*path).to_owned())));
+    columns
+}
+
+fn add(members: &[Member], prefix: &str, path: &str, columns: &mut Vec<(String, String)>) {
+    for member in members {
+        let (column, path) = (format!("{prefix}{}", member.name), format!("{path}.{}", member.name));
+        match member.shape {
+            Shape::Object(inner) => add(inner, &format!("{column}_"), &path, columns),
+            // A column of the table, which the view names itself.
+            _ if path == "$.sequence" => {}
+            _ => columns.push((column, path)),
+        }
+    }
+}
 
 /// Takes the names of the columns and the values of one row.
 pub type TakeRow<'a> = dyn FnMut(&[String], Vec<Cell>) -> std::io::Result<()> + 'a;
@@ -201,7 +166,7 @@ fn first_word(sql: &str) -> String {
 
 /// The view. It is temporary: it belongs to the connection, and the ledger is not touched.
 fn view() -> String {
-    let members: Vec<String> = COLUMNS.iter().map(|(column, path)| format!("json_extract(entry, '{path}') AS {column}")).collect();
+    let members: Vec<String> = columns().iter().map(|(column, path)| format!("json_extract(entry, '{path}') AS \"{column}\"")).collect();
     format!(
         "CREATE TEMP VIEW audit_events AS SELECT sequence, {}, lower(hex(prev_hash)) AS prev_hash, lower(hex(row_hash)) AS row_hash, entry \
          FROM main.events",
@@ -249,6 +214,52 @@ mod tests {
         for (sql, rows) in cases {
             assert_eq!(ask(sql).expect(sql), rows, "{sql}");
         }
+    }
+
+    /// Every scalar, by a walk of its own over a table of members.
+    fn scalars(members: &'static [Member], path: &[&'static str], found: &mut Vec<Vec<&'static str>>) {
+        for member in members {
+            let path = [path, &[member.name]].concat();
+            match member.shape {
+                Shape::Object(inner) => scalars(inner, &path, found),
+                Shape::Objects(..) | Shape::Texts(..) | Shape::Labels => {}
+                _ => found.push(path),
+            }
+        }
+    }
+
+    #[test]
+    fn every_scalar_member_has_a_column() {
+        let folder = folder();
+        let mut paths = Vec::new();
+        scalars(ENTRY, &[], &mut paths);
+        assert!(paths.len() > 60, "{}", paths.len());
+        let connection = Connection::open(folder.path().join("ledger.db")).expect("opens");
+        for (n, path) in paths.iter().enumerate() {
+            let value = format!("value {n}");
+            let entry = path.iter().rev().fold(format!("{value:?}"), |inner, name| format!("{{{name:?}:{inner}}}"));
+            connection.execute("UPDATE events SET entry = ?1 WHERE row = 1", [entry]).expect("written");
+            let column = path.join("_");
+            let expected = if column == "sequence" { "0" } else { &value };
+            let mut seen = String::new();
+            let sql = format!("SELECT {column} FROM audit_events WHERE sequence = 0");
+            let session = SqlSession::open(folder.path()).expect("opens");
+            let asked = session.query(&sql, &mut |_, cells| {
+                seen = cells[0].to_string();
+                Ok(())
+            });
+            assert!(asked.is_ok() && seen == expected, "{column}: {asked:?}, {seen}");
+        }
+    }
+
+    #[test]
+    fn no_two_columns_have_one_name() {
+        let mut names: Vec<String> = columns().into_iter().map(|(column, _)| column).collect();
+        names.extend(["sequence", "prev_hash", "row_hash", "entry"].map(str::to_owned));
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use indelible_engine::query::sql::{COLUMNS, Cell, SqlError, SqlSession};
+use indelible_engine::query::sql::{Cell, SqlError, SqlSession, columns};
 use serde_json::{Map, Value, json};
 
 use super::output;
@@ -31,7 +31,7 @@ const TABLE_ROWS: usize = 1_000;
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.columns {
         output::line(b"sequence")?;
-        for (column, _) in COLUMNS {
+        for (column, _) in columns() {
             output::line(column.as_bytes())?;
         }
         output::line(b"prev_hash\nrow_hash\nentry")?;
