@@ -8,6 +8,7 @@ mod repeats;
 #[cfg(test)]
 mod tests;
 pub(crate) mod walk;
+mod wrap;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -27,7 +27,9 @@ impl Keys for TestKeys {
     }
 
     fn data_key(&self, id: i64) -> Option<(Uuid, Option<Secret>)> {
-        (id == 1).then(|| (ORGANIZATION, Some(self.data.clone())))
+        // The third holds the same bytes and is another organization's.
+        let organization_id = [(1, ORGANIZATION), (3, Uuid::nil())].into_iter().find_map(|(known, of)| (known == id).then_some(of));
+        organization_id.map(|organization_id| (organization_id, Some(self.data.clone())))
     }
 }
 
@@ -172,6 +174,12 @@ const LEDGER_CASES: &[Case] = &[
     ("a wrap", "UPDATE wraps SET wrap = zeroblob(40) WHERE row = 501", Verdict::Altered, Some(429)),
     ("a wrap gone", "DELETE FROM wraps WHERE row = 501", Verdict::Altered, Some(429)),
     ("a wrap of another data key", "UPDATE wraps SET data_key_id = 2 WHERE row = 501", Verdict::Altered, Some(429)),
+    (
+        "two wraps exchanged",
+        "UPDATE wraps SET wrap = CASE row WHEN 501 THEN (SELECT wrap FROM wraps WHERE row = 510) ELSE (SELECT wrap FROM wraps WHERE row = 501) END WHERE row IN (501, 510)",
+        Verdict::Altered,
+        Some(429),
+    ),
     ("a wrap of no event", "INSERT INTO wraps VALUES (5000, 1, zeroblob(40))", Verdict::Altered, None),
     ("a row gone", "DELETE FROM events WHERE row = 500; DELETE FROM contents WHERE row = 500", Verdict::Missing, Some(428)),
     (
@@ -261,6 +269,8 @@ fn one_event_is_verified_against_its_neighbour_its_content_and_the_tree() {
         ("the row before it", "DELETE FROM events WHERE row = 499", 500),
         ("its content", "DELETE FROM contents WHERE row = 501", 501),
         ("its wrap", "DELETE FROM wraps WHERE row = 501", 501),
+        ("a wrap of another row", "UPDATE wraps SET wrap = (SELECT wrap FROM wraps WHERE row = 510) WHERE row = 501", 501),
+        ("a data key of another organization", "UPDATE wraps SET data_key_id = 3 WHERE row = 501", 501),
         ("a tile on its path", "UPDATE tiles SET hashes = zeroblob(8192) WHERE project = 1 AND level = 0 AND position = 1", 500),
         ("the partial tile on its path", "UPDATE partial_tiles SET hashes = zeroblob(160) WHERE project = 1 AND level = 0", 1_200),
         ("the head's mac", "UPDATE heads SET mac = zeroblob(32)", 500),

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use indelible_core::entry::Outline;
-use indelible_core::key::{ProjectKeys, Secret};
-use indelible_core::seal;
+use indelible_core::key::ProjectKeys;
 use indelible_core::tree::Tile;
 use indelible_core::verify::{Finding, Report, Row, Verdict, Verifier};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -18,6 +17,7 @@ use super::batch::{self, Batch, StoredRow};
 use super::heads::{self, Stored};
 use super::index::{Misplaced, claim};
 use super::repeats::Repeats;
+use super::wrap::{self, DataKey};
 use super::{Progress, VerifyError};
 
 /// Batches under way to a thread.
@@ -28,7 +28,7 @@ pub(crate) trait Keys: Send + Sync {
     /// The keys of a project under a ring id.
     fn project_keys(&self, project_id: Uuid, ring_id: u64) -> Option<ProjectKeys>;
     /// A data key and the organization it belongs to.
-    fn data_key(&self, id: i64) -> Option<(Uuid, Option<Secret>)>;
+    fn data_key(&self, id: i64) -> Option<DataKey>;
 }
 
 /// Connections and names that a walk needs.
@@ -93,7 +93,9 @@ struct Chains<'a> {
     ledger: &'a Connection,
     stored: BTreeMap<i64, Stored>,
     verifiers: HashMap<i64, (Uuid, Verifier)>,
-    data_keys: HashMap<i64, Option<(Uuid, Option<Secret>)>>,
+    data_keys: HashMap<i64, Option<DataKey>>,
+    /// Where contents are decrypted, one after another.
+    decrypted: Vec<u8>,
     repeats: Repeats,
     /// The project of the last row so far.
     last: Option<i64>,
@@ -101,8 +103,16 @@ struct Chains<'a> {
 
 impl<'a> Chains<'a> {
     fn new(ground: &'a Ground<'a>, ledger: &'a Connection, stored: BTreeMap<i64, Stored>) -> Self {
-        let mut chains =
-            Self { ground, ledger, stored, verifiers: HashMap::new(), data_keys: HashMap::new(), repeats: Repeats::new(), last: None };
+        let mut chains = Self {
+            ground,
+            ledger,
+            stored,
+            verifiers: HashMap::new(),
+            data_keys: HashMap::new(),
+            decrypted: Vec::new(),
+            repeats: Repeats::new(),
+            last: None,
+        };
         let known: Vec<(i64, Uuid)> = chains.stored.iter().filter_map(|(number, stored)| Some((*number, stored.project_id?))).collect();
         for (number, project_id) in known {
             chains.begin(number, project_id);
@@ -163,14 +173,15 @@ impl<'a> Chains<'a> {
         }
         let entry = batch.bytes(&stored.entry);
         let id = batch.bytes(&stored.id);
-        let wrap_opens = stored.wrap.as_ref().map(|(key, wrap)| self.opens(*key, entry, batch.bytes(wrap)));
+        let content = stored.content.as_ref().map(|content| batch.bytes(content));
+        let wrap_opens = stored.wrap.as_ref().map(|(key, wrap)| self.opens(*key, entry, content, batch.bytes(wrap)));
         self.repeats.add(stored.project, id, stored.row);
         let row = Row {
             sequence: stored.sequence as u64,
             entry,
             prev_hash: batch.bytes(&stored.prev_hash),
             row_hash: batch.bytes(&stored.row_hash),
-            content: stored.content.as_ref().map(|content| batch.bytes(content)),
+            content,
             wrap_opens,
         };
         let mut full: Vec<Tile> = Vec::new();
@@ -190,10 +201,10 @@ impl<'a> Chains<'a> {
         Ok(())
     }
 
-    fn opens(&mut self, key: i64, entry: &[u8], wrap: &[u8]) -> bool {
+    fn opens(&mut self, key: i64, entry: &[u8], content: Option<&[u8]>, wrap: &[u8]) -> bool {
         let keys = &self.ground.keys;
-        let Some((organization_id, Some(secret))) = self.data_keys.entry(key).or_insert_with(|| keys.data_key(key)) else { return false };
-        Outline::read(entry).is_some_and(|outline| outline.organization_id == *organization_id) && seal::unwrap_key(secret, wrap).is_some()
+        let data_key = self.data_keys.entry(key).or_insert_with(|| keys.data_key(key));
+        wrap::opens(data_key.as_ref(), entry, content, wrap, &mut self.decrypted)
     }
 
     fn finish(mut self, misplaced: Vec<Misplaced>) -> Result<Vec<Report>, rusqlite::Error> {
