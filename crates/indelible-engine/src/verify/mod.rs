@@ -2,6 +2,7 @@
 
 mod batch;
 pub(crate) mod event;
+mod gaps;
 mod heads;
 mod index;
 mod repeats;

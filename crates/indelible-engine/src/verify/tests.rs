@@ -106,7 +106,7 @@ fn write_head(db: &Connection, keys: &TestKeys, project: i64, chain: &Chain) {
     let root = chain.edge.root();
     let mac = keys.project_keys(project_id(project), 1).expect("keys").head_mac(chain.size, &chain.row_hash, &root);
     let head = params![project, chain.size as i64, chain.row_hash, root, mac, chain.edge.compact_range().concat(), chain.last_row];
-    db.execute("INSERT INTO heads VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, 0, ?7)", head).expect("head");
+    db.execute("INSERT INTO heads VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, 1767225600000000, ?7)", head).expect("head");
     for (level, hashes) in chain.edge.partial_tiles().iter().enumerate().filter(|(_, hashes)| !hashes.is_empty()) {
         db.execute("INSERT INTO partial_tiles VALUES (?1, ?2, ?3)", params![project, level as i64, hashes.concat()]).expect("partial");
     }
@@ -228,6 +228,29 @@ const LEDGER_CASES: &[Case] = &[
     ("a tile too many", "INSERT INTO tiles VALUES (1, 0, 4, zeroblob(8192))", Verdict::Altered, None),
     ("a partial tile", "UPDATE partial_tiles SET hashes = zeroblob(160) WHERE project = 1 AND level = 0", Verdict::Altered, Some(1024)),
     ("a partial tile gone", "DELETE FROM partial_tiles WHERE project = 1 AND level = 0", Verdict::Altered, Some(1024)),
+    ("a head's time", "UPDATE heads SET recorded_at = recorded_at + 1 WHERE project = 1", Verdict::Altered, Some(1028)),
+    ("a head's last row", "UPDATE heads SET last_row = last_row - 1 WHERE project = 1", Verdict::Altered, Some(1028)),
+    ("a head's last row beyond the end", "UPDATE heads SET last_row = 5000 WHERE project = 1", Verdict::Altered, Some(1028)),
+    (
+        "a head of no project",
+        "INSERT INTO heads SELECT 9, size, row_hash, tree_root, hmac_key_id, mac, compact_range, recorded_at, 1 FROM heads WHERE project = 1",
+        Verdict::Altered,
+        None,
+    ),
+    ("a tile of no project", "INSERT INTO tiles VALUES (9, 0, 0, zeroblob(8192))", Verdict::Altered, None),
+    ("a partial tile of no project", "INSERT INTO partial_tiles VALUES (9, 0, zeroblob(32))", Verdict::Altered, None),
+    (
+        "a partial tile of a project without rows",
+        "INSERT INTO ledgers VALUES (9, '00000000-0000-0000-0000-000000000009', ''); INSERT INTO partial_tiles VALUES (9, 0, zeroblob(32))",
+        Verdict::Altered,
+        None,
+    ),
+    (
+        "row numbers moved up",
+        "UPDATE heads SET last_row = last_row + 100; UPDATE contents SET row = -row; UPDATE wraps SET row = -row; UPDATE events SET row = -row; UPDATE contents SET row = 100 - row; UPDATE wraps SET row = 100 - row; UPDATE events SET row = 100 - row",
+        Verdict::Missing,
+        None,
+    ),
     ("the name of the project", "DELETE FROM ledgers WHERE project = 1", Verdict::Altered, None),
 ];
 
@@ -247,6 +270,20 @@ fn every_change_of_the_ledger_is_named() {
         let blamed = what.contains("of no event") || what.contains("the tail cut");
         assert!(blamed || other.verdict == Verdict::Intact, "{what} is blamed on the other project: {other:?}");
     }
+}
+
+#[test]
+fn a_project_of_which_nothing_is_left_leaves_holes() {
+    let whole = template();
+    let folder = copy(whole.path());
+    let sql = "DELETE FROM contents WHERE row % 7 = 0; DELETE FROM wraps WHERE row % 7 = 0; DELETE FROM events WHERE project = 2;
+               DELETE FROM heads WHERE project = 2; DELETE FROM tiles WHERE project = 2; DELETE FROM partial_tiles WHERE project = 2;
+               DELETE FROM ledgers WHERE project = 2";
+    Connection::open(folder.path().join("ledger.db")).and_then(|db| db.execute_batch(sql)).expect("sql");
+    std::fs::remove_file(folder.path().join("index.db")).expect("removed");
+    let reports = verify(folder.path(), None).expect("verified");
+    assert_eq!((reports.len(), reports[0].verdict), (1, Verdict::Missing), "{reports:?}");
+    assert!(reports[0].findings[0].detail.starts_with("171 rows are gone, of which the chains account for 0: row 7, 14,"), "{reports:?}");
 }
 
 /// Row 500, which has no content, and row 501, which has.

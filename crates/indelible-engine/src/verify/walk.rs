@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::batch::{self, Batch, StoredRow};
+use super::gaps::Gaps;
 use super::heads::{self, Stored};
 use super::index::{Misplaced, claim};
 use super::repeats::Repeats;
@@ -97,6 +98,11 @@ struct Chains<'a> {
     /// Where contents are decrypted, one after another.
     decrypted: Vec<u8>,
     repeats: Repeats,
+    gaps: Gaps,
+    /// Rows by project number, of all projects.
+    counts: HashMap<i64, u64>,
+    /// By project number: time and row number of the row that its head counts as the last.
+    ends: HashMap<i64, (i64, i64)>,
     /// The project of the last row so far.
     last: Option<i64>,
 }
@@ -111,6 +117,9 @@ impl<'a> Chains<'a> {
             data_keys: HashMap::new(),
             decrypted: Vec::new(),
             repeats: Repeats::new(),
+            gaps: Gaps::new(),
+            counts: HashMap::new(),
+            ends: HashMap::new(),
             last: None,
         };
         let known: Vec<(i64, Uuid)> = chains.stored.iter().filter_map(|(number, stored)| Some((*number, stored.project_id?))).collect();
@@ -153,6 +162,7 @@ impl<'a> Chains<'a> {
         let mut rows = 0;
         for batch in batches {
             for row in &batch.rows {
+                self.count(&batch, row);
                 self.hash_row(&batch, row)?;
             }
             for (table, row) in &batch.orphans {
@@ -165,6 +175,18 @@ impl<'a> Chains<'a> {
             progress(Progress { rows, rows_total: rows_total.max(rows) });
         }
         Ok(())
+    }
+
+    /// What is noted of the rows of every project, asked for or not.
+    fn count(&mut self, batch: &Batch, stored: &StoredRow) {
+        self.gaps.row(stored.row);
+        *self.counts.entry(stored.project).or_default() += 1;
+        let head = self.stored.get(&stored.project).and_then(|known| known.head.as_ref());
+        if head.is_some_and(|head| head.size.checked_sub(1) == Some(stored.sequence as u64))
+            && let Some(outline) = Outline::read(batch.bytes(&stored.entry))
+        {
+            self.ends.entry(stored.project).or_insert((outline.recorded_at.as_micros(), stored.row));
+        }
     }
 
     fn hash_row(&mut self, batch: &Batch, stored: &StoredRow) -> Result<(), rusqlite::Error> {
@@ -214,6 +236,7 @@ impl<'a> Chains<'a> {
         for found in misplaced {
             self.find(found.project, Verdict::Altered, found.sequence, found.detail);
         }
+        self.compare_numbers();
         let mut reports = Vec::new();
         let mut numbers: Vec<i64> = self.verifiers.keys().copied().collect();
         numbers.sort_unstable();
@@ -229,6 +252,37 @@ impl<'a> Chains<'a> {
             }
         }
         Ok(reports)
+    }
+
+    /// Row numbers, ends of heads, and what is stored of projects that have no rows.
+    fn compare_numbers(&mut self) {
+        let (mut accounted, mut found) = (0_u64, Vec::new());
+        for (number, stored) in &self.stored {
+            let rows = self.counts.get(number).copied().unwrap_or_default();
+            if let Some(head) = &stored.head {
+                accounted = accounted.saturating_add(head.size.saturating_sub(rows));
+                match self.ends.get(number) {
+                    Some(end) if *end != stored.head_end => {
+                        let detail = "the head: its recorded_at or last_row is not that of the last row".to_owned();
+                        found.push((*number, head.size.checked_sub(1), detail));
+                    }
+                    Some(_) => {}
+                    None => self.gaps.reach(stored.head_end.1.saturating_add(1)),
+                }
+            }
+            if !self.verifiers.contains_key(number) {
+                found.push((*number, None, format!("there are a head, tiles or a name of project number {number}, which has no rows")));
+            } else if rows == 0 && stored.head.is_none() && !(stored.tiles.is_empty() && stored.partial.is_empty()) {
+                found.push((*number, None, "there are tiles, and neither a head nor rows".to_owned()));
+            }
+        }
+        for (number, sequence, detail) in found {
+            self.find(number, Verdict::Altered, sequence, detail);
+        }
+        if let Some(detail) = self.gaps.beyond(accounted) {
+            // Whose they were cannot be told: had a head been left, its chain would account for them.
+            self.find(0, Verdict::Missing, None, detail);
+        }
     }
 
     /// Tiles beyond those that the head's size calls for: no row fills them.
