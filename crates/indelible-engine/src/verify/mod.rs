@@ -6,6 +6,7 @@ mod gaps;
 mod heads;
 mod index;
 mod repeats;
+mod resources;
 #[cfg(test)]
 mod tests;
 pub(crate) mod walk;

@@ -251,6 +251,18 @@ const LEDGER_CASES: &[Case] = &[
         Verdict::Missing,
         None,
     ),
+    (
+        "a key that no event tells of",
+        "INSERT INTO resources VALUES ('00000000-0000-0000-0000-00000000b001', 'api_key', '00000000-0000-0000-0000-0000000000ee', 1, '{}')",
+        Verdict::Altered,
+        None,
+    ),
+    (
+        "a resource of no project",
+        "INSERT INTO resources VALUES ('', 'api_key', '00000000-0000-0000-0000-0000000000ee', 1, '{}')",
+        Verdict::Altered,
+        None,
+    ),
     ("the name of the project", "DELETE FROM ledgers WHERE project = 1", Verdict::Altered, None),
 ];
 

@@ -18,6 +18,7 @@ use super::gaps::Gaps;
 use super::heads::{self, Stored};
 use super::index::{Misplaced, claim};
 use super::repeats::Repeats;
+use super::resources::Resources;
 use super::wrap::{self, DataKey};
 use super::{Progress, VerifyError};
 
@@ -55,6 +56,7 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
     let (reading, aside) = (open()?, open()?);
     reading.execute_batch("BEGIN").map_err(|error| unreadable(&error))?;
     let stored = heads::load(&reading).map_err(|error| unreadable(&error))?;
+    let resources = Resources::load(&reading).map_err(|error| unreadable(&error))?;
     if let Some(only) = ground.only
         && !stored.values().any(|stored| stored.project_id == Some(only))
     {
@@ -63,7 +65,7 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
     let rows_total: Option<i64> =
         reading.query_row("SELECT max(row) FROM events", [], |row| row.get(0)).map_err(|error| unreadable(&error))?;
     let claim = claim.filter(|claim| claim.fits(&reading));
-    let mut chains = Chains::new(ground, &aside, stored);
+    let mut chains = Chains::new(ground, &aside, stored, resources);
     let beside_index = open()?;
     let (read, hashed, compared) = std::thread::scope(|scope| {
         let (to_hash, hash) = sync_channel(BATCHES_AHEAD);
@@ -99,6 +101,7 @@ struct Chains<'a> {
     decrypted: Vec<u8>,
     repeats: Repeats,
     gaps: Gaps,
+    resources: Resources,
     /// Rows by project number, of all projects.
     counts: HashMap<i64, u64>,
     /// By project number: time and row number of the row that its head counts as the last.
@@ -108,7 +111,7 @@ struct Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
-    fn new(ground: &'a Ground<'a>, ledger: &'a Connection, stored: BTreeMap<i64, Stored>) -> Self {
+    fn new(ground: &'a Ground<'a>, ledger: &'a Connection, stored: BTreeMap<i64, Stored>, resources: Resources) -> Self {
         let mut chains = Self {
             ground,
             ledger,
@@ -118,6 +121,7 @@ impl<'a> Chains<'a> {
             decrypted: Vec::new(),
             repeats: Repeats::new(),
             gaps: Gaps::new(),
+            resources,
             counts: HashMap::new(),
             ends: HashMap::new(),
             last: None,
@@ -208,6 +212,9 @@ impl<'a> Chains<'a> {
         };
         let mut full: Vec<Tile> = Vec::new();
         self.verifier(stored.project, entry).row(&row, &mut full);
+        if let Some((project_id, _)) = self.verifiers.get(&stored.project) {
+            self.resources.entry(*project_id, entry);
+        }
         if Outline::read(entry).is_some_and(|outline| outline.id.as_bytes() != id) {
             let detail = "the id column is not the id of the entry".to_owned();
             self.find(stored.project, Verdict::Altered, Some(stored.sequence as u64), detail);
@@ -237,6 +244,11 @@ impl<'a> Chains<'a> {
             self.find(found.project, Verdict::Altered, found.sequence, found.detail);
         }
         self.compare_numbers();
+        for (project_id, detail) in std::mem::take(&mut self.resources).untold() {
+            // The rows of a project that is not asked for were not read; a resource of no project is told in any case.
+            let number = self.verifiers.iter().find_map(|(number, (id, _))| (Some(*id) == project_id).then_some(*number));
+            self.find(number.unwrap_or_default(), Verdict::Altered, None, detail);
+        }
         let mut reports = Vec::new();
         let mut numbers: Vec<i64> = self.verifiers.keys().copied().collect();
         numbers.sort_unstable();
