@@ -115,7 +115,11 @@ fn write_head(db: &Connection, keys: &TestKeys, project: i64, chain: &Chain) {
 fn verify(data: &Path, only: Option<Uuid>) -> Result<Vec<Report>, VerifyError> {
     let ledger = data.join("ledger.db");
     let open = || open_reader(&ledger).map_err(|error| error.to_string());
-    walk(&Ground { data, open: &open, keys: Arc::new(keys()), only }, &mut |_| {})
+    let keys = |snapshot: &Connection| -> Result<Arc<dyn Keys>, String> {
+        assert!(!snapshot.is_autocommit(), "keys are read in the transaction that is walked");
+        Ok(Arc::new(keys()))
+    };
+    walk(&Ground { data, open: &open, keys: &keys, only }, &mut |_| {})
 }
 
 fn copy(from: &Path) -> tempfile::TempDir {

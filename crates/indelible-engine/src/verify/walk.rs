@@ -39,8 +39,9 @@ pub(crate) struct Ground<'a> {
     pub(crate) data: &'a Path,
     /// Opens a reading connection to `ledger.db`.
     pub(crate) open: &'a (dyn Fn() -> Result<Connection, String> + Sync),
-    /// Keys.
-    pub(crate) keys: Arc<dyn Keys>,
+    /// Finds the keys, given the connection whose read transaction is walked: keys that were read before it began might
+    /// not open what it sees.
+    pub(crate) keys: &'a dyn Fn(&Connection) -> Result<Arc<dyn Keys>, String>,
     /// Only this project is reported, and only its rows are hashed.
     pub(crate) only: Option<Uuid>,
 }
@@ -62,10 +63,11 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
     {
         return Err(VerifyError::NoProject(only));
     }
+    let keys = (ground.keys)(&reading).map_err(VerifyError::Unreadable)?;
     let rows_total: Option<i64> =
         reading.query_row("SELECT max(row) FROM events", [], |row| row.get(0)).map_err(|error| unreadable(&error))?;
     let claim = claim.filter(|claim| claim.fits(&reading));
-    let mut chains = Chains::new(ground, &aside, stored, resources);
+    let mut chains = Chains::new(ground, &aside, stored, resources, keys);
     let beside_index = open()?;
     let (read, hashed, compared) = std::thread::scope(|scope| {
         let (to_hash, hash) = sync_channel(BATCHES_AHEAD);
@@ -93,6 +95,7 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
 /// The chains of all projects, each with its verifier.
 struct Chains<'a> {
     ground: &'a Ground<'a>,
+    keys: Arc<dyn Keys>,
     ledger: &'a Connection,
     stored: BTreeMap<i64, Stored>,
     verifiers: HashMap<i64, (Uuid, Verifier)>,
@@ -111,9 +114,16 @@ struct Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
-    fn new(ground: &'a Ground<'a>, ledger: &'a Connection, stored: BTreeMap<i64, Stored>, resources: Resources) -> Self {
+    fn new(
+        ground: &'a Ground<'a>,
+        ledger: &'a Connection,
+        stored: BTreeMap<i64, Stored>,
+        resources: Resources,
+        keys: Arc<dyn Keys>,
+    ) -> Self {
         let mut chains = Self {
             ground,
+            keys,
             ledger,
             stored,
             verifiers: HashMap::new(),
@@ -134,7 +144,7 @@ impl<'a> Chains<'a> {
     }
 
     fn begin(&mut self, number: i64, project_id: Uuid) {
-        let keys = Arc::clone(&self.ground.keys);
+        let keys = Arc::clone(&self.keys);
         let verifier = Verifier::new(project_id, Box::new(move |ring_id| keys.project_keys(project_id, ring_id)));
         self.verifiers.insert(number, (project_id, verifier));
     }
@@ -231,7 +241,7 @@ impl<'a> Chains<'a> {
     }
 
     fn opens(&mut self, key: i64, entry: &[u8], content: Option<&[u8]>, wrap: &[u8]) -> bool {
-        let keys = &self.ground.keys;
+        let keys = &self.keys;
         let data_key = self.data_keys.entry(key).or_insert_with(|| keys.data_key(key));
         wrap::opens(data_key.as_ref(), entry, content, wrap, &mut self.decrypted)
     }
