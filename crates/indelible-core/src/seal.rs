@@ -131,6 +131,20 @@ pub fn open(stored: &[u8], address: &Address, content_key: &Secret) -> Result<Ve
     decompressor.decompress(compressed, CONTENT_PLAIN_BYTES_MAX).map_err(|_zstd| OpenError::Corrupt)
 }
 
+/// Whether `stored` would open, as far as its tag says: decrypted into `buffer`, whose bytes are overwritten, and not
+/// decompressed. For verification, which has every content of a ledger before it and wants none of them.
+pub fn authenticates(stored: &[u8], address: &Address, content_key: &Secret, buffer: &mut Vec<u8>) -> bool {
+    let Some(encrypted) = stored.strip_prefix(&[FORMAT]) else { return false };
+    buffer.clear();
+    buffer.extend_from_slice(encrypted);
+    let holds = aes_gcm(content_key).open_in_place(nonce(), address.additional_data(), buffer).is_ok();
+    buffer.fill(0);
+    if buffer.capacity() > KEPT_BYTES_MAX {
+        *buffer = Vec::new();
+    }
+    holds
+}
+
 /// Wraps `key` under `wrapping_key` (RFC 3394).
 pub fn wrap_key(wrapping_key: &Secret, key: &Secret) -> Wrapped {
     let mut out = [0; 40];

@@ -124,6 +124,25 @@ fn decompression_is_bounded() {
     }
 }
 
+#[test]
+fn what_authenticates_is_what_opens() {
+    let sealed = Sealer::new().seal(br#"{"output":"said"}"#, &HERE, &key(1)).stored;
+    let mut buffer = Vec::new();
+    assert!(authenticates(&sealed, &HERE, &key(1), &mut buffer));
+    assert!(buffer.iter().all(|byte| *byte == 0), "nothing of the content is left");
+    assert!(!authenticates(&sealed, &HERE, &key(2), &mut buffer));
+    assert!(!authenticates(&sealed, &Address { event_id: Uuid::nil(), ..HERE }, &key(1), &mut buffer));
+    for at in 0..sealed.len() {
+        let mut changed = sealed.clone();
+        changed[at] ^= 1;
+        assert!(!authenticates(&changed, &HERE, &key(1), &mut buffer), "byte {at}");
+        assert!(!authenticates(&sealed[..at], &HERE, &key(1), &mut buffer), "{at} bytes");
+    }
+    assert!(authenticates(&sealed, &HERE, &key(1), &mut buffer), "what failed leaves nothing behind");
+    let large = encrypt(&vec![7; 1 << 20], &HERE, &key(1));
+    assert!(authenticates(&large, &HERE, &key(1), &mut buffer) && buffer.capacity() == 0, "a large buffer is given back");
+}
+
 proptest! {
     #[test]
     fn open_undoes_seal(json in proptest::collection::vec(any::<u8>(), 0..3_000), content_key: [u8; 32], event: u128) {

@@ -111,7 +111,8 @@ pub struct Row<'a> {
     pub row_hash: &'a [u8],
     /// The stored content, if there is any.
     pub content: Option<&'a [u8]>,
-    /// Whether the wrap of the content key opens: `None` where there is no wrap.
+    /// Whether the wrap of the content key opens, and the key in it the content ([`crate::seal::authenticates`]): `None`
+    /// where there is no wrap.
     pub wrap_opens: Option<bool>,
 }
 

@@ -81,7 +81,7 @@ pub(super) fn content_fault(outline: &Outline, row: &Row<'_>) -> Option<&'static
     }
     match row.wrap_opens {
         Some(true) => None,
-        Some(false) => Some("the wrapped key of the content does not open"),
+        Some(false) => Some("the wrapped key does not open, or does not open this content"),
         None => Some("the wrapped key of the content is gone"),
     }
 }

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::walk::Keys;
+use super::wrap;
 
 /// The columns of a stored event.
 struct Columns {
@@ -43,21 +44,19 @@ pub(crate) fn check(
     };
     let content: Option<Vec<u8>> =
         ledger.prepare_cached("SELECT stored FROM contents WHERE row = ?1")?.query_row([row], |found| found.get(0)).optional()?;
-    let wrap: Option<(i64, Vec<u8>)> = ledger
+    let wrapped: Option<(i64, Vec<u8>)> = ledger
         .prepare_cached("SELECT data_key_id, wrap FROM wraps WHERE row = ?1")?
         .query_row([row], |found| Ok((found.get(0)?, found.get(1)?)))
         .optional()?;
-    let opens = |(id, wrap): (i64, Vec<u8>)| {
-        let key = keys.data_key(id).and_then(|(_, secret)| secret);
-        key.is_some_and(|key| indelible_core::seal::unwrap_key(&key, &wrap).is_some())
-    };
+    let opens =
+        |(id, bytes): (i64, Vec<u8>)| wrap::opens(keys.data_key(id).as_ref(), &stored.entry, content.as_deref(), &bytes, &mut Vec::new());
     let columns = Row {
         sequence: stored.sequence,
         entry: &stored.entry,
         prev_hash: &stored.prev_hash,
         row_hash: &stored.row_hash,
         content: content.as_deref(),
-        wrap_opens: wrap.map(opens),
+        wrap_opens: wrapped.map(opens),
     };
     let mut findings = one_row(project_id, &|ring_id| keys.project_keys(project_id, ring_id), &columns, previous.as_deref());
     if let Some(detail) = tree_fault(ledger, keys, (project, project_id), stored.sequence, &leaf_hash(&stored.entry))? {

@@ -15,7 +15,10 @@ pub(super) struct Stored {
     pub(super) head: Option<Head>,
     /// The head was there, and could not be read.
     pub(super) head_unreadable: bool,
-    partial: Vec<Vec<Hash>>,
+    /// Time and row number that the head gives for the last row, which no MAC covers.
+    pub(super) head_end: (i64, i64),
+    /// Partial tiles that belong to no head.
+    pub(super) partial: Vec<Vec<Hash>>,
     /// By level: tiles stored, and the position after the last.
     pub(super) tiles: HashMap<i64, (u64, u64)>,
 }
@@ -45,12 +48,14 @@ pub(super) fn load(ledger: &Connection) -> Result<BTreeMap<i64, Stored>, rusqlit
         let counts = (row.get::<_, i64>(2)? as u64, row.get::<_, i64>(3)?.saturating_add(1) as u64);
         projects.entry(row.get(0)?).or_default().tiles.insert(row.get(1)?, counts);
     }
-    let mut statement = ledger.prepare("SELECT project, size, row_hash, tree_root, hmac_key_id, mac, compact_range FROM heads")?;
+    let mut statement =
+        ledger.prepare("SELECT project, size, row_hash, tree_root, hmac_key_id, mac, compact_range, recorded_at, last_row FROM heads")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let stored = projects.entry(row.get(0)?).or_default();
         stored.head = read(row, std::mem::take(&mut stored.partial));
         stored.head_unreadable = stored.head.is_none();
+        stored.head_end = (row.get(7)?, row.get(8)?);
     }
     Ok(projects)
 }

@@ -2,12 +2,15 @@
 
 mod batch;
 pub(crate) mod event;
+mod gaps;
 mod heads;
 mod index;
 mod repeats;
+mod resources;
 #[cfg(test)]
 mod tests;
 pub(crate) mod walk;
+mod wrap;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use std::time::Duration;
 
 use indelible_core::key::{ProjectKeys, Secret};
 use indelible_core::verify::{Report, Verdict};
+use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::access::Caller;
@@ -60,12 +64,13 @@ pub fn verify_folder(
     let unreadable = |error: &dyn std::fmt::Display| VerifyError::Unreadable(error.to_string());
     let ledger = data.join("ledger.db");
     let keystore = Arc::new(KeyStore::open(data, master_key_file, Mode::Local, false).map_err(|error| unreadable(&error))?);
-    let connection = open_reader(&ledger).map_err(|error| unreadable(&error))?;
-    let data_keys = Arc::new(DataKeys::load(Arc::clone(&keystore), &connection).map_err(|error| unreadable(&error))?);
-    drop(connection);
     let open = || open_reader(&ledger).map_err(|error| error.to_string());
-    let keys = Arc::new(StoredKeys { keystore, data_keys });
-    walk::walk(&walk::Ground { data, open: &open, keys, only: project_id }, progress)
+    // A server that runs beside may write a data key at any time: they are read as the walk sees them.
+    let keys = |snapshot: &Connection| -> Result<Arc<dyn walk::Keys>, String> {
+        let data_keys = DataKeys::load(Arc::clone(&keystore), snapshot).map_err(|error| error.to_string())?;
+        Ok(Arc::new(StoredKeys { keystore: Arc::clone(&keystore), data_keys: Arc::new(data_keys) }))
+    };
+    walk::walk(&walk::Ground { data, open: &open, keys: &keys, only: project_id }, progress)
 }
 
 /// The keys of a data folder.
@@ -118,7 +123,9 @@ impl Ledger {
             let folder = lane.ledger.inner.folder();
             let ledger = folder.ledger_db();
             let open = || open_reader(&ledger).map_err(|error| error.to_string());
-            let ground = walk::Ground { data: folder.root(), open: &open, keys, only: Some(lane.reading.project.id) };
+            // In memory before they are stored, so never behind the snapshot.
+            let keys = |_: &Connection| -> Result<Arc<dyn walk::Keys>, String> { Ok(keys.clone()) };
+            let ground = walk::Ground { data: folder.root(), open: &open, keys: &keys, only: Some(lane.reading.project.id) };
             let mut reports = walk::walk(&ground, &mut |_| {}).map_err(|error| {
                 tracing::error!(%error, "a project could not be verified");
                 ReadError::Unavailable("the store cannot be verified now".to_owned())

@@ -27,7 +27,9 @@ impl Keys for TestKeys {
     }
 
     fn data_key(&self, id: i64) -> Option<(Uuid, Option<Secret>)> {
-        (id == 1).then(|| (ORGANIZATION, Some(self.data.clone())))
+        // The third holds the same bytes and is another organization's.
+        let organization_id = [(1, ORGANIZATION), (3, Uuid::nil())].into_iter().find_map(|(known, of)| (known == id).then_some(of));
+        organization_id.map(|organization_id| (organization_id, Some(self.data.clone())))
     }
 }
 
@@ -104,7 +106,7 @@ fn write_head(db: &Connection, keys: &TestKeys, project: i64, chain: &Chain) {
     let root = chain.edge.root();
     let mac = keys.project_keys(project_id(project), 1).expect("keys").head_mac(chain.size, &chain.row_hash, &root);
     let head = params![project, chain.size as i64, chain.row_hash, root, mac, chain.edge.compact_range().concat(), chain.last_row];
-    db.execute("INSERT INTO heads VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, 0, ?7)", head).expect("head");
+    db.execute("INSERT INTO heads VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, 1767225600000000, ?7)", head).expect("head");
     for (level, hashes) in chain.edge.partial_tiles().iter().enumerate().filter(|(_, hashes)| !hashes.is_empty()) {
         db.execute("INSERT INTO partial_tiles VALUES (?1, ?2, ?3)", params![project, level as i64, hashes.concat()]).expect("partial");
     }
@@ -113,7 +115,11 @@ fn write_head(db: &Connection, keys: &TestKeys, project: i64, chain: &Chain) {
 fn verify(data: &Path, only: Option<Uuid>) -> Result<Vec<Report>, VerifyError> {
     let ledger = data.join("ledger.db");
     let open = || open_reader(&ledger).map_err(|error| error.to_string());
-    walk(&Ground { data, open: &open, keys: Arc::new(keys()), only }, &mut |_| {})
+    let keys = |snapshot: &Connection| -> Result<Arc<dyn Keys>, String> {
+        assert!(!snapshot.is_autocommit(), "keys are read in the transaction that is walked");
+        Ok(Arc::new(keys()))
+    };
+    walk(&Ground { data, open: &open, keys: &keys, only }, &mut |_| {})
 }
 
 fn copy(from: &Path) -> tempfile::TempDir {
@@ -172,6 +178,12 @@ const LEDGER_CASES: &[Case] = &[
     ("a wrap", "UPDATE wraps SET wrap = zeroblob(40) WHERE row = 501", Verdict::Altered, Some(429)),
     ("a wrap gone", "DELETE FROM wraps WHERE row = 501", Verdict::Altered, Some(429)),
     ("a wrap of another data key", "UPDATE wraps SET data_key_id = 2 WHERE row = 501", Verdict::Altered, Some(429)),
+    (
+        "two wraps exchanged",
+        "UPDATE wraps SET wrap = CASE row WHEN 501 THEN (SELECT wrap FROM wraps WHERE row = 510) ELSE (SELECT wrap FROM wraps WHERE row = 501) END WHERE row IN (501, 510)",
+        Verdict::Altered,
+        Some(429),
+    ),
     ("a wrap of no event", "INSERT INTO wraps VALUES (5000, 1, zeroblob(40))", Verdict::Altered, None),
     ("a row gone", "DELETE FROM events WHERE row = 500; DELETE FROM contents WHERE row = 500", Verdict::Missing, Some(428)),
     (
@@ -220,6 +232,41 @@ const LEDGER_CASES: &[Case] = &[
     ("a tile too many", "INSERT INTO tiles VALUES (1, 0, 4, zeroblob(8192))", Verdict::Altered, None),
     ("a partial tile", "UPDATE partial_tiles SET hashes = zeroblob(160) WHERE project = 1 AND level = 0", Verdict::Altered, Some(1024)),
     ("a partial tile gone", "DELETE FROM partial_tiles WHERE project = 1 AND level = 0", Verdict::Altered, Some(1024)),
+    ("a head's time", "UPDATE heads SET recorded_at = recorded_at + 1 WHERE project = 1", Verdict::Altered, Some(1028)),
+    ("a head's last row", "UPDATE heads SET last_row = last_row - 1 WHERE project = 1", Verdict::Altered, Some(1028)),
+    ("a head's last row beyond the end", "UPDATE heads SET last_row = 5000 WHERE project = 1", Verdict::Altered, Some(1028)),
+    (
+        "a head of no project",
+        "INSERT INTO heads SELECT 9, size, row_hash, tree_root, hmac_key_id, mac, compact_range, recorded_at, 1 FROM heads WHERE project = 1",
+        Verdict::Altered,
+        None,
+    ),
+    ("a tile of no project", "INSERT INTO tiles VALUES (9, 0, 0, zeroblob(8192))", Verdict::Altered, None),
+    ("a partial tile of no project", "INSERT INTO partial_tiles VALUES (9, 0, zeroblob(32))", Verdict::Altered, None),
+    (
+        "a partial tile of a project without rows",
+        "INSERT INTO ledgers VALUES (9, '00000000-0000-0000-0000-000000000009', ''); INSERT INTO partial_tiles VALUES (9, 0, zeroblob(32))",
+        Verdict::Altered,
+        None,
+    ),
+    (
+        "row numbers moved up",
+        "UPDATE heads SET last_row = last_row + 100; UPDATE contents SET row = -row; UPDATE wraps SET row = -row; UPDATE events SET row = -row; UPDATE contents SET row = 100 - row; UPDATE wraps SET row = 100 - row; UPDATE events SET row = 100 - row",
+        Verdict::Missing,
+        None,
+    ),
+    (
+        "a key that no event tells of",
+        "INSERT INTO resources VALUES ('00000000-0000-0000-0000-00000000b001', 'api_key', '00000000-0000-0000-0000-0000000000ee', 1, '{}')",
+        Verdict::Altered,
+        None,
+    ),
+    (
+        "a resource of no project",
+        "INSERT INTO resources VALUES ('', 'api_key', '00000000-0000-0000-0000-0000000000ee', 1, '{}')",
+        Verdict::Altered,
+        None,
+    ),
     ("the name of the project", "DELETE FROM ledgers WHERE project = 1", Verdict::Altered, None),
 ];
 
@@ -239,6 +286,20 @@ fn every_change_of_the_ledger_is_named() {
         let blamed = what.contains("of no event") || what.contains("the tail cut");
         assert!(blamed || other.verdict == Verdict::Intact, "{what} is blamed on the other project: {other:?}");
     }
+}
+
+#[test]
+fn a_project_of_which_nothing_is_left_leaves_holes() {
+    let whole = template();
+    let folder = copy(whole.path());
+    let sql = "DELETE FROM contents WHERE row % 7 = 0; DELETE FROM wraps WHERE row % 7 = 0; DELETE FROM events WHERE project = 2;
+               DELETE FROM heads WHERE project = 2; DELETE FROM tiles WHERE project = 2; DELETE FROM partial_tiles WHERE project = 2;
+               DELETE FROM ledgers WHERE project = 2";
+    Connection::open(folder.path().join("ledger.db")).and_then(|db| db.execute_batch(sql)).expect("sql");
+    std::fs::remove_file(folder.path().join("index.db")).expect("removed");
+    let reports = verify(folder.path(), None).expect("verified");
+    assert_eq!((reports.len(), reports[0].verdict), (1, Verdict::Missing), "{reports:?}");
+    assert!(reports[0].findings[0].detail.starts_with("171 rows are gone, of which the chains account for 0: row 7, 14,"), "{reports:?}");
 }
 
 /// Row 500, which has no content, and row 501, which has.
@@ -261,6 +322,8 @@ fn one_event_is_verified_against_its_neighbour_its_content_and_the_tree() {
         ("the row before it", "DELETE FROM events WHERE row = 499", 500),
         ("its content", "DELETE FROM contents WHERE row = 501", 501),
         ("its wrap", "DELETE FROM wraps WHERE row = 501", 501),
+        ("a wrap of another row", "UPDATE wraps SET wrap = (SELECT wrap FROM wraps WHERE row = 510) WHERE row = 501", 501),
+        ("a data key of another organization", "UPDATE wraps SET data_key_id = 3 WHERE row = 501", 501),
         ("a tile on its path", "UPDATE tiles SET hashes = zeroblob(8192) WHERE project = 1 AND level = 0 AND position = 1", 500),
         ("the partial tile on its path", "UPDATE partial_tiles SET hashes = zeroblob(160) WHERE project = 1 AND level = 0", 1_200),
         ("the head's mac", "UPDATE heads SET mac = zeroblob(32)", 500),

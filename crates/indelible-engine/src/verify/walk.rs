@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use indelible_core::entry::Outline;
-use indelible_core::key::{ProjectKeys, Secret};
-use indelible_core::seal;
+use indelible_core::key::ProjectKeys;
 use indelible_core::tree::Tile;
 use indelible_core::verify::{Finding, Report, Row, Verdict, Verifier};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::batch::{self, Batch, StoredRow};
+use super::gaps::Gaps;
 use super::heads::{self, Stored};
 use super::index::{Misplaced, claim};
 use super::repeats::Repeats;
+use super::resources::Resources;
+use super::wrap::{self, DataKey};
 use super::{Progress, VerifyError};
 
 /// Batches under way to a thread.
@@ -28,7 +30,7 @@ pub(crate) trait Keys: Send + Sync {
     /// The keys of a project under a ring id.
     fn project_keys(&self, project_id: Uuid, ring_id: u64) -> Option<ProjectKeys>;
     /// A data key and the organization it belongs to.
-    fn data_key(&self, id: i64) -> Option<(Uuid, Option<Secret>)>;
+    fn data_key(&self, id: i64) -> Option<DataKey>;
 }
 
 /// Connections and names that a walk needs.
@@ -37,8 +39,9 @@ pub(crate) struct Ground<'a> {
     pub(crate) data: &'a Path,
     /// Opens a reading connection to `ledger.db`.
     pub(crate) open: &'a (dyn Fn() -> Result<Connection, String> + Sync),
-    /// Keys.
-    pub(crate) keys: Arc<dyn Keys>,
+    /// Finds the keys, given the connection whose read transaction is walked: keys that were read before it began might
+    /// not open what it sees.
+    pub(crate) keys: &'a dyn Fn(&Connection) -> Result<Arc<dyn Keys>, String>,
     /// Only this project is reported, and only its rows are hashed.
     pub(crate) only: Option<Uuid>,
 }
@@ -54,15 +57,17 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
     let (reading, aside) = (open()?, open()?);
     reading.execute_batch("BEGIN").map_err(|error| unreadable(&error))?;
     let stored = heads::load(&reading).map_err(|error| unreadable(&error))?;
+    let resources = Resources::load(&reading).map_err(|error| unreadable(&error))?;
     if let Some(only) = ground.only
         && !stored.values().any(|stored| stored.project_id == Some(only))
     {
         return Err(VerifyError::NoProject(only));
     }
+    let keys = (ground.keys)(&reading).map_err(VerifyError::Unreadable)?;
     let rows_total: Option<i64> =
         reading.query_row("SELECT max(row) FROM events", [], |row| row.get(0)).map_err(|error| unreadable(&error))?;
     let claim = claim.filter(|claim| claim.fits(&reading));
-    let mut chains = Chains::new(ground, &aside, stored);
+    let mut chains = Chains::new(ground, &aside, stored, resources, keys);
     let beside_index = open()?;
     let (read, hashed, compared) = std::thread::scope(|scope| {
         let (to_hash, hash) = sync_channel(BATCHES_AHEAD);
@@ -90,19 +95,47 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
 /// The chains of all projects, each with its verifier.
 struct Chains<'a> {
     ground: &'a Ground<'a>,
+    keys: Arc<dyn Keys>,
     ledger: &'a Connection,
     stored: BTreeMap<i64, Stored>,
     verifiers: HashMap<i64, (Uuid, Verifier)>,
-    data_keys: HashMap<i64, Option<(Uuid, Option<Secret>)>>,
+    data_keys: HashMap<i64, Option<DataKey>>,
+    /// Where contents are decrypted, one after another.
+    decrypted: Vec<u8>,
     repeats: Repeats,
+    gaps: Gaps,
+    resources: Resources,
+    /// Rows by project number, of all projects.
+    counts: HashMap<i64, u64>,
+    /// By project number: time and row number of the row that its head counts as the last.
+    ends: HashMap<i64, (i64, i64)>,
     /// The project of the last row so far.
     last: Option<i64>,
 }
 
 impl<'a> Chains<'a> {
-    fn new(ground: &'a Ground<'a>, ledger: &'a Connection, stored: BTreeMap<i64, Stored>) -> Self {
-        let mut chains =
-            Self { ground, ledger, stored, verifiers: HashMap::new(), data_keys: HashMap::new(), repeats: Repeats::new(), last: None };
+    fn new(
+        ground: &'a Ground<'a>,
+        ledger: &'a Connection,
+        stored: BTreeMap<i64, Stored>,
+        resources: Resources,
+        keys: Arc<dyn Keys>,
+    ) -> Self {
+        let mut chains = Self {
+            ground,
+            keys,
+            ledger,
+            stored,
+            verifiers: HashMap::new(),
+            data_keys: HashMap::new(),
+            decrypted: Vec::new(),
+            repeats: Repeats::new(),
+            gaps: Gaps::new(),
+            resources,
+            counts: HashMap::new(),
+            ends: HashMap::new(),
+            last: None,
+        };
         let known: Vec<(i64, Uuid)> = chains.stored.iter().filter_map(|(number, stored)| Some((*number, stored.project_id?))).collect();
         for (number, project_id) in known {
             chains.begin(number, project_id);
@@ -111,7 +144,7 @@ impl<'a> Chains<'a> {
     }
 
     fn begin(&mut self, number: i64, project_id: Uuid) {
-        let keys = Arc::clone(&self.ground.keys);
+        let keys = Arc::clone(&self.keys);
         let verifier = Verifier::new(project_id, Box::new(move |ring_id| keys.project_keys(project_id, ring_id)));
         self.verifiers.insert(number, (project_id, verifier));
     }
@@ -143,6 +176,7 @@ impl<'a> Chains<'a> {
         let mut rows = 0;
         for batch in batches {
             for row in &batch.rows {
+                self.count(&batch, row);
                 self.hash_row(&batch, row)?;
             }
             for (table, row) in &batch.orphans {
@@ -157,24 +191,40 @@ impl<'a> Chains<'a> {
         Ok(())
     }
 
+    /// What is noted of the rows of every project, asked for or not.
+    fn count(&mut self, batch: &Batch, stored: &StoredRow) {
+        self.gaps.row(stored.row);
+        *self.counts.entry(stored.project).or_default() += 1;
+        let head = self.stored.get(&stored.project).and_then(|known| known.head.as_ref());
+        if head.is_some_and(|head| head.size.checked_sub(1) == Some(stored.sequence as u64))
+            && let Some(outline) = Outline::read(batch.bytes(&stored.entry))
+        {
+            self.ends.entry(stored.project).or_insert((outline.recorded_at.as_micros(), stored.row));
+        }
+    }
+
     fn hash_row(&mut self, batch: &Batch, stored: &StoredRow) -> Result<(), rusqlite::Error> {
         if !self.is_asked(stored.project) {
             return Ok(());
         }
         let entry = batch.bytes(&stored.entry);
         let id = batch.bytes(&stored.id);
-        let wrap_opens = stored.wrap.as_ref().map(|(key, wrap)| self.opens(*key, entry, batch.bytes(wrap)));
+        let content = stored.content.as_ref().map(|content| batch.bytes(content));
+        let wrap_opens = stored.wrap.as_ref().map(|(key, wrap)| self.opens(*key, entry, content, batch.bytes(wrap)));
         self.repeats.add(stored.project, id, stored.row);
         let row = Row {
             sequence: stored.sequence as u64,
             entry,
             prev_hash: batch.bytes(&stored.prev_hash),
             row_hash: batch.bytes(&stored.row_hash),
-            content: stored.content.as_ref().map(|content| batch.bytes(content)),
+            content,
             wrap_opens,
         };
         let mut full: Vec<Tile> = Vec::new();
         self.verifier(stored.project, entry).row(&row, &mut full);
+        if let Some((project_id, _)) = self.verifiers.get(&stored.project) {
+            self.resources.entry(*project_id, entry);
+        }
         if Outline::read(entry).is_some_and(|outline| outline.id.as_bytes() != id) {
             let detail = "the id column is not the id of the entry".to_owned();
             self.find(stored.project, Verdict::Altered, Some(stored.sequence as u64), detail);
@@ -190,10 +240,10 @@ impl<'a> Chains<'a> {
         Ok(())
     }
 
-    fn opens(&mut self, key: i64, entry: &[u8], wrap: &[u8]) -> bool {
-        let keys = &self.ground.keys;
-        let Some((organization_id, Some(secret))) = self.data_keys.entry(key).or_insert_with(|| keys.data_key(key)) else { return false };
-        Outline::read(entry).is_some_and(|outline| outline.organization_id == *organization_id) && seal::unwrap_key(secret, wrap).is_some()
+    fn opens(&mut self, key: i64, entry: &[u8], content: Option<&[u8]>, wrap: &[u8]) -> bool {
+        let keys = &self.keys;
+        let data_key = self.data_keys.entry(key).or_insert_with(|| keys.data_key(key));
+        wrap::opens(data_key.as_ref(), entry, content, wrap, &mut self.decrypted)
     }
 
     fn finish(mut self, misplaced: Vec<Misplaced>) -> Result<Vec<Report>, rusqlite::Error> {
@@ -202,6 +252,12 @@ impl<'a> Chains<'a> {
         }
         for found in misplaced {
             self.find(found.project, Verdict::Altered, found.sequence, found.detail);
+        }
+        self.compare_numbers();
+        for (project_id, detail) in std::mem::take(&mut self.resources).untold() {
+            // The rows of a project that is not asked for were not read; a resource of no project is told in any case.
+            let number = self.verifiers.iter().find_map(|(number, (id, _))| (Some(*id) == project_id).then_some(*number));
+            self.find(number.unwrap_or_default(), Verdict::Altered, None, detail);
         }
         let mut reports = Vec::new();
         let mut numbers: Vec<i64> = self.verifiers.keys().copied().collect();
@@ -218,6 +274,37 @@ impl<'a> Chains<'a> {
             }
         }
         Ok(reports)
+    }
+
+    /// Row numbers, ends of heads, and what is stored of projects that have no rows.
+    fn compare_numbers(&mut self) {
+        let (mut accounted, mut found) = (0_u64, Vec::new());
+        for (number, stored) in &self.stored {
+            let rows = self.counts.get(number).copied().unwrap_or_default();
+            if let Some(head) = &stored.head {
+                accounted = accounted.saturating_add(head.size.saturating_sub(rows));
+                match self.ends.get(number) {
+                    Some(end) if *end != stored.head_end => {
+                        let detail = "the head: its recorded_at or last_row is not that of the last row".to_owned();
+                        found.push((*number, head.size.checked_sub(1), detail));
+                    }
+                    Some(_) => {}
+                    None => self.gaps.reach(stored.head_end.1.saturating_add(1)),
+                }
+            }
+            if !self.verifiers.contains_key(number) {
+                found.push((*number, None, format!("there are a head, tiles or a name of project number {number}, which has no rows")));
+            } else if rows == 0 && stored.head.is_none() && !(stored.tiles.is_empty() && stored.partial.is_empty()) {
+                found.push((*number, None, "there are tiles, and neither a head nor rows".to_owned()));
+            }
+        }
+        for (number, sequence, detail) in found {
+            self.find(number, Verdict::Altered, sequence, detail);
+        }
+        if let Some(detail) = self.gaps.beyond(accounted) {
+            // Whose they were cannot be told: had a head been left, its chain would account for them.
+            self.find(0, Verdict::Missing, None, detail);
+        }
     }
 
     /// Tiles beyond those that the head's size calls for: no row fills them.

@@ -39,6 +39,7 @@ const TAMPERED: &[Case] = &[
     ("content of another row", |c| c.rows[6].content = c.rows[9].content.clone(), &[(Altered, 6)]),
     ("content without sealed", |c| c.rows[7].content = Some(vec![1]), &[(Altered, 7)]),
     ("wrap", |c| c.rows[6].wrap.as_mut().unwrap()[39] ^= 1, &[(Altered, 6)]),
+    ("wraps exchanged", |c| { let wrap = c.rows[9].wrap; c.rows[9].wrap = std::mem::replace(&mut c.rows[6].wrap, wrap); }, &[(Altered, 6), (Altered, 9)]),
     ("wrap gone", |c| c.rows[6].wrap = None, &[(Altered, 6)]),
     ("wrap without sealed", |c| c.rows[7].wrap = c.rows[6].wrap, &[(Altered, 7)]),
     ("column to nowhere", |c| c.rows[5].sequence = 1 << 60, &[(Altered, 5)]),

@@ -102,8 +102,19 @@ impl Stored {
             prev_hash: &self.prev_hash,
             row_hash: &self.row_hash,
             content: self.content.as_deref(),
-            wrap_opens: self.wrap.map(|wrap| seal::unwrap_key(&data_key(), &wrap).is_some()),
+            wrap_opens: self.wrap.map(|wrap| self.opens(&wrap)),
         }
+    }
+
+    fn opens(&self, wrap: &Wrapped) -> bool {
+        let Some(key) = seal::unwrap_key(&data_key(), wrap) else { return false };
+        let address = crate::entry::Outline::read(&self.entry).map(|outline| Address {
+            organization_id: outline.organization_id,
+            project_id: outline.project_id,
+            event_id: outline.id,
+        });
+        let content = self.content.as_deref().zip(address);
+        content.is_none_or(|(content, address)| seal::authenticates(content, &address, &key, &mut Vec::new()))
     }
 
     /// Gives the row another entry, and the row hash that goes with it.

@@ -1,0 +1,66 @@
+//! Stored resources against the events about them: a key that no event tells of was put there by a hand other than the
+//! ledger's.
+//!
+//! Looked for is the event of its making, by action, resource and chain, which no client can append. The states
+//! themselves are not compared: they lie in sealed contents, and the digest of a key's secret in none of them.
+
+use std::collections::BTreeSet;
+
+use indelible_core::json::{self, Object, Value};
+use rusqlite::Connection;
+use uuid::Uuid;
+
+/// What comes after the name of the first member of an entry, its action.
+const BEGINNING: &[u8] = b"{\"action\":\"";
+/// The verb of the events looked for.
+const MADE: &[u8] = b".create";
+
+/// Resources whose event was not met so far: project, type, id, as they are stored.
+#[derive(Default)]
+pub(super) struct Resources {
+    untold: BTreeSet<(String, String, String)>,
+}
+
+impl Resources {
+    /// Reads which there are.
+    pub(super) fn load(ledger: &Connection) -> Result<Self, rusqlite::Error> {
+        let mut statement = ledger.prepare("SELECT project_id, type, id FROM resources")?;
+        let untold = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
+        Ok(Self { untold })
+    }
+
+    /// Takes note of the entry of a row of `project_id`.
+    pub(super) fn entry(&mut self, project_id: Uuid, entry: &[u8]) {
+        let Some(noun) = made(entry).filter(|_| !self.untold.is_empty()) else { return };
+        let Ok(Value::Object(members)) = json::parse(entry) else { return };
+        let Some(Value::Object(resource)) = members.get("resource") else { return };
+        if text(&members, "outcome") != Some("allow") || text(resource, "type") != Some(noun) {
+            return;
+        }
+        if let Some(id) = text(resource, "id") {
+            self.untold.remove(&(project_id.to_string(), noun.to_owned(), id.to_owned()));
+        }
+    }
+
+    /// Those of which no event told: the project they name, and one sentence.
+    pub(super) fn untold(self) -> impl Iterator<Item = (Option<Uuid>, String)> {
+        self.untold.into_iter().map(|(project_id, kind, id)| {
+            let detail = format!("no event tells of the making of the stored resource {kind} {id}");
+            (Uuid::try_parse(&project_id).ok(), detail)
+        })
+    }
+}
+
+/// The noun of an action that makes something.
+fn made(entry: &[u8]) -> Option<&str> {
+    let rest = entry.strip_prefix(BEGINNING)?;
+    let action = &rest[..rest.iter().position(|byte| *byte == b'"')?];
+    std::str::from_utf8(action.strip_suffix(MADE)?).ok()
+}
+
+fn text<'v>(object: &'v Object<'_>, name: &str) -> Option<&'v str> {
+    match object.get(name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
