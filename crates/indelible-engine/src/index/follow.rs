@@ -141,6 +141,7 @@ fn open_file(shared: &Shared, ledger: &Connection, boot_id: &str, anew: bool) ->
     }
     locked(&shared.signals).rebuild = false;
     shared.through.send_replace(super::NOT_OPEN);
+    shared.unpublish();
     let (connection, key, through) = file::create(&shared.path, boot_id).map_err(|unfit| match unfit {
         file::Unfit::Sqlite(error) => FillError::Index(error),
         _ => FillError::Index(rusqlite::Error::InvalidQuery),

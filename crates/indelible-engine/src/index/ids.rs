@@ -96,6 +96,11 @@ impl Ids {
         }
     }
 
+    /// The last row indexed.
+    pub(crate) fn through(&self) -> i64 {
+        self.through.load(Ordering::Acquire)
+    }
+
     /// What memory knows of an id.
     pub(crate) fn look(&self, project: i64, id: Uuid) -> Memory {
         let token = self.key.id(project, id);

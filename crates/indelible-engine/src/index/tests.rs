@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use super::IndexError;
+use super::{Direction, IndexError, Postings};
 use super::fixture::{Event, Fixture, project_id};
 use crate::query::feed::ascending;
 use crate::query::newest::{Bounds, newest};
@@ -291,4 +291,74 @@ fn an_index_that_is_anew_says_that_it_does_not_know_ids_yet() {
     let index = fixture.open();
     let asked = index.find(1, Uuid::from_u128(5));
     assert!(matches!(asked, Ok(ref rows) if rows.is_empty()) || matches!(asked, Err(IndexError::Behind(_))), "{asked:?}");
+}
+
+/// A file that is built anew has another token key: under the old one nothing would be found in it, and a retry would be taken
+/// for a new event.
+#[test]
+fn a_view_never_reads_the_file_that_came_after_its_own() {
+    let mut fixture = Fixture::new();
+    some(&mut fixture, 2_000);
+    let index = fixture.open();
+    fixture.index_all(&index);
+    let old = index.view().expect("open");
+    let held = old.reader().expect("a reader");
+    index.rebuild();
+    fixture.index_all(&index);
+    assert!(!std::sync::Arc::ptr_eq(&old, &index.view().expect("open")));
+    let mut rows = 0;
+    let every = Postings::token(old.key().every_row(1));
+    let read = every.read(&held, (1, i64::MAX), Direction::Ascending, |_| {
+        rows += 1;
+        Ok::<_, rusqlite::Error>(true)
+    });
+    assert_eq!((read.is_ok(), rows), (true, 1_600), "whoever reads the old file finishes on it");
+    drop(held);
+    let error = old.reader().err().expect("the file of this view is gone");
+    assert!(matches!(index.distrust(error), IndexError::Refused(_)), "no reason to build it anew again");
+}
+
+#[test]
+fn a_rebuild_hides_nothing_from_those_who_ask_meanwhile() {
+    let mut fixture = Fixture::new();
+    some(&mut fixture, 2_000);
+    let event = many(2).remove(1);
+    let index = fixture.open();
+    fixture.index_all(&index);
+    let (id, wanted, rows) = (Uuid::from_u128(event.id), fixture.naive(1, None).len(), fixture.rows());
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asking = || {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                if let Ok(found) = index.find(event.project, id) {
+                    assert!(found.contains(&2), "a retry would be written twice");
+                }
+            }
+        };
+        let reading = || {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                let Some(view) = index.view_at(rows, &|| !over.load(std::sync::atomic::Ordering::Relaxed)) else { continue };
+                let Ok(reader) = view.reader() else { continue };
+                let mut count = 0;
+                let every = Postings::token(view.key().every_row(1));
+                let read = every.read(&reader, (1, i64::MAX), Direction::Ascending, |_| {
+                    count += 1;
+                    Ok::<_, rusqlite::Error>(true)
+                });
+                assert!(read.is_err() || count == wanted, "{count} of {wanted}");
+            }
+        };
+        scope.spawn(asking);
+        scope.spawn(reading);
+        for _ in 0..12 {
+            index.rebuild();
+            fixture.index_all(&index);
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn what_callers_are_told_counts_no_rows_of_others() {
+    assert!(!IndexError::Behind(4_711).to_string().contains(|letter: char| letter.is_ascii_digit()));
 }

@@ -171,10 +171,9 @@ impl Lane<'_> {
     pub(crate) fn wait_for_index(&self, head: HeadMark) -> Result<Arc<View>, ReadError> {
         let index = &self.ledger.inner.index;
         let wait = Deadline::after(INDEX_WAIT_MAX);
-        if !index.reached_blocking(head.last_row, &mut |_| !wait.is_over()) {
-            return Err(ReadError::Unavailable("the index has not caught up with the ledger; try again shortly".to_owned()));
-        }
-        index.view().ok_or_else(|| ReadError::Unavailable("the index is being opened; try again shortly".to_owned()))
+        index
+            .view_at(head.last_row, &|| !wait.is_over())
+            .ok_or_else(|| ReadError::Unavailable("the index has not caught up with the ledger; try again shortly".to_owned()))
     }
 
     /// Runs `with` on a scan of the project up to `head`.
@@ -192,9 +191,9 @@ impl Lane<'_> {
         with(&scan).map_err(|error| self.failed(error))
     }
 
-    /// The row before this one in the project, as far as the index knows it.
+    /// The row before this one in the project.
     pub(crate) fn row_before(&self, row: i64) -> Result<Option<i64>, ReadError> {
-        let Some(view) = self.ledger.inner.index.view() else { return Ok(None) };
+        let view = self.wait_for_index(HeadMark { size: 0, last_row: row - 1 })?;
         let read = || -> Result<Option<i64>, ScanError> {
             let (index, mut before) = (view.reader()?, None);
             let every = Postings::token(view.key().every_row(self.number));
