@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use super::{Direction, IndexError, Postings};
 use super::fixture::{Event, Fixture, project_id};
+use super::{Direction, IndexError, Postings};
 use crate::query::feed::ascending;
 use crate::query::newest::{Bounds, newest};
 
@@ -361,4 +361,66 @@ fn a_rebuild_hides_nothing_from_those_who_ask_meanwhile() {
 #[test]
 fn what_callers_are_told_counts_no_rows_of_others() {
     assert!(!IndexError::Behind(4_711).to_string().contains(|letter: char| letter.is_ascii_digit()));
+}
+
+fn indexed(fixture: &Fixture) -> super::Index {
+    let index = fixture.open();
+    fixture.index_all(&index);
+    index
+}
+
+/// Blocks, rows and the row that the index has come to, forged while it was closed: what is answered is what a look at every
+/// row says, or an error.
+#[test]
+fn forged_blocks_rows_and_heads_add_and_repeat_nothing() {
+    let mut fixture = Fixture::new();
+    some(&mut fixture, 6_000);
+    drop(indexed(&fixture));
+    let sound = std::fs::read(fixture.index_path()).expect("a sound index");
+    let forgeries = [
+        "UPDATE blocks SET first_row = 1",
+        "UPDATE blocks SET first_row = 1, last_row = 6000",
+        "UPDATE blocks SET last_row = 9223372036854775807",
+        "UPDATE blocks SET first_row = -9223372036854775808, last_row = 9223372036854775807",
+        "UPDATE blocks SET first_row = last_row, last_row = first_row",
+        "UPDATE blocks SET rows = 9223372036854775807",
+        "UPDATE blocks SET rows = -1",
+        "UPDATE blocks SET rows = 0",
+        "UPDATE blocks SET rows = last_row - first_row + 1",
+        "UPDATE blocks SET rows = 1",
+        "UPDATE blocks SET min_at = max_at, max_at = min_at",
+        "UPDATE blocks SET min_id = x'00'",
+        "UPDATE blocks SET block = block + 1000",
+        "INSERT INTO blocks SELECT project, block + 100, first_row, last_row, rows, min_at, min_id, max_at, max_id FROM blocks",
+        "INSERT OR REPLACE INTO blocks SELECT project, block + 1, first_row, last_row, rows, min_at, min_id, max_at, max_id FROM blocks",
+        "UPDATE rows SET occurred_at = -9223372036854775808 WHERE row % 7 = 0",
+        "UPDATE rows SET project = 3 - project WHERE row < 5900",
+        "UPDATE rows SET id = x'00' WHERE row < 5900",
+        "DELETE FROM rows WHERE row < 5900",
+        "UPDATE state SET through = 9223372036854775807",
+        "UPDATE state SET through = -9223372036854775808",
+        "UPDATE state SET through = 1",
+        "UPDATE state SET through = 0, row_hash = x''",
+    ];
+    for sql in forgeries {
+        std::fs::write(fixture.index_path(), &sound).expect("written");
+        Connection::open(fixture.index_path()).expect("open").execute_batch(sql).expect("forged");
+        let index = indexed(&fixture);
+        for project in [1, 2] {
+            let mut wanted = fixture.naive(project, None);
+            let feed = fixture.scan(&index, project, None, |scan| ascending(scan, 0, 30_000));
+            let hides = sql.starts_with("UPDATE rows SET occurred_at");
+            if let Ok(feed) = feed {
+                let feed: Vec<u64> = feed.iter().map(|found| found.sequence).collect();
+                assert_eq!(feed, wanted.iter().map(|found| found.2).collect::<Vec<_>>(), "{sql}");
+            }
+            wanted.sort_unstable_by(|a, b| b.cmp(a));
+            let page = fixture.scan(&index, project, None, |scan| newest(scan, Bounds::default(), 1_000));
+            let Ok(page) = page else { continue };
+            let page: Vec<_> = page.iter().map(|found| (found.key.occurred_at, found.id(), found.sequence)).collect();
+            assert!(page.windows(2).all(|two| two[0] > two[1]), "{sql}: a row twice, or out of order");
+            assert!(page.iter().all(|found| wanted.contains(found)), "{sql}: a row that is not there");
+            assert!(hides || page == wanted[..1_000], "{sql}: a row is not shown");
+        }
+    }
 }
