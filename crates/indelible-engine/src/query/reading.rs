@@ -9,6 +9,7 @@ use rusqlite::OptionalExtension;
 use uuid::Uuid;
 
 use super::open::{Opened, open};
+use super::polls::Mark;
 use super::scan::{Deadline, Found, Scan, ScanError};
 use super::{Opening, ReadError};
 use crate::access::{Caller, Owner, Scope};
@@ -46,6 +47,8 @@ pub(crate) struct Account {
     pub(crate) remark: Option<String>,
     /// Not recorded by itself (polls of the feed).
     pub(crate) coalesced: bool,
+    /// A poll of the feed whose record opens a minute.
+    pub(crate) poll: Option<Mark>,
 }
 
 impl Account {
@@ -90,7 +93,7 @@ impl Reading {
         Ok(())
     }
 
-    fn event(&self, outcome: &'static str, returned: u64, reason: Option<String>) -> EngineEvent {
+    pub(super) fn event(&self, outcome: &'static str, returned: u64, reason: Option<String>) -> EngineEvent {
         let mut event = EngineEvent::new(&self.caller, &self.project, "audit.read", outcome);
         event.reason = reason;
         event.resource = Some(ResourceMembers { kind: self.kind, id: self.id.clone(), parent: None });
@@ -129,7 +132,7 @@ impl Reading {
 /// What a read works with on its thread.
 pub(crate) struct Lane<'a> {
     pub(crate) ledger: &'a Ledger,
-    pub(crate) reading: &'a Reading,
+    pub(crate) reading: &'a Arc<Reading>,
     /// `ledgers.project`
     pub(crate) number: i64,
     pub(crate) deadline: Deadline,
@@ -274,8 +277,12 @@ impl Ledger {
                     events.push(reading.event("allow", account.returned, account.remark));
                 }
                 events.extend(account.opened.iter().map(|(id, failed)| reading.decrypt(*id, *failed)));
+                events.extend(account.poll.iter().flat_map(Mark::beside));
                 if !events.is_empty() {
                     self.record(events).await?;
+                }
+                if let Some(poll) = account.poll {
+                    self.inner.index.polls.recorded(poll);
                 }
                 Ok(answer)
             }
