@@ -211,13 +211,18 @@ impl Lane<'_> {
 
     /// Opens contents where they are asked for, and takes note of it.
     pub(crate) fn open(&self, found: &Found, account: &mut Account) -> Result<Opened, ReadError> {
+        let opened = self.open_unnoted(found)?;
+        account.note(found, &opened);
+        Ok(opened)
+    }
+
+    /// [`Self::open`] for who does not know yet whether it will be shown; then [`Account::note`] is due.
+    pub(crate) fn open_unnoted(&self, found: &Found) -> Result<Opened, ReadError> {
         if !self.reading.opening.content {
             return Ok(Opened::None);
         }
         let reader = self.reader()?;
-        let opened = open(&reader, &self.ledger.inner.desk.data_keys, found).map_err(|error| self.failed(error))?;
-        account.note(found, &opened);
-        Ok(opened)
+        open(&reader, &self.ledger.inner.desk.data_keys, found).map_err(|error| self.failed(error))
     }
 
     /// What a failed scan is to the one who asked; an index that cannot be read is built anew.

@@ -233,6 +233,27 @@ fn polls_that_were_counted_are_told_at_closing() {
     bench.verify();
 }
 
+/// Contents of more bytes than a page holds are read page by page, and what was not shown was not opened.
+#[test]
+fn a_page_of_large_contents_ends_early_and_goes_on() {
+    let bench = Bench::new();
+    let large = "a b ".repeat(15 * 256 * 1024);
+    for n in 0..5 {
+        bench.append(&[event(n, &large)]).expect("appended");
+    }
+    let asked = |cursor| Search { cursor, opening: opening(), ..search(r#"action eq "test.step""#) };
+    let first = find(&bench, asked(None)).expect("a page");
+    assert_eq!(first.records.len(), 4);
+    let opened = find(&bench, search(r#"action eq "content.decrypt""#)).expect("a page");
+    assert_eq!(opened.records.len(), 4);
+    let second = find(&bench, asked(first.next_cursor)).expect("a page");
+    assert_eq!((second.records.len(), second.next_cursor), (1, None));
+    let feed = |feed| Search { feed: Some(feed), ..asked(None) };
+    let first = find(&bench, feed(Feed::Start)).expect("a page");
+    let second = find(&bench, feed(Feed::After(first.next_after_sequence.expect("a sequence")))).expect("a page");
+    assert_eq!((first.records.len(), second.records.len()), (4, 1));
+}
+
 fn append_run(bench: &Bench) {
     let events = [
         r#"{"action":"run.start","outcome":"allow","run":{"id":"r1","thread_id":"t1","procedure_id":"refund","procedure_version":"3"},"occurred_at":"2026-01-01T00:00:00Z"}"#,
