@@ -92,6 +92,8 @@ pub(crate) struct Index {
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Reads that run at once.
     pub(crate) lanes: Arc<Semaphore>,
+    /// Verifications of whole projects, which take long: one at a time, and none of the lanes.
+    pub(crate) verifications: Arc<Semaphore>,
     /// Polls of feeds.
     pub(crate) polls: Polls,
 }
@@ -146,7 +148,13 @@ impl Index {
             tracing::error!(%error, "the index cannot be followed");
         }
         let lanes = std::thread::available_parallelism().map_or(LANES_MIN, |cores| LANES_MIN.max(2 * cores.get()));
-        Self { shared, thread: Mutex::new(thread.ok()), lanes: Arc::new(Semaphore::new(lanes)), polls: Polls::default() }
+        Self {
+            shared,
+            thread: Mutex::new(thread.ok()),
+            lanes: Arc::new(Semaphore::new(lanes)),
+            verifications: Arc::new(Semaphore::new(1)),
+            polls: Polls::default(),
+        }
     }
 
     /// Stops following and marks the file clean.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indelible_core::limits::PURPOSE_BYTES_MAX;
 use rusqlite::OptionalExtension;
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::open::{Opened, open};
@@ -260,19 +261,38 @@ impl Ledger {
         reading: Reading,
         work: impl FnOnce(&Lane<'_>, &mut Account) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
-        self.read_for(QUERY_TIME_MAX, reading, work).await
+        let lanes = Arc::clone(&self.inner.index.lanes);
+        let lane = async {
+            let busy = || ReadError::Unavailable("too many reads are running; try again shortly".to_owned());
+            tokio::time::timeout(QUERY_TIME_MAX, lanes.acquire_owned()).await.map_err(|_| busy())?.map_err(|_| busy())
+        };
+        self.read_on(lane, QUERY_TIME_MAX, reading, work).await
     }
 
-    /// [`Self::read`] with a time of its own.
+    /// [`Self::read`] of a whole project, with a time of its own: one at a time, and beside the others' lanes.
     pub(crate) async fn read_for<T: Send + 'static>(
         &self,
         time_max: Duration,
         reading: Reading,
         work: impl FnOnce(&Lane<'_>, &mut Account) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
+        let permits = Arc::clone(&self.inner.index.verifications);
+        let lane = async {
+            permits.try_acquire_owned().map_err(|_| ReadError::Unavailable("a verification is under way; try again later".to_owned()))
+        };
+        self.read_on(lane, time_max, reading, work).await
+    }
+
+    async fn read_on<T: Send + 'static>(
+        &self,
+        lane: impl Future<Output = Result<OwnedSemaphorePermit, ReadError>>,
+        time_max: Duration,
+        reading: Reading,
+        work: impl FnOnce(&Lane<'_>, &mut Account) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
         let reading = Arc::new(reading);
         let result = match reading.authorise(self) {
-            Ok(()) => self.on_a_lane(time_max, Arc::clone(&reading), work).await,
+            Ok(()) => self.on_a_lane(lane, time_max, Arc::clone(&reading), work).await,
             Err(error) => Err(error),
         };
         match result {
@@ -303,15 +323,14 @@ impl Ledger {
 
     async fn on_a_lane<T: Send + 'static>(
         &self,
+        lane: impl Future<Output = Result<OwnedSemaphorePermit, ReadError>>,
         time_max: Duration,
         reading: Arc<Reading>,
         work: impl FnOnce(&Lane<'_>, &mut Account) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<(T, Account), ReadError> {
-        let busy = || ReadError::Unavailable("too many reads are running; try again shortly".to_owned());
         let deadline = Deadline::after(time_max);
         let number = self.inner.registry.number_of(reading.project.id).ok_or(ReadError::NotFound("project"))?;
-        let lanes = Arc::clone(&self.inner.index.lanes);
-        let lane = tokio::time::timeout(QUERY_TIME_MAX, lanes.acquire_owned()).await.map_err(|_| busy())?.map_err(|_| busy())?;
+        let lane = lane.await?;
         let ledger = self.clone();
         let task = tokio::task::spawn_blocking(move || {
             let mut account = Account::default();
@@ -323,5 +342,37 @@ impl Ledger {
             tracing::error!(%error, "a read panicked");
             Err(ReadError::Unavailable("the read failed".to_owned()))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Envelope;
+    use crate::ledger::Options;
+    use crate::query::Search;
+
+    #[test]
+    fn one_verification_at_a_time_and_reads_go_on_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut options = Options::new(folder.path().join("data"));
+        options.disk_reserve_bytes = 0;
+        let opened = Ledger::open(options).expect("it opens");
+        let (ledger, first) = (opened.ledger, opened.first_start.expect("a first start"));
+        let secret = std::fs::read_to_string(first.admin_key_file).expect("a key");
+        let caller = ledger.authenticate(Some(secret.trim()), Envelope::default()).expect("recognised");
+        let project = ledger.project_of(&caller, None).expect("a project");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let lanes = ledger.inner.index.lanes.available_permits();
+            let other = Arc::clone(&ledger.inner.index.verifications).try_acquire_owned().expect("none is under way");
+            let refused = ledger.verify_project(&caller, &project).await.expect_err("one is under way");
+            assert_eq!(refused, ReadError::Unavailable("a verification is under way; try again later".to_owned()));
+            ledger.search(&caller, &project, Search::default()).await.expect("a page");
+            drop(other);
+            let all = Arc::clone(&ledger.inner.index.lanes).acquire_many_owned(lanes as u32).await.expect("every lane");
+            ledger.verify_project(&caller, &project).await.expect("needs no lane");
+            drop(all);
+        });
     }
 }
