@@ -256,6 +256,10 @@ impl Inner {
         if !prepared.is_empty() && self.writer.submit_unanswered(Work::new(prepared, Privilege::Caller)).is_err() {
             tracing::warn!("the strangers of the last minute were not recorded");
         }
+        let polls: Vec<_> = self.index.polls.rest().into_iter().filter_map(|event| self.desk.prepare_own(event).ok()).collect();
+        if !polls.is_empty() && self.writer.submit_unanswered(Work::new(polls, Privilege::Engine)).is_err() {
+            tracing::warn!("the polls of the last minute were not recorded");
+        }
         self.readers.close();
         self.writer.close();
         self.index.close();

@@ -41,7 +41,19 @@ pub(crate) struct Block {
 impl Block {
     /// Whether every row from the first to the last is of this project.
     pub(crate) const fn is_dense(&self) -> bool {
-        (self.last_row - self.first_row + 1) as u64 == self.rows
+        self.last_row.saturating_sub(self.first_row).unsigned_abs() + 1 == self.rows
+    }
+
+    /// Whether it can be the one after `before` in an index that has come to `through`: whatever is read from the file is held
+    /// against this, so that nobody has to doubt it later.
+    fn is_possible_after(&self, before: Option<&Self>, through: i64) -> bool {
+        let after = before.map_or(0, |before| before.last_row);
+        after < self.first_row
+            && self.first_row <= self.last_row
+            && self.last_row <= through
+            && (1..=BLOCK_ROWS).contains(&self.rows)
+            && self.rows - 1 <= (self.last_row - self.first_row).unsigned_abs()
+            && self.min <= self.max
     }
 
     /// The greatest key of it and of everything before it.
@@ -77,6 +89,15 @@ impl Blocks {
         blocks.len() - 1
     }
 
+    /// Whether they can be those of an index that has come to `through`: what was loaded from a file is held against this before
+    /// anybody reads by it.
+    pub(crate) fn are_possible(&self, through: i64) -> bool {
+        self.projects.values().all(|blocks| {
+            let before = std::iter::once(None).chain(blocks.iter().map(Some));
+            before.zip(blocks.iter()).all(|(before, block)| block.is_possible_after(before, through))
+        })
+    }
+
     /// Reads all blocks of an index file.
     pub(crate) fn load(connection: &Connection) -> Result<Self, rusqlite::Error> {
         let mut statement = connection.prepare(
@@ -93,7 +114,7 @@ impl Blocks {
             blocks.push(Block {
                 first_row: row.get(2)?,
                 last_row: row.get(3)?,
-                rows: row.get::<_, i64>(4)? as u64,
+                rows: u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
                 min: Key { occurred_at: row.get(5)?, id: row.get(6)? },
                 max: Key { occurred_at: row.get(7)?, id: row.get(8)? },
                 older_max,

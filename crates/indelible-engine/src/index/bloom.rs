@@ -13,6 +13,8 @@ const PROBES: u32 = 6;
 const BLOCK_WORDS: usize = 8;
 /// Items of the first segment; each further one takes four times as many, so that few are asked.
 const FIRST_ITEMS: usize = 1 << 20;
+/// Items that are believed to be coming, whatever a file says: 200 MiB. More of them make it grow.
+const EXPECTED_MAX: usize = 1 << 27;
 
 /// A Bloom filter that grows.
 #[derive(Debug)]
@@ -69,7 +71,7 @@ fn spread(token: Token) -> u64 {
 impl Bloom {
     /// One that expects so many items, and takes more.
     pub(crate) fn with_room_for(items: usize) -> Self {
-        Self { segments: RwLock::new(vec![Segment::new(items.max(FIRST_ITEMS))]) }
+        Self { segments: RwLock::new(vec![Segment::new(items.clamp(FIRST_ITEMS, EXPECTED_MAX))]) }
     }
 
     /// Adds an item.

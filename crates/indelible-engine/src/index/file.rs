@@ -188,7 +188,9 @@ fn check_tail(index: &Connection, ledger: &Connection, through: &Through) -> Res
     let tail = |connection: &Connection, table: &str| -> Result<Vec<Place>, rusqlite::Error> {
         connection
             .prepare(&format!("SELECT row, project, sequence, id FROM {table} WHERE row > ?1 AND row <= ?2 ORDER BY row"))?
-            .query_map([through.row - TAIL_ROWS, through.row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+            .query_map([through.row.saturating_sub(TAIL_ROWS), through.row], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })?
             .collect()
     };
     if tail(index, "rows")? == tail(ledger, "events")? { Ok(()) } else { Err(Unfit::Tail) }

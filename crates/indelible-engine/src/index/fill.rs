@@ -43,7 +43,7 @@ impl Filler<'_> {
     /// Indexes the next rows up to `committed`, at most a batch; adds them to `blocks` and moves `through`. After an error
     /// `blocks` may be ahead of the file.
     pub(crate) fn batch(&mut self, through: &mut Through, committed: i64, blocks: &mut Blocks) -> Result<(), FillError> {
-        let last = committed.min(through.row + BATCH_ROWS);
+        let last = committed.min(through.row.saturating_add(BATCH_ROWS));
         let mut touched: BTreeSet<(i64, usize)> = BTreeSet::new();
         let mut row_hash = Vec::new();
         let transaction = self.index.transaction().map_err(FillError::Index)?;

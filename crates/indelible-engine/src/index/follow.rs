@@ -52,7 +52,7 @@ impl Signals {
     pub(super) fn lag(&self, through: i64, now: Instant) -> Lag {
         let oldest = self.ages.iter().find(|(row, _)| *row > through);
         Lag {
-            rows: (self.committed - through).max(0),
+            rows: self.committed.saturating_sub(through).max(0),
             age: oldest.map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(*since)),
         }
     }
@@ -107,6 +107,9 @@ fn follow_file(shared: &Arc<Shared>, boot_id: &str, anew: bool) -> Result<Leave,
     let ledger = file::open_reader(&shared.ledger).map_err(FillError::Ledger)?;
     let mut open = open_file(shared, &ledger, boot_id, anew)?;
     let blocks = Blocks::load(&open.connection).map_err(FillError::Index)?;
+    if !blocks.are_possible(open.through.row) {
+        return Err(FillError::Index(rusqlite::Error::InvalidQuery));
+    }
     let view = Arc::new(View::new(shared.path.clone(), open.key, open.through.row, blocks.clone()));
     {
         // Whoever notes a row from here on notes it in this view; rows up to what the ledger holds now may have been missed.
@@ -141,6 +144,7 @@ fn open_file(shared: &Shared, ledger: &Connection, boot_id: &str, anew: bool) ->
     }
     locked(&shared.signals).rebuild = false;
     shared.through.send_replace(super::NOT_OPEN);
+    shared.unpublish();
     let (connection, key, through) = file::create(&shared.path, boot_id).map_err(|unfit| match unfit {
         file::Unfit::Sqlite(error) => FillError::Index(error),
         _ => FillError::Index(rusqlite::Error::InvalidQuery),
@@ -202,7 +206,7 @@ fn wait(shared: &Shared, through: i64) -> Result<i64, Leave> {
         if signals.rebuild {
             return Err(Leave::Rebuild);
         }
-        let waiting = signals.committed - through;
+        let waiting = signals.committed.saturating_sub(through);
         if waiting >= FEW_ROWS || (waiting > 0 && signals.wanted > through) {
             return Ok(signals.committed);
         }

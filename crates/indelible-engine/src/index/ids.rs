@@ -54,7 +54,7 @@ impl Ids {
         Self {
             key,
             recent: RwLock::default(),
-            bloom: Bloom::with_room_for(2 * usize::try_from(through).unwrap_or(0)),
+            bloom: Bloom::with_room_for(usize::try_from(through).unwrap_or(0).saturating_mul(2)),
             bloom_complete: AtomicBool::new(through == 0),
             noted_from: AtomicI64::new(i64::MAX),
             through: AtomicI64::new(through),
@@ -94,6 +94,11 @@ impl Ids {
         while recent.front().is_some_and(|oldest| oldest.last_row <= row) {
             recent.pop_front();
         }
+    }
+
+    /// The last row indexed.
+    pub(crate) fn through(&self) -> i64 {
+        self.through.load(Ordering::Acquire)
     }
 
     /// What memory knows of an id.

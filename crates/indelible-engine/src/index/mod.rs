@@ -81,8 +81,8 @@ pub(crate) enum IndexError {
     /// It did not take this question.
     #[error("the index cannot answer this now; try again, or narrow the filter")]
     Refused(rusqlite::Error),
-    /// It has not come far enough.
-    #[error("the index is {0} rows behind")]
+    /// It has not come far enough, by so many rows. The number is of all projects together and is told to nobody.
+    #[error("the index has not caught up with the ledger; try again shortly")]
     Behind(i64),
 }
 
@@ -92,6 +92,8 @@ pub(crate) struct Index {
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Reads that run at once.
     pub(crate) lanes: Arc<Semaphore>,
+    /// Verifications of whole projects, which take long: one at a time, and none of the lanes.
+    pub(crate) verifications: Arc<Semaphore>,
     /// Polls of feeds.
     pub(crate) polls: Polls,
 }
@@ -113,6 +115,9 @@ pub(crate) struct View {
     ids: Ids,
     blocks: RwLock<Blocks>,
     idle: Mutex<Vec<Connection>>,
+    /// Whether the file is about to be replaced, or was. Held while the file is opened by its path, so that no reader opens one
+    /// file and believes it another.
+    gone: RwLock<bool>,
 }
 
 /// A connection to the index on loan.
@@ -143,7 +148,13 @@ impl Index {
             tracing::error!(%error, "the index cannot be followed");
         }
         let lanes = std::thread::available_parallelism().map_or(LANES_MIN, |cores| LANES_MIN.max(2 * cores.get()));
-        Self { shared, thread: Mutex::new(thread.ok()), lanes: Arc::new(Semaphore::new(lanes)), polls: Polls::default() }
+        Self {
+            shared,
+            thread: Mutex::new(thread.ok()),
+            lanes: Arc::new(Semaphore::new(lanes)),
+            verifications: Arc::new(Semaphore::new(1)),
+            polls: Polls::default(),
+        }
     }
 
     /// Stops following and marks the file clean.
@@ -178,24 +189,29 @@ impl Index {
             let view = self.shared.view().ok_or(IndexError::Behind(0));
             let behind = match view.map(|view| (view.ids.look(project, id), view)) {
                 Ok((Memory::Known(rows), _)) => return Ok(rows),
-                Ok((Memory::AskIndex(token, mut rows), view)) => {
-                    let reader = view.reader().map_err(|error| self.distrust(error))?;
-                    Postings::token(token)
-                        .read(&reader, (1, i64::MAX), Direction::Ascending, |row| {
-                            rows.push(row);
-                            Ok::<_, rusqlite::Error>(true)
-                        })
-                        .map_err(|error| self.distrust(error))?;
-                    rows.sort_unstable();
-                    rows.dedup();
-                    return Ok(rows);
-                }
+                Ok((Memory::AskIndex(token, mut rows), view)) => match view.reader() {
+                    Ok(reader) => {
+                        Postings::token(token)
+                            .read(&reader, (1, i64::MAX), Direction::Ascending, |row| {
+                                rows.push(row);
+                                Ok::<_, rusqlite::Error>(true)
+                            })
+                            .map_err(|error| self.distrust(error))?;
+                        rows.sort_unstable();
+                        rows.dedup();
+                        return Ok(rows);
+                    }
+                    // The next view may know.
+                    Err(_) if view.is_gone() => 0,
+                    Err(error) => return Err(self.distrust(error)),
+                },
                 Ok((Memory::Behind(rows), _)) => rows,
                 Err(_) => 0,
             };
             // A view that was only just opened does not know yet how far behind it is.
             let nearly = !(ID_WAIT_ROWS..=i64::MAX / 2).contains(&behind);
             if !nearly || started.elapsed() > ID_WAIT_MAX {
+                tracing::warn!(rows = behind, "an id cannot be looked for: the index is behind");
                 return Err(IndexError::Behind(behind));
             }
             self.shared.want_all();
@@ -207,6 +223,21 @@ impl Index {
     /// The view of now; `None` before the file is open.
     pub(crate) fn view(&self) -> Option<Arc<View>> {
         self.shared.view()
+    }
+
+    /// The view of now, once it has itself come to `row`: a file that is built anew begins behind the one before it. `None`
+    /// where `go_on` said no before.
+    pub(crate) fn view_at(&self, row: i64, go_on: &dyn Fn() -> bool) -> Option<Arc<View>> {
+        while self.reached_blocking(row, &mut |_| go_on()) {
+            if let Some(view) = self.view().filter(|view| view.ids.through() >= row) {
+                return Some(view);
+            }
+            if !go_on() {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        None
     }
 
     /// The last row indexed; 0 while the file is not open.
@@ -270,6 +301,12 @@ impl Index {
     }
 }
 
+/// What a reader of a file that is no more is told: as if it were locked, which is no reason to build it anew.
+fn replaced() -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+    rusqlite::Error::SqliteFailure(code, Some("the index is being built anew".to_owned()))
+}
+
 /// Nobody must be able to have the index built anew by asking.
 fn is_of_the_question(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, OperationInterrupted, OutOfMemory, TooBig};
@@ -288,6 +325,14 @@ impl Drop for Index {
 impl Shared {
     fn view(&self) -> Option<Arc<View>> {
         self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes the view away before its file is: from here on nobody opens the file by the view's path.
+    fn unpublish(&self) {
+        if let Some(view) = self.view.write().unwrap_or_else(PoisonError::into_inner).take() {
+            *view.gone.write().unwrap_or_else(PoisonError::into_inner) = true;
+            locked(&view.idle).clear();
+        }
     }
 
     fn want(&self, row: i64) {
@@ -313,7 +358,7 @@ impl Shared {
 
 impl View {
     fn new(path: PathBuf, key: TokenKey, through: i64, blocks: Blocks) -> Self {
-        Self { path, key, ids: Ids::new(key, through), blocks: RwLock::new(blocks), idle: Mutex::default() }
+        Self { path, key, ids: Ids::new(key, through), blocks: RwLock::new(blocks), idle: Mutex::default(), gone: RwLock::default() }
     }
 
     /// The token key.
@@ -326,10 +371,29 @@ impl View {
         self.blocks.read().unwrap_or_else(PoisonError::into_inner).of(project)
     }
 
-    /// Lends a connection.
+    /// Whether another file has come, or comes, in place of this view's.
+    fn is_gone(&self) -> bool {
+        *self.gone.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lends a connection. Fails as a question at a bad time once the file is gone: under the key of this view nothing would be
+    /// found in the next one.
     pub(crate) fn reader(self: &Arc<Self>) -> Result<IndexReader, rusqlite::Error> {
+        let gone = self.gone.read().unwrap_or_else(PoisonError::into_inner);
+        if *gone {
+            return Err(replaced());
+        }
         let waiting = locked(&self.idle).pop();
-        let connection = if let Some(connection) = waiting { connection } else { open_reader(&self.path)? };
+        let connection = if let Some(connection) = waiting {
+            connection
+        } else {
+            let connection = open_reader(&self.path)?;
+            if read_state(&connection)?.0 != self.key {
+                return Err(rusqlite::Error::InvalidQuery);
+            }
+            connection
+        };
+        drop(gone);
         Ok(IndexReader { connection: Some(connection), view: Arc::clone(self) })
     }
 }
@@ -345,6 +409,9 @@ impl Deref for IndexReader {
 impl Drop for IndexReader {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
+        if self.view.is_gone() {
+            return;
+        }
         let mut idle = locked(&self.view.idle);
         if connection.is_autocommit() && idle.len() < IDLE_MAX {
             idle.push(connection);

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use super::IndexError;
 use super::fixture::{Event, Fixture, project_id};
+use super::{Direction, IndexError, Postings};
 use crate::query::feed::ascending;
 use crate::query::newest::{Bounds, newest};
 
@@ -291,4 +291,136 @@ fn an_index_that_is_anew_says_that_it_does_not_know_ids_yet() {
     let index = fixture.open();
     let asked = index.find(1, Uuid::from_u128(5));
     assert!(matches!(asked, Ok(ref rows) if rows.is_empty()) || matches!(asked, Err(IndexError::Behind(_))), "{asked:?}");
+}
+
+/// A file that is built anew has another token key: under the old one nothing would be found in it, and a retry would be taken
+/// for a new event.
+#[test]
+fn a_view_never_reads_the_file_that_came_after_its_own() {
+    let mut fixture = Fixture::new();
+    some(&mut fixture, 2_000);
+    let index = fixture.open();
+    fixture.index_all(&index);
+    let old = index.view().expect("open");
+    let held = old.reader().expect("a reader");
+    index.rebuild();
+    fixture.index_all(&index);
+    assert!(!std::sync::Arc::ptr_eq(&old, &index.view().expect("open")));
+    let mut rows = 0;
+    let every = Postings::token(old.key().every_row(1));
+    let read = every.read(&held, (1, i64::MAX), Direction::Ascending, |_| {
+        rows += 1;
+        Ok::<_, rusqlite::Error>(true)
+    });
+    assert_eq!((read.is_ok(), rows), (true, 1_600), "whoever reads the old file finishes on it");
+    drop(held);
+    let error = old.reader().err().expect("the file of this view is gone");
+    assert!(matches!(index.distrust(error), IndexError::Refused(_)), "no reason to build it anew again");
+}
+
+#[test]
+fn a_rebuild_hides_nothing_from_those_who_ask_meanwhile() {
+    let mut fixture = Fixture::new();
+    some(&mut fixture, 2_000);
+    let event = many(2).remove(1);
+    let index = fixture.open();
+    fixture.index_all(&index);
+    let (id, wanted, rows) = (Uuid::from_u128(event.id), fixture.naive(1, None).len(), fixture.rows());
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asking = || {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                if let Ok(found) = index.find(event.project, id) {
+                    assert!(found.contains(&2), "a retry would be written twice");
+                }
+            }
+        };
+        let reading = || {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                let Some(view) = index.view_at(rows, &|| !over.load(std::sync::atomic::Ordering::Relaxed)) else { continue };
+                let Ok(reader) = view.reader() else { continue };
+                let mut count = 0;
+                let every = Postings::token(view.key().every_row(1));
+                let read = every.read(&reader, (1, i64::MAX), Direction::Ascending, |_| {
+                    count += 1;
+                    Ok::<_, rusqlite::Error>(true)
+                });
+                assert!(read.is_err() || count == wanted, "{count} of {wanted}");
+            }
+        };
+        scope.spawn(asking);
+        scope.spawn(reading);
+        for _ in 0..12 {
+            index.rebuild();
+            fixture.index_all(&index);
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn what_callers_are_told_counts_no_rows_of_others() {
+    assert!(!IndexError::Behind(4_711).to_string().contains(|letter: char| letter.is_ascii_digit()));
+}
+
+fn indexed(fixture: &Fixture) -> super::Index {
+    let index = fixture.open();
+    fixture.index_all(&index);
+    index
+}
+
+/// Blocks, rows and the row that the index has come to, forged while it was closed: what is answered is what a look at every
+/// row says, or an error.
+#[test]
+fn forged_blocks_rows_and_heads_add_and_repeat_nothing() {
+    let mut fixture = Fixture::new();
+    some(&mut fixture, 6_000);
+    drop(indexed(&fixture));
+    let sound = std::fs::read(fixture.index_path()).expect("a sound index");
+    let forgeries = [
+        "UPDATE blocks SET first_row = 1",
+        "UPDATE blocks SET first_row = 1, last_row = 6000",
+        "UPDATE blocks SET last_row = 9223372036854775807",
+        "UPDATE blocks SET first_row = -9223372036854775808, last_row = 9223372036854775807",
+        "UPDATE blocks SET first_row = last_row, last_row = first_row",
+        "UPDATE blocks SET rows = 9223372036854775807",
+        "UPDATE blocks SET rows = -1",
+        "UPDATE blocks SET rows = 0",
+        "UPDATE blocks SET rows = last_row - first_row + 1",
+        "UPDATE blocks SET rows = 1",
+        "UPDATE blocks SET min_at = max_at, max_at = min_at",
+        "UPDATE blocks SET min_id = x'00'",
+        "UPDATE blocks SET block = block + 1000",
+        "INSERT INTO blocks SELECT project, block + 100, first_row, last_row, rows, min_at, min_id, max_at, max_id FROM blocks",
+        "INSERT OR REPLACE INTO blocks SELECT project, block + 1, first_row, last_row, rows, min_at, min_id, max_at, max_id FROM blocks",
+        "UPDATE rows SET occurred_at = -9223372036854775808 WHERE row % 7 = 0",
+        "UPDATE rows SET project = 3 - project WHERE row < 5900",
+        "UPDATE rows SET id = x'00' WHERE row < 5900",
+        "DELETE FROM rows WHERE row < 5900",
+        "UPDATE state SET through = 9223372036854775807",
+        "UPDATE state SET through = -9223372036854775808",
+        "UPDATE state SET through = 1",
+        "UPDATE state SET through = 0, row_hash = x''",
+    ];
+    for sql in forgeries {
+        std::fs::write(fixture.index_path(), &sound).expect("written");
+        Connection::open(fixture.index_path()).expect("open").execute_batch(sql).expect("forged");
+        let index = indexed(&fixture);
+        for project in [1, 2] {
+            let mut wanted = fixture.naive(project, None);
+            let feed = fixture.scan(&index, project, None, |scan| ascending(scan, 0, 30_000));
+            let hides = sql.starts_with("UPDATE rows SET occurred_at");
+            if let Ok(feed) = feed {
+                let feed: Vec<u64> = feed.iter().map(|found| found.sequence).collect();
+                assert_eq!(feed, wanted.iter().map(|found| found.2).collect::<Vec<_>>(), "{sql}");
+            }
+            wanted.sort_unstable_by(|a, b| b.cmp(a));
+            let page = fixture.scan(&index, project, None, |scan| newest(scan, Bounds::default(), 1_000));
+            let Ok(page) = page else { continue };
+            let page: Vec<_> = page.iter().map(|found| (found.key.occurred_at, found.id(), found.sequence)).collect();
+            assert!(page.windows(2).all(|two| two[0] > two[1]), "{sql}: a row twice, or out of order");
+            assert!(page.iter().all(|found| wanted.contains(found)), "{sql}: a row that is not there");
+            assert!(hides || page == wanted[..1_000], "{sql}: a row is not shown");
+        }
+    }
 }

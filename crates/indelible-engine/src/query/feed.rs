@@ -19,9 +19,14 @@ pub(crate) fn ascending(scan: &Scan<'_>, first: u64, limit: usize) -> Result<Vec
 /// Hands matches from the sequence `first` on to `each`, until it says stop.
 pub(crate) fn each_ascending(scan: &Scan<'_>, first: u64, each: &mut dyn FnMut(Found) -> Result<bool, ScanError>) -> Result<(), ScanError> {
     let Some(first_row) = first_row(scan, first)? else { return Ok(()) };
-    let mut count = 0;
+    let (mut count, mut before) = (0, 0);
     scan.postings().read(scan.index, (first_row, scan.last_row), Direction::Ascending, |row| {
         scan.tick(&mut count)?;
+        // Rows ascend, whatever a forged list does: none comes twice.
+        if row <= before {
+            return Ok(true);
+        }
+        before = row;
         match scan.examine(row)? {
             Some(found) if found.sequence >= first => each(found),
             _ => Ok(true),
@@ -40,7 +45,7 @@ fn first_row(scan: &Scan<'_>, sequence: u64) -> Result<Option<i64>, ScanError> {
     }
     let block = &blocks[at];
     if let Some(there) = sequence_at(scan, block.first_row)?.filter(|there| block.is_dense() && *there <= sequence) {
-        let row = block.first_row + i64::try_from(sequence - there).unwrap_or(i64::MAX).min(block.last_row - block.first_row);
+        let row = block.first_row + i64::try_from(sequence - there).unwrap_or(i64::MAX).min(block.last_row.saturating_sub(block.first_row));
         if sequence_at(scan, row)? == Some(sequence) {
             return Ok(Some(row));
         }

@@ -5,10 +5,10 @@
 //! they fell into and no more.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 
 use super::scan::{Found, Scan, ScanError};
-use crate::index::{Block, Direction, Key, Postings};
+use crate::index::{BLOCK_ROWS, Block, Direction, Key, Postings};
 
 /// Candidates in unwanted blocks that are passed over before the posting list is entered anew further down.
 const PASSED_OVER_MAX: u32 = 64;
@@ -64,6 +64,8 @@ impl Ord for ByKey {
 /// The best rows so far.
 struct Best {
     rows: BinaryHeap<Reverse<ByKey>>,
+    /// Their numbers: a forged index may name a row twice.
+    kept: HashSet<i64>,
     limit: usize,
 }
 
@@ -78,9 +80,11 @@ impl Best {
     }
 
     fn keep(&mut self, found: Found) {
-        if self.wants(found.key) {
-            if self.rows.len() >= self.limit {
-                self.rows.pop();
+        if self.wants(found.key) && self.kept.insert(found.row) {
+            if self.rows.len() >= self.limit
+                && let Some(worst) = self.rows.pop()
+            {
+                self.kept.remove(&worst.0.0.row);
             }
             self.rows.push(Reverse(ByKey(found)));
         }
@@ -90,7 +94,7 @@ impl Best {
 /// The first `limit` matches within `bounds`, greatest key first.
 pub(crate) fn newest(scan: &Scan<'_>, bounds: Bounds, limit: usize) -> Result<Vec<Found>, ScanError> {
     let blocks = scan.view.blocks(scan.project);
-    let mut walk = Walk { scan, bounds, blocks: &blocks, best: Best { rows: BinaryHeap::new(), limit }, count: 0 };
+    let mut walk = Walk { scan, bounds, blocks: &blocks, best: Best { rows: BinaryHeap::new(), kept: HashSet::new(), limit }, count: 0 };
     let postings = scan.postings();
     let mut next = walk.wanted(blocks.len());
     while let Some(block) = next {
@@ -135,13 +139,19 @@ impl Walk<'_> {
     /// Reads one block of which every row is a candidate; returns it.
     fn whole_block(&mut self, at: usize, postings: &Postings) -> Result<usize, ScanError> {
         let block = self.blocks[at];
-        let mut rows = Vec::with_capacity(block.rows as usize);
+        // What the file says of a block is a hint, not a size to be relied on.
+        let mut rows = Vec::with_capacity(block.rows.min(BLOCK_ROWS) as usize);
         if block.is_dense() {
             rows.extend((block.first_row..=block.last_row.min(self.scan.last_row)).rev());
         } else {
             let last = block.last_row.min(self.scan.last_row);
             postings.read(self.scan.index, (block.first_row, last), Direction::Descending, |row| {
+                self.scan.tick(&mut self.count)?;
                 rows.push(row);
+                if rows.len() as u64 >= BLOCK_ROWS {
+                    self.take(&rows)?;
+                    rows.clear();
+                }
                 Ok::<_, ScanError>(true)
             })?;
         }

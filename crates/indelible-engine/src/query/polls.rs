@@ -2,20 +2,26 @@
 //!
 //! A poll that returned an event is recorded like any read. But its record is an event of the same project: a reader who
 //! has come to the end would find the record of the last poll at each poll, for ever. So a poll that returned
-//! nothing, or nothing but records of polls (of whomever: two readers must not keep each other going), is recorded
-//! once a minute for each project, key and filter; the next record says how many there were in between.
+//! nothing, or nothing but records of polls of the same key, is recorded once a minute for each project, key and filter;
+//! the next record says how many there were in between, and closing records what was not said. A minute begins when the
+//! record that opens it is durable, so that no poll is counted on a record that there is not.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indelible_core::json::{self, Value};
 use uuid::Uuid;
 
+use super::reading::Reading;
+use crate::append::EngineEvent;
+
 /// Empty polls of one reader are recorded this often.
 const WINDOW: Duration = Duration::from_mins(1);
-/// Readers remembered; past it those whose minute is over are forgotten, and then all.
+/// Readers remembered; of further ones each poll is recorded.
 const READERS_MAX: usize = 10_000;
+/// Readers of minutes that are over, whose polls are told beside a record of another to make room.
+const OTHERS_MAX: usize = 100;
 
 /// `resource.type` of the record of a poll.
 pub(crate) const FEED: &str = "audit_feed";
@@ -31,93 +37,201 @@ pub(crate) struct Reader {
     pub(crate) filter: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Window {
+#[derive(Debug)]
+struct Window<L> {
     since: Duration,
-    unrecorded: u64,
+    /// Polls that no record speaks of yet.
+    untold: u64,
+    /// The last of them.
+    last: Option<L>,
 }
 
-/// The minutes of all readers.
-#[derive(Debug, Default)]
-pub(crate) struct Polls {
-    windows: Mutex<HashMap<Reader, Window>>,
-}
-
-impl Polls {
-    /// Whether this poll is to be recorded: `Some` with the number of polls before it that were not. `now` is monotonic.
-    pub(crate) fn record(&self, reader: Reader, empty: bool, now: Duration) -> Option<u64> {
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        if windows.len() >= READERS_MAX && !windows.contains_key(&reader) {
-            windows.retain(|_, window| now.saturating_sub(window.since) < WINDOW);
-            if windows.len() >= READERS_MAX {
-                windows.clear();
-            }
-        }
-        match windows.get_mut(&reader) {
-            Some(window) if empty && now.saturating_sub(window.since) < WINDOW => {
-                window.unrecorded += 1;
-                None
-            }
-            _ => Some(windows.insert(reader, Window { since: now, unrecorded: 0 }).map_or(0, |window| window.unrecorded)),
-        }
+impl<L> Window<L> {
+    fn is_over(&self, now: Duration) -> bool {
+        now.saturating_sub(self.since) >= WINDOW
     }
 }
 
-/// Whether an entry is the record of a poll that was answered.
-pub(crate) fn is_poll(entry: &[u8]) -> bool {
+/// The minutes of all readers. `L` is what is kept of a poll to make its record of.
+#[derive(Debug)]
+pub(crate) struct Polls<L = Arc<Reading>> {
+    windows: Mutex<HashMap<Reader, Window<L>>>,
+}
+
+impl<L> Default for Polls<L> {
+    fn default() -> Self {
+        Self { windows: Mutex::default() }
+    }
+}
+
+/// A poll that is to be recorded.
+#[derive(Debug)]
+pub(crate) struct Mark<L = Arc<Reading>> {
+    reader: Reader,
+    now: Duration,
+    /// Polls before it that its record speaks of.
+    pub(crate) told: u64,
+    /// Polls of others that are to be recorded beside, to make room.
+    others: Vec<(Reader, L, u64)>,
+}
+
+impl<L: Clone> Polls<L> {
+    fn locked(&self) -> MutexGuard<'_, HashMap<Reader, Window<L>>> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a poll that is not recorded by itself: `None`. Any other is to be recorded, and then to be handed to
+    /// [`Self::recorded`]. `now` is monotonic.
+    pub(crate) fn count(&self, reader: Reader, empty: bool, poll: &L, now: Duration) -> Option<Mark<L>> {
+        let mut windows = self.locked();
+        let full = windows.len() >= READERS_MAX;
+        match windows.get_mut(&reader) {
+            Some(window) if empty && !window.is_over(now) => {
+                window.untold += 1;
+                window.last = Some(poll.clone());
+                None
+            }
+            Some(window) => Some(Mark { reader, now, told: window.untold, others: Vec::new() }),
+            None => {
+                let over = windows.iter().filter(|(_, window)| full && window.is_over(now));
+                let untold = over.filter_map(|(reader, window)| Some((reader.clone(), window.last.clone()?, window.untold)));
+                let others = untold.take(OTHERS_MAX).collect();
+                Some(Mark { reader, now, told: 0, others })
+            }
+        }
+    }
+
+    /// The record of this poll is durable: its minute begins.
+    pub(crate) fn recorded(&self, mark: Mark<L>) {
+        let mut windows = self.locked();
+        for (reader, told) in mark.others.into_iter().map(|(reader, _, told)| (reader, told)).chain([(mark.reader.clone(), mark.told)]) {
+            if let Some(window) = windows.get_mut(&reader) {
+                window.untold = window.untold.saturating_sub(told);
+                if window.untold == 0 {
+                    window.last = None;
+                }
+            }
+        }
+        if windows.len() >= READERS_MAX && !windows.contains_key(&mark.reader) {
+            windows.retain(|_, window| window.untold > 0 || !window.is_over(mark.now));
+            if windows.len() >= READERS_MAX {
+                return;
+            }
+        }
+        windows.entry(mark.reader).or_insert(Window { since: mark.now, untold: 0, last: None }).since = mark.now;
+    }
+
+    /// Every reader with polls that no record speaks of, and how many; they are counted no more.
+    fn untold(&self) -> Vec<(L, u64)> {
+        self.locked().drain().filter_map(|(_, window)| Some((window.last?, window.untold))).collect()
+    }
+}
+
+impl Polls {
+    /// The records of all that was counted and not told; at closing.
+    pub(crate) fn rest(&self) -> Vec<EngineEvent> {
+        self.untold().iter().map(|(poll, polls)| further(poll, *polls)).collect()
+    }
+}
+
+impl Mark {
+    /// The records that are to be written beside that of the poll itself.
+    pub(crate) fn beside(&self) -> impl Iterator<Item = EngineEvent> {
+        self.others.iter().map(|(_, poll, polls)| further(poll, *polls))
+    }
+}
+
+fn further(poll: &Reading, polls: u64) -> EngineEvent {
+    poll.event("allow", 0, Some(format!("{polls} further polls returned nothing but records of polls of this key")))
+}
+
+/// Whether an entry is the record of a poll by this key that was answered.
+pub(crate) fn is_poll_of(entry: &[u8], api_key_id: Option<Uuid>) -> bool {
     let Ok(entry) = json::parse(entry) else { return false };
-    let text = |value: Option<&Value<'_>>, wanted: &str| value.and_then(Value::as_str) == Some(wanted);
-    text(entry.get("action"), "audit.read")
-        && text(entry.get("outcome"), "allow")
-        && text(entry.get("resource").and_then(|resource| resource.get("type")), FEED)
+    let text = |outer: &str, inner: &str| {
+        let member = entry.get(outer);
+        if inner.is_empty() { member } else { member.and_then(|member| member.get(inner)) }.and_then(Value::as_str)
+    };
+    text("action", "") == Some("audit.read")
+        && text("outcome", "") == Some("allow")
+        && text("resource", "type") == Some(FEED)
+        && text("request", "api_key_id") == api_key_id.map(|id| id.hyphenated().to_string()).as_deref()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn empty_polls_are_recorded_once_a_minute_and_others_always() {
-        let polls = Polls::default();
-        let reader = |project| Reader { project, api_key_id: None, filter: None };
-        let cases = [
-            (0, 1, true, Some(0)),
-            (1, 1, true, None),
-            (2, 2, true, Some(0)),
-            (59, 1, true, None),
-            (60, 1, true, Some(2)),
-            (61, 1, true, None),
-            (62, 1, false, Some(1)),
-            (63, 1, false, Some(0)),
-            (64, 1, true, None),
-            (124, 1, true, Some(1)),
-        ];
-        for (second, project, empty, recorded) in cases {
-            assert_eq!(polls.record(reader(project), empty, Duration::from_secs(second)), recorded, "second {second}");
-        }
+    fn reader(n: u128) -> Reader {
+        Reader { project: 1, api_key_id: Some(Uuid::from_u128(n)), filter: None }
     }
 
     #[test]
-    fn readers_are_bounded() {
+    fn empty_polls_are_recorded_once_a_minute_and_others_always() {
         let polls = Polls::default();
-        for n in 0..READERS_MAX as u128 + 10 {
-            let reader = Reader { project: 1, api_key_id: Some(Uuid::from_u128(n)), filter: None };
-            assert_eq!(polls.record(reader, true, Duration::ZERO), Some(0));
+        // Second, reader, whether it is empty, whether its record becomes durable, what that says of polls before it.
+        let cases = [
+            (0, 1, true, false, Some(0)),
+            (0, 1, true, true, Some(0)),
+            (1, 1, true, true, None),
+            (2, 2, true, true, Some(0)),
+            (59, 1, true, true, None),
+            (60, 1, true, false, Some(2)),
+            (60, 1, true, true, Some(2)),
+            (61, 1, true, true, None),
+            (62, 1, false, true, Some(1)),
+            (63, 1, false, true, Some(0)),
+            (64, 1, true, true, None),
+            (124, 1, true, true, Some(1)),
+            (125, 1, true, true, None),
+        ];
+        for (second, who, empty, durable, told) in cases {
+            let mark = polls.count(reader(who), empty, &who, Duration::from_secs(second));
+            assert_eq!(mark.as_ref().map(|mark| mark.told), told, "second {second}");
+            if let Some(mark) = mark.filter(|_| durable) {
+                polls.recorded(mark);
+            }
         }
-        assert!(polls.windows.lock().expect("not poisoned").len() <= READERS_MAX);
+        assert_eq!(polls.untold(), [(1, 1)]);
+        assert_eq!(polls.untold(), []);
+    }
+
+    #[test]
+    fn readers_are_bounded_and_none_is_forgotten() {
+        let polls = Polls::default();
+        let count = |n: u128, second| polls.count(reader(n), true, &n, Duration::from_secs(second));
+        for n in 0..READERS_MAX as u128 + 10 {
+            polls.recorded(count(n, 0).expect("the first of a reader is recorded"));
+        }
+        assert_eq!(polls.locked().len(), READERS_MAX);
+        assert!(count(READERS_MAX as u128, 1).is_some(), "nobody counts it, so it is recorded");
+        for n in 0..READERS_MAX as u128 {
+            assert!(count(n, 1).is_none());
+        }
+        let mark = count(u128::MAX, 100).expect("recorded");
+        assert_eq!(mark.others.len(), OTHERS_MAX);
+        polls.recorded(mark);
+        assert!(count(u128::MAX, 101).is_none(), "there is room now");
+        assert_eq!(polls.untold().len(), READERS_MAX - OTHERS_MAX + 1);
     }
 
     #[test]
     fn records_of_polls_are_known() {
+        let own = Uuid::from_u128(7);
+        let entry = |action: &str, outcome: &str, kind: &str, key: Uuid| {
+            format!(r#"{{"action":"{action}","outcome":"{outcome}","request":{{"api_key_id":"{key}"}},"resource":{{"type":"{kind}"}}}}"#)
+        };
         let cases = [
-            (r#"{"action":"audit.read","outcome":"allow","resource":{"type":"audit_feed"}}"#, true),
-            (r#"{"action":"audit.read","outcome":"deny","resource":{"type":"audit_feed"}}"#, false),
-            (r#"{"action":"audit.read","outcome":"allow","resource":{"type":"audit_events"}}"#, false),
-            (r#"{"action":"policy.create","outcome":"allow","resource":{"type":"audit_feed"}}"#, false),
-            ("nothing", false),
+            (entry("audit.read", "allow", "audit_feed", own), true),
+            (entry("audit.read", "allow", "audit_feed", Uuid::from_u128(8)), false),
+            (entry("audit.read", "deny", "audit_feed", own), false),
+            (entry("audit.read", "allow", "audit_events", own), false),
+            (entry("policy.create", "allow", "audit_feed", own), false),
+            (r#"{"action":"audit.read","outcome":"allow","resource":{"type":"audit_feed"}}"#.to_owned(), false),
+            ("nothing".to_owned(), false),
         ];
         for (entry, expected) in cases {
-            assert_eq!(is_poll(entry.as_bytes()), expected, "{entry}");
+            assert_eq!(is_poll_of(entry.as_bytes(), Some(own)), expected, "{entry}");
         }
     }
 }

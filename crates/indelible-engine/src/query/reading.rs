@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use indelible_core::limits::PURPOSE_BYTES_MAX;
 use rusqlite::OptionalExtension;
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::open::{Opened, open};
+use super::polls::Mark;
 use super::scan::{Deadline, Found, Scan, ScanError};
 use super::{Opening, ReadError};
 use crate::access::{Caller, Owner, Scope};
@@ -46,6 +48,8 @@ pub(crate) struct Account {
     pub(crate) remark: Option<String>,
     /// Not recorded by itself (polls of the feed).
     pub(crate) coalesced: bool,
+    /// A poll of the feed whose record opens a minute.
+    pub(crate) poll: Option<Mark>,
 }
 
 impl Account {
@@ -90,7 +94,7 @@ impl Reading {
         Ok(())
     }
 
-    fn event(&self, outcome: &'static str, returned: u64, reason: Option<String>) -> EngineEvent {
+    pub(super) fn event(&self, outcome: &'static str, returned: u64, reason: Option<String>) -> EngineEvent {
         let mut event = EngineEvent::new(&self.caller, &self.project, "audit.read", outcome);
         event.reason = reason;
         event.resource = Some(ResourceMembers { kind: self.kind, id: self.id.clone(), parent: None });
@@ -129,7 +133,7 @@ impl Reading {
 /// What a read works with on its thread.
 pub(crate) struct Lane<'a> {
     pub(crate) ledger: &'a Ledger,
-    pub(crate) reading: &'a Reading,
+    pub(crate) reading: &'a Arc<Reading>,
     /// `ledgers.project`
     pub(crate) number: i64,
     pub(crate) deadline: Deadline,
@@ -171,10 +175,9 @@ impl Lane<'_> {
     pub(crate) fn wait_for_index(&self, head: HeadMark) -> Result<Arc<View>, ReadError> {
         let index = &self.ledger.inner.index;
         let wait = Deadline::after(INDEX_WAIT_MAX);
-        if !index.reached_blocking(head.last_row, &mut |_| !wait.is_over()) {
-            return Err(ReadError::Unavailable("the index has not caught up with the ledger; try again shortly".to_owned()));
-        }
-        index.view().ok_or_else(|| ReadError::Unavailable("the index is being opened; try again shortly".to_owned()))
+        index
+            .view_at(head.last_row, &|| !wait.is_over())
+            .ok_or_else(|| ReadError::Unavailable("the index has not caught up with the ledger; try again shortly".to_owned()))
     }
 
     /// Runs `with` on a scan of the project up to `head`.
@@ -192,9 +195,9 @@ impl Lane<'_> {
         with(&scan).map_err(|error| self.failed(error))
     }
 
-    /// The row before this one in the project, as far as the index knows it.
+    /// The row before this one in the project.
     pub(crate) fn row_before(&self, row: i64) -> Result<Option<i64>, ReadError> {
-        let Some(view) = self.ledger.inner.index.view() else { return Ok(None) };
+        let view = self.wait_for_index(HeadMark { size: 0, last_row: row - 1 })?;
         let read = || -> Result<Option<i64>, ScanError> {
             let (index, mut before) = (view.reader()?, None);
             let every = Postings::token(view.key().every_row(self.number));
@@ -209,13 +212,18 @@ impl Lane<'_> {
 
     /// Opens contents where they are asked for, and takes note of it.
     pub(crate) fn open(&self, found: &Found, account: &mut Account) -> Result<Opened, ReadError> {
+        let opened = self.open_unnoted(found)?;
+        account.note(found, &opened);
+        Ok(opened)
+    }
+
+    /// [`Self::open`] for who does not know yet whether it will be shown; then [`Account::note`] is due.
+    pub(crate) fn open_unnoted(&self, found: &Found) -> Result<Opened, ReadError> {
         if !self.reading.opening.content {
             return Ok(Opened::None);
         }
         let reader = self.reader()?;
-        let opened = open(&reader, &self.ledger.inner.desk.data_keys, found).map_err(|error| self.failed(error))?;
-        account.note(found, &opened);
-        Ok(opened)
+        open(&reader, &self.ledger.inner.desk.data_keys, found).map_err(|error| self.failed(error))
     }
 
     /// What a failed scan is to the one who asked; an index that cannot be read is built anew.
@@ -253,19 +261,38 @@ impl Ledger {
         reading: Reading,
         work: impl FnOnce(&Lane<'_>, &mut Account) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
-        self.read_for(QUERY_TIME_MAX, reading, work).await
+        let lanes = Arc::clone(&self.inner.index.lanes);
+        let lane = async {
+            let busy = || ReadError::Unavailable("too many reads are running; try again shortly".to_owned());
+            tokio::time::timeout(QUERY_TIME_MAX, lanes.acquire_owned()).await.map_err(|_| busy())?.map_err(|_| busy())
+        };
+        self.read_on(lane, QUERY_TIME_MAX, reading, work).await
     }
 
-    /// [`Self::read`] with a time of its own.
+    /// [`Self::read`] of a whole project, with a time of its own: one at a time, and beside the others' lanes.
     pub(crate) async fn read_for<T: Send + 'static>(
         &self,
         time_max: Duration,
         reading: Reading,
         work: impl FnOnce(&Lane<'_>, &mut Account) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
+        let permits = Arc::clone(&self.inner.index.verifications);
+        let lane = async {
+            permits.try_acquire_owned().map_err(|_| ReadError::Unavailable("a verification is under way; try again later".to_owned()))
+        };
+        self.read_on(lane, time_max, reading, work).await
+    }
+
+    async fn read_on<T: Send + 'static>(
+        &self,
+        lane: impl Future<Output = Result<OwnedSemaphorePermit, ReadError>>,
+        time_max: Duration,
+        reading: Reading,
+        work: impl FnOnce(&Lane<'_>, &mut Account) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
         let reading = Arc::new(reading);
         let result = match reading.authorise(self) {
-            Ok(()) => self.on_a_lane(time_max, Arc::clone(&reading), work).await,
+            Ok(()) => self.on_a_lane(lane, time_max, Arc::clone(&reading), work).await,
             Err(error) => Err(error),
         };
         match result {
@@ -275,8 +302,12 @@ impl Ledger {
                     events.push(reading.event("allow", account.returned, account.remark));
                 }
                 events.extend(account.opened.iter().map(|(id, failed)| reading.decrypt(*id, *failed)));
+                events.extend(account.poll.iter().flat_map(Mark::beside));
                 if !events.is_empty() {
                     self.record(events).await?;
+                }
+                if let Some(poll) = account.poll {
+                    self.inner.index.polls.recorded(poll);
                 }
                 Ok(answer)
             }
@@ -292,15 +323,14 @@ impl Ledger {
 
     async fn on_a_lane<T: Send + 'static>(
         &self,
+        lane: impl Future<Output = Result<OwnedSemaphorePermit, ReadError>>,
         time_max: Duration,
         reading: Arc<Reading>,
         work: impl FnOnce(&Lane<'_>, &mut Account) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<(T, Account), ReadError> {
-        let busy = || ReadError::Unavailable("too many reads are running; try again shortly".to_owned());
         let deadline = Deadline::after(time_max);
         let number = self.inner.registry.number_of(reading.project.id).ok_or(ReadError::NotFound("project"))?;
-        let lanes = Arc::clone(&self.inner.index.lanes);
-        let lane = tokio::time::timeout(QUERY_TIME_MAX, lanes.acquire_owned()).await.map_err(|_| busy())?.map_err(|_| busy())?;
+        let lane = lane.await?;
         let ledger = self.clone();
         let task = tokio::task::spawn_blocking(move || {
             let mut account = Account::default();
@@ -312,5 +342,37 @@ impl Ledger {
             tracing::error!(%error, "a read panicked");
             Err(ReadError::Unavailable("the read failed".to_owned()))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Envelope;
+    use crate::ledger::Options;
+    use crate::query::Search;
+
+    #[test]
+    fn one_verification_at_a_time_and_reads_go_on_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut options = Options::new(folder.path().join("data"));
+        options.disk_reserve_bytes = 0;
+        let opened = Ledger::open(options).expect("it opens");
+        let (ledger, first) = (opened.ledger, opened.first_start.expect("a first start"));
+        let secret = std::fs::read_to_string(first.admin_key_file).expect("a key");
+        let caller = ledger.authenticate(Some(secret.trim()), Envelope::default()).expect("recognised");
+        let project = ledger.project_of(&caller, None).expect("a project");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let lanes = ledger.inner.index.lanes.available_permits();
+            let other = Arc::clone(&ledger.inner.index.verifications).try_acquire_owned().expect("none is under way");
+            let refused = ledger.verify_project(&caller, &project).await.expect_err("one is under way");
+            assert_eq!(refused, ReadError::Unavailable("a verification is under way; try again later".to_owned()));
+            ledger.search(&caller, &project, Search::default()).await.expect("a page");
+            drop(other);
+            let all = Arc::clone(&ledger.inner.index.lanes).acquire_many_owned(lanes as u32).await.expect("every lane");
+            ledger.verify_project(&caller, &project).await.expect("needs no lane");
+            drop(all);
+        });
     }
 }

@@ -17,6 +17,8 @@ use crate::resource::Project;
 
 /// Steps of one run that are shown; more are counted.
 const STEPS_MAX: usize = 20_000;
+/// Bytes of their entries that are shown.
+const STEPS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Sub-agent runs below one run, at any depth.
 const SUBAGENTS_MAX: usize = 1_000;
 /// Sub-agents below each other.
@@ -45,7 +47,7 @@ pub(crate) fn equals(attribute: &str, value: &str) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// What matched, the first [`STEPS_MAX`] of it, and how much there was.
+/// What matched, as much of it as is shown, and how much there was.
 pub(crate) struct Matched {
     pub(crate) steps: Vec<Step>,
     pub(crate) tally: Tally,
@@ -55,11 +57,12 @@ pub(crate) struct Matched {
 pub(crate) fn matched(lane: &Lane<'_>, head: HeadMark, attribute: &str, value: &str, kept_max: usize) -> Result<Matched, ReadError> {
     let filter = Filter::parse(&equals(attribute, value)).map_err(ReadError::Filter)?;
     lane.scan(head, Some(&filter), |scan| {
-        let (mut steps, mut tally) = (Vec::new(), Tally::default());
+        let (mut steps, mut tally, mut bytes) = (Vec::new(), Tally::default(), 0);
         each_ascending(scan, 0, &mut |found| {
             if let Some(step) = Step::read(found) {
                 tally.add(&step);
-                if steps.len() < kept_max {
+                bytes += step.found.entry.len();
+                if steps.len() < kept_max && bytes <= STEPS_BYTES_MAX {
                     steps.push(step);
                 }
             }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::feed::ascending;
 use super::newest::{Bounds, newest};
 use super::open::record;
-use super::polls::{FEED, Reader, is_poll};
+use super::polls::{FEED, Reader, is_poll_of};
 use super::reading::{Account, Lane, Reading};
 use super::scan::Found;
 use super::{Feed, Opening, Page, ReadError, Search};
@@ -20,6 +20,9 @@ use crate::access::Caller;
 use crate::index::Key;
 use crate::ledger::Ledger;
 use crate::resource::Project;
+
+/// Bytes of the records of one page; its first record fits in any case.
+const PAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What a search asks for, once it is found to make sense.
 struct Asked {
@@ -103,11 +106,12 @@ fn page(lane: &Lane<'_>, asked: &Asked, account: &mut Account) -> Result<Page, R
     let (from, to) = asked.filter.as_ref().map_or((None, None), Filter::occurred_at_bounds);
     let bounds = Bounds { below: asked.below, from: from.map(Timestamp::as_micros), to: to.map(Timestamp::as_micros) };
     let found = lane.scan(head, asked.filter.as_ref(), |scan| newest(scan, bounds, asked.limit))?;
-    let next_cursor = found.last().filter(|_| found.len() == asked.limit).and_then(|last| {
+    let records = records(lane, &found, account)?;
+    let full = found.len() == asked.limit || records.len() < found.len();
+    let next_cursor = found[..records.len()].last().filter(|_| full).and_then(|last| {
         let occurred_at = Timestamp::from_micros(last.key.occurred_at)?;
         Some(Cursor { id: last.id(), occurred_at, project_id: lane.reading.project.id }.encode(asked.filter.as_ref()))
     });
-    let records = records(lane, &found, account)?;
     Ok(Page { records, next_cursor, next_after_sequence: None, indexed_through: head.size.checked_sub(1), ..Page::default() })
 }
 
@@ -118,22 +122,69 @@ fn poll(lane: &Lane<'_>, asked: &Asked, feed: Feed, now: Duration, account: &mut
         Feed::After(sequence) => (sequence.saturating_add(1), Some(sequence)),
     };
     let found = lane.scan(head, asked.filter.as_ref(), |scan| ascending(scan, first, asked.limit))?;
-    // A page that is not full has seen everything up to the head.
-    let full = found.last().filter(|_| found.len() == asked.limit).map(|last| last.sequence);
-    let next_after_sequence = full.or(head.size.checked_sub(1).max(after));
-    let empty = found.iter().all(|found| is_poll(&found.entry));
-    let filter = asked.filter.as_ref().map(Filter::normalised);
-    let reader = Reader { project: lane.number, api_key_id: lane.reading.caller.api_key_id(), filter };
-    match lane.ledger.inner.index.polls.record(reader, empty, now) {
-        None => account.coalesced = true,
-        Some(0) => {}
-        Some(polls) => account.remark = Some(format!("{polls} polls before this one returned nothing but records of polls")),
-    }
     let records = records(lane, &found, account)?;
+    // A page that is not full has seen everything up to the head.
+    let is_full = found.len() == asked.limit || records.len() < found.len();
+    let found = &found[..records.len()];
+    let full = found.last().filter(|_| is_full).map(|last| last.sequence);
+    let next_after_sequence = full.or(head.size.checked_sub(1).max(after));
+    let api_key_id = lane.reading.caller.api_key_id();
+    let empty = found.iter().all(|found| is_poll_of(&found.entry, api_key_id));
+    let filter = asked.filter.as_ref().map(Filter::normalised);
+    let reader = Reader { project: lane.number, api_key_id, filter };
+    account.poll = lane.ledger.inner.index.polls.count(reader, empty, lane.reading, now);
+    account.coalesced = account.poll.is_none();
+    if let Some(told) = account.poll.as_ref().map(|poll| poll.told).filter(|told| *told > 0) {
+        account.remark = Some(format!("{told} polls before this one returned nothing but records of polls of this key"));
+    }
     Ok(Page { records, next_after_sequence, indexed_through: head.size.checked_sub(1), ..Page::default() })
 }
 
+/// The records of a page: as many of the first as there is room for.
 fn records(lane: &Lane<'_>, found: &[Found], account: &mut Account) -> Result<Vec<Vec<u8>>, ReadError> {
-    account.returned = found.len() as u64;
-    found.iter().map(|found| Ok(record(found, &lane.open(found, account)?))).collect()
+    let (mut records, mut room) = (Vec::with_capacity(found.len()), Room::default());
+    for found in found {
+        let opened = lane.open_unnoted(found)?;
+        let record = record(found, &opened);
+        if !room.takes(record.len()) {
+            break;
+        }
+        account.note(found, &opened);
+        records.push(record);
+    }
+    account.returned = records.len() as u64;
+    Ok(records)
+}
+
+/// The bytes of a page so far.
+#[derive(Default)]
+struct Room {
+    taken: usize,
+}
+
+impl Room {
+    fn takes(&mut self, bytes: usize) -> bool {
+        let taken = self.taken.saturating_add(bytes);
+        if self.taken > 0 && taken > PAGE_BYTES_MAX {
+            return false;
+        }
+        self.taken = taken;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_bounded_and_holds_one_record_at_least() {
+        const MIB: usize = 1024 * 1024;
+        let cases: [(&[usize], usize); 5] =
+            [(&[], 0), (&[MIB; 64], 64), (&[MIB; 65], 64), (&[PAGE_BYTES_MAX + 1, 1], 1), (&[1, PAGE_BYTES_MAX, 1], 1)];
+        for (sizes, taken) in cases {
+            let mut room = Room::default();
+            assert_eq!(sizes.iter().take_while(|size| room.takes(**size)).count(), taken, "{}", sizes.len());
+        }
+    }
 }

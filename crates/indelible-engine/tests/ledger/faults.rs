@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use indelible_engine::append::AppendError;
 use indelible_engine::faults::{Faults, When, Write};
+use indelible_engine::query::{Feed, Search};
 
 use crate::bench::{Bench, event, wait};
 use crate::clock::Turned;
@@ -114,4 +115,23 @@ fn a_resource_and_its_event_are_both_there_or_neither() {
         let there = wait(bench.ledger.projects(&bench.instance())).expect("a list").iter().any(|project| project.name == "new");
         assert_eq!((there, rows_now - before), (made, u64::from(made)), "{write:?} {when:?}");
     }
+}
+
+/// The minute in which empty polls are counted begins with a record, not with the attempt to write one.
+#[test]
+fn a_poll_that_was_not_recorded_does_not_hide_those_after_it() {
+    let faults = Arc::new(Once { write: Write::Commit, when: When::Before, left: AtomicI64::new(-1) });
+    let bench = Bench::with(|options| options.faults = Some(Arc::<Once>::clone(&faults)));
+    let poll = || {
+        let asked = Search { feed: Some(Feed::Start), filter: Some(r#"action eq "test.never""#.to_owned()), ..Search::default() };
+        wait(bench.ledger.search(&bench.admin(), &bench.project(), asked))
+    };
+    let before = bench.events();
+    faults.left.store(0, Ordering::SeqCst);
+    poll().expect_err("struck");
+    assert_eq!(bench.events(), before);
+    poll().expect("no fault any more");
+    assert_eq!(bench.events(), before + 1, "it is recorded");
+    poll().expect("a poll");
+    assert_eq!(bench.events(), before + 1, "and those after it are counted");
 }
