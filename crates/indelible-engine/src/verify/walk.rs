@@ -33,6 +33,9 @@ pub(crate) trait Keys: Send + Sync {
     fn data_key(&self, id: i64) -> Option<DataKey>;
 }
 
+/// Finds keys over a connection, or says why it cannot.
+type FindKeys<'a> = dyn Fn(&Connection) -> Result<Arc<dyn Keys>, String> + 'a;
+
 /// Connections and names that a walk needs.
 pub(crate) struct Ground<'a> {
     /// The data folder.
@@ -41,7 +44,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) open: &'a (dyn Fn() -> Result<Connection, String> + Sync),
     /// Finds the keys, given the connection whose read transaction is walked: keys that were read before it began might
     /// not open what it sees.
-    pub(crate) keys: &'a dyn Fn(&Connection) -> Result<Arc<dyn Keys>, String>,
+    pub(crate) keys: &'a FindKeys<'a>,
     /// Only this project is reported, and only its rows are hashed.
     pub(crate) only: Option<Uuid>,
 }
