@@ -62,9 +62,9 @@ pub struct ServeArgs {
 /// See [`Mode`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ServeMode {
-    /// See [`Mode::Local`].
+    /// Beside its owner: a generated master key will do
     Local,
-    /// See [`Mode::Server`].
+    /// As a service: the master key comes from outside
     Server,
 }
 

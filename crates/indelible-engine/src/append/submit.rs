@@ -1,5 +1,6 @@
 //! What callers do: have events made ready, hand them in, have refusals recorded.
 
+use indelible_core::entry::Stamp;
 use indelible_core::event::Submission;
 use indelible_core::fault::{Fault, FaultKind};
 use uuid::Uuid;
@@ -36,6 +37,13 @@ impl Ledger {
         let assurance = if path == "import" { "self_reported" } else { caller.kind.assurance() };
         let recorder = Recorder { assurance, api_key_id: caller.api_key_id, path };
         self.inner.desk.prepare(project, number, recorder, submission, false)
+    }
+
+    /// Refuses an event whose entry will be too large wherever it stands. One within twenty bytes of the limit may pass here and be
+    /// refused by [`Self::append`]: the digits of its place are known only there.
+    pub fn check_size(&self, event: &Prepared) -> Result<(), Fault> {
+        let stamp = Stamp { sequence: 0, recorded_at: self.inner.desk.clock.now(), hmac_key_id: 1 };
+        event.draft.stamp(&stamp).map(drop)
     }
 
     /// Appends a batch, all of it or nothing. Returns once it is durable. The caller needs `events:append`.

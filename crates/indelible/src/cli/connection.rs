@@ -28,6 +28,8 @@ pub struct Verification {
     pub verdict: String,
     /// (kind, sequence, detail)
     pub findings: Vec<(String, Option<u64>, String)>,
+    /// How many there are, listed or not: a report lists the first hundred.
+    pub findings_total: u64,
 }
 
 impl Verification {
@@ -38,6 +40,7 @@ impl Verification {
             project_id: report.project_id,
             events: report.events,
             verdict: report.verdict.as_str().to_owned(),
+            findings_total: report.findings_total,
             findings: report.findings.into_iter().map(finding).collect(),
         }
     }

@@ -106,7 +106,9 @@ fn report(path: &std::path::Path, loaded: &Loaded) {
     if loaded.refused && loaded.imported + loaded.skipped == 0 {
         output::note(&format!("{file}: nothing of it was imported; --skip-bad imports its good records"));
     } else if loaded.refused {
-        output::note(&format!("{file}: stopped there; what came before it is in; --skip-bad imports the rest"));
+        output::note(&format!(
+            "{file}: stopped there, which only appending could tell; the batches before it are in; mend the file and import it again, or use --skip-bad, to add the rest"
+        ));
     }
 }
 

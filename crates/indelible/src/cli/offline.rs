@@ -147,6 +147,7 @@ impl Sink for Offline {
 
     fn prepare(&self, submission: Submission<'_>) -> Result<(Prepared, usize), Fault> {
         let event = self.ledger.prepare(&self.caller, &self.project, "import", submission)?;
+        self.ledger.check_size(&event)?;
         let bytes = event.bytes();
         Ok((event, bytes))
     }

@@ -77,13 +77,19 @@ fn print(projects: &[Verification], json: bool) -> std::io::Result<()> {
         output::line(b"")?;
         output::table(&["PROJECT", "FINDING", "SEQUENCE", "DETAIL"], rows)?;
     }
+    for project in projects {
+        let more = project.findings_total.saturating_sub(project.findings.len() as u64);
+        if more > 0 {
+            output::line(format!("{}: and {more} more findings", project.project_id).as_bytes())?;
+        }
+    }
     Ok(())
 }
 
 fn document(project: &Verification) -> Value {
     let findings: Vec<Value> =
         project.findings.iter().map(|(kind, sequence, detail)| json!({"kind": kind, "sequence": sequence, "detail": detail})).collect();
-    json!({"project_id": project.project_id.to_string(), "events": project.events, "verdict": project.verdict, "findings": findings})
+    json!({"project_id": project.project_id.to_string(), "events": project.events, "verdict": project.verdict, "findings": findings, "findings_total": project.findings_total})
 }
 
 #[cfg(test)]
@@ -106,6 +112,7 @@ mod tests {
                 events: 1,
                 verdict: (*verdict).to_owned(),
                 findings: Vec::new(),
+                findings_total: 0,
             };
             assert_eq!(code(&verdicts.iter().map(project).collect::<Vec<_>>()), *expected, "{verdicts:?}");
         }

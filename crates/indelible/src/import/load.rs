@@ -3,9 +3,12 @@
 //! A file that fits into one batch is read once and appended at once. A larger one is first read through to its end, and
 //! appended in batches only if nothing was wrong. Reading, preparing and appending go on at the same time, the order is kept.
 //!
-//! What cannot be known before appending: that an id is taken by another event. In a file of more than one batch those before it are
-//! then in already; importing the file again, mended, adds the rest.
+//! Two records of one file with one id and other content are found in that first pass too. What cannot be known before
+//! appending: that the ledger has another event with that id, or a server's reasons. In a file of more than one batch those
+//! before it are then in already; importing the file again, mended, adds the rest.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -30,6 +33,8 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Records handed to a worker at a time.
 const CHUNK_RECORDS: usize = 128;
 const CHUNK_BYTES: usize = 512 * 1024;
+/// Ids of one file that are remembered to find one that comes twice, some 50 bytes each.
+const IDS_MAX: usize = 4_000_000;
 /// Faults of one file that are kept; the others are counted.
 pub const FAULTS_KEPT: usize = 20;
 
@@ -108,7 +113,8 @@ pub struct Options {
 /// Loads one file. `progress` counts stored bytes read, at most twice those of the file.
 pub fn load<S: Sink>(sink: &S, input: &Input, options: &Options, progress: &Arc<AtomicU64>) -> anyhow::Result<Loaded> {
     let stage = if options.skip_bad { Stage::Batches } else { Stage::Whole };
-    let mut loading = Loading { sink, skip_bad: options.skip_bad, stage, batch: Batch::new(), done: Loaded::default(), forbidden: None };
+    let done = Loaded::default();
+    let mut loading = Loading { sink, skip_bad: options.skip_bad, stage, batch: Batch::new(), ids: HashMap::new(), done, forbidden: None };
     pass(sink, input, options, progress, &mut |record| loading.take(record))?;
     if let Some((fault, count)) = &loading.forbidden {
         sink.forbidden(fault, *count)?;
@@ -119,6 +125,7 @@ pub fn load<S: Sink>(sink: &S, input: &Input, options: &Options, progress: &Arc<
     }
     if loading.stage == Stage::Checking {
         loading.stage = Stage::Batches;
+        loading.ids = HashMap::new();
         pass(sink, input, options, progress, &mut |record| loading.take(record))?;
     }
     loading.flush()?;
@@ -128,6 +135,9 @@ pub fn load<S: Sink>(sink: &S, input: &Input, options: &Options, progress: &Arc<
 /// An event that is ready, with what it was made of where it may have to be made again.
 struct Ready<T> {
     event: T,
+    id: Uuid,
+    /// Of what was submitted under the id.
+    hash: u64,
     bytes: usize,
     text: Option<Vec<u8>>,
 }
@@ -177,6 +187,8 @@ struct Loading<'s, S: Sink> {
     skip_bad: bool,
     stage: Stage,
     batch: Batch<S::Ready>,
+    /// What the file has said under each id, while nothing of it is appended.
+    ids: HashMap<Uuid, u64>,
     done: Loaded,
     /// The first event that claims what only the engine may write, and how many do.
     forbidden: Option<(Fault, u64)>,
@@ -199,6 +211,10 @@ impl<S: Sink> Loading<'_, S> {
                 return Ok(true);
             }
         };
+        if let Some(id) = self.twin(&events) {
+            self.done.reject(record.at, format!("a record before it in this file has the same id, {id}, and other content"));
+            return Ok(true);
+        }
         for event in events {
             let bytes = self.batch.bytes + event.bytes;
             match self.stage {
@@ -215,6 +231,23 @@ impl<S: Sink> Loading<'_, S> {
             self.batch.events.push((event, record.at));
         }
         Ok(!self.done.refused)
+    }
+
+    /// The id of an event that stands in the file already, with other content. Where bad records are skipped the ledger tells.
+    fn twin(&mut self, events: &[Ready<S::Ready>]) -> Option<Uuid> {
+        if self.skip_bad || self.stage == Stage::Batches {
+            return None;
+        }
+        for event in events {
+            match self.ids.get(&event.id).copied() {
+                Some(hash) if hash != event.hash => return Some(event.id),
+                None if self.ids.len() < IDS_MAX => {
+                    self.ids.insert(event.id, event.hash);
+                }
+                _ => {}
+            }
+        }
+        None
     }
 
     /// Appends what is waiting.
@@ -255,8 +288,11 @@ impl<S: Sink> Loading<'_, S> {
 fn prepare<S: Sink>(sink: &S, submission: Result<Submission<'_>, Fault>, keep: bool) -> Result<Ready<S::Ready>, Fault> {
     let submission = submission?;
     let text = keep.then(|| submission.canonical().to_vec());
+    let id = submission.id();
+    let mut hasher = DefaultHasher::new();
+    submission.canonical().hash(&mut hasher);
     let (event, bytes) = sink.prepare(submission)?;
-    Ok(Ready { event, bytes, text })
+    Ok(Ready { event, id, hash: hasher.finish(), bytes, text })
 }
 
 /// Reads a file through; hands each record to `take` in order until it says that no more are wanted.

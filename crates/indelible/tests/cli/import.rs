@@ -105,6 +105,21 @@ fn a_file_of_many_batches_is_checked_before_anything_of_it_goes_in() {
 }
 
 #[test]
+fn in_a_file_of_many_batches_twins_and_entries_too_large_are_found_before_anything_goes_in() {
+    let folder = Folder::new();
+    let subjects = [0; 70].map(|_| format!("\"{}\"", "x".repeat(1_000))).join(",");
+    let large = line(20_000).replace(r#""outcome""#, &format!(r#""subjects":[{subjects}],"outcome""#));
+    let cases = [(line(3).replace("allow", "deny"), "the same id"), (large, "an entry of ")];
+    for (last, message) in cases {
+        let file = folder.file("bad.ndjson", lines(0..12_000) + &line(3) + "\n" + &last + "\n");
+        let refused = import(&folder.target(), &["ndjson", &file], b"");
+        assert_eq!((refused.code, refused.last()), (1, "imported 0 events, skipped 0 duplicates, rejected 1"), "{}", refused.err);
+        assert!(refused.err.contains("record 12001 (line 12002, ") && refused.err.contains(message), "{}", refused.err);
+        assert_eq!(count(&folder), 0);
+    }
+}
+
+#[test]
 fn an_id_that_another_event_has_is_refused_with_its_place() {
     let folder = Folder::new();
     let beside = Folder::new();

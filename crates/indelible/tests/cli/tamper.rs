@@ -33,6 +33,13 @@ fn a_changed_copy_is_caught_and_named() {
         let ran = folder.run(&["verify", "--json"]);
         assert_eq!(ran.code, 1, "{sql}: {}{}", ran.out, ran.err);
         let report = &ran.json()[0];
+        for project in report["projects"].as_array().expect("a list") {
+            let listed = project["findings"].as_array().expect("a list").len() as u64;
+            assert!(
+                project["findings_total"].as_u64().is_some_and(|total| total >= listed && (total > 100 || total == listed)),
+                "{project}"
+            );
+        }
         let findings: Vec<_> = report["projects"]
             .as_array()
             .expect("projects")
