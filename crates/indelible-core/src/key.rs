@@ -6,6 +6,9 @@ use uuid::Uuid;
 
 use crate::event::Submission;
 
+/// How a value that was hashed by redaction begins.
+pub(crate) const REDACTION_PREFIX: &str = "hmac-sha256:";
+
 /// A secret of 32 random bytes: ring key, data key, content key, master key. Never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret([u8; 32]);
@@ -65,7 +68,7 @@ impl ProjectKeys {
     /// What stands in the place of a hashed value: `hmac-sha256:` and hex (`formats.md`, Redaction hmac). `value` is a
     /// string's UTF-8, otherwise its canonical JSON.
     pub fn redaction_mac(&self, value: &[u8]) -> String {
-        format!("hmac-sha256:{}", crate::hex::encode(hmac::sign(&self.redaction, value).as_ref()))
+        format!("{REDACTION_PREFIX}{}", crate::hex::encode(hmac::sign(&self.redaction, value).as_ref()))
     }
 }
 

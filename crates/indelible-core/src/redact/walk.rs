@@ -9,11 +9,10 @@ use std::collections::HashMap;
 
 use super::rule::{Node, Rules, Strategy, is_plain_secret_header, is_secret_header};
 use crate::json::{Object, Value};
-use crate::key::ProjectKeys;
+use crate::key::{ProjectKeys, REDACTION_PREFIX};
 
 /// What stands in the place of a secret.
 pub(super) const REDACTED: &str = "[REDACTED]";
-const HMAC_PREFIX: &str = "hmac-sha256:";
 
 /// The rules and the key under which one submission is redacted.
 #[derive(Clone, Copy)]
@@ -154,8 +153,8 @@ impl Redactor<'_> {
             return false;
         }
         *value = Value::string(match (strategy, &*value) {
-            (Strategy::Hmac, Value::String(text)) => self.hmac(text.as_bytes()),
-            (Strategy::Hmac, other) => self.hmac(&other.to_canonical()),
+            (Strategy::Hmac, Value::String(text)) => self.keys.redaction_mac(text.as_bytes()),
+            (Strategy::Hmac, other) => self.keys.redaction_mac(&other.to_canonical()),
             _ => REDACTED.to_owned(),
         });
         true
@@ -163,19 +162,16 @@ impl Redactor<'_> {
 
     /// What stands for a secret inside of text.
     pub(super) fn stand_in(&self, value: &str, strategy: Strategy) -> Cow<'static, str> {
-        if strategy == Strategy::Hmac { Cow::Owned(self.hmac(value.as_bytes())) } else { Cow::Borrowed(REDACTED) }
-    }
-
-    fn hmac(&self, value: &[u8]) -> String {
-        let tag = aws_lc_rs::hmac::sign(&self.keys.redaction, value);
-        format!("{HMAC_PREFIX}{}", crate::hex::encode(tag.as_ref()))
+        if strategy == Strategy::Hmac { Cow::Owned(self.keys.redaction_mac(value.as_bytes())) } else { Cow::Borrowed(REDACTED) }
     }
 }
 
 /// Whether a text is what redaction leaves. It stays as it is, so that redacting twice changes nothing.
 pub(super) fn is_redacted(text: &str) -> bool {
     text == REDACTED
-        || text.strip_prefix(HMAC_PREFIX).is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+        || text
+            .strip_prefix(REDACTION_PREFIX)
+            .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
 }
 
 fn is_value_name(name: &str) -> bool {

@@ -20,7 +20,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use indelible_core::time::Timestamp;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
@@ -220,9 +219,4 @@ impl Writer {
 /// The writer died with the answer: what it had begun may be there.
 fn gone() -> AppendError {
     AppendError::Unavailable { reason: "the writer stopped".to_owned(), outcome_unknown: true }
-}
-
-/// Recorded times do not go back: the later of the two.
-fn later(a: Timestamp, b: Timestamp) -> Timestamp {
-    a.max(b)
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use indelible_core::time::Timestamp;
 
-use super::later;
 use crate::clock::Clock;
 
 /// Microseconds by which the wall clock may get ahead of the monotonic one.
@@ -36,7 +35,7 @@ impl Time {
                 Self { seen: (last, monotonic), last: Some(last) }
             }
             // Behind the last record, it is that which the clock is expected to come back to.
-            last => Self { seen: (last.map_or(now, |last| later(now, last)), monotonic), last },
+            last => Self { seen: (last.map_or(now, |last| now.max(last)), monotonic), last },
         }
     }
 
@@ -53,7 +52,7 @@ impl Time {
         if wall >= expected {
             self.seen = (wall, monotonic);
         }
-        Ok(self.last.map_or(wall, |last| later(wall, last)))
+        Ok(self.last.map_or(wall, |last| wall.max(last)))
     }
 
     /// Takes the clock as it is for right.
@@ -72,7 +71,7 @@ impl Time {
 
     /// A time was committed.
     pub(super) fn recorded(&mut self, time: Timestamp) {
-        self.last = Some(self.last.map_or(time, |last| later(last, time)));
+        self.last = Some(self.last.map_or(time, |last| last.max(time)));
     }
 }
 
