@@ -39,8 +39,8 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     if wanted("http") {
         http::run(&folder, arguments.rows, &mut report)?;
     }
-    if wanted("load") {
-        load::run(&folder, arguments.rows, &mut report)?;
+    if load::LOADS.iter().any(|(part, ..)| wanted(part)) {
+        load::run(&folder, arguments.rows, wanted, &mut report)?;
     }
     report.print();
     if let Some(file) = &arguments.json {

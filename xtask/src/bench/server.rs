@@ -47,20 +47,8 @@ impl Server {
         Client::connect(self.address, &self.key)
     }
 
-    /// A figure of `/proc/PID/status` in bytes: `VmHWM` is the greatest resident size so far.
-    pub(crate) fn memory(&self, name: &str) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).context("no such figure")?;
-        Ok(line.split_whitespace().next().context("no number")?.parse::<f64>()? * 1_024.0)
-    }
-
-    /// Processor time spent so far, seconds, user and system: unlike a rate, it does not depend on who else runs.
-    pub(crate) fn processor_seconds(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The second field is the name in parentheses; utime and stime are the 14th and 15th, in hundredths.
-        let rest = stat.rsplit_once(')').context("not a stat line")?.1;
-        let ticks: u64 = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-        Ok(ticks as f64 / 100.0)
+    pub(crate) fn process(&self) -> Process {
+        Process(self.child.id())
     }
 
     /// Stops it as an operator would, and waits.
@@ -75,5 +63,27 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+/// A running process, as the kernel sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Process(pub(crate) u32);
+
+impl Process {
+    /// The greatest resident size so far, bytes.
+    pub(crate) fn resident_max(self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no such figure")?;
+        Ok(line.split_whitespace().next().context("no number")?.parse::<f64>()? * 1_024.0)
+    }
+
+    /// Processor time spent so far, seconds, user and system: unlike a rate, it does not depend on who else runs.
+    pub(crate) fn processor_seconds(self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0))?;
+        // The second field is the name in parentheses; utime and stime are the 14th and 15th, in hundredths.
+        let rest = stat.rsplit_once(')').context("not a stat line")?.1;
+        let ticks: u64 = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        Ok(ticks as f64 / 100.0)
     }
 }

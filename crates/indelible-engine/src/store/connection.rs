@@ -79,7 +79,7 @@ pub(crate) fn open_writer(path: &Path, expected: &Arc<Expected>) -> Result<Conne
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_WAIT)?;
     connection.set_prepared_statement_cache_capacity(64);
-    connection.pragma_update(None, "page_size", 4096)?;
+    connection.pragma_update(None, "page_size", 16_384)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     // The writer checkpoints itself, after it has answered.

@@ -1,7 +1,6 @@
 //! From the text of a request to events that are ready for the writer: parsing, redaction, sealing; the work that costs.
 //!
-//! Runs where its caller puts it, off the runtime's own threads for anything large, and on two threads where there are many
-//! events. All faults of a request are found, not only the first; once there is one, nothing more is sealed.
+//! Runs where its caller puts it, off the runtime's own threads for anything large. All faults of a request are found, not only the first; once there is one, nothing more is sealed.
 
 use indelible_core::event::{Source, Submission};
 use indelible_core::fault::{Fault, FaultKind};
@@ -14,9 +13,6 @@ use indelible_engine::resource::Project;
 
 use super::super::ids::Ids;
 use super::super::refusal::Faults;
-
-/// From so many events on, a batch is worth a second thread.
-const SPLIT_EVENTS_MIN: usize = 64;
 
 /// An event as it lies in a request.
 pub(super) enum Piece<'a> {
@@ -107,23 +103,7 @@ impl Desk<'_> {
     }
 
     /// Prepares many, the first of them at index `first` of the request.
-    fn prepare_all(self, mut pieces: Vec<Piece<'_>>, first: usize, refused: bool) -> (Vec<Prepared>, Faults) {
-        if pieces.len() < SPLIT_EVENTS_MIN {
-            return self.prepare_run(pieces, first, refused);
-        }
-        let half = pieces.len() / 2;
-        let later = pieces.split_off(half);
-        let (mut one, other) = std::thread::scope(|scope| {
-            let other = scope.spawn(|| self.prepare_run(later, first + half, refused));
-            let one = self.prepare_run(pieces, first, refused);
-            (one, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        });
-        one.0.extend(other.0);
-        one.1.extend(other.1);
-        one
-    }
-
-    fn prepare_run(self, pieces: Vec<Piece<'_>>, first: usize, mut refused: bool) -> (Vec<Prepared>, Faults) {
+    fn prepare_all(self, pieces: Vec<Piece<'_>>, first: usize, mut refused: bool) -> (Vec<Prepared>, Faults) {
         let (mut events, mut faults) = (Vec::with_capacity(pieces.len()), Faults::default());
         for (n, piece) in pieces.into_iter().enumerate() {
             match self.prepare(piece, refused) {
