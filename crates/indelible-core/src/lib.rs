@@ -12,7 +12,9 @@
 //! event::Submission -> redact::Redacted -> entry::Draft -> entry::Entry -> chain::Link
 //! ```
 
+pub mod anchor;
 pub mod chain;
+pub mod checkpoint;
 pub mod cursor;
 pub mod diff;
 pub mod entry;
