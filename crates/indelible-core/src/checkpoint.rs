@@ -63,7 +63,7 @@ pub struct Cosigned {
 impl Checkpoint {
     /// Reads the text of a note.
     pub fn parse(text: &str) -> Result<Self, CheckpointError> {
-        let mut lines = text.strip_suffix('\n').ok_or(CheckpointError::Text("it does not end in a newline"))?.split('\n');
+        let mut lines = lines::split(text).ok_or(CheckpointError::Text("it does not end in a newline"))?;
         let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(CheckpointError::Text("it does not have three lines"));
         };

@@ -27,6 +27,7 @@ pub mod key;
 pub mod limits;
 mod lines;
 pub mod note;
+pub mod proof;
 pub mod redact;
 pub mod seal;
 pub mod time;

@@ -29,6 +29,11 @@ pub(crate) fn decode_hash(text: &str) -> Option<Hash> {
     decode(text)?.try_into().ok()
 }
 
+/// The lines of a text in which each ends in a newline; `None` where the last does not.
+pub(crate) fn split(text: &str) -> Option<std::str::Split<'_, char>> {
+    text.strip_suffix('\n').map(|text| text.split('\n'))
+}
+
 /// Appends a line for each hash.
 pub(crate) fn push_hashes(hashes: &[Hash], out: &mut String) {
     for hash in hashes {

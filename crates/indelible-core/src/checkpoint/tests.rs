@@ -100,9 +100,9 @@ fn it_says_who_signed() {
     for (by, seconds) in [(&witness, 90), (&same_name, 1)] {
         note.add(cosign(note.text(), by, seconds).expect("it cosigns")).expect("few");
     }
-    // The witness's second word, kept beside the first as a note from elsewhere may.
+    // The witness's second word and the log's, kept beside the first as a note from elsewhere may.
     let later = cosign(note.text(), &witness, 95).expect("it cosigns");
-    let note = Note::parse(format!("{note}{later}").as_bytes()).expect("a note");
+    let note = Note::parse(format!("{note}{later}{}", note.signatures()[0]).as_bytes()).expect("a note");
 
     let all = [key(&witness), key(&other), key(&next), key(&log), key(&same_name)];
     let opened = Checkpoint::open(&note, &all).expect("signed");
