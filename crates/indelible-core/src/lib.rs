@@ -2,7 +2,7 @@
 //! and what a filter means.
 //!
 //! In scope: strict parsing, redaction, canonical entries, sealing, the HMAC chain, the RFC 6962 tree,
-//! SCIM filters, verification. Everything here is a function of its arguments.
+//! SCIM filters, verification, signed notes and what is built of them. Everything here is a function of its arguments.
 //!
 //! Out of scope, and absent: files, sockets, SQL, threads, clocks, and randomness that was not handed in.
 //!
@@ -12,7 +12,9 @@
 //! event::Submission -> redact::Redacted -> entry::Draft -> entry::Entry -> chain::Link
 //! ```
 
+pub mod anchor;
 pub mod chain;
+pub mod checkpoint;
 pub mod cursor;
 pub mod diff;
 pub mod entry;
@@ -23,6 +25,9 @@ pub mod hex;
 pub mod json;
 pub mod key;
 pub mod limits;
+mod lines;
+pub mod note;
+pub mod proof;
 pub mod redact;
 pub mod seal;
 pub mod time;

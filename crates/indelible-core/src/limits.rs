@@ -63,7 +63,20 @@ pub const CLOCK_AHEAD_SECONDS_MAX: i64 = 600;
 /// Hashes in a full tile (C2SP tlog-tiles).
 pub const TILE_HASHES: usize = 256;
 
+/// Signatures on a note. C2SP signed-note asks verifiers to accept 16; Go's `sumdb/note` accepts 100.
+pub const NOTE_SIGNATURES_MAX: usize = 100;
+/// A signed note, bytes: room for 100 post-quantum signatures of 5 kB in base64.
+pub const NOTE_BYTES_MAX: usize = 1024 * 1024;
+/// A proof with its checkpoint, bytes: the hashes and what an application adds, before the note.
+pub const PROOF_BYTES_MAX: usize = NOTE_BYTES_MAX + 64 * 1024;
+/// Hashes in one inclusion or consistency proof: as many as a tree of [`TREE_SIZE_MAX`] leaves has levels.
+pub const PROOF_HASHES_MAX: usize = 63;
+/// Leaves of a tree that a text may name: what an i64 holds, as in other implementations.
+pub const TREE_SIZE_MAX: u64 = i64::MAX as u64;
+
 const _: () = assert!(ENTRY_BYTES_MAX == u16::MAX as usize);
+const _: () = assert!(NOTE_SIGNATURES_MAX >= 16 && NOTE_SIGNATURES_MAX * 7_000 <= NOTE_BYTES_MAX);
+const _: () = assert!(TREE_SIZE_MAX.ilog2() as usize + 1 == PROOF_HASHES_MAX);
 const _: () = assert!(CONTENT_PLAIN_BYTES_MAX < REQUEST_BYTES_MAX);
 const _: () = assert!(BODY_KEPT_BYTES * 2 < CONTENT_PLAIN_BYTES_MAX);
 const _: () = assert!(CONTEXT_KEYS_MAX * CONTEXT_KEY_BYTES_MAX < CONTEXT_BYTES_MAX);

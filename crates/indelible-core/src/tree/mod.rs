@@ -2,18 +2,22 @@
 //!
 //! [`Edge`] is what the writer keeps in memory: it takes leaves, knows the root and hands out tiles as they fill (C2SP
 //! tlog-tiles). [`Range`] is the arithmetic under it. [`inclusion`] and [`consistency`] make and check proofs from
-//! whatever can answer for the hash of a full subtree; [`subtree_from_tiles`] answers from tiles.
+//! whatever can answer for the hash of a full subtree; [`subtree_from_tiles`] answers from tiles. [`TilePath`] and
+//! [`entry_bundle`] are how auditors fetch them.
 //! Nothing here keeps a tree: memory is logarithmic in its size, but for the tiles that are not full yet.
 
 pub mod consistency;
 mod edge;
+pub mod entry_bundle;
 pub mod inclusion;
 mod range;
+mod tile_path;
 
 use aws_lc_rs::digest::{self, SHA256};
 
 pub use edge::{Edge, Tile};
 pub use range::Range;
+pub use tile_path::{TileKind, TilePath};
 
 use crate::chain::Hash;
 use crate::limits::TILE_HASHES;

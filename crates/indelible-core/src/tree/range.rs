@@ -45,6 +45,11 @@ impl Range {
         heights(self.begin, self.end)
     }
 
+    /// Each subtree of the compact range of `[begin, end)`, as [`Range::subtrees`]: what a store is asked for to make one.
+    pub fn subtrees_of(begin: u64, end: u64) -> impl Iterator<Item = (u32, u64)> {
+        heights(begin, end)
+    }
+
     /// Adds the next leaf: one hash on average, `log2(end)` at most.
     pub fn push(&mut self, leaf: Hash) {
         self.push_subtree(0, leaf, |_, _| ());
