@@ -17,8 +17,12 @@ pub enum Write {
     Head,
     /// UPSERT into resources
     Resource,
+    /// INSERT into anchors and the tables of the instance tree
+    Anchor,
     /// COMMIT, which fsyncs
     Commit,
+    /// The swap of checkpoints in the checkpoint store, outside of the ledger
+    Swap,
 }
 
 /// When a fault strikes.

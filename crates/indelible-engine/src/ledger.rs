@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use indelible_core::redact::Rules;
 use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::access::Strangers;
+use crate::anchor::Anchoring;
 use crate::append::Desk;
 use crate::clock::{Clock, SystemClock};
 use crate::faults::Faults;
@@ -33,6 +35,9 @@ pub enum Mode {
     Server,
 }
 
+/// How often what was committed is anchored, unless [`Options::anchor_interval`] says otherwise.
+const ANCHOR_INTERVAL: Duration = Duration::from_mins(1);
+
 /// What a ledger is opened with.
 #[derive(Clone)]
 pub struct Options {
@@ -44,6 +49,10 @@ pub struct Options {
     pub master_key_file: Option<PathBuf>,
     /// Instance name at first start; by default `indelible-` and 8 random hex digits.
     pub instance_name: Option<String>,
+    /// Folder of the checkpoint store. It must lie outside of the data folder, and not be put back with it.
+    pub checkpoints: PathBuf,
+    /// How often what was committed is anchored.
+    pub anchor_interval: Duration,
     /// Disk space kept free for `audit.read`, bytes.
     pub disk_reserve_bytes: u64,
     /// Content waiting for the writer, bytes; more is [`crate::append::AppendError::Busy`].
@@ -55,10 +64,15 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults for a data folder, with the system's clock.
+    /// The defaults for a data folder, with the system's clock. The checkpoint store is `<data folder>.checkpoints`, beside it.
     pub fn new(data: impl Into<PathBuf>) -> Self {
+        let data = data.into();
+        let mut checkpoints = data.clone().into_os_string();
+        checkpoints.push(".checkpoints");
         Self {
-            data: data.into(),
+            data,
+            checkpoints: checkpoints.into(),
+            anchor_interval: ANCHOR_INTERVAL,
             mode: Mode::default(),
             master_key_file: None,
             instance_name: None,
@@ -145,7 +159,8 @@ pub(crate) struct Inner {
     pub(crate) strangers: Arc<Strangers>,
     pub(crate) index: Arc<Index>,
     pub(crate) readers: Arc<Readers>,
-    pub(crate) writer: Writer,
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) anchoring: Anchoring,
     /// Held while a resource is read, changed and written.
     pub(crate) control: tokio::sync::Mutex<()>,
     /// Holds the lock; released last.
@@ -183,7 +198,7 @@ impl Ledger {
             rules: Rules::standard(),
         });
         let strangers = Arc::new(Strangers::new(Arc::clone(&registry)));
-        let writer = start(Parts {
+        let writer = Arc::new(start(Parts {
             ledger_db: folder.ledger_db(),
             folder: folder.root().to_owned(),
             disk_reserve_bytes: options.disk_reserve_bytes,
@@ -195,7 +210,7 @@ impl Ledger {
             noted_row: last_row,
             desk: Arc::clone(&desk),
             strangers: Arc::clone(&strangers),
-        })?;
+        })?);
         let (instance, first) = match known {
             Some(instance) => (instance, None),
             None => match first_start(folder.root(), options.instance_name.as_deref(), &desk, &registry, &writer) {
@@ -206,14 +221,28 @@ impl Ledger {
                 }
             },
         };
+        let anchoring = Anchoring::start(
+            crate::anchor::Parts {
+                ledger_db: folder.ledger_db(),
+                checkpoints: options.checkpoints.clone(),
+                instance: instance.name.clone(),
+                keystore: Arc::clone(&keystore),
+                writer: Arc::clone(&writer),
+                clock: Arc::clone(&options.clock),
+                faults: options.faults.clone(),
+            },
+            options.anchor_interval,
+        )
+        .map_err(|error| OpenError::Store(format!("the sealing thread cannot be started: {error}")))?;
         let readers = Readers::new(folder.ledger_db());
         let control = tokio::sync::Mutex::default();
         let clock = options.clock;
-        let inner = Inner { instance, clock, registry, keystore, data_keys, desk, strangers, index, readers, writer, control, folder };
+        let inner =
+            Inner { instance, clock, registry, keystore, data_keys, desk, strangers, index, readers, writer, anchoring, control, folder };
         Ok(Opened { ledger: Self { inner: Arc::new(inner) }, first_start: first })
     }
 
-    /// Stops taking work, answers what is queued, empties the WAL, marks the index clean, releases the lock. The same happens when the last
+    /// Stops taking work, answers what is queued, anchors it, empties the WAL, marks the index clean, releases the lock. The same happens when the last
     /// clone goes.
     pub fn close(self) {
         self.inner.stop();
@@ -260,6 +289,7 @@ impl Inner {
         if !polls.is_empty() && self.writer.submit_unanswered(Work::new(polls, Privilege::Engine)).is_err() {
             tracing::warn!("the polls of the last minute were not recorded");
         }
+        self.anchoring.close();
         self.readers.close();
         self.writer.close();
         self.index.close();

@@ -7,6 +7,7 @@
 //! Entry point: [`Ledger::open`].
 
 pub mod access;
+pub mod anchor;
 pub mod append;
 pub mod clock;
 pub mod faults;

@@ -1,7 +1,7 @@
-//! The key store: the HMAC ring and each organization's key-encryption key, wrapped under the master key.
+//! The key store: the HMAC ring, the signing keys and each organization's key-encryption key, wrapped under the master key.
 //!
 //! Files of `keys/`, mode 0600: `master.key` (only where none comes from outside), `ring-<id>.key`,
-//! `organization-<uuid>.key`. A wrapped key is the hex of its RFC 3394 wrap. Refused: files that group or world
+//! `signing-<id>.key`, `organization-<uuid>.key`. A wrapped key is the hex of its RFC 3394 wrap. Refused: files that group or world
 //! can read, files that are not keys, and a wrong master key. Symbolic links are followed (mounted secrets are
 //! links); what counts is the mode of the file they lead to.
 //!
@@ -9,6 +9,7 @@
 
 mod data_keys;
 mod files;
+mod signing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -66,6 +67,7 @@ pub(crate) struct KeyStore {
     folder: PathBuf,
     master: Secret,
     ring: RwLock<BTreeMap<u64, Secret>>,
+    signing: RwLock<BTreeMap<u64, Secret>>,
     organizations: RwLock<HashMap<Uuid, Secret>>,
     project_keys: RwLock<HashMap<(Uuid, u64), Arc<ProjectKeys>>>,
 }
@@ -109,8 +111,14 @@ impl KeyStore {
         if mode == Mode::Server && master.generated {
             return Err(KeyError::Generated(path));
         }
-        let store =
-            Self { folder, master: master.key, ring: RwLock::default(), organizations: RwLock::default(), project_keys: RwLock::default() };
+        let store = Self {
+            folder,
+            master: master.key,
+            ring: RwLock::default(),
+            signing: RwLock::default(),
+            organizations: RwLock::default(),
+            project_keys: RwLock::default(),
+        };
         store.load(fresh)?;
         Ok(store)
     }
@@ -128,6 +136,9 @@ impl KeyStore {
             if let Some(id) = stem.strip_prefix("ring-").and_then(|id| id.parse::<u64>().ok()) {
                 let key = self.read_wrapped(&entry.path())?;
                 self.ring.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
+            } else if let Some(id) = stem.strip_prefix("signing-").and_then(|id| id.parse::<u64>().ok()) {
+                let seed = self.read_wrapped(&entry.path())?;
+                self.signing.write().unwrap_or_else(PoisonError::into_inner).insert(id, seed);
             } else if let Some(id) = stem.strip_prefix("organization-").and_then(|id| Uuid::try_parse(id).ok()) {
                 let key = self.read_wrapped(&entry.path())?;
                 self.organizations.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);

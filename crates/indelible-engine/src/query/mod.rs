@@ -1,6 +1,7 @@
 //! Asking the ledger. Every function that [`crate::Ledger`] offers for it appends `audit.read` (and `content.decrypt` for
 //! each record opened) before it returns, for refusals and failures too.
 
+pub mod anchors;
 mod conversation;
 pub(crate) mod feed;
 pub(crate) mod newest;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use indelible_core::hex;
-use indelible_core::json::Value;
+use indelible_core::json::{Object, Value};
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
@@ -26,6 +26,8 @@ use crate::write::{Change, Privilege, Work, Writer};
 const SYSTEM: i64 = 1;
 const ORGANIZATION_SYSTEM: i64 = 2;
 const DEFAULT: i64 = 3;
+/// The key that signs first.
+const SIGNING_KEY: u64 = 1;
 
 /// What the instance is called, and what it made first.
 #[derive(Debug, Clone)]
@@ -82,6 +84,14 @@ fn key_error(error: KeyError) -> OpenError {
     OpenError::Key(error.to_string())
 }
 
+/// What the event about a signing key says of it.
+fn signing_state(public_key: &[u8; 32]) -> Value<'static> {
+    let mut object = Object::new();
+    object.insert("algorithm", Value::string("ed25519"));
+    object.insert("public_key", Value::string(hex::encode(public_key)));
+    Value::Object(object)
+}
+
 /// Makes everything.
 pub(crate) fn first_start(
     data: &Path,
@@ -123,28 +133,31 @@ pub(crate) fn first_start(
         write_private(file, format!("{text}\n").as_bytes()).map_err(|error| OpenError::Store(format!("{}: {error}", file.display())))?;
     }
 
+    let public_key = desk.keystore.make_signing_key(SIGNING_KEY).map_err(key_error)?;
+    let signing = Change::SigningKey { id: SIGNING_KEY, public_key, since: now };
     let engine = Caller::engine();
-    let told = |home: &Arc<Project>, action, kind, id: Uuid, after: Value<'static>, changes| Mutation {
+    let told = |home: &Arc<Project>, action, kind, id: String, after: Value<'static>, changes| Mutation {
         caller: &engine,
         home: Arc::clone(home),
         action,
         kind,
-        id: id.to_string(),
+        id,
         before: None,
         after: Some(after),
         changes,
     };
     let made = |home: &Arc<Project>, project: &Arc<Project>, number| {
         let changes = projects::rows(home.id, project, number);
-        told(home, "project.create", ProjectDocument::TYPE, project.id, state(&ProjectDocument::from(project.as_ref())), changes)
+        told(home, "project.create", ProjectDocument::TYPE, project.id.to_string(), state(&ProjectDocument::from(project.as_ref())), changes)
     };
     let keyed = |home: &Arc<Project>, key: &KeyDocument| {
-        told(home, "api_key.create", KeyDocument::TYPE, key.id, key.state(), vec![row(home.id, key, key.version)])
+        told(home, "api_key.create", KeyDocument::TYPE, key.id.to_string(), key.state(), vec![row(home.id, key, key.version)])
     };
     let organized = vec![row(system.id, &organization, 1)];
     let story = [
         (SYSTEM, made(&system, &system, SYSTEM)),
-        (SYSTEM, told(&system, "organization.create", OrganizationDocument::TYPE, organization.id, state(&organization), organized)),
+        (SYSTEM, told(&system, "key.create", "signing_key", SIGNING_KEY.to_string(), signing_state(&public_key), vec![signing])),
+        (SYSTEM, told(&system, "organization.create", OrganizationDocument::TYPE, organization.id.to_string(), state(&organization), organized)),
         (ORGANIZATION_SYSTEM, made(&organization_system, &organization_system, ORGANIZATION_SYSTEM)),
         (ORGANIZATION_SYSTEM, made(&organization_system, &default, DEFAULT)),
         (DEFAULT, keyed(&default, &admin)),
@@ -161,7 +174,7 @@ pub(crate) fn first_start(
     Ok((instance, first))
 }
 
-fn write(desk: &Desk, writer: &Writer, instance: &Instance, story: [(i64, Mutation<'_>); 6]) -> Result<(), OpenError> {
+fn write(desk: &Desk, writer: &Writer, instance: &Instance, story: [(i64, Mutation<'_>); 7]) -> Result<(), OpenError> {
     let mut changes = instance.rows();
     let mut events: Vec<Prepared> = Vec::new();
     for (number, mut mutation) in story {

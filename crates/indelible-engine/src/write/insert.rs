@@ -9,7 +9,7 @@ use indelible_core::time::Timestamp;
 use indelible_core::tree::Tile;
 use rusqlite::{CachedStatement, Connection};
 
-use super::Change;
+use super::{AnchorRow, Change};
 use super::heads::Head;
 use crate::append::{Prepared, PreparedContent};
 use crate::faults::{Faults, When, Write};
@@ -143,7 +143,9 @@ impl<'c> Inserter<'c> {
 
     /// A row about which an event speaks.
     pub(super) fn change(&self, change: &Change) -> Result<(), StoreError> {
-        faulty(self.faults, Write::Resource, || {
+        let of_an_anchor =
+            matches!(change, Change::Anchor(_) | Change::InstanceTile(_) | Change::InstanceEdge { .. } | Change::InstanceCheckpoint { .. });
+        faulty(self.faults, if of_an_anchor { Write::Anchor } else { Write::Resource }, || {
             match change {
                 Change::Instance { key, value } => {
                     self.connection.execute("INSERT INTO instance (key, value) VALUES (?1, ?2)", (key, value))?;
@@ -157,9 +159,39 @@ impl<'c> Inserter<'c> {
                 Change::Resource { project_id, kind, id, version, body } => {
                     self.resource(&project_id.to_string(), kind, id, *version, body)?;
                 }
+                Change::Anchor(row) => self.anchor(row)?,
+                Change::InstanceTile(tile) => {
+                    let insert = "INSERT INTO instance_tiles (level, position, hashes) VALUES (?1, ?2, ?3)";
+                    self.connection.execute(insert, (tile.level, tile.index as i64, &tile.hashes))?;
+                }
+                Change::InstanceEdge { level, hashes } => {
+                    let upsert = "INSERT INTO instance_edge (level, hashes) VALUES (?1, ?2)
+                                  ON CONFLICT (level) DO UPDATE SET hashes = excluded.hashes";
+                    self.connection.execute(upsert, (*level as i64, hashes.as_flattened()))?;
+                }
+                Change::InstanceCheckpoint { size, checkpoint } => {
+                    let insert = "INSERT INTO instance_checkpoints (size, checkpoint) VALUES (?1, ?2)";
+                    self.connection.execute(insert, (*size as i64, checkpoint))?;
+                }
+                Change::SigningKey { id, public_key, since } => {
+                    let insert = "INSERT INTO signing_keys (id, public_key, since) VALUES (?1, ?2, ?3)";
+                    self.connection.execute(insert, (*id as i64, public_key, since.as_micros()))?;
+                }
             }
             Ok(())
         })
+    }
+
+    fn anchor(&self, row: &AnchorRow) -> Result<(), StoreError> {
+        let (number, tree_size) = (row.number as i64, row.tree_size as i64);
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO anchors (project, number, tree_size, last_row, anchor, note, checkpoint) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        insert.execute((row.project, number, tree_size, row.last_row, &row.anchor, &row.note, &row.checkpoint))?;
+        let mut insert =
+            self.connection.prepare_cached("INSERT INTO instance_leaves (position, project, number, leaf) VALUES (?1, ?2, ?3, ?4)")?;
+        insert.execute((row.position as i64, row.project, number, &row.leaf))?;
+        Ok(())
     }
 
     /// Writes a document over the version before it, and over no other.

@@ -20,6 +20,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use indelible_core::chain::Hash;
+use indelible_core::time::Timestamp;
+use indelible_core::tree::Tile;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
@@ -97,6 +100,56 @@ pub(crate) enum Change {
         /// JSON.
         body: String,
     },
+    /// A row of `anchors`, and the leaf of the instance tree that commits to it.
+    Anchor(Box<AnchorRow>),
+    /// A tile of the instance tree that filled.
+    InstanceTile(Tile),
+    /// A level of the right edge of the instance tree.
+    InstanceEdge {
+        /// Its level.
+        level: usize,
+        /// Its hashes.
+        hashes: Vec<Hash>,
+    },
+    /// A signed checkpoint of the instance tree.
+    InstanceCheckpoint {
+        /// Leaves.
+        size: u64,
+        /// The note.
+        checkpoint: String,
+    },
+    /// A row of `signing_keys`.
+    SigningKey {
+        /// Its number in the key store.
+        id: u64,
+        /// Ed25519.
+        public_key: [u8; 32],
+        /// Since when it signs.
+        since: Timestamp,
+    },
+}
+
+/// A row of `anchors` and one of `instance_leaves`.
+#[derive(Debug, Clone)]
+pub(crate) struct AnchorRow {
+    /// `ledgers.project`
+    pub(crate) project: i64,
+    /// Counted from 0.
+    pub(crate) number: u64,
+    /// Leaves of the project's tree.
+    pub(crate) tree_size: u64,
+    /// The row of the last event that it covers.
+    pub(crate) last_row: i64,
+    /// The bytes that are signed.
+    pub(crate) anchor: String,
+    /// The note that signs them.
+    pub(crate) note: String,
+    /// The checkpoint of the project's tree.
+    pub(crate) checkpoint: String,
+    /// Position in the instance tree.
+    pub(crate) position: u64,
+    /// The leaf there.
+    pub(crate) leaf: String,
 }
 
 /// A batch for the writer.

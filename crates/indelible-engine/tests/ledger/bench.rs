@@ -26,6 +26,8 @@ impl Bench {
         let folder = tempfile::tempdir().expect("a folder");
         let mut options = Options::new(folder.path().join("data"));
         options.disk_reserve_bytes = 0;
+        // Tests seal when they mean to.
+        options.anchor_interval = std::time::Duration::from_hours(1);
         change(&mut options);
         let opened = Ledger::open(options).expect("it opens");
         Self { folder, ledger: opened.ledger, first: opened.first_start }
@@ -35,6 +37,11 @@ impl Bench {
     pub(crate) fn reopen(self) -> Self {
         let Self { folder, ledger, .. } = self;
         ledger.close();
+        Self::over(folder)
+    }
+
+    /// Opens what lies in a folder.
+    pub(crate) fn over(folder: tempfile::TempDir) -> Self {
         let opened = Ledger::open(Options::new(folder.path().join("data"))).expect("it opens again");
         Self { folder, ledger: opened.ledger, first: opened.first_start }
     }

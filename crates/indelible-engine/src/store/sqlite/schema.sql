@@ -82,3 +82,48 @@ CREATE TABLE resources (
     body       TEXT NOT NULL,
     PRIMARY KEY (project_id, type, id)
 ) STRICT;
+
+-- What was signed of a chain and its tree, one an interval. anchor and the notes are TEXT so that anyone can look.
+CREATE TABLE anchors (
+    project    INTEGER NOT NULL,
+    number     INTEGER NOT NULL, -- dense from 0 in each project
+    tree_size  INTEGER NOT NULL,
+    last_row   INTEGER NOT NULL, -- the row of the interval's last event
+    anchor     TEXT NOT NULL,    -- RFC 8785, the bytes that are hashed and signed
+    note       TEXT NOT NULL,
+    checkpoint TEXT NOT NULL,
+    PRIMARY KEY (project, number)
+) STRICT;
+
+-- The leaves of the instance tree, dense from 0, its full tiles, and its right edge.
+CREATE TABLE instance_leaves (
+    position INTEGER PRIMARY KEY,
+    project  INTEGER NOT NULL,
+    number   INTEGER NOT NULL,
+    leaf     TEXT NOT NULL,
+    UNIQUE (project, number)
+) STRICT;
+
+CREATE TABLE instance_tiles (
+    level    INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    hashes   BLOB NOT NULL,
+    PRIMARY KEY (level, position)
+) STRICT;
+
+CREATE TABLE instance_edge (
+    level  INTEGER PRIMARY KEY,
+    hashes BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE instance_checkpoints (
+    size       INTEGER PRIMARY KEY,
+    checkpoint TEXT NOT NULL
+) STRICT;
+
+-- Public halves of the keys that sign, by the number of their file in the key store.
+CREATE TABLE signing_keys (
+    id         INTEGER PRIMARY KEY,
+    public_key BLOB NOT NULL,
+    since      INTEGER NOT NULL -- microseconds since 1970
+) STRICT;

@@ -149,3 +149,93 @@ CREATE TRIGGER resources_delete BEFORE DELETE ON resources
 BEGIN
     SELECT RAISE(ABORT, 'resources: rows are never deleted');
 END;
+
+CREATE TRIGGER anchors_insert BEFORE INSERT ON anchors
+BEGIN
+    SELECT RAISE(ABORT, 'anchors: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER anchors_update BEFORE UPDATE ON anchors
+BEGIN
+    SELECT RAISE(ABORT, 'anchors: rows are never changed');
+END;
+
+CREATE TRIGGER anchors_delete BEFORE DELETE ON anchors
+BEGIN
+    SELECT RAISE(ABORT, 'anchors: rows are never deleted');
+END;
+
+CREATE TRIGGER instance_leaves_insert BEFORE INSERT ON instance_leaves
+BEGIN
+    SELECT RAISE(ABORT, 'instance_leaves: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER instance_leaves_update BEFORE UPDATE ON instance_leaves
+BEGIN
+    SELECT RAISE(ABORT, 'instance_leaves: rows are never changed');
+END;
+
+CREATE TRIGGER instance_leaves_delete BEFORE DELETE ON instance_leaves
+BEGIN
+    SELECT RAISE(ABORT, 'instance_leaves: rows are never deleted');
+END;
+
+CREATE TRIGGER instance_checkpoints_insert BEFORE INSERT ON instance_checkpoints
+BEGIN
+    SELECT RAISE(ABORT, 'instance_checkpoints: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER instance_checkpoints_update BEFORE UPDATE ON instance_checkpoints
+BEGIN
+    SELECT RAISE(ABORT, 'instance_checkpoints: rows are never changed');
+END;
+
+CREATE TRIGGER instance_checkpoints_delete BEFORE DELETE ON instance_checkpoints
+BEGIN
+    SELECT RAISE(ABORT, 'instance_checkpoints: rows are never deleted');
+END;
+
+CREATE TRIGGER signing_keys_insert BEFORE INSERT ON signing_keys
+BEGIN
+    SELECT RAISE(ABORT, 'signing_keys: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER signing_keys_update BEFORE UPDATE ON signing_keys
+BEGIN
+    SELECT RAISE(ABORT, 'signing_keys: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER signing_keys_delete BEFORE DELETE ON signing_keys
+BEGIN
+    SELECT RAISE(ABORT, 'signing_keys: rows are never deleted');
+END;
+
+CREATE TRIGGER instance_tiles_insert BEFORE INSERT ON instance_tiles
+BEGIN
+    SELECT RAISE(ABORT, 'instance_tiles: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER instance_tiles_update BEFORE UPDATE ON instance_tiles
+BEGIN
+    SELECT RAISE(ABORT, 'instance_tiles: rows are never changed');
+END;
+
+CREATE TRIGGER instance_tiles_delete BEFORE DELETE ON instance_tiles
+BEGIN
+    SELECT RAISE(ABORT, 'instance_tiles: rows are never deleted');
+END;
+
+CREATE TRIGGER instance_edge_insert BEFORE INSERT ON instance_edge
+BEGIN
+    SELECT RAISE(ABORT, 'instance_edge: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER instance_edge_update BEFORE UPDATE ON instance_edge
+BEGIN
+    SELECT RAISE(ABORT, 'instance_edge: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER instance_edge_delete BEFORE DELETE ON instance_edge
+BEGIN
+    SELECT RAISE(ABORT, 'instance_edge: rows are never deleted');
+END;

@@ -1,0 +1,141 @@
+//! When sealing happens: at the interval, when somebody asks, and once more at the end. One thread a ledger.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use indelible_core::note::Name;
+use indelible_core::time::Timestamp;
+use tokio::sync::oneshot;
+
+use super::Refusal;
+use super::seal::{Parts, Sealer};
+use crate::write::{Privilege, Work};
+
+/// How sealing goes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Report {
+    /// When a pass last came to its end.
+    pub(crate) sealed_at: Option<Timestamp>,
+    /// Why the last pass did not.
+    pub(crate) failing: Option<String>,
+    /// Trees that are not signed, by origin.
+    pub(crate) refused: BTreeMap<Name, Refusal>,
+    /// Rows that no anchor covers, of all projects, as of the last pass.
+    pub(crate) rows_waiting: u64,
+    /// Passes that came to their end since start.
+    pub(crate) passes: u64,
+}
+
+#[derive(Default)]
+struct State {
+    asked: Vec<oneshot::Sender<()>>,
+    closing: bool,
+    report: Report,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The handle of the sealing thread.
+pub(crate) struct Anchoring {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Anchoring {
+    /// Starts it. The first pass comes after an interval, and finishes what the last process left.
+    pub(crate) fn start(parts: Parts, interval: Duration) -> std::io::Result<Self> {
+        let shared = Arc::<Shared>::default();
+        let (own, sealer) = (Arc::clone(&shared), Sealer::new(parts));
+        let thread = std::thread::Builder::new().name("indelible-sealer".to_owned()).spawn(move || run(&own, sealer, interval))?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Seals now: returns after a pass that began after the call. [`Self::report`] says how it went.
+    pub(crate) async fn seal(&self) {
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut state = self.shared.lock();
+            if state.closing {
+                return;
+            }
+            state.asked.push(sender);
+        }
+        self.shared.wake.notify_one();
+        // An error is the thread's end, which the report tells.
+        let _ = receiver.await;
+    }
+
+    /// How it goes.
+    pub(crate) fn report(&self) -> Report {
+        self.shared.lock().report.clone()
+    }
+
+    /// Seals what is committed, and returns when the thread has ended. Safe to call twice.
+    pub(crate) fn close(&self) {
+        self.shared.lock().closing = true;
+        self.shared.wake.notify_one();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the sealing thread panicked");
+        }
+    }
+}
+
+fn run(shared: &Shared, mut sealer: Sealer, interval: Duration) {
+    let mut due = Instant::now() + interval;
+    loop {
+        let (asked, closing) = {
+            let idle = |state: &mut State| state.asked.is_empty() && !state.closing;
+            let wait = due.saturating_duration_since(Instant::now());
+            let waited = shared.wake.wait_timeout_while(shared.lock(), wait, idle);
+            let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            (std::mem::take(&mut state.asked), state.closing)
+        };
+        if closing {
+            // What was handed to the writer without waiting is committed first. If the writer is gone, there is nothing more to seal.
+            let barrier = Work::new(Vec::new(), Privilege::Engine);
+            let _ = sealer.parts.writer.submit_blocking(barrier);
+        }
+        let result = sealer.pass();
+        due = Instant::now() + interval;
+        report(shared, &sealer, result.as_ref().err().map(ToString::to_string));
+        for sender in asked {
+            // Nobody waits any more: the caller went away.
+            let _ = sender.send(());
+        }
+        if closing {
+            return;
+        }
+    }
+}
+
+fn report(shared: &Shared, sealer: &Sealer, failing: Option<String>) {
+    let mut state = shared.lock();
+    let report = &mut state.report;
+    match &failing {
+        Some(error) if report.failing.as_ref() != Some(error) => tracing::error!(error, "sealing failed; it is tried again"),
+        None if report.failing.is_some() => tracing::info!("sealing works again"),
+        _ => {}
+    }
+    if failing.is_none() {
+        report.sealed_at = Some(sealer.parts.clock.now());
+        report.passes += 1;
+    }
+    report.failing = failing;
+    report.refused.clone_from(&sealer.refused);
+    report.rows_waiting = sealer.state.as_ref().map_or(0, |state| state.intervals.rows_waiting());
+}

@@ -1,0 +1,160 @@
+//! Anchors: what is sealed is what is there, whatever breaks between the steps, and an older copy is seen.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use indelible_core::anchor::Anchor;
+use indelible_core::checkpoint::Checkpoint;
+use indelible_core::note::{Name, Note};
+use indelible_engine::anchor::RefusalKind;
+use indelible_engine::faults::{Faults, When, Write};
+use indelible_engine::query::anchors::{AnchorStatus, Published};
+
+use crate::bench::{Bench, event, wait};
+
+fn seal(bench: &Bench) -> AnchorStatus {
+    wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed")
+}
+
+fn anchors(bench: &Bench) -> Vec<Published> {
+    wait(bench.ledger.anchors(&bench.admin(), &bench.project(), 0, 1_000)).expect("anchors").anchors
+}
+
+/// Every anchor follows on the one before it and is signed, and each checkpoint is the log's, of the anchor's tree.
+fn check(bench: &Bench) -> Vec<Anchor> {
+    let keys = wait(bench.ledger.verifier_keys(&bench.admin(), &bench.project())).expect("keys");
+    let keys: Vec<_> = keys.into_iter().map(|key| key.verifier_key).collect();
+    let origin = Name::new(format!("{}/{}", bench.ledger.instance_name(), bench.project().id)).expect("a name");
+    let mut read: Vec<Anchor> = Vec::new();
+    for published in anchors(bench) {
+        let anchor = Anchor::parse(published.anchor.as_bytes()).expect("an anchor");
+        anchor.verify(&Note::parse(published.note.as_bytes()).expect("a note"), &origin, &keys).expect("signed");
+        let opened = Checkpoint::open(&Note::parse(published.checkpoint.as_bytes()).expect("a note"), &keys).expect("a checkpoint");
+        assert_eq!((opened.checkpoint.size, opened.checkpoint.root), (anchor.tree_size(), anchor.tree_root));
+        match read.last() {
+            Some(previous) => anchor.follows(previous).expect("it follows"),
+            None => assert_eq!(anchor.first_sequence, 0),
+        }
+        read.push(anchor);
+    }
+    read
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("readable") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+#[test]
+fn sealing_covers_what_is_committed_and_nothing_twice() {
+    let bench = Bench::new();
+    bench.append(&(0..300).map(|n| event(n, "one")).collect::<Vec<_>>()).expect("appended");
+    let status = seal(&bench);
+    assert_eq!((status.unanchored, status.refused, status.failing), (0, None, false));
+    let covered = status.events;
+    assert!(covered > 300, "{covered}");
+    // The record of reading is an event of the project itself; sealing without news makes nothing.
+    bench.append(&[event(300, "two")]).expect("appended");
+    assert_eq!(seal(&bench).unanchored, 0);
+    let read = check(&bench);
+    assert_eq!(read.iter().map(Anchor::event_count).sum::<u64>(), read.last().expect("one").tree_size());
+    assert!(read.iter().any(|anchor| anchor.tree_size() == covered));
+}
+
+#[test]
+fn closing_seals_and_opening_goes_on() {
+    let bench = Bench::new();
+    bench.append(&[event(0, "one")]).expect("appended");
+    let bench = bench.reopen();
+    let at_closing = check(&bench);
+    assert!(at_closing.last().is_some_and(|anchor| anchor.tree_size() >= 2));
+    bench.append(&[event(1, "two")]).expect("appended");
+    seal(&bench);
+    assert!(check(&bench).len() > at_closing.len());
+}
+
+#[test]
+fn an_older_copy_is_not_signed_again() {
+    let bench = Bench::new();
+    bench.append(&[event(0, "one")]).expect("appended");
+    seal(&bench);
+    let bench = bench.reopen();
+    let older = tempfile::tempdir().expect("a folder");
+    let Bench { folder, ledger, .. } = bench;
+    ledger.close();
+    copy(&folder.path().join("data"), older.path());
+    let bench = Bench::over(folder);
+    bench.append(&[event(1, "two")]).expect("appended");
+    seal(&bench);
+    let Bench { folder, ledger, .. } = bench;
+    ledger.close();
+    std::fs::remove_dir_all(folder.path().join("data")).expect("removed");
+    copy(older.path(), &folder.path().join("data"));
+    let bench = Bench::over(folder);
+    let refused = seal(&bench).refused.expect("it is an older copy");
+    assert!(matches!(refused.kind, RefusalKind::RolledBack | RefusalKind::Forked), "{refused:?}");
+    // Grown past what was signed, it is another history.
+    bench.append(&(10..40).map(|n| event(n, "three")).collect::<Vec<_>>()).expect("appended");
+    assert_eq!(seal(&bench).refused.expect("a fork").kind, RefusalKind::Forked);
+}
+
+#[test]
+fn without_its_checkpoint_store_nothing_is_signed_again() {
+    let bench = Bench::new();
+    seal(&bench);
+    let Bench { folder, ledger, .. } = bench;
+    ledger.close();
+    std::fs::remove_dir_all(folder.path().join("data.checkpoints")).expect("removed");
+    let bench = Bench::over(folder);
+    bench.append(&[event(0, "one")]).expect("appended");
+    assert_eq!(seal(&bench).refused.expect("refused").kind, RefusalKind::NoCheckpoint);
+}
+
+/// Strikes once, at the n-th moment between two steps of sealing.
+struct Once {
+    left: Mutex<usize>,
+}
+
+impl Faults for Once {
+    fn strikes(&self, write: Write, _: When) -> bool {
+        if !matches!(write, Write::Anchor | Write::Swap) {
+            return false;
+        }
+        let mut left = self.left.lock().expect("unpoisoned");
+        *left = left.saturating_sub(1);
+        *left == 1
+    }
+}
+
+/// As a crash there would: the pass ends, and the next one begins from what is stored.
+#[test]
+fn sealing_can_break_between_any_two_steps() {
+    let mut broke = 0;
+    for n in 2..40 {
+        let faults = Arc::new(Once { left: Mutex::new(n) });
+        let handed: Arc<dyn Faults> = Arc::clone(&faults) as _;
+        let bench = Bench::with(|options| options.faults = Some(handed));
+        for round in 0..3 {
+            bench.append(&[event(round, "x")]).expect("appended");
+            seal(&bench);
+        }
+        broke += usize::from(*faults.left.lock().expect("unpoisoned") <= 1);
+        // The first of these may be the one that breaks.
+        seal(&bench);
+        let status = seal(&bench);
+        assert_eq!((status.unanchored, status.refused), (0, None), "{n}");
+        check(&bench);
+        let bench = bench.reopen();
+        assert_eq!(seal(&bench).unanchored, 0, "{n}");
+        check(&bench);
+    }
+    assert!(broke > 10, "{broke}");
+}
