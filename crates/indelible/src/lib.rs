@@ -7,6 +7,7 @@
 //! Entry points: [`serve::run`] for a whole server, [`http::Server`] for one inside another program,
 //! [`cli::run`] for every other command.
 
+pub mod checkpoints;
 pub mod cli;
 pub mod demo;
 pub mod http;

@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use indelible_engine::{FirstStart, Ledger, Mode, Options};
 use tracing_subscriber::EnvFilter;
 
+use crate::checkpoints::Checkpoints;
 use crate::http::{HttpOptions, Server};
 
 /// Options of `serve`.
@@ -39,6 +40,12 @@ pub struct ServeArgs {
     /// File with the master key, 64 lower-case hex digits; readable by its owner alone.
     #[arg(long, value_name = "FILE", env = "INDELIBLE_MASTER_KEY_FILE")]
     pub master_key_file: Option<PathBuf>,
+    /// Where what was signed is remembered.
+    #[command(flatten)]
+    pub checkpoints: Checkpoints,
+    /// Seconds between two anchors: what was committed meanwhile is signed.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub anchor_interval_seconds: u32,
     /// Name of the instance; fixed at first start.
     #[arg(long, value_name = "NAME")]
     pub instance_name: Option<String>,
@@ -70,7 +77,7 @@ pub enum ServeMode {
 
 impl ServeArgs {
     /// Options of the engine.
-    fn options(&self) -> Options {
+    fn options(&self) -> anyhow::Result<Options> {
         let mut options = Options::new(&self.data);
         options.mode = match self.mode {
             ServeMode::Local => Mode::Local,
@@ -78,10 +85,12 @@ impl ServeArgs {
         };
         options.master_key_file.clone_from(&self.master_key_file);
         options.instance_name.clone_from(&self.instance_name);
+        options.checkpoints = self.checkpoints.folder(&self.data)?;
+        options.anchor_interval = Duration::from_secs(u64::from(self.anchor_interval_seconds));
         if let Some(bytes) = self.disk_reserve {
             options.disk_reserve_bytes = bytes;
         }
-        options
+        Ok(options)
     }
 
     /// Refuses what would show keys and events to the network.
@@ -118,7 +127,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&args.log).context("--log")?;
     // A second call in one process (a test) keeps the first subscriber.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
-    let options = args.options();
+    let options = args.options()?;
     let clock = options.clock.clone();
     let opened = Ledger::open(options).with_context(|| format!("opening {}", args.data.display()))?;
     let ledger = opened.ledger;

@@ -31,7 +31,7 @@ pub(crate) fn run(folder: &Path, rows: u64, wanted: impl Fn(&str) -> bool, repor
     ensure!(rows >= 10 * BATCH, "a load has ten parts of at least {BATCH} rows each: give --rows {} or more", 10 * BATCH);
     for (_, ids, order, name) in LOADS.into_iter().filter(|(part, ..)| wanted(part)) {
         let data = folder.join("load");
-        std::fs::remove_dir_all(&data).ok();
+        remove(&data);
         let server = Server::start(&data)?;
         load(&server, rows, ids, order, name, report)?;
         questions(&server, rows, name, report)?;
@@ -44,9 +44,16 @@ pub(crate) fn run(folder: &Path, rows: u64, wanted: impl Fn(&str) -> bool, repor
         } else {
             server.stop()?;
         }
-        std::fs::remove_dir_all(&data).ok();
+        remove(&data);
     }
     Ok(())
+}
+
+/// Removes a data folder and its checkpoint store.
+fn remove(data: &Path) {
+    for folder in [data.to_owned(), data.with_extension("checkpoints")] {
+        std::fs::remove_dir_all(folder).ok();
+    }
 }
 
 fn load(server: &Server, rows: u64, ids: Ids, order: Order, name: &str, report: &mut Report) -> anyhow::Result<()> {

@@ -27,6 +27,8 @@ impl Server {
         let mut child = Command::new(program())
             .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--log", "warn", "--rate-limit", "0", "--data"])
             .arg(data)
+            .arg("--checkpoints")
+            .arg(data.with_extension("checkpoints"))
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("{} cannot be started", program().display()))?;

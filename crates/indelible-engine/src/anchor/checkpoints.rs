@@ -156,7 +156,9 @@ mod tests {
     #[test]
     fn names_of_instances_are_names_of_files() {
         let root = Path::new("/state");
-        for (name, expected) in [("indelible-1a2b", "indelible-1a2b"), ("log.example/a", "log.example%2fa"), ("..", "%2e."), ("ä", "%c3%a4")] {
+        for (name, expected) in
+            [("indelible-1a2b", "indelible-1a2b"), ("log.example/a", "log.example%2fa"), ("..", "%2e."), ("ä", "%c3%a4")]
+        {
             assert_eq!(file(root, name), root.join(format!("{expected}.checkpoints")), "{name}");
         }
         assert_eq!(file(root, "..").parent(), Some(root));

@@ -179,10 +179,8 @@ impl Sealer {
     fn sign_all(&mut self, state: &State, keys: &SigningKeys, now: Timestamp) -> Result<Vec<Signed>, SealError> {
         let mut all = Vec::new();
         for (project, waiting) in &state.intervals.waiting {
-            let id: String = state
-                .ledger
-                .prepare_cached("SELECT project_id FROM ledgers WHERE project = ?1")?
-                .query_row([project], |row| row.get(0))?;
+            let id: String =
+                state.ledger.prepare_cached("SELECT project_id FROM ledgers WHERE project = ?1")?.query_row([project], |row| row.get(0))?;
             let project_id = Uuid::try_parse(&id).map_err(|_| StoreError::Corrupt(format!("{id} is not the id of a project")))?;
             let origin = origin(&self.parts.instance, project_id)?;
             match self.sign(state, keys, now, (*project, project_id), &origin, waiting)? {
@@ -214,7 +212,8 @@ impl Sealer {
             .prepare_cached("SELECT size, row_hash, tree_root FROM heads WHERE project = ?1")?
             .query_row([project], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
-        let Some((_, _, root)) = head.filter(|(size, row_hash, _)| size.unsigned_abs() == waiting.size && *row_hash == waiting.last_row_hash)
+        let Some((_, _, root)) =
+            head.filter(|(size, row_hash, _)| size.unsigned_abs() == waiting.size && *row_hash == waiting.last_row_hash)
         else {
             return Ok(Err(Refusal::new(RefusalKind::Broken, "the head does not agree with the rows: run `indelible verify`")));
         };

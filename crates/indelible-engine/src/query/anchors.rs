@@ -82,8 +82,9 @@ pub(crate) fn latest(ledger: &Connection, project: i64) -> rusqlite::Result<Opti
 }
 
 fn page(ledger: &Connection, project: i64, since: u64, limit: usize) -> rusqlite::Result<AnchorPage> {
-    let mut statement = ledger
-        .prepare_cached("SELECT number, anchor, note, checkpoint FROM anchors WHERE project = ?1 AND number >= ?2 ORDER BY number LIMIT ?3")?;
+    let mut statement = ledger.prepare_cached(
+        "SELECT number, anchor, note, checkpoint FROM anchors WHERE project = ?1 AND number >= ?2 ORDER BY number LIMIT ?3",
+    )?;
     let rows = statement.query_map((project, i64::try_from(since).unwrap_or(i64::MAX), limit as i64 + 1), published)?;
     let mut anchors = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     let next_since = (anchors.len() > limit).then(|| anchors[limit].number);

@@ -148,7 +148,14 @@ pub(crate) fn first_start(
     };
     let made = |home: &Arc<Project>, project: &Arc<Project>, number| {
         let changes = projects::rows(home.id, project, number);
-        told(home, "project.create", ProjectDocument::TYPE, project.id.to_string(), state(&ProjectDocument::from(project.as_ref())), changes)
+        told(
+            home,
+            "project.create",
+            ProjectDocument::TYPE,
+            project.id.to_string(),
+            state(&ProjectDocument::from(project.as_ref())),
+            changes,
+        )
     };
     let keyed = |home: &Arc<Project>, key: &KeyDocument| {
         told(home, "api_key.create", KeyDocument::TYPE, key.id.to_string(), key.state(), vec![row(home.id, key, key.version)])
@@ -157,7 +164,10 @@ pub(crate) fn first_start(
     let story = [
         (SYSTEM, made(&system, &system, SYSTEM)),
         (SYSTEM, told(&system, "key.create", "signing_key", SIGNING_KEY.to_string(), signing_state(&public_key), vec![signing])),
-        (SYSTEM, told(&system, "organization.create", OrganizationDocument::TYPE, organization.id.to_string(), state(&organization), organized)),
+        (
+            SYSTEM,
+            told(&system, "organization.create", OrganizationDocument::TYPE, organization.id.to_string(), state(&organization), organized),
+        ),
         (ORGANIZATION_SYSTEM, made(&organization_system, &organization_system, ORGANIZATION_SYSTEM)),
         (ORGANIZATION_SYSTEM, made(&organization_system, &default, DEFAULT)),
         (DEFAULT, keyed(&default, &admin)),

@@ -70,9 +70,7 @@ impl<'c> Tiles<'c> {
                 read("SELECT hashes FROM tiles WHERE project = ?1 AND level = ?2 AND position = ?3", &[&project, &level, &position])
             }
             (Tree::Instance, true) => read("SELECT hashes FROM instance_edge WHERE level = ?1", &[&level]),
-            (Tree::Instance, false) => {
-                read("SELECT hashes FROM instance_tiles WHERE level = ?1 AND position = ?2", &[&level, &position])
-            }
+            (Tree::Instance, false) => read("SELECT hashes FROM instance_tiles WHERE level = ?1 AND position = ?2", &[&level, &position]),
         }
     }
 }

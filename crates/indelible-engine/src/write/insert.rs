@@ -9,8 +9,8 @@ use indelible_core::time::Timestamp;
 use indelible_core::tree::Tile;
 use rusqlite::{CachedStatement, Connection};
 
-use super::{AnchorRow, Change};
 use super::heads::Head;
+use super::{AnchorRow, Change};
 use crate::append::{Prepared, PreparedContent};
 use crate::faults::{Faults, When, Write};
 use crate::keystore::DataKey;

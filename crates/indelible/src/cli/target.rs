@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::offline::Offline;
 use super::online::Online;
 use super::output;
+use crate::checkpoints::Checkpoints;
 
 /// Options that every command has.
 #[derive(Debug, Clone, clap::Args)]
@@ -32,6 +33,8 @@ pub(super) struct Target {
     /// File with the master key, where it is not in the data folder
     #[arg(long, value_name = "FILE", env = "INDELIBLE_MASTER_KEY_FILE")]
     pub(super) master_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) checkpoints: Checkpoints,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -66,6 +69,7 @@ impl Target {
         self.check_folder(folder)?;
         let mut options = Options::new(&self.data);
         options.master_key_file.clone_from(&self.master_key_file);
+        options.checkpoints = self.checkpoints.folder(&self.data)?;
         let opened = Ledger::open(options).map_err(|error| match error {
             OpenError::Locked(_) => anyhow::anyhow!(
                 "a server holds {}: go through it with --server http://127.0.0.1:4680 --key-file {}, or stop it",

@@ -46,6 +46,7 @@ pub(crate) fn run_with(arguments: &[&str], input: &[u8]) -> Ran {
 pub(crate) fn run_as(variables: &[(&str, &str)], arguments: &[&str], input: &[u8]) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_indelible"))
         .args(arguments)
+        .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -27,6 +27,7 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--rate-limit", "0", "--log", "error", "--data"])
             .arg(data)
             .args(arguments)
+            .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");
@@ -78,8 +79,12 @@ impl Drop for Server {
 
 /// `verify --json` on the folder: exit code and report of the default project's chain and all others.
 pub(crate) fn verify(data: &Path) -> (i32, serde_json::Value) {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_indelible")).args(["verify", "--json", "--data"]).arg(data).output().expect("verify runs");
+    let output = Command::new(env!("CARGO_BIN_EXE_indelible"))
+        .args(["verify", "--json", "--data"])
+        .arg(data)
+        .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .output()
+        .expect("verify runs");
     let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     (output.status.code().expect("an exit code"), report)
 }
