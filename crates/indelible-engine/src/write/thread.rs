@@ -104,7 +104,7 @@ impl Thread {
             // So that readers never fall far behind: while the index does, appends wait for it.
             self.parts.index.throttle();
             self.group(works);
-            self.record_strangers();
+            self.record_counted();
             self.checkpoint();
         }
         self.empty_wal();
@@ -115,7 +115,8 @@ impl Thread {
         if self.connection.is_none() {
             return Some(Instant::now() + RECOVER_EVERY);
         }
-        let left = self.parts.strangers.due_in(self.parts.clock.monotonic())?;
+        let now = self.parts.clock.monotonic();
+        let left = [self.parts.strangers.due_in(now), self.parts.index.polls.due_in(now)].into_iter().flatten().min()?;
         Some(Instant::now() + left)
     }
 
@@ -221,16 +222,16 @@ impl Thread {
         }
     }
 
-    /// Records the strangers of minutes that are over.
-    fn record_strangers(&mut self) {
-        let due = self.parts.strangers.due(self.parts.clock.monotonic());
-        if due.is_empty() {
-            return;
-        }
-        let prepared: Result<Vec<_>, _> = due.into_iter().map(|event| self.parts.desk.prepare_own(event)).collect();
-        match prepared {
-            Ok(events) => self.group(vec![Work::new(events, Privilege::Caller)]),
-            Err(fault) => tracing::error!(%fault, "strangers could not be recorded"),
+    /// Records what was counted and is due: the strangers of minutes that are over, and the polls of readers who stay away.
+    fn record_counted(&mut self) {
+        let now = self.parts.clock.monotonic();
+        let due = [(self.parts.strangers.due(now), Privilege::Caller), (self.parts.index.polls.due(now), Privilege::Engine)];
+        for (due, privilege) in due.into_iter().filter(|(due, _)| !due.is_empty()) {
+            let prepared: Result<Vec<_>, _> = due.into_iter().map(|event| self.parts.desk.prepare_own(event)).collect();
+            match prepared {
+                Ok(events) => self.group(vec![Work::new(events, privilege)]),
+                Err(fault) => tracing::error!(%fault, "what was counted could not be recorded"),
+            }
         }
     }
 
