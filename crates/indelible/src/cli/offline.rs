@@ -70,7 +70,7 @@ impl Offline {
         Ok(json!({"receipts": receipts}).to_string().into_bytes())
     }
 
-    pub(super) fn search(&self, search: &Search) -> anyhow::Result<Page> {
+    pub(crate) fn search(&self, search: &Search) -> anyhow::Result<Page> {
         Ok(self.runtime.block_on(self.ledger.search(&self.caller, &self.project, search.clone()))?)
     }
 

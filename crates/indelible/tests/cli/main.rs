@@ -1,6 +1,7 @@
 //! The command line as its users meet it: the real program, on folders and through a server.
 
 mod commands;
+mod demo;
 mod import;
 mod program;
 mod tamper;
