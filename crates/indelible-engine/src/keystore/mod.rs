@@ -115,6 +115,16 @@ impl KeyStore {
         Ok(store)
     }
 
+    /// Whether keys of a ledger are there: those that are made with it. A master key alone may have been put there before.
+    pub(crate) fn is_begun(data: &Path) -> bool {
+        let Ok(entries) = std::fs::read_dir(data.join("keys")) else { return false };
+        entries.flatten().any(|entry| {
+            let name = entry.file_name();
+            let stem = name.to_str().and_then(|name| name.strip_suffix(".key"));
+            stem.is_some_and(|stem| stem.starts_with("ring-") || stem.starts_with("organization-"))
+        })
+    }
+
     fn load(&self, fresh: bool) -> Result<(), KeyError> {
         let first = self.folder.join(ring_file(1));
         if fresh && !first.exists() {
