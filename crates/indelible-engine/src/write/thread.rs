@@ -60,6 +60,8 @@ pub(super) struct Thread {
     pub(super) expected: Arc<Expected>,
     /// `None` while the store is broken.
     pub(super) connection: Option<Connection>,
+    /// Why the store could not be opened again, as it was told last.
+    pub(super) trouble: Option<String>,
     pub(super) heads: Heads,
     pub(super) time: Option<Time>,
     pub(super) disk: Disk,
@@ -80,6 +82,7 @@ pub(crate) fn start(parts: Parts) -> Result<Writer, StoreError> {
         figures: Arc::clone(&figures),
         expected: Arc::default(),
         connection: None,
+        trouble: None,
         heads: Heads::default(),
         time: None,
         committed: sender,
@@ -96,10 +99,7 @@ impl Thread {
     fn run(mut self) {
         while let Some(works) = self.queue.take(self.deadline()) {
             if self.connection.is_none() {
-                match self.recover() {
-                    Ok(()) => tracing::info!("the store is open again"),
-                    Err(error) => tracing::error!(%error, "the store cannot be opened again"),
-                }
+                self.resume();
             }
             // So that readers never fall far behind: while the index does, appends wait for it.
             self.parts.index.throttle();
@@ -108,6 +108,23 @@ impl Thread {
             self.checkpoint();
         }
         self.empty_wal();
+    }
+
+    /// Recovers a store that broke. It is tried four times a second: each cause is told once, until another one takes its place.
+    fn resume(&mut self) {
+        match self.recover() {
+            Ok(()) => {
+                self.trouble = None;
+                tracing::info!("the store is open again");
+            }
+            Err(error) => {
+                let cause = error.to_string();
+                if self.trouble.as_ref() != Some(&cause) {
+                    tracing::error!(error = cause, "the store cannot be opened again; it is tried until it can");
+                    self.trouble = Some(cause);
+                }
+            }
+        }
     }
 
     /// When the thread has something to do although nobody asks.
@@ -217,8 +234,8 @@ impl Thread {
             self.figures.refuse(Some(WRITE_FAILED));
         }
         refuse(works, WRITE_FAILED, true);
-        if !rolled_back && let Err(error) = self.recover() {
-            tracing::error!(%error, "the store cannot be opened again");
+        if !rolled_back {
+            self.resume();
         }
     }
 
