@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use indelible_core::event::timed_id;
 use indelible_core::key::{ProjectKeys, Secret};
 use indelible_core::{hex, seal};
 use uuid::Uuid;
@@ -84,8 +85,7 @@ pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], KeyError> {
 
 /// A UUIDv7 of this instant.
 pub(crate) fn new_id(now: indelible_core::time::Timestamp) -> Result<Uuid, KeyError> {
-    let millis = u64::try_from(now.as_micros().div_euclid(1_000)).unwrap_or(0);
-    Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random_bytes()?).into_uuid())
+    Ok(timed_id(now, &random_bytes()?))
 }
 
 impl KeyStore {
