@@ -2,6 +2,7 @@
 
 mod commands;
 mod demo;
+mod https;
 mod import;
 mod program;
 mod tamper;
