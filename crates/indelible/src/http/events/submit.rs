@@ -261,7 +261,7 @@ pub(super) async fn conflict(call: &Call, project: &Project, faults: &Faults) ->
         Ok(()) => {
             let mut problem = faults.problem();
             problem.kind = Kind::IdConflict;
-            problem.detail = "another event of this project has the id; nothing was written".to_owned();
+            "another event of this project has the id; nothing was written".clone_into(&mut problem.detail);
             problem.recorded()
         }
         Err(error) => error.into(),
