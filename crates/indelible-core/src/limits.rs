@@ -14,6 +14,8 @@ pub const REQUEST_BYTES_MAX: usize = 24 * 1024 * 1024;
 pub const BATCH_EVENTS_MAX: usize = 10_000;
 /// Arrays and objects inside each other. The parser recurses, so this also bounds its stack.
 pub const JSON_DEPTH_MAX: usize = 128;
+/// Values in one JSON text, the arrays and objects among them: a tree takes some 30 to 60 bytes for each, however short its text.
+pub const JSON_VALUES_MAX: usize = 1_000_000;
 /// Largest integer of an entry: every JSON implementation reads it exactly (RFC 8785, section 3.2.2.3).
 pub const INTEGER_MAX: i64 = (1 << 53) - 1;
 
@@ -77,6 +79,7 @@ pub const TREE_SIZE_MAX: u64 = i64::MAX as u64;
 const _: () = assert!(ENTRY_BYTES_MAX == u16::MAX as usize);
 const _: () = assert!(NOTE_SIGNATURES_MAX >= 16 && NOTE_SIGNATURES_MAX * 7_000 <= NOTE_BYTES_MAX);
 const _: () = assert!(TREE_SIZE_MAX.ilog2() as usize + 1 == PROOF_HASHES_MAX);
+const _: () = assert!(ENTRY_BYTES_MAX < JSON_VALUES_MAX);
 const _: () = assert!(CONTENT_PLAIN_BYTES_MAX < REQUEST_BYTES_MAX);
 const _: () = assert!(BODY_KEPT_BYTES * 2 < CONTENT_PLAIN_BYTES_MAX);
 const _: () = assert!(CONTEXT_KEYS_MAX * CONTEXT_KEY_BYTES_MAX < CONTEXT_BYTES_MAX);

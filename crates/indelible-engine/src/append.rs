@@ -1,6 +1,7 @@
 //! Handing events in: the part that runs beside the caller (redaction, sealing, drafting), and what the writer answers.
 
 mod desk;
+mod foresee;
 mod own;
 mod submit;
 
@@ -19,6 +20,7 @@ use uuid::Uuid;
 use crate::keystore::DataKey;
 
 pub(crate) use desk::Desk;
+pub use foresee::Foreseen;
 pub(crate) use own::{DecryptMembers, EngineEvent, ReadMembers, ResourceMembers};
 
 /// An event that is ready for the writer: redacted, sealed, drafted. Made by [`crate::Ledger::prepare`] alone.

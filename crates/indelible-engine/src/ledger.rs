@@ -114,6 +114,12 @@ pub enum OpenError {
     /// A key file that others can read, is missing, or is not a key.
     #[error("{0}")]
     Key(String),
+    /// The keys of a ledger are there, and the ledger is not.
+    #[error(
+        "{0}/ledger.db is missing, but {0}/keys holds the keys of a ledger: restore ledger.db from a backup; or, to begin a new ledger on \
+         purpose, move {0}/keys away first, and keep it, for no backup of the old ledger can be read without it"
+    )]
+    Missing(PathBuf),
     /// The store cannot be read or written.
     #[error("{0}")]
     Store(String),
@@ -178,9 +184,14 @@ impl Ledger {
     pub fn open(options: Options) -> Result<Opened, OpenError> {
         let folder = Folder::open(&options.data)?;
         let key = |error: crate::keystore::KeyError| OpenError::Key(error.to_string());
+        if KeyStore::is_begun(folder.root()) && !folder.has_ledger() {
+            return Err(OpenError::Missing(folder.root().to_owned()));
+        }
         // Nothing is written over this connection but the tables of a new file.
         let connection = open_writer(&folder.ledger_db(), &Arc::<Expected>::default())?;
         let last_row = last_row(&connection)?;
+        // So that after a power cut there are never keys without the file.
+        folder.sync()?;
         let master = options.master_key_file.as_deref();
         let keystore = Arc::new(KeyStore::open(folder.root(), master, options.mode, last_row == 0).map_err(key)?);
         let registry = Arc::<Registry>::default();

@@ -14,6 +14,7 @@ use indelible_engine::{FirstStart, Ledger, Mode, Options};
 use tracing_subscriber::EnvFilter;
 
 use crate::checkpoints::Checkpoints;
+use crate::demo::Questions;
 use crate::http::{HttpOptions, Server};
 
 /// Options of `serve`.
@@ -133,16 +134,17 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let ledger = opened.ledger;
     // Never into a ledger that somebody uses already.
     if args.demo && opened.first_start.is_some() {
-        let loaded = crate::demo::load(&ledger).context("loading the sample events")?;
-        tracing::info!(target: "indelible::serve", events = loaded.events, "loaded the sample events");
+        let events = crate::demo::load(&ledger).context("loading the sample events")?;
+        tracing::info!(target: "indelible::serve", events, "loaded the sample events");
     }
+    let questions = if args.demo { crate::demo::questions(&ledger).context("looking for what to ask")? } else { None };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     let http = HttpOptions { key_rate: args.rate_limit, connections_max: args.connections, ..HttpOptions::default() };
     let metrics = (!args.no_metrics).then_some(args.metrics_listen);
     let served = runtime.block_on(async {
         let server = Server::bind(ledger.clone(), clock, http, args.listen, metrics).await;
         let server = server.with_context(|| format!("listening on {}", args.listen))?;
-        announce(&server, &args.data, opened.first_start.as_ref(), args.demo)?;
+        announce(&server, &args.data, opened.first_start.as_ref(), questions.as_ref())?;
         server.run(stop()).await;
         anyhow::Ok(())
     });
@@ -167,7 +169,7 @@ async fn stop() {
 }
 
 /// Says where it listens, and at first start where the keys are.
-fn announce(server: &Server, data: &Path, first: Option<&FirstStart>, demo: bool) -> anyhow::Result<()> {
+fn announce(server: &Server, data: &Path, first: Option<&FirstStart>, questions: Option<&Questions>) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let address = server.address()?;
     if let Some(first) = first {
@@ -180,30 +182,43 @@ fn announce(server: &Server, data: &Path, first: Option<&FirstStart>, demo: bool
     if let Some(metrics) = server.metrics_address() {
         writeln!(out, "Metrics on http://{metrics}/metrics")?;
     }
-    if demo || first.is_some() {
-        writeln!(out, "{}", invitation(address, data))?;
+    if questions.is_some() || first.is_some() {
+        writeln!(out, "{}", invitation(address, data, questions))?;
     }
     out.flush()?;
     Ok(())
 }
 
-/// Three commands, ready to paste into a shell.
-fn invitation(address: SocketAddr, data: &Path) -> String {
+/// Three commands, ready to paste into a shell: the two questions of an auditor where there are events that answer them, else an
+/// event and the question for it; then verification.
+fn invitation(address: SocketAddr, data: &Path, questions: Option<&Questions>) -> String {
     let key = format!("\"Authorization: Bearer $(cat {})\"", quoted(&data.join("admin.key").display().to_string()));
     let url = format!("http://{address}/v1/audit");
-    format!(
-        "\nTry, in another shell:\n\n\
-         # append an event\n\
-         curl -sS {url}/events -H {key} -H 'Content-Type: application/json' \\\n  \
-         -d '{{\"actor\":{{\"type\":\"human\",\"id\":\"alice\"}},\"action\":\"document.share\",\"outcome\":\"allow\",\"resource\":{{\"type\":\"document\",\"id\":\"d-1\"}}}}'\n\n\
-         # find it again\n\
-         curl -sS -G {url}/events -H {key} --data-urlencode 'filter=actor.id eq \"alice\"'\n\n\
-         # verify the whole project\n\
-         curl -sS {url}/verify -H {key}\n"
-    )
+    let ask = |filter: &str| format!("curl -sS -G {url}/events -H {key} --data-urlencode {}", quoted(&format!("filter={filter}")));
+    let verify = format!("# verify the whole project\ncurl -sS {url}/verify -H {key}\n");
+    let first = match questions {
+        Some(Questions { subject, agent }) => format!(
+            "# what was the data of {subject} used for?\n{}\n\n# what did the agent {agent} access?\n{}",
+            ask(&format!("subjects eq {}", literal(subject))),
+            ask(&format!("actor.id eq {} and action eq \"tool.call\"", literal(agent)))
+        ),
+        None => format!(
+            "# append an event\n\
+             curl -sS {url}/events -H {key} -H 'Content-Type: application/json' \\\n  \
+             -d '{{\"actor\":{{\"type\":\"human\",\"id\":\"alice\"}},\"action\":\"document.share\",\"outcome\":\"allow\",\"resource\":{{\"type\":\"document\",\"id\":\"d-1\"}}}}'\n\n\
+             # find it again\n{}",
+            ask("actor.id eq \"alice\"")
+        ),
+    };
+    format!("\nTry, in another shell:\n\n{first}\n\n{verify}")
 }
 
-/// A word that a shell takes as one, inside double quotes and `$(…)`.
+/// A string of a filter.
+fn literal(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A word that a shell takes as one, by itself or inside double quotes and `$(…)`.
 fn quoted(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
     if text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }

@@ -14,6 +14,8 @@ mod shape;
 mod submission;
 #[cfg(test)]
 mod tests;
+mod timed_id;
 
 pub use derived_id::derived_id;
 pub use submission::{Source, Submission};
+pub use timed_id::timed_id;

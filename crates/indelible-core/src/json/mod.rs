@@ -4,6 +4,7 @@
 //! place of a fault as a JSON Pointer, keeps every number as it was written, and borrows what it can from
 //! the input. Its agreement with `serde_json` on what JSON is, is a property test and a fuzz target.
 
+mod cut;
 mod parse;
 mod plain;
 #[cfg(test)]
@@ -12,7 +13,8 @@ mod write;
 
 use std::borrow::Cow;
 
-pub use parse::parse;
+pub use cut::{Cut, cut};
+pub use parse::{check_array, parse, parse_item};
 pub use write::{write_canonical, write_string, write_verbatim};
 
 /// A JSON value that borrows from the text it was read from.

@@ -1,4 +1,4 @@
-//! Text to [`Value`], strictly: RFC 8259 and nothing more, names unique, surrogates paired, depth bounded.
+//! Text to [`Value`], strictly: RFC 8259 and nothing more, names unique, surrogates paired, depth and number of values bounded.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::plain::plain_length;
 use super::{Object, Value};
 use crate::fault::{Fault, FaultKind};
-use crate::limits::JSON_DEPTH_MAX;
+use crate::limits::{JSON_DEPTH_MAX, JSON_VALUES_MAX};
 
 /// Objects up to this size look for duplicate names by comparing all pairs; larger ones hash.
 const PAIRWISE_MEMBERS_MAX: usize = 16;
@@ -15,27 +15,51 @@ const PAIRWISE_MEMBERS_MAX: usize = 16;
 ///
 /// Refused as [`FaultKind::Malformed`]: what is not UTF-8 or not JSON. Refused as [`FaultKind::Invalid`], with
 /// the place: duplicate names, lone surrogates. Refused as [`FaultKind::TooLarge`]: more than
-/// [`JSON_DEPTH_MAX`] levels.
+/// [`JSON_DEPTH_MAX`] levels or [`JSON_VALUES_MAX`] values.
 pub fn parse(bytes: &[u8]) -> Result<Value<'_>, Fault> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|e| Fault::new(FaultKind::Malformed, "", format!("not UTF-8 at byte {}", e.valid_up_to())))?;
-    let mut parser = Parser { text, bytes: text.as_bytes(), at: 0 };
-    parser.skip_space();
-    let value = parser.value(0)?;
-    parser.skip_space();
-    if parser.at < bytes.len() {
-        return Err(parser.malformed("more text after the JSON value"));
-    }
-    Ok(value)
+    Parser::new(bytes)?.whole(|parser| parser.value(0))
+}
+
+/// Reads the text of one item of an array, as [`super::cut`] gives it: [`parse`], one level further in.
+pub fn parse_item(bytes: &[u8]) -> Result<Value<'_>, Fault> {
+    Parser::new(bytes)?.whole(|parser| parser.value(1))
+}
+
+/// What [`parse`] says of an array, told without its tree: one item at a time is built and dropped, and each may have
+/// [`JSON_VALUES_MAX`] values.
+pub fn check_array(bytes: &[u8]) -> Result<(), Fault> {
+    Parser::new(bytes)?.whole(|parser| match parser.peek() {
+        Some(b'[') => parser.items(1, |parser, _| parser.values = 0),
+        _ => parser.value(0).map(drop),
+    })
 }
 
 struct Parser<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    /// Values begun.
+    values: usize,
 }
 
 impl<'a> Parser<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self, Fault> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|e| Fault::new(FaultKind::Malformed, "", format!("not UTF-8 at byte {}", e.valid_up_to())))?;
+        Ok(Self { text, bytes, at: 0, values: 0 })
+    }
+
+    /// What `read` reads, with white space around it and nothing else.
+    fn whole<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.skip_space();
+        let read = read(&mut self)?;
+        self.skip_space();
+        if self.at < self.bytes.len() {
+            return Err(self.malformed("more text after the JSON value"));
+        }
+        Ok(read)
+    }
+
     fn malformed(&self, what: &str) -> Fault {
         Fault::new(FaultKind::Malformed, "", format!("not JSON at byte {}: {what}", self.at))
     }
@@ -60,6 +84,10 @@ impl<'a> Parser<'a> {
     }
 
     fn value(&mut self, depth: usize) -> Result<Value<'a>, Fault> {
+        self.values += 1;
+        if self.values > JSON_VALUES_MAX {
+            return Err(Fault::new(FaultKind::TooLarge, "", format!("more than {JSON_VALUES_MAX} values")));
+        }
         match self.peek() {
             Some(b'{') => self.object(depth + 1),
             Some(b'[') => self.array(depth + 1),
@@ -81,28 +109,35 @@ impl<'a> Parser<'a> {
     }
 
     fn array(&mut self, depth: usize) -> Result<Value<'a>, Fault> {
+        let mut items = Vec::new();
+        self.items(depth, |_, item| items.push(item))?;
+        Ok(Value::Array(items))
+    }
+
+    /// Hands each item of an array to `each`.
+    fn items(&mut self, depth: usize, mut each: impl FnMut(&mut Self, Value<'a>)) -> Result<(), Fault> {
         Self::check_depth(depth)?;
         self.at += 1;
         self.skip_space();
-        let mut items = Vec::new();
         if self.peek() == Some(b']') {
             self.at += 1;
-            return Ok(Value::Array(items));
+            return Ok(());
         }
-        loop {
+        for n in 0_usize.. {
             self.skip_space();
-            let item = self.value(depth).map_err(|f| f.within(&items.len().to_string()))?;
-            items.push(item);
+            let item = self.value(depth).map_err(|f| f.within(&n.to_string()))?;
+            each(self, item);
             self.skip_space();
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b']') => {
                     self.at += 1;
-                    return Ok(Value::Array(items));
+                    break;
                 }
                 _ => return Err(self.malformed("`,` or `]` was expected")),
             }
         }
+        Ok(())
     }
 
     fn object(&mut self, depth: usize) -> Result<Value<'a>, Fault> {
@@ -308,6 +343,20 @@ mod tests {
         let fault = parse(nested(JSON_DEPTH_MAX + 1).as_bytes()).expect_err("too deep");
         assert_eq!(fault.kind, FaultKind::TooLarge);
         assert!(parse(nested(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn values_are_bounded_in_a_text_and_in_each_item_of_an_array() {
+        let list = |values: usize| format!("[{}]", vec!["1"; values - 1].join(","));
+        assert!(parse(list(JSON_VALUES_MAX).as_bytes()).is_ok());
+        let text = format!("{{\"a\":{}}}", list(JSON_VALUES_MAX));
+        let fault = parse(text.as_bytes()).expect_err("one too many");
+        assert_eq!((fault.kind, fault.pointer), (FaultKind::TooLarge, format!("/a/{}", JSON_VALUES_MAX - 2)));
+        assert!(check_array(format!("[{0},{0}]", list(JSON_VALUES_MAX)).as_bytes()).is_ok());
+        let fault = check_array(format!("[0,{}]", list(JSON_VALUES_MAX + 1)).as_bytes()).expect_err("one too many");
+        assert_eq!(fault.pointer, format!("/1/{}", JSON_VALUES_MAX - 1));
+        let empty = "[".to_owned() + &"[],".repeat(8 * 1024 * 1024) + "[]]";
+        assert_eq!(parse(empty.as_bytes()).expect_err("24 MiB").pointer, format!("/{}", JSON_VALUES_MAX - 1));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Value, parse};
+use super::{Cut, Value, check_array, cut, parse, parse_item};
 use crate::fault::FaultKind;
 
 /// Whether both readers saw the same: numbers compare as `serde_json` reads their text.
@@ -101,5 +101,48 @@ proptest! {
         object.sort();
         prop_assert!(object.iter().map(|(name, _)| name.encode_utf16().collect::<Vec<_>>()).is_sorted());
         prop_assert_eq!(Value::Object(object).to_verbatim(), canonical);
+    }
+}
+
+/// Cutting an array and parsing its items is parsing the array.
+fn cut_agrees(text: &[u8]) -> Result<(), TestCaseError> {
+    let whole = parse(text);
+    match cut(text, usize::MAX) {
+        Cut::Items(items) => {
+            let items: Result<Vec<_>, _> = items.into_iter().map(parse_item).collect();
+            prop_assert_eq!(items.is_ok(), whole.is_ok());
+            if let (Ok(items), Ok(Value::Array(whole))) = (items, &whole) {
+                prop_assert_eq!(&items, whole);
+            }
+        }
+        Cut::Broken => prop_assert!(whole.is_err()),
+        Cut::Other => prop_assert!(!matches!(whole, Ok(Value::Array(_)))),
+        Cut::TooMany => prop_assert!(false),
+    }
+    prop_assert_eq!(check_array(text).err(), whole.err());
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn cutting_and_parsing_items_is_parsing(value in json(), at in any::<prop::sample::Index>(), with in prop::sample::select(b"[]{},\"\\1 \n".to_vec())) {
+        let mut text = serde_json::to_vec(&serde_json::json!([value, value])).expect("writes");
+        cut_agrees(&text)?;
+        let at = at.index(text.len());
+        text[at] = with;
+        cut_agrees(&text)?;
+        text.remove(at);
+        cut_agrees(&text)?;
+    }
+
+    #[test]
+    fn cutting_any_brackets_and_commas_is_parsing(text in "[\\[\\]{},:\"1a\\\\ ]{0,12}") {
+        cut_agrees(text.as_bytes())?;
+        cut_agrees(format!("[{text}]").as_bytes())?;
+    }
+
+    #[test]
+    fn depth_counts_the_array_around_an_item(levels in 120_usize..132) {
+        cut_agrees(format!("[{}{}]", "[".repeat(levels), "]".repeat(levels)).as_bytes())?;
     }
 }

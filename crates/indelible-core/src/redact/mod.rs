@@ -17,6 +17,8 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
+
 use uuid::Uuid;
 
 pub use rule::{RuleError, Rules, Strategy};
@@ -26,7 +28,7 @@ use crate::event::Submission;
 use crate::fault::{Fault, FaultKind};
 use crate::json::{Object, Value, write_string, write_verbatim};
 use crate::key::ProjectKeys;
-use crate::limits::CONTENT_PLAIN_BYTES_MAX;
+use crate::limits::{CONTENT_PLAIN_BYTES_MAX, JSON_DEPTH_MAX, JSON_VALUES_MAX};
 use crate::time::Timestamp;
 use walk::{Place, Redactor};
 
@@ -36,25 +38,31 @@ const FIXED: &[&str] =
 
 impl Rules {
     /// Redacts one submission for the project whose keys these are; strips headers and URL secrets, bounds bodies, lists what changed
-    /// and makes the diff. Fails only where the content is too large.
+    /// and makes the diff. Fails only where the content, or JSON inside a string, is too large.
     ///
     /// `changes` and `changes_total` are there if the content has a state, the latter even if it is 0; a state that is absent or null
     /// counts as an object without members. `diff` is there if both states are.
     pub fn redact<'a>(&self, submission: Submission<'a>, keys: &ProjectKeys) -> Result<Redacted<'a>, Fault> {
-        let redactor = Redactor { rules: self, keys };
+        let unread = Cell::new(false);
+        let redactor = Redactor { rules: self, keys, unread: &unread };
         let Submission { mut envelope, content, id, occurred_at, .. } = submission;
         redactor.envelope(&mut envelope);
         let content = match content {
             Some(content) => redactor.content(content, &mut envelope)?,
             None => None,
         };
+        if unread.get() {
+            let message =
+                format!("a string holds JSON too large to be looked into: at most {JSON_VALUES_MAX} values, {JSON_DEPTH_MAX} levels");
+            return Err(Fault::new(FaultKind::TooLarge, "", message));
+        }
         Ok(Redacted { id, occurred_at, envelope, content })
     }
 
     /// A text that is stored outside of events, such as the name of a resource, as it would stand in an event of the project whose
     /// keys these are.
     pub fn line(&self, text: &str, keys: &ProjectKeys) -> String {
-        Redactor { rules: self, keys }.text(text, Place::default()).unwrap_or_else(|| text.to_owned())
+        Redactor { rules: self, keys, unread: &Cell::default() }.text(text, Place::default()).unwrap_or_else(|| text.to_owned())
     }
 }
 

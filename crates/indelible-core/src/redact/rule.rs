@@ -102,6 +102,12 @@ const STANDARD: &[(&str, Strategy)] = &[
     ("external_user_id", Strategy::Hmac),
 ];
 
+/// The names that are secret wherever they stand.
+#[cfg(test)]
+pub(super) fn standard_names() -> impl Iterator<Item = &'static str> {
+    STANDARD.iter().map(|(name, _)| *name).filter(|name| !name.starts_with('/'))
+}
+
 /// A place on the way of a path rule.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Node {

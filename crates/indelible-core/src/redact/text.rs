@@ -11,7 +11,9 @@ use memchr::memmem::Finder;
 use super::rule::{Strategy, is_secret_parameter};
 use super::scan;
 use super::walk::{Place, REDACTED, Redactor, is_redacted};
+use crate::fault::FaultKind;
 use crate::json::{self, Value};
+use crate::limits::JSON_VALUES_MAX;
 
 /// Strings inside of strings are parsed so deep. Deeper ones are still scanned for names and values, escaped as they are.
 pub(super) const TEXT_DEPTH_MAX: u8 = 8;
@@ -62,7 +64,7 @@ impl<'r> Redactor<'r> {
         if place.depth < TEXT_DEPTH_MAX
             && encloses_json(bytes.trim_ascii())
             && bytes.len() > 4
-            && let Ok(mut value) = json::parse(bytes)
+            && let Some(mut value) = self.parsed(bytes)
         {
             let inner = Place { depth: place.depth + 1, ..place };
             return self.value(&mut value, inner).then(|| written(&value));
@@ -76,6 +78,18 @@ impl<'r> Redactor<'r> {
             }
         }
         clean
+    }
+
+    /// The JSON that a string is. One of too many values is not looked into; the event is then refused.
+    fn parsed<'t>(&self, bytes: &'t [u8]) -> Option<Value<'t>> {
+        let parsed = json::parse(bytes);
+        if let Err(fault) = &parsed
+            && fault.kind == FaultKind::TooLarge
+            && bytes.len() > JSON_VALUES_MAX
+        {
+            self.unread.set(true);
+        }
+        parsed.ok()
     }
 
     /// JSON lines and server-sent events: each line that is JSON, with or without `data:` before it.
@@ -93,7 +107,7 @@ impl<'r> Redactor<'r> {
             if !encloses_json(body.as_bytes()) || body.starts_with('"') {
                 continue;
             }
-            let Ok(mut value) = json::parse(body.as_bytes()) else { continue };
+            let Some(mut value) = self.parsed(body.as_bytes()) else { continue };
             if self.value(&mut value, Place { depth, ..Place::default() }) {
                 let at = start + line.find(body).unwrap_or_default();
                 edits.replace(at, at + body.len(), &written(&value));

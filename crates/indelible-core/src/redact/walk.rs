@@ -5,6 +5,7 @@
 //! like), and `{"op":"replace","path":"/password","value":"x"}` (RFC 6902, SCIM).
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::rule::{Node, Rules, Strategy, is_plain_secret_header, is_secret_header};
@@ -19,6 +20,8 @@ pub(super) const REDACTED: &str = "[REDACTED]";
 pub(super) struct Redactor<'r> {
     pub(super) rules: &'r Rules,
     pub(super) keys: &'r ProjectKeys,
+    /// Set where a string is JSON too large to be read: then nothing can be said of it, and it is not taken.
+    pub(super) unread: &'r Cell<bool>,
 }
 
 /// Where the walk is.

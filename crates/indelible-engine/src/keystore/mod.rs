@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use indelible_core::event::timed_id;
 use indelible_core::key::{ProjectKeys, Secret};
 use indelible_core::{hex, seal};
 use uuid::Uuid;
@@ -86,8 +87,7 @@ pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], KeyError> {
 
 /// A UUIDv7 of this instant.
 pub(crate) fn new_id(now: indelible_core::time::Timestamp) -> Result<Uuid, KeyError> {
-    let millis = u64::try_from(now.as_micros().div_euclid(1_000)).unwrap_or(0);
-    Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random_bytes()?).into_uuid())
+    Ok(timed_id(now, &random_bytes()?))
 }
 
 impl KeyStore {
@@ -121,6 +121,16 @@ impl KeyStore {
         };
         store.load(fresh)?;
         Ok(store)
+    }
+
+    /// Whether keys of a ledger are there: those that are made with it. A master key alone may have been put there before.
+    pub(crate) fn is_begun(data: &Path) -> bool {
+        let Ok(entries) = std::fs::read_dir(data.join("keys")) else { return false };
+        entries.flatten().any(|entry| {
+            let name = entry.file_name();
+            let stem = name.to_str().and_then(|name| name.strip_suffix(".key"));
+            stem.is_some_and(|stem| stem.starts_with("ring-") || stem.starts_with("organization-"))
+        })
     }
 
     fn load(&self, fresh: bool) -> Result<(), KeyError> {

@@ -1,10 +1,11 @@
 //! When a poll of the feed is recorded.
 //!
 //! A poll that returned an event is recorded like any read. But its record is an event of the same project: a reader who
-//! has come to the end would find the record of the last poll at each poll, for ever. So a poll that returned
-//! nothing, or nothing but records of polls of the same key, is recorded once a minute for each project, key and filter;
-//! the next record says how many there were in between, and closing records what was not said. A minute begins when the
-//! record that opens it is durable, so that no poll is counted on a record that there is not.
+//! has come to the end would find the record of the last poll at each poll, and two readers each other's, for ever. So a
+//! poll that returned nothing, or nothing but records of polls, whoever's, is recorded once a minute for each project, key and
+//! filter; the next record says how many there were in between. Who does not come again for a minute is told of then, and
+//! who is left when the ledger closes. A minute begins when the record that opens it is durable, so that no poll is counted on
+//! a record that there is not.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +41,8 @@ pub(crate) struct Reader {
 #[derive(Debug)]
 struct Window<L> {
     since: Duration,
+    /// When the reader came last.
+    came: Duration,
     /// Polls that no record speaks of yet.
     untold: u64,
     /// The last of them.
@@ -80,6 +83,19 @@ impl<L: Clone> Polls<L> {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// When the reader who has been away the longest is told of; `None` where there is nothing to tell.
+    pub(crate) fn due_in(&self, now: Duration) -> Option<Duration> {
+        let windows = self.locked();
+        windows.values().filter(|window| window.untold > 0).map(|window| (window.came + WINDOW).saturating_sub(now)).min()
+    }
+
+    /// Readers who have been away for a minute, with polls that no record speaks of; they are counted no more.
+    fn gone(&self, now: Duration) -> Vec<(L, u64)> {
+        let mut windows = self.locked();
+        let gone = windows.extract_if(|_, window| window.untold > 0 && now.saturating_sub(window.came) >= WINDOW);
+        gone.filter_map(|(_, window)| Some((window.last?, window.untold))).collect()
+    }
+
     /// Counts a poll that is not recorded by itself: `None`. Any other is to be recorded, and then to be handed to
     /// [`Self::recorded`]. `now` is monotonic.
     pub(crate) fn count(&self, reader: Reader, empty: bool, poll: &L, now: Duration) -> Option<Mark<L>> {
@@ -88,6 +104,7 @@ impl<L: Clone> Polls<L> {
         match windows.get_mut(&reader) {
             Some(window) if empty && !window.is_over(now) => {
                 window.untold += 1;
+                window.came = now;
                 window.last = Some(poll.clone());
                 None
             }
@@ -118,7 +135,8 @@ impl<L: Clone> Polls<L> {
                 return;
             }
         }
-        windows.entry(mark.reader).or_insert(Window { since: mark.now, untold: 0, last: None }).since = mark.now;
+        let window = windows.entry(mark.reader).or_insert(Window { since: mark.now, came: mark.now, untold: 0, last: None });
+        (window.since, window.came) = (mark.now, window.came.max(mark.now));
     }
 
     /// Every reader with polls that no record speaks of, and how many; they are counted no more.
@@ -128,6 +146,11 @@ impl<L: Clone> Polls<L> {
 }
 
 impl Polls {
+    /// The records of readers who have been away for a minute.
+    pub(crate) fn due(&self, now: Duration) -> Vec<EngineEvent> {
+        self.gone(now).iter().map(|(poll, polls)| further(poll, *polls)).collect()
+    }
+
     /// The records of all that was counted and not told; at closing.
     pub(crate) fn rest(&self) -> Vec<EngineEvent> {
         self.untold().iter().map(|(poll, polls)| further(poll, *polls)).collect()
@@ -142,20 +165,16 @@ impl Mark {
 }
 
 fn further(poll: &Reading, polls: u64) -> EngineEvent {
-    poll.event("allow", 0, Some(format!("{polls} further polls returned nothing but records of polls of this key")))
+    poll.event("allow", 0, Some(format!("{polls} further polls returned nothing but records of polls")))
 }
 
-/// Whether an entry is the record of a poll by this key that was answered.
-pub(crate) fn is_poll_of(entry: &[u8], api_key_id: Option<Uuid>) -> bool {
+/// Whether an entry is the record of a poll that was answered. One that opened contents left other records beside it.
+pub(crate) fn is_poll(entry: &[u8]) -> bool {
     let Ok(entry) = json::parse(entry) else { return false };
-    let text = |outer: &str, inner: &str| {
-        let member = entry.get(outer);
-        if inner.is_empty() { member } else { member.and_then(|member| member.get(inner)) }.and_then(Value::as_str)
-    };
-    text("action", "") == Some("audit.read")
-        && text("outcome", "") == Some("allow")
-        && text("resource", "type") == Some(FEED)
-        && text("request", "api_key_id") == api_key_id.map(|id| id.hyphenated().to_string()).as_deref()
+    let text = |name: &str| entry.get(name).and_then(Value::as_str);
+    text("action") == Some("audit.read")
+        && text("outcome") == Some("allow")
+        && entry.get("resource").and_then(|resource| resource.get("type")).and_then(Value::as_str) == Some(FEED)
 }
 
 #[cfg(test)]
@@ -216,22 +235,44 @@ mod tests {
     }
 
     #[test]
+    fn who_stays_away_for_a_minute_is_told_of() {
+        let polls = Polls::default();
+        let poll = |who: u128, second| {
+            if let Some(mark) = polls.count(reader(who), true, &who, Duration::from_secs(second)) {
+                polls.recorded(mark);
+            }
+        };
+        assert_eq!(polls.due_in(Duration::ZERO), None);
+        poll(1, 0);
+        assert_eq!(polls.due_in(Duration::ZERO), None, "its record says all");
+        poll(1, 10);
+        poll(2, 20);
+        poll(2, 50);
+        poll(2, 55);
+        assert_eq!(polls.due_in(Duration::from_secs(60)), Some(Duration::from_secs(10)));
+        assert_eq!(polls.gone(Duration::from_secs(69)), []);
+        assert_eq!(polls.gone(Duration::from_secs(70)), [(1, 1)]);
+        assert_eq!(polls.gone(Duration::from_secs(114)), []);
+        assert_eq!(polls.gone(Duration::from_secs(115)), [(2, 2)]);
+        assert!(polls.locked().is_empty(), "who comes again opens a minute with a record");
+    }
+
+    #[test]
     fn records_of_polls_are_known() {
-        let own = Uuid::from_u128(7);
-        let entry = |action: &str, outcome: &str, kind: &str, key: Uuid| {
-            format!(r#"{{"action":"{action}","outcome":"{outcome}","request":{{"api_key_id":"{key}"}},"resource":{{"type":"{kind}"}}}}"#)
+        let entry = |action: &str, outcome: &str, kind: &str| {
+            format!(r#"{{"action":"{action}","outcome":"{outcome}","request":{{"api_key_id":"k"}},"resource":{{"type":"{kind}"}}}}"#)
         };
         let cases = [
-            (entry("audit.read", "allow", "audit_feed", own), true),
-            (entry("audit.read", "allow", "audit_feed", Uuid::from_u128(8)), false),
-            (entry("audit.read", "deny", "audit_feed", own), false),
-            (entry("audit.read", "allow", "audit_events", own), false),
-            (entry("policy.create", "allow", "audit_feed", own), false),
-            (r#"{"action":"audit.read","outcome":"allow","resource":{"type":"audit_feed"}}"#.to_owned(), false),
+            (entry("audit.read", "allow", "audit_feed"), true),
+            (entry("audit.read", "deny", "audit_feed"), false),
+            (entry("audit.read", "allow", "audit_events"), false),
+            (entry("policy.create", "allow", "audit_feed"), false),
+            (r#"{"action":"audit.read","outcome":"allow","resource":{"type":"audit_feed"}}"#.to_owned(), true),
+            (r#"{"action":"audit.read","outcome":"allow"}"#.to_owned(), false),
             ("nothing".to_owned(), false),
         ];
         for (entry, expected) in cases {
-            assert_eq!(is_poll_of(entry.as_bytes(), Some(own)), expected, "{entry}");
+            assert_eq!(is_poll(entry.as_bytes()), expected, "{entry}");
         }
     }
 }

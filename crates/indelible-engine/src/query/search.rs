@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::feed::ascending;
 use super::newest::{Bounds, newest};
 use super::open::record;
-use super::polls::{FEED, Reader, is_poll_of};
+use super::polls::{FEED, Reader, is_poll};
 use super::reading::{Account, Lane, Reading};
 use super::scan::Found;
 use super::{Feed, Opening, Page, ReadError, Search};
@@ -129,13 +129,13 @@ fn poll(lane: &Lane<'_>, asked: &Asked, feed: Feed, now: Duration, account: &mut
     let full = found.last().filter(|_| is_full).map(|last| last.sequence);
     let next_after_sequence = full.or(head.size.checked_sub(1).max(after));
     let api_key_id = lane.reading.caller.api_key_id();
-    let empty = found.iter().all(|found| is_poll_of(&found.entry, api_key_id));
+    let empty = found.iter().all(|found| is_poll(&found.entry));
     let filter = asked.filter.as_ref().map(Filter::normalised);
     let reader = Reader { project: lane.number, api_key_id, filter };
     account.poll = lane.ledger.inner.index.polls.count(reader, empty, lane.reading, now);
     account.coalesced = account.poll.is_none();
     if let Some(told) = account.poll.as_ref().map(|poll| poll.told).filter(|told| *told > 0) {
-        account.remark = Some(format!("{told} polls before this one returned nothing but records of polls of this key"));
+        account.remark = Some(format!("{told} polls before this one returned nothing but records of polls"));
     }
     Ok(Page { records, next_after_sequence, indexed_through: head.size.checked_sub(1), ..Page::default() })
 }

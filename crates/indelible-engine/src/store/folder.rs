@@ -41,6 +41,17 @@ impl Folder {
         self.root.join("ledger.db")
     }
 
+    /// Whether `ledger.db` is there, with anything in it.
+    pub(crate) fn has_ledger(&self) -> bool {
+        fs::metadata(self.ledger_db()).is_ok_and(|meta| meta.is_file() && meta.len() > 0)
+    }
+
+    /// Makes the names of the files in it durable.
+    pub(crate) fn sync(&self) -> Result<(), OpenError> {
+        let synced = File::open(&self.root).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| OpenError::Store(format!("cannot sync {}: {error}", self.root.display())))
+    }
+
     /// The folder itself.
     pub(crate) fn root(&self) -> &Path {
         &self.root

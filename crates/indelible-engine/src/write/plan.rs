@@ -158,14 +158,9 @@ impl Planner<'_> {
 
 /// Whether an event is the one that was stored under its id.
 fn check(index: usize, event: &Prepared, ring_id: u64, stored: &Hash) -> Result<(), Refusal> {
-    let own = if ring_id == event.keys.ring_id {
-        Some(&event.submission_mac)
-    } else {
-        event.older_macs.iter().find(|(id, _)| *id == ring_id).map(|(_, mac)| mac)
-    };
-    match own {
-        Some(mac) if mac == stored => Ok(()),
-        Some(_) => Err(conflict(index, event)),
+    match event.is_submission(ring_id, stored) {
+        Some(true) => Ok(()),
+        Some(false) => Err(conflict(index, event)),
         None => Err(Refusal::Batch(rotated())),
     }
 }

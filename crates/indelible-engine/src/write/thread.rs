@@ -60,6 +60,8 @@ pub(super) struct Thread {
     pub(super) expected: Arc<Expected>,
     /// `None` while the store is broken.
     pub(super) connection: Option<Connection>,
+    /// Why the store could not be opened again, as it was told last.
+    pub(super) trouble: Option<String>,
     pub(super) heads: Heads,
     pub(super) time: Option<Time>,
     pub(super) disk: Disk,
@@ -80,6 +82,7 @@ pub(crate) fn start(parts: Parts) -> Result<Writer, StoreError> {
         figures: Arc::clone(&figures),
         expected: Arc::default(),
         connection: None,
+        trouble: None,
         heads: Heads::default(),
         time: None,
         committed: sender,
@@ -96,18 +99,32 @@ impl Thread {
     fn run(mut self) {
         while let Some(works) = self.queue.take(self.deadline()) {
             if self.connection.is_none() {
-                match self.recover() {
-                    Ok(()) => tracing::info!("the store is open again"),
-                    Err(error) => tracing::error!(%error, "the store cannot be opened again"),
-                }
+                self.resume();
             }
             // So that readers never fall far behind: while the index does, appends wait for it.
             self.parts.index.throttle();
             self.group(works);
-            self.record_strangers();
+            self.record_counted();
             self.checkpoint();
         }
         self.empty_wal();
+    }
+
+    /// Recovers a store that broke. It is tried four times a second: each cause is told once, until another one takes its place.
+    fn resume(&mut self) {
+        match self.recover() {
+            Ok(()) => {
+                self.trouble = None;
+                tracing::info!("the store is open again");
+            }
+            Err(error) => {
+                let cause = error.to_string();
+                if self.trouble.as_ref() != Some(&cause) {
+                    tracing::error!(error = cause, "the store cannot be opened again; it is tried until it can");
+                    self.trouble = Some(cause);
+                }
+            }
+        }
     }
 
     /// When the thread has something to do although nobody asks.
@@ -115,7 +132,8 @@ impl Thread {
         if self.connection.is_none() {
             return Some(Instant::now() + RECOVER_EVERY);
         }
-        let left = self.parts.strangers.due_in(self.parts.clock.monotonic())?;
+        let now = self.parts.clock.monotonic();
+        let left = [self.parts.strangers.due_in(now), self.parts.index.polls.due_in(now)].into_iter().flatten().min()?;
         Some(Instant::now() + left)
     }
 
@@ -216,21 +234,21 @@ impl Thread {
             self.figures.refuse(Some(WRITE_FAILED));
         }
         refuse(works, WRITE_FAILED, true);
-        if !rolled_back && let Err(error) = self.recover() {
-            tracing::error!(%error, "the store cannot be opened again");
+        if !rolled_back {
+            self.resume();
         }
     }
 
-    /// Records the strangers of minutes that are over.
-    fn record_strangers(&mut self) {
-        let due = self.parts.strangers.due(self.parts.clock.monotonic());
-        if due.is_empty() {
-            return;
-        }
-        let prepared: Result<Vec<_>, _> = due.into_iter().map(|event| self.parts.desk.prepare_own(event)).collect();
-        match prepared {
-            Ok(events) => self.group(vec![Work::new(events, Privilege::Caller)]),
-            Err(fault) => tracing::error!(%fault, "strangers could not be recorded"),
+    /// Records what was counted and is due: the strangers of minutes that are over, and the polls of readers who stay away.
+    fn record_counted(&mut self) {
+        let now = self.parts.clock.monotonic();
+        let due = [(self.parts.strangers.due(now), Privilege::Caller), (self.parts.index.polls.due(now), Privilege::Engine)];
+        for (due, privilege) in due.into_iter().filter(|(due, _)| !due.is_empty()) {
+            let prepared: Result<Vec<_>, _> = due.into_iter().map(|event| self.parts.desk.prepare_own(event)).collect();
+            match prepared {
+                Ok(events) => self.group(vec![Work::new(events, privilege)]),
+                Err(fault) => tracing::error!(%fault, "what was counted could not be recorded"),
+            }
         }
     }
 

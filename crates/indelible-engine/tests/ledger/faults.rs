@@ -1,11 +1,15 @@
 //! Each write of the writer made to fail, before and after it persisted, at its first, second and later times.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use indelible_engine::append::AppendError;
 use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::query::{Feed, Search};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 
 use crate::bench::{Bench, event, wait};
 use crate::clock::Turned;
@@ -69,6 +73,79 @@ fn strike(write: Write, when: When, nth: i64) {
     assert_eq!((again[0].row_hash, again[0].duplicate), (kept[0].row_hash, true), "{name}");
     let bench = bench.reopen();
     assert_eq!(bench.events() - before, 300, "{name}: after a restart");
+}
+
+/// Counts what is logged under each beginning.
+#[derive(Default)]
+struct Log(Mutex<Vec<String>>);
+
+impl Log {
+    fn count(&self, beginning: &str) -> usize {
+        self.0.lock().expect("not poisoned").iter().filter(|line| line.starts_with(beginning)).count()
+    }
+}
+
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+impl Subscriber for &'static Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("indelible_engine")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        self.0.lock().expect("not poisoned").push(message.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// The store is tried four times a second; who reads the log is told when it broke, why, and when it works again. The only test of
+/// this program that sets a subscriber: others may run beside it, and nothing breaks for long in them.
+#[test]
+fn a_store_that_stays_broken_is_told_of_once() {
+    let log: &'static Log = Box::leak(Box::default());
+    tracing::subscriber::set_global_default(log).expect("the only one");
+    let faults = Arc::new(Once { write: Write::Commit, when: When::Before, left: AtomicI64::new(-1) });
+    let bench = Bench::with(|options| options.faults = Some(Arc::<Once>::clone(&faults)));
+    let (ledger, away) = (bench.data().join("ledger.db"), bench.folder.path().join("away.db"));
+    bench.append(&[event(1, "a")]).expect("appended");
+    std::fs::rename(&ledger, &away).expect("moved");
+    std::fs::create_dir(&ledger).expect("a folder in its place");
+    faults.left.store(0, Ordering::SeqCst);
+    bench.append(&[event(2, "b")]).expect_err("struck");
+    let cause = "the store cannot be opened again";
+    std::thread::sleep(Duration::from_millis(1_300));
+    assert_eq!((log.count(cause), log.count("the store is open again")), (1, 0));
+    std::fs::remove_dir(&ledger).expect("removed");
+    std::fs::rename(&away, &ledger).expect("back");
+    let until = Instant::now() + Duration::from_secs(10);
+    while log.count("the store is open again") == 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    bench.append(&[event(2, "b")]).expect("service resumes");
+    std::thread::sleep(Duration::from_millis(600));
+    assert_eq!((log.count(cause), log.count("the store is open again")), (1, 1));
+    bench.verify();
 }
 
 /// A confirmation that was not recorded was not given.

@@ -2,7 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
+use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::{Ledger, Mode, OpenError, Options};
 
 use crate::bench::{Bench, event};
@@ -90,19 +93,72 @@ fn one_process_holds_the_folder() {
     bench.append(&[event(1, "a")]).expect("released and taken again");
 }
 
+/// Fails the n-th write, before or after it was done.
+struct Nth {
+    when: When,
+    left: AtomicI64,
+}
+
+impl Faults for Nth {
+    fn strikes(&self, _: Write, when: When) -> bool {
+        when == self.when && self.left.fetch_sub(1, Ordering::SeqCst) == 0
+    }
+}
+
 #[test]
 fn the_first_start_can_be_cut_off_anywhere() {
-    let bench = Bench::new();
-    let data = bench.data();
-    bench.ledger.close();
-    // What a crash before the transaction leaves: keys, key files, an empty database.
-    for name in ["ledger.db", "index.db"] {
-        std::fs::remove_file(data.join(name)).ok();
+    for when in [When::Before, When::After] {
+        let mut writes = 0;
+        loop {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut options = Options::new(folder.path().join("data"));
+            options.disk_reserve_bytes = 0;
+            let faults = Arc::new(Nth { when, left: AtomicI64::new(writes) });
+            options.faults = Some(Arc::<Nth>::clone(&faults));
+            let cut_off = Ledger::open(options.clone()).map(|opened| opened.ledger.close()).is_err();
+            assert_eq!(cut_off, faults.left.load(Ordering::SeqCst) < 0, "{when:?} {writes}");
+            options.faults = None;
+            let opened = Ledger::open(options.clone()).unwrap_or_else(|error| panic!("{when:?} {writes}: {error}"));
+            let text = std::fs::read_to_string(options.data.join("admin.key")).expect("a key");
+            opened.ledger.authenticate(Some(text.trim()), indelible_engine::access::Envelope::default()).expect("the key works");
+            if !cut_off {
+                break;
+            }
+            writes += 1;
+        }
+        assert!(writes > 10, "{writes}");
     }
-    let opened = Ledger::open(Options::new(&data)).expect("the next start completes it");
+}
+
+#[test]
+fn keys_without_their_ledger_begin_no_new_one() {
+    let bench = Bench::new();
+    let (data, kept) = (bench.data(), bench.folder.path().join("kept"));
+    bench.append(&[event(1, "a")]).expect("appended");
+    bench.ledger.close();
+    for name in ["ledger.db", "index.db"] {
+        std::fs::rename(data.join(name), bench.folder.path().join(name)).expect("moved");
+    }
+    for emptied in [false, true] {
+        if emptied {
+            std::fs::write(data.join("ledger.db"), "").expect("written");
+        }
+        match Ledger::open(Options::new(&data)).map(|_| ()) {
+            Err(error @ OpenError::Missing(_)) => {
+                let text = error.to_string();
+                assert!(["ledger.db is missing", "backup", "move", "keys away"].iter().all(|word| text.contains(word)), "{text}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(data.join("ledger.db").exists(), emptied, "nothing was made");
+    }
+    // The backup opens again; with the keys moved away a new one begins.
+    std::fs::rename(bench.folder.path().join("ledger.db"), data.join("ledger.db")).expect("restored");
+    Ledger::open(Options::new(&data)).expect("restored").ledger.close();
+    std::fs::remove_file(data.join("ledger.db")).expect("removed");
+    std::fs::rename(data.join("keys"), &kept).expect("moved");
+    let opened = Ledger::open(Options::new(&data)).expect("a new beginning");
     assert!(opened.first_start.is_some());
-    let text = std::fs::read_to_string(data.join("admin.key")).unwrap();
-    opened.ledger.authenticate(Some(text.trim()), indelible_engine::access::Envelope::default()).expect("the new key works");
 }
 
 #[test]

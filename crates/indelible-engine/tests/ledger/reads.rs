@@ -11,6 +11,7 @@ use indelible_engine::query::{Feed, Opening, Page, ReadError, Search};
 use indelible_engine::resource::{NewApiKey, Project};
 
 use crate::bench::{Bench, event, id, wait};
+use crate::clock::Turned;
 
 fn search(filter: &str) -> Search {
     Search { filter: (!filter.is_empty()).then(|| filter.to_owned()), ..Search::default() }
@@ -178,13 +179,15 @@ fn two_projects_learn_nothing_of_each_other() {
 #[test]
 fn a_feed_comes_to_rest_and_loses_nothing() {
     let bench = Bench::new();
-    let other = key(&bench, &bench.project(), &[Scope::AuditRead]);
+    let others = [key(&bench, &bench.project(), &[Scope::AuditRead]), key(&bench, &bench.project(), &[Scope::AuditRead])];
     bench.append(&(0..10).map(|n| event(n, "x")).collect::<Vec<_>>()).expect("appended");
     let (admin, project) = (bench.admin(), bench.project());
-    let mut seen: BTreeMap<u64, String> = BTreeMap::new();
-    let mut after = [None, None];
-    for round in 0..12 {
-        for (who, after) in [&admin, &other].into_iter().zip(&mut after) {
+    let readers = [&admin, &others[0], &others[1]];
+    let mut seen: [BTreeMap<u64, String>; 3] = Default::default();
+    let mut after = [None; 3];
+    let mut rows = 0;
+    for round in 0..30 {
+        for ((who, after), seen) in readers.iter().zip(&mut after).zip(&mut seen) {
             let feed = Some(after.map_or(Feed::Start, Feed::After));
             let page = wait(bench.ledger.search(who, &project, Search { feed, limit: Some(4), ..search("") })).expect("a page");
             for record in page.records.iter().map(|record| parsed(record)) {
@@ -192,26 +195,31 @@ fn a_feed_comes_to_rest_and_loses_nothing() {
             }
             *after = page.next_after_sequence;
         }
-        if round == 8 {
-            bench.append(&[event(100, "late")]).expect("appended");
+        match round {
+            15 => drop(bench.append(&[event(100, "late")]).expect("appended")),
+            20 => rows = bench.events(),
+            _ => {}
         }
     }
-    let rows = bench.events();
-    // Each sees the other's records, and so leaves one itself; of its own it sees what came before its last poll.
-    assert!(after.iter().all(|after| after.is_some_and(|after| after + 3 >= rows)), "{after:?} of {rows}");
-    assert_eq!(seen.keys().copied().collect::<Vec<_>>(), (0..seen.len() as u64).collect::<Vec<_>>());
-    assert!(seen.len() as u64 + 2 >= rows, "{} of {rows}", seen.len());
-    for _ in 0..20 {
-        let asked = Search { feed: Some(Feed::After(rows - 1)), ..search("") };
-        assert!(wait(bench.ledger.search(&admin, &project, asked)).expect("a page").records.len() <= 1);
+    assert_eq!(bench.events(), rows, "readers who see nothing but each other's records leave no more");
+    for (after, seen) in after.into_iter().zip(&seen) {
+        assert_eq!(after, Some(rows - 1));
+        assert_eq!(seen.keys().copied().collect::<Vec<_>>(), (0..rows).collect::<Vec<_>>());
     }
-    assert!(bench.events() <= rows + 1, "polls that find nothing go on being recorded");
+    // Each came, and each was told of the late event.
+    for who in &readers {
+        let key = who.api_key_id().expect("a key").to_string();
+        let polls = search(&format!(r#"action eq "audit.read" and resource.type eq "audit_feed" and request.api_key_id eq "{key}""#));
+        assert!(find(&bench, polls).expect("a page").records.len() >= 2);
+    }
 }
 
-/// Polls that were not recorded by themselves are told when the ledger closes; another key's are never taken for one's own.
+/// Polls that were not recorded by themselves are told when their reader stays away, or when the ledger closes.
 #[test]
-fn polls_that_were_counted_are_told_at_closing() {
-    let bench = Bench::new();
+fn polls_that_were_counted_are_told_when_the_reader_goes_and_at_closing() {
+    let turned = Turned::new();
+    let clock = Arc::clone(&turned);
+    let bench = Bench::with(move |options| options.clock = clock);
     bench.append(&[event(1, "x")]).expect("appended");
     let poll = |bench: &Bench, who: &Caller, after| {
         let asked = Search { feed: Some(Feed::After(after)), ..search("") };
@@ -222,14 +230,32 @@ fn polls_that_were_counted_are_told_at_closing() {
     let other = key(&bench, &bench.project(), &[Scope::AuditRead]);
     let rows = bench.events();
     poll(&bench, &other, last);
-    poll(&bench, &bench.admin(), last);
-    assert_eq!(bench.events(), rows + 2, "who reads another's record leaves one");
-    poll(&bench, &bench.admin(), rows + 1);
-    poll(&bench, &bench.admin(), rows + 1);
+    assert_eq!(bench.events(), rows + 1, "a reader who comes is recorded");
+    poll(&bench, &bench.admin(), rows);
+    poll(&bench, &other, rows);
+    assert_eq!(bench.events(), rows + 1, "who reads nothing but another's record leaves none");
+    // The admin stays away, the other does not.
+    let told = r#"action eq "audit.read" and resource.type eq "audit_feed""#;
+    turned.step(40, 40);
+    poll(&bench, &other, rows);
+    turned.step(25, 25);
+    bench.append(&[event(2, "y")]).expect("appended");
+    let mut gone = newest(&bench, told);
+    for _ in 0..100 {
+        if text(&gone, &["reason"]).starts_with('4') {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        gone = newest(&bench, told);
+    }
+    assert_eq!(text(&gone, &["reason"]), "4 further polls returned nothing but records of polls");
+    let admin = bench.admin().api_key_id().map(|id| id.to_string());
+    assert_eq!(Some(text(&gone, &["request", "api_key_id"])), admin.as_deref());
+    turned.step(1, 1);
     let bench = bench.reopen();
-    assert_eq!(bench.events(), rows + 3);
-    let told = newest(&bench, r#"action eq "audit.read" and resource.type eq "audit_feed""#);
-    assert_eq!(text(&told, &["reason"]), "2 further polls returned nothing but records of polls of this key");
+    let told = newest(&bench, told);
+    assert_eq!(text(&told, &["reason"]), "2 further polls returned nothing but records of polls");
+    assert_eq!(Some(text(&told, &["request", "api_key_id"])), other.api_key_id().map(|id| id.to_string()).as_deref());
     bench.verify();
 }
 

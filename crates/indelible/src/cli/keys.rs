@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indelible_core::time::Timestamp;
 use indelible_engine::access::{KeyKind, Owner, Scope};
 use serde_json::{Value, json};
@@ -47,8 +48,8 @@ struct Create {
     #[arg(long = "scope", value_name = "SCOPE", required = true, value_delimiter = ',', value_parser = scope)]
     scopes: Vec<Scope>,
     /// What it is for
-    #[arg(long, value_enum, default_value = "application")]
-    kind: Kind,
+    #[arg(long, default_value = KeyKind::Application.as_str(), value_parser = kinds())]
+    kind: KeyKind,
     /// What it belongs to: instance, organization:ID or project:ID; by default the project
     #[arg(long, value_parser = owner)]
     owner: Option<Owner>,
@@ -60,15 +61,6 @@ struct Create {
     out: Option<PathBuf>,
     #[command(flatten)]
     target: Target,
-}
-
-/// See [`KeyKind`].
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Kind {
-    Application,
-    Gateway,
-    Hook,
-    Telemetry,
 }
 
 /// A key to be made; its owner is by default what the connection works on.
@@ -84,14 +76,8 @@ pub struct NewKey {
 impl NewKey {
     /// The document that the HTTP API takes. `project` is the one the connection names.
     pub(super) fn document(&self, project: Option<Uuid>) -> Value {
-        let kind = match self.kind {
-            KeyKind::Application => "application",
-            KeyKind::Gateway => "gateway",
-            KeyKind::Hook => "hook",
-            KeyKind::Telemetry => "telemetry",
-        };
         let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
-        let mut document = json!({"name": self.name, "kind": kind, "scopes": scopes});
+        let mut document = json!({"name": self.name, "kind": self.kind.as_str(), "scopes": scopes});
         match self.owner.or(project.map(Owner::Project)) {
             None => {}
             Some(Owner::Instance) => document["owner"] = json!({"type": "instance"}),
@@ -118,13 +104,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn make(create: &Create) -> anyhow::Result<()> {
-    let kind = match create.kind {
-        Kind::Application => KeyKind::Application,
-        Kind::Gateway => KeyKind::Gateway,
-        Kind::Hook => KeyKind::Hook,
-        Kind::Telemetry => KeyKind::Telemetry,
+    let new = NewKey {
+        name: create.name.clone(),
+        owner: create.owner,
+        kind: create.kind,
+        scopes: create.scopes.clone(),
+        expires_at: create.expires_at,
     };
-    let new = NewKey { name: create.name.clone(), owner: create.owner, kind, scopes: create.scopes.clone(), expires_at: create.expires_at };
     // The file first: a key that could not be written down would be lost.
     let file =
         create.out.as_deref().map(|path| private_file(path).with_context(|| format!("cannot make {}", path.display()))).transpose()?;
@@ -170,6 +156,11 @@ fn list(target: &Target) -> anyhow::Result<()> {
         rows.push(vec![output::cell(&key["id"]), output::cell(&key["name"]), output::cell(&key["kind"]), owner, scopes.join(","), state]);
     }
     Ok(output::table(&["ID", "NAME", "KIND", "OWNER", "SCOPES", "ENDS"], rows)?)
+}
+
+/// The words for kinds, which the help lists.
+fn kinds() -> impl TypedValueParser<Value = KeyKind> {
+    PossibleValuesParser::new(KeyKind::ALL.map(KeyKind::as_str)).try_map(|word| KeyKind::parse(&word).ok_or("no such kind"))
 }
 
 fn scope(word: &str) -> Result<Scope, String> {

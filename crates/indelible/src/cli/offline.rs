@@ -8,7 +8,7 @@ use indelible_core::fault::Fault;
 use indelible_core::hex;
 use indelible_engine::access::Caller;
 use indelible_engine::access::Owner;
-use indelible_engine::append::{AppendError, Prepared, Receipt};
+use indelible_engine::append::{AppendError, Foreseen, Prepared, Receipt};
 use indelible_engine::query::{Opening, Page, Search};
 use indelible_engine::resource::{NewApiKey, Project};
 use indelible_engine::{Ledger, Options};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::keys::NewKey;
 use crate::http::{Ids, render_api_key, render_project};
-use crate::import::load::{NotAppended, Sink};
+use crate::import::load::{Foretold, NotAppended, Sink};
 
 /// An open ledger, and who works on it.
 pub struct Offline {
@@ -70,7 +70,7 @@ impl Offline {
         Ok(json!({"receipts": receipts}).to_string().into_bytes())
     }
 
-    pub(super) fn search(&self, search: &Search) -> anyhow::Result<Page> {
+    pub(crate) fn search(&self, search: &Search) -> anyhow::Result<Page> {
         Ok(self.runtime.block_on(self.ledger.search(&self.caller, &self.project, search.clone()))?)
     }
 
@@ -157,14 +157,29 @@ impl Sink for Offline {
         Ok(self.runtime.block_on(self.ledger.reject_all(&self.caller, &self.project, fault, deny, count))?)
     }
 
+    fn foresee(&self, batch: Vec<Prepared>, ahead: u64) -> anyhow::Result<Foretold> {
+        let mut foretold = Foretold::default();
+        for (index, (event, foreseen)) in batch.iter().zip(self.ledger.foresee_blocking(&batch, ahead)?).enumerate() {
+            match foreseen {
+                Foreseen::New => foretold.new += 1,
+                Foreseen::Duplicate => {}
+                Foreseen::Conflict => foretold.refused.push((index, other_event(event.id()))),
+                Foreseen::Fault(fault) => foretold.refused.push((index, fault.to_string())),
+            }
+        }
+        Ok(foretold)
+    }
+
     fn append(&self, batch: Vec<Prepared>) -> Result<Vec<bool>, NotAppended> {
         match self.ledger.append_blocking(batch) {
             Ok(receipts) => Ok(receipts.iter().map(|receipt| receipt.duplicate).collect()),
-            Err(AppendError::Conflict { index, id }) => {
-                Err(NotAppended::Refused { index, message: format!("another event has the id {id} that this record gets") })
-            }
+            Err(AppendError::Conflict { index, id }) => Err(NotAppended::Refused { index, message: other_event(id) }),
             Err(AppendError::Fault { index, fault }) => Err(NotAppended::Refused { index, message: fault.to_string() }),
             Err(error) => Err(NotAppended::Failed(anyhow::Error::new(error).context("import the files again, nothing is added twice"))),
         }
     }
+}
+
+fn other_event(id: Uuid) -> String {
+    format!("another event has the id {id} that this record gets")
 }

@@ -18,12 +18,14 @@ use uuid::Uuid;
 use super::connection::Verification;
 use super::keys::NewKey;
 use super::target::read_key;
-use crate::import::load::{NotAppended, Sink};
+use crate::import::load::{Foretold, NotAppended, Sink};
 
 /// Tries where the server asks to come back later.
 const TRIES_MAX: u32 = 10;
 /// Largest answer that is read, bytes: a page of 1,000 events with their contents.
 const ANSWER_BYTES_MAX: u64 = 20 * 1024 * 1024 * 1024;
+/// Where events are handed in.
+const EVENTS: &str = "/v1/audit/events";
 /// Where systems keep the certificates they trust.
 const CA_FILES: &[&str] =
     &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem"];
@@ -40,13 +42,35 @@ pub struct Online {
 struct Problem {
     status: u16,
     detail: String,
-    pointer: Option<String>,
+    /// Places and reasons, as many as the server lists.
+    errors: Vec<(String, String)>,
+    errors_total: u64,
     retry_after: Option<Duration>,
 }
 
 impl Problem {
+    /// The first place.
+    fn pointer(&self) -> Option<&str> {
+        self.errors.first().map(|(pointer, _)| pointer.as_str())
+    }
+
+    /// The events of a batch of this many that the server refuses, each once, with the first reason; and how many more.
+    fn refused(&self, batch: usize) -> Option<Foretold> {
+        let mut foretold = Foretold::default();
+        for (pointer, message) in &self.errors {
+            let (index, place) = pointer.strip_prefix('/').map(|rest| rest.split_once('/').unwrap_or((rest, "")))?;
+            let index = index.parse().ok().filter(|index| *index < batch)?;
+            if foretold.refused.last().is_none_or(|(last, _)| *last != index) {
+                let place = if place.is_empty() { String::new() } else { format!(" (at /{place})") };
+                foretold.refused.push((index, format!("the server would refuse it with {}: {message}{place}", self.status)));
+            }
+        }
+        foretold.refused_more = self.errors_total.saturating_sub(self.errors.len() as u64);
+        (!foretold.refused.is_empty()).then_some(foretold)
+    }
+
     fn sentence(&self) -> String {
-        let place = self.pointer.as_deref().filter(|pointer| !pointer.is_empty()).map(|pointer| format!(" (at {pointer})"));
+        let place = self.pointer().filter(|pointer| !pointer.is_empty()).map(|pointer| format!(" (at {pointer})"));
         format!("the server refused with {}: {}{}", self.status, self.detail, place.unwrap_or_default())
     }
 }
@@ -146,7 +170,10 @@ impl Online {
         let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let detail = text(&problem["detail"]).or(text(&problem["title"])).unwrap_or_else(|| "no reason was given".to_owned());
-        Err(Failure::Problem(Problem { status, detail, pointer: text(&problem["errors"][0]["pointer"]), retry_after }))
+        let listed = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let errors: Vec<_> = listed.iter().filter_map(|error| Some((text(&error["pointer"])?, text(&error["message"])?))).collect();
+        let errors_total = problem["errors_total"].as_u64().unwrap_or(errors.len() as u64);
+        Err(Failure::Problem(Problem { status, detail, errors, errors_total, retry_after }))
     }
 
     fn get(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Vec<u8>> {
@@ -173,10 +200,10 @@ impl Online {
         self.project.map(|project| project.to_string())
     }
 
-    fn submit(&self, lines: &[u8], import: bool) -> Result<Vec<u8>, Failure> {
+    fn submit(&self, path: &str, lines: &[u8], import: bool) -> Result<Vec<u8>, Failure> {
         let project = self.project_text();
         let query: Vec<_> = project.as_deref().map(|project| ("project_id", project)).into_iter().collect();
-        self.ask("POST", &self.url("/v1/audit/events", &query), Some(Sent { sort: "application/x-ndjson", bytes: lines, import }))
+        self.ask("POST", &self.url(path, &query), Some(Sent { sort: "application/x-ndjson", bytes: lines, import }))
     }
 
     pub(super) fn append(&self, submissions: &[Vec<u8>]) -> anyhow::Result<Vec<u8>> {
@@ -186,7 +213,7 @@ impl Online {
             lines.extend(submission.iter().map(|b| if *b == b'\n' || *b == b'\r' { b' ' } else { *b }));
             lines.push(b'\n');
         }
-        Ok(self.submit(&lines, false)?)
+        Ok(self.submit(EVENTS, &lines, false)?)
     }
 
     pub(super) fn search(&self, search: &Search) -> anyhow::Result<Page> {
@@ -349,10 +376,26 @@ impl Sink for Online {
         Ok(())
     }
 
+    /// What others append does not count beside this, so `ahead` tells the server nothing.
+    fn foresee(&self, batch: Vec<Vec<u8>>, _: u64) -> anyhow::Result<Foretold> {
+        match self.submit("/v1/audit/events/check", &batch.concat(), true) {
+            Ok(bytes) => {
+                let answer: Value = serde_json::from_slice(&bytes).context("the server's answer is not a list of events")?;
+                let events = answer["events"].as_array().context("the server's answer lists no events")?;
+                let new = events.iter().filter(|event| event["duplicate"].as_bool() != Some(true)).count() as u64;
+                Ok(Foretold { new, ..Foretold::default() })
+            }
+            Err(Failure::Problem(problem)) if matches!(problem.status, 403 | 409 | 413 | 422) => {
+                problem.refused(batch.len()).ok_or_else(|| anyhow!(problem.sentence()))
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
     fn append(&self, batch: Vec<Vec<u8>>) -> Result<Vec<bool>, NotAppended> {
         let again = "import the files again, nothing is added twice";
         let failed = |error: anyhow::Error| NotAppended::Failed(error.context(again));
-        match self.submit(&batch.concat(), true) {
+        match self.submit(EVENTS, &batch.concat(), true) {
             Ok(bytes) => {
                 let answer: Value = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
                 let receipts = answer["receipts"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -362,7 +405,7 @@ impl Sink for Online {
                 Ok(receipts.iter().map(|receipt| receipt["duplicate"].as_bool() == Some(true)).collect())
             }
             Err(Failure::Problem(problem)) if matches!(problem.status, 403 | 409 | 413 | 422) => {
-                let index = problem.pointer.as_deref().and_then(|pointer| pointer.split('/').nth(1)?.parse().ok());
+                let index = problem.pointer().and_then(|pointer| pointer.split('/').nth(1)?.parse().ok());
                 match index {
                     Some(index) if index < batch.len() => Err(NotAppended::Refused { index, message: problem.sentence() }),
                     _ => Err(NotAppended::Failed(anyhow!(problem.sentence()))),

@@ -6,28 +6,22 @@ use std::sync::atomic::AtomicU64;
 
 use anyhow::bail;
 use indelible_engine::Ledger;
+use indelible_engine::query::Search;
+use serde_json::Value;
 
 use crate::cli::Offline;
 use crate::import::Format;
 use crate::import::input::Input;
 use crate::import::load::{Options, load as load_file};
 
-/// What was loaded, and what to ask for.
+/// Two questions that the events of a ledger answer, in values that stand in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DemoLoaded {
-    /// Events added.
-    pub events: u64,
-    /// An actor with many events: `actor.id` of an intruder in the CloudTrail records.
-    pub actor: &'static str,
-    /// Somebody on whose behalf agents acted: `principal.id` of a run.
-    pub principal: &'static str,
-    /// A run: `run.id` of the customer-service run for that principal.
-    pub run_id: &'static str,
+pub struct Questions {
+    /// Somebody whose data agents worked on: one of `subjects`.
+    pub subject: String,
+    /// The agent that did: `actor.id`.
+    pub agent: String,
 }
-
-const ACTOR: &str = "arn:aws:iam::123837392027:user/bert-jan";
-const PRINCIPAL: &str = "mia_li_3668";
-const RUN_ID: &str = "task-0-trial-0-3477d3d9";
 
 const FILES: &[(&str, Format, Option<&str>, &[u8])] = &[
     ("cloudtrail.json.gz", Format::Cloudtrail, None, include_bytes!("../../demo/cloudtrail.json.gz")),
@@ -38,8 +32,8 @@ const FILES: &[(&str, Format, Option<&str>, &[u8])] = &[
     ("trace-openai.json.gz", Format::Trajectories, None, include_bytes!("../../demo/trace-openai.json.gz")),
 ];
 
-/// Imports the samples into the default project. Loading them again adds nothing.
-pub fn load(ledger: &Ledger) -> anyhow::Result<DemoLoaded> {
+/// Imports the samples into the default project, and says how many events that added. Loading them again adds nothing.
+pub fn load(ledger: &Ledger) -> anyhow::Result<u64> {
     let offline = Offline::beside(ledger.clone(), None)?;
     let mut events = 0;
     for (name, format, agent, bytes) in FILES {
@@ -50,5 +44,16 @@ pub fn load(ledger: &Ledger) -> anyhow::Result<DemoLoaded> {
         }
         events += loaded.imported;
     }
-    Ok(DemoLoaded { events, actor: ACTOR, principal: PRINCIPAL, run_id: RUN_ID })
+    Ok(events)
+}
+
+/// What to ask: the newest step of an agent that worked on somebody's data names both. `None` where there is none. It is a read, and
+/// recorded like any.
+pub fn questions(ledger: &Ledger) -> anyhow::Result<Option<Questions>> {
+    let filter = Some("actor.type eq \"agent\" and subjects pr".to_owned());
+    let page = Offline::beside(ledger.clone(), None)?.search(&Search { filter, limit: Some(1), ..Search::default() })?;
+    let Some(record) = page.records.first() else { return Ok(None) };
+    let event: Value = serde_json::from_slice(record)?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    Ok(text(&event["subjects"][0]).zip(text(&event["actor"]["id"])).map(|(subject, agent)| Questions { subject, agent }))
 }

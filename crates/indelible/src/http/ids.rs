@@ -8,8 +8,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use indelible_core::event::timed_id;
 use indelible_engine::clock::Clock;
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
 /// Draws identifiers, from any thread.
 pub(crate) struct Ids {
@@ -27,11 +28,10 @@ impl Ids {
     /// The next identifier.
     pub(crate) fn draw(&self) -> Uuid {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let millis = u64::try_from(self.clock.now().as_micros() / 1_000).unwrap_or(0);
         let mut bits = [0; 10];
         bits[..8].copy_from_slice(&self.function.hash_one((count, 0_u8)).to_be_bytes());
         bits[8..].copy_from_slice(&self.function.hash_one((count, 1_u8)).to_be_bytes()[..2]);
-        Builder::from_unix_timestamp_millis(millis, &bits).into_uuid()
+        timed_id(self.clock.now(), &bits)
     }
 }
 

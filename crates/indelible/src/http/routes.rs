@@ -21,6 +21,7 @@ use super::{api_keys, body, clock, conversations, enter, events, process, projec
 /// Every URL and method.
 pub(super) static ROUTES: &[&Route] = &[
     &events::submit::ROUTE,
+    &events::check::ROUTE,
     &events::list::ROUTE,
     &events::show::ROUTE,
     &events::verify::ROUTE,

@@ -3,9 +3,9 @@
 //! A file that fits into one batch is read once and appended at once. A larger one is first read through to its end, and
 //! appended in batches only if nothing was wrong. Reading, preparing and appending go on at the same time, the order is kept.
 //!
-//! Two records of one file with one id and other content are found in that first pass too. What cannot be known before
-//! appending: that the ledger has another event with that id, or a server's reasons. In a file of more than one batch those
-//! before it are then in already; importing the file again, mended, adds the rest.
+//! That first pass also asks the ledger, batch by batch, what it would say of each event, so that an id which another event
+//! has, there or earlier in the file, shows before anything is in. What others append between the two passes shows only
+//! in appending; then the batches before it are in, and importing the file again, mended, adds the rest.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -49,8 +49,22 @@ pub trait Sink: Sync {
     /// Records that a file held so many events that only the engine may write; `fault` is the first one's.
     fn forbidden(&self, fault: &Fault, count: u64) -> anyhow::Result<()>;
 
+    /// What appending would say of a batch, of which nothing is written. `ahead` new events of the file go before it.
+    fn foresee(&self, batch: Vec<Self::Ready>, ahead: u64) -> anyhow::Result<Foretold>;
+
     /// Appends a batch, all of it or nothing; for each event whether it was there already.
     fn append(&self, batch: Vec<Self::Ready>) -> Result<Vec<bool>, NotAppended>;
+}
+
+/// What appending a batch would say.
+#[derive(Debug, Default)]
+pub struct Foretold {
+    /// Events that are not there yet.
+    pub new: u64,
+    /// Events that would be refused: position in the batch, and why in one sentence.
+    pub refused: Vec<(usize, String)>,
+    /// Further ones, of which only the number is known.
+    pub refused_more: u64,
 }
 
 /// Why a batch was not appended.
@@ -114,8 +128,12 @@ pub struct Options {
 pub fn load<S: Sink>(sink: &S, input: &Input, options: &Options, progress: &Arc<AtomicU64>) -> anyhow::Result<Loaded> {
     let stage = if options.skip_bad { Stage::Batches } else { Stage::Whole };
     let done = Loaded::default();
-    let mut loading = Loading { sink, skip_bad: options.skip_bad, stage, batch: Batch::new(), ids: HashMap::new(), done, forbidden: None };
+    let mut loading =
+        Loading { sink, skip_bad: options.skip_bad, stage, batch: Batch::new(), ids: HashMap::new(), new: 0, done, forbidden: None };
     pass(sink, input, options, progress, &mut |record| loading.take(record))?;
+    if loading.stage == Stage::Checking {
+        loading.foresee()?;
+    }
     if let Some((fault, count)) = &loading.forbidden {
         sink.forbidden(fault, *count)?;
     }
@@ -165,7 +183,7 @@ const fn is_forbidden(fault: &Fault) -> bool {
 enum Stage {
     /// Everything so far fits into one batch.
     Whole,
-    /// It did not: the first pass goes on only to look for faults.
+    /// It did not: the first pass goes on only to look for faults, and to ask what would become of each batch.
     Checking,
     /// Batches are appended as they fill.
     Batches,
@@ -189,6 +207,8 @@ struct Loading<'s, S: Sink> {
     batch: Batch<S::Ready>,
     /// What the file has said under each id, while nothing of it is appended.
     ids: HashMap<Uuid, u64>,
+    /// Events of the file that the ledger does not have, while nothing of it is appended.
+    new: u64,
     done: Loaded,
     /// The first event that claims what only the engine may write, and how many do.
     forbidden: Option<(Fault, u64)>,
@@ -218,14 +238,13 @@ impl<S: Sink> Loading<'_, S> {
         for event in events {
             let bytes = self.batch.bytes + event.bytes;
             match self.stage {
-                Stage::Checking => break,
                 Stage::Whole if self.batch.events.len() >= WHOLE_EVENTS_MAX || bytes > WHOLE_BYTES_MAX => {
                     self.stage = Stage::Checking;
-                    self.batch = Batch::new();
-                    break;
+                    self.foresee()?;
                 }
+                Stage::Checking if self.batch.events.len() >= BATCH_EVENTS || bytes > BATCH_BYTES => self.foresee()?,
                 Stage::Batches if self.batch.events.len() >= BATCH_EVENTS || bytes > BATCH_BYTES => self.flush()?,
-                Stage::Whole | Stage::Batches => {}
+                Stage::Whole | Stage::Checking | Stage::Batches => {}
             }
             self.batch.bytes += event.bytes;
             self.batch.events.push((event, record.at));
@@ -248,6 +267,22 @@ impl<S: Sink> Loading<'_, S> {
             }
         }
         None
+    }
+
+    /// Asks what would become of what is waiting, and lets go of it.
+    fn foresee(&mut self) -> anyhow::Result<()> {
+        let waiting = std::mem::replace(&mut self.batch, Batch::new()).events;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let (events, places): (Vec<_>, Vec<_>) = waiting.into_iter().map(|(ready, at)| (ready.event, at)).unzip();
+        let foretold = self.sink.foresee(events, self.new)?;
+        self.new += foretold.new;
+        for (index, message) in foretold.refused {
+            self.done.reject(places.get(index).copied().flatten(), message);
+        }
+        self.done.rejected += foretold.refused_more;
+        Ok(())
     }
 
     /// Appends what is waiting.

@@ -138,6 +138,28 @@ fn an_id_that_another_event_has_is_refused_with_its_place() {
 }
 
 #[test]
+fn an_id_that_another_event_has_is_found_before_anything_of_a_file_of_many_batches_goes_in() {
+    let folder = Folder::new();
+    let beside = Folder::new();
+    let server = Server::start(&beside.path());
+    for target in [folder.target(), server.target()] {
+        let there = folder.file("there.ndjson", line(0) + "\n" + &line(11_500) + "\n" + &line(11_600));
+        import(&target, &["ndjson", &there], b"").ok();
+        let text = lines(0..12_000);
+        let file = folder.file("bad.ndjson", text.replace(&line(11_500), &line(11_500).replace("allow", "deny")));
+        let refused = import(&target, &["ndjson", &file], b"");
+        assert_eq!((refused.code, refused.last()), (1, "imported 0 events, skipped 0 duplicates, rejected 1"), "{}", refused.err);
+        assert!(refused.err.contains("record 11500 (line 11501, "), "{}", refused.err);
+        assert!(refused.err.contains("nothing of it was imported"), "{}", refused.err);
+        let file = folder.file("good.ndjson", text);
+        let ran = import(&target, &["ndjson", &file, "--json"], b"").ok();
+        assert_eq!((ran.json()[0]["imported"].as_u64(), ran.json()[0]["skipped"].as_u64()), (Some(11_997), Some(3)));
+    }
+    drop(server);
+    assert_eq!((count(&folder), count(&beside)), (12_000, 12_000));
+}
+
+#[test]
 fn secrets_of_the_samples_are_in_no_file() {
     let folder = Folder::new();
     import(&folder.target(), &["cloudtrail", &sample("cloudtrail.json.gz")], b"").ok();

@@ -1,6 +1,8 @@
 //! The command line as its users meet it: the real program, on folders and through a server.
 
 mod commands;
+mod demo;
+mod https;
 mod import;
 mod program;
 mod tamper;

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -106,9 +107,15 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_saying(data, &[]).0
+    }
+
+    /// Starts it with further arguments; also what it says after the address.
+    pub(crate) fn start_saying(data: &Path, arguments: &[&str]) -> (Self, mpsc::Receiver<String>) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_indelible"))
             .args(["serve", "--listen", "127.0.0.1:0", "--no-metrics", "--log", "error", "--data"])
             .arg(data)
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");
@@ -119,8 +126,18 @@ impl Server {
                 break address.trim().to_owned();
             }
         };
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url, key_file: data.join("admin.key").display().to_string() }
+        let (say, said) = mpsc::channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(say.send(line))));
+        (Self { child, url, key_file: data.join("admin.key").display().to_string() }, said)
+    }
+
+    /// `127.0.0.1:PORT`
+    pub(crate) fn address(&self) -> &str {
+        self.url.strip_prefix("http://").expect("plain HTTP")
+    }
+
+    pub(crate) fn key_file(&self) -> &str {
+        &self.key_file
     }
 
     pub(crate) fn target(&self) -> Vec<String> {

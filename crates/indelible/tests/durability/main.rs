@@ -5,5 +5,6 @@
 mod disk;
 mod kill;
 mod load;
+mod memory;
 mod process;
 mod syscalls;

@@ -47,6 +47,13 @@ impl Server {
         std::fs::read_to_string(self.data.join("admin.key")).expect("the first start writes the key").trim().to_owned()
     }
 
+    /// The greatest resident memory so far, bytes.
+    pub(crate) fn resident_max(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a figure");
+        line.split_whitespace().nth(1).expect("kB").parse::<u64>().expect("a number") * 1024
+    }
+
     /// Kill -9.
     pub(crate) fn kill(mut self) {
         self.kill_all();

@@ -16,7 +16,7 @@ use super::super::problem::Problem;
 use super::super::refusal;
 use super::super::route::{Audit, Handler, Route, Verb};
 use super::super::{document, schema};
-use super::{KINDS, kind_schema, owner_schema, render, scopes_schema};
+use super::{kind_schema, owner_schema, render, scopes_schema};
 
 pub(in super::super) static ROUTE: Route = Route {
     name: "create_api_key",
@@ -76,9 +76,10 @@ fn read(value: &Value<'_>, own: Owner) -> Result<NewApiKey, Fault> {
 
 fn read_kind(object: &Object<'_>) -> Result<KeyKind, Fault> {
     let Some(word) = string(object, "kind")? else { return Ok(KeyKind::Application) };
-    let words = || KINDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
-    let known = KINDS.iter().find(|(known, _)| *known == word);
-    known.map(|(_, kind)| *kind).ok_or_else(|| Fault::new(FaultKind::Invalid, "/kind", format!("must be one of: {}", words())))
+    KeyKind::parse(word).ok_or_else(|| {
+        let words = KeyKind::ALL.map(KeyKind::as_str).join(", ");
+        Fault::new(FaultKind::Invalid, "/kind", format!("must be one of: {words}"))
+    })
 }
 
 fn read_scopes(object: &Object<'_>) -> Result<Vec<Scope>, Fault> {

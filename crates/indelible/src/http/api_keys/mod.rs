@@ -10,10 +10,6 @@ use serde_json::{Value, json};
 
 use super::json::Document;
 
-/// Words for [`KeyKind`].
-const KINDS: &[(&str, KeyKind)] =
-    &[("application", KeyKind::Application), ("gateway", KeyKind::Gateway), ("hook", KeyKind::Hook), ("telemetry", KeyKind::Telemetry)];
-
 /// A key as JSON; `secret` only where it was just made.
 pub(crate) fn render(key: &ApiKey, secret: Option<&str>) -> Vec<u8> {
     let owner = match key.owner {
@@ -22,12 +18,11 @@ pub(crate) fn render(key: &ApiKey, secret: Option<&str>) -> Vec<u8> {
         Owner::Project(id) => Document::new().text("type", "project").uuid("id", id),
     };
     let scopes = key.scopes.iter().map(|scope| format!("\"{}\"", scope.as_str())).collect::<Vec<_>>().join(",");
-    let kind = KINDS.iter().find(|(_, kind)| *kind == key.kind).map(|(word, _)| *word);
     let document = Document::new()
         .uuid("id", key.id)
         .text("name", &key.name)
         .json("owner", &owner.end())
-        .maybe_text("kind", kind)
+        .text("kind", key.kind.as_str())
         .json("scopes", format!("[{scopes}]").as_bytes())
         .time("created_at", key.created_at)
         .maybe_time("expires_at", key.expires_at)
@@ -70,8 +65,7 @@ fn owner_schema() -> Value {
 }
 
 fn kind_schema() -> Value {
-    let words: Vec<&str> = KINDS.iter().map(|(word, _)| *word).collect();
-    json!({"type": "string", "enum": words})
+    json!({"type": "string", "enum": KeyKind::ALL.map(KeyKind::as_str)})
 }
 
 fn scopes_schema() -> Value {

@@ -1,5 +1,6 @@
 //! `/v1/audit/events`: handing events in, and asking for them.
 
+pub(super) mod check;
 pub(super) mod list;
 mod prepare;
 pub(super) mod show;

@@ -4,7 +4,7 @@
 
 use indelible_core::event::{Source, Submission};
 use indelible_core::fault::{Fault, FaultKind};
-use indelible_core::json::{self, Value};
+use indelible_core::json::{self, Cut, Value};
 use indelible_core::limits::BATCH_EVENTS_MAX;
 use indelible_engine::Ledger;
 use indelible_engine::access::Caller;
@@ -16,8 +16,10 @@ use super::super::refusal::Faults;
 
 /// An event as it lies in a request.
 pub(super) enum Piece<'a> {
-    /// An item of an array, parsed with it.
+    /// The one event of a body.
     Parsed(Value<'a>),
+    /// An item of an array.
+    Item(&'a [u8]),
     /// A line.
     Line(&'a [u8]),
 }
@@ -45,14 +47,33 @@ pub(super) struct Desk<'a> {
 }
 
 impl Batch {
-    /// Reads a JSON body: an object is one event, an array is many. Returns whether it was an object.
+    /// Reads a JSON body: an object is one event, an array is many. Returns whether it was an object. The tree of an item is there
+    /// only while the item is prepared, and none is made of an array with too many.
     pub(super) fn json(&mut self, desk: Desk<'_>, text: &[u8]) -> bool {
-        match json::parse(text) {
-            Ok(Value::Array(items)) => {
-                let pieces = items.into_iter().map(Piece::Parsed).collect();
-                self.add(desk, pieces);
+        match json::cut(text, BATCH_EVENTS_MAX) {
+            Cut::Items(items) => {
+                self.add(desk, items.into_iter().map(Piece::Item).collect());
+                // An array that is no JSON is no array of faulty events.
+                if self.faults.total > 0 {
+                    self.check_array(text);
+                }
                 false
             }
+            Cut::TooMany => {
+                self.overfill();
+                false
+            }
+            Cut::Broken => {
+                self.faults.push(Fault::new(FaultKind::Malformed, "", "not JSON"));
+                self.check_array(text);
+                false
+            }
+            Cut::Other => self.single(desk, text),
+        }
+    }
+
+    fn single(&mut self, desk: Desk<'_>, text: &[u8]) -> bool {
+        match json::parse(text) {
             Ok(event) => {
                 self.seen = 1;
                 match desk.prepare(Piece::Parsed(event), false) {
@@ -68,14 +89,26 @@ impl Batch {
         }
     }
 
+    /// Where the text of an array breaks a rule of JSON, that is all that is said of it, with its place in the whole.
+    fn check_array(&mut self, text: &[u8]) {
+        if let Err(fault) = json::check_array(text) {
+            self.faults = fault.into();
+        }
+    }
+
+    /// One fault says it all: the rest is not worth the work.
+    fn overfill(&mut self) {
+        self.seen = BATCH_EVENTS_MAX + 1;
+        self.faults.push(Fault::new(FaultKind::TooLarge, "", format!("more than {BATCH_EVENTS_MAX} events in one request")));
+    }
+
     /// Adds the next events of a batch.
     pub(super) fn add(&mut self, desk: Desk<'_>, pieces: Vec<Piece<'_>>) {
         let first = self.seen;
         self.seen += pieces.len();
         if self.seen > BATCH_EVENTS_MAX {
-            // One fault says it all: the rest is not worth the work.
             if first <= BATCH_EVENTS_MAX {
-                self.faults.push(Fault::new(FaultKind::TooLarge, "", format!("more than {BATCH_EVENTS_MAX} events in one request")));
+                self.overfill();
             }
             return;
         }
@@ -97,6 +130,7 @@ impl Desk<'_> {
         let id = self.ids.draw();
         let submission = match piece {
             Piece::Parsed(value) => Submission::read(value, Source::Caller, id)?,
+            Piece::Item(item) => Submission::read(json::parse_item(item)?, Source::Caller, id)?,
             Piece::Line(line) => Submission::parse(line, Source::Caller, id)?,
         };
         if refused { Ok(None) } else { self.ledger.prepare(self.caller, self.project, self.path, submission).map(Some) }

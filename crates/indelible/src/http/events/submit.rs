@@ -23,6 +23,7 @@ use super::super::problem::{Kind, Problem};
 use super::super::refusal::Faults;
 use super::super::route::{Audit, Handler, Route, Verb};
 use super::super::schema;
+use super::check;
 use super::prepare::{Batch, Desk, Piece};
 
 /// From so many bytes on, preparing them is work that must not hold up the other tasks of this thread.
@@ -42,13 +43,7 @@ pub(in super::super) static ROUTE: Route = Route {
                   Needs `events:append`.",
     variable: None,
     parameters: &[PROJECT_ID],
-    body: || {
-        let event = schema::reference("Event");
-        vec![
-            ("application/json", json!({"oneOf": [event, {"type": "array", "items": event, "maxItems": 10_000}]})),
-            ("application/x-ndjson", json!({"type": "string", "description": "One event a line."})),
-        ]
-    },
+    body: bodies,
     status: 201,
     answer: || {
         let receipt = schema::reference("Receipt");
@@ -73,8 +68,26 @@ pub(in super::super) static ROUTE: Route = Route {
         Kind::OutcomeUnknown,
     ],
     audit: Audit::Action("audit.append_rejected"),
-    handler: Handler::Keyed(|call, unread| Box::pin(handle(call, unread))),
+    handler: Handler::Keyed(|call, unread| Box::pin(handle(call, unread, Wish::Append))),
 };
+
+/// What is to be done with the events of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// They are appended.
+    Append,
+    /// It is said what would become of them.
+    Check,
+}
+
+/// The forms of a body of events.
+pub(super) fn bodies() -> Vec<(&'static str, serde_json::Value)> {
+    let event = schema::reference("Event");
+    vec![
+        ("application/json", json!({"oneOf": [event, {"type": "array", "items": event, "maxItems": 10_000}]})),
+        ("application/x-ndjson", json!({"type": "string", "description": "One event a line."})),
+    ]
+}
 
 /// Says how the events came, where it is not as they happened. It can only lower their assurance.
 pub(in super::super) const X_INDELIBLE_PATH: HeaderName = HeaderName::from_static("x-indelible-path");
@@ -108,8 +121,8 @@ impl Form {
     }
 }
 
-async fn handle(call: Call, mut unread: Body) -> Result<Response<Body>, Problem> {
-    let result = submit(&call, &mut unread).await;
+pub(super) async fn handle(call: Call, mut unread: Body, wish: Wish) -> Result<Response<Body>, Problem> {
+    let result = submit(&call, &mut unread, wish).await;
     if let Err(problem) = &result
         && problem.kind != Kind::RequestTimeout
     {
@@ -118,7 +131,7 @@ async fn handle(call: Call, mut unread: Body) -> Result<Response<Body>, Problem>
     result
 }
 
-async fn submit(call: &Call, unread: &mut Body) -> Result<Response<Body>, Problem> {
+async fn submit(call: &Call, unread: &mut Body, wish: Wish) -> Result<Response<Body>, Problem> {
     let project = call.project().await?;
     if !call.caller.has(Scope::EventsAppend) {
         let fault = Fault::new(FaultKind::Invalid, "", format!("the key lacks {}", Scope::EventsAppend.as_str()));
@@ -140,6 +153,9 @@ async fn submit(call: &Call, unread: &mut Body) -> Result<Response<Body>, Proble
     };
     if batch.faults.total > 0 {
         return Err(refuse(call, &project, &batch.faults).await);
+    }
+    if wish == Wish::Check {
+        return check::answer(call, &project, &batch.events, single).await;
     }
     match call.app.ledger.append(batch.events).await {
         Ok(receipts) => Ok(call::json(StatusCode::CREATED, render(&receipts, single))),
@@ -207,7 +223,7 @@ async fn lines(desk: Desk<'_>, reader: &mut Reader<'_>, batch: &mut Batch) -> Re
 }
 
 /// Records a refusal, and makes its answer; where it cannot be recorded, that is the answer.
-async fn refuse(call: &Call, project: &Project, faults: &Faults) -> Problem {
+pub(super) async fn refuse(call: &Call, project: &Project, faults: &Faults) -> Problem {
     let Some(gravest) = faults.gravest() else { return faults.problem() };
     let deny = gravest.kind == FaultKind::EngineOnly;
     match call.app.ledger.reject(&call.caller, project, gravest, deny).await {
@@ -233,15 +249,22 @@ async fn failed(call: &Call, project: &Project, error: AppendError, single: bool
     let at = |index: usize, fault: Fault| if single { fault } else { fault.within(&index.to_string()) };
     match error {
         AppendError::Fault { index, fault } => refuse(call, project, &at(index, fault).into()).await,
-        AppendError::Conflict { index, .. } => {
-            let fault = at(index, Fault::new(FaultKind::Invalid, "/id", "belongs to another event"));
-            let problem = Problem::new(Kind::IdConflict, "another event of this project has the id; nothing was written");
-            match call.app.ledger.reject(&call.caller, project, &fault, false).await {
-                Ok(()) => problem.at(fault.pointer, fault.message).recorded(),
-                Err(error) => error.into(),
-            }
-        }
+        AppendError::Conflict { index, .. } => conflict(call, project, &at(index, check::other_event()).into()).await,
         other => other.into(),
+    }
+}
+
+/// The answer where ids are other events'.
+pub(super) async fn conflict(call: &Call, project: &Project, faults: &Faults) -> Problem {
+    let Some(first) = faults.list.first() else { return faults.problem() };
+    match call.app.ledger.reject_all(&call.caller, project, first, false, faults.total as u64).await {
+        Ok(()) => {
+            let mut problem = faults.problem();
+            problem.kind = Kind::IdConflict;
+            "another event of this project has the id; nothing was written".clone_into(&mut problem.detail);
+            problem.recorded()
+        }
+        Err(error) => error.into(),
     }
 }
 

@@ -34,6 +34,50 @@ fn ten_thousand_events_are_taken_and_one_more_is_not() {
 }
 
 #[test]
+fn an_array_is_counted_before_it_is_read() {
+    let house = House::start();
+    let left = (house.project.as_str(), REJECTED.0, REJECTED.1);
+    let whole = event("array.one").to_string();
+    // What comes after the item that is too many is not looked at.
+    for text in [format!("[{}]", vec!["1"; 10_001].join(",")), "[".to_owned() + &"{},".repeat(10_001) + "no JSON"] {
+        let problem = house.post(EVENTS, &text).refused(422, "event-too-large", left);
+        assert_eq!((problem["detail"].as_str(), pointers(&problem)), (Some("more than 10000 events in one request"), vec![""]));
+    }
+    // An array that is not JSON is that and nothing else, with the place in the whole.
+    let cases = [
+        (format!("[{whole},{{\"action\":\"audit.read\"}},]"), 400, "malformed-json", "/2"),
+        (format!("[{whole},{{\"a\":1}}"), 400, "malformed-json", ""),
+        (format!("[{{}},{whole},{{\"a\":1,\"a\":2}}]"), 422, "invalid-event", "/2/a"),
+    ];
+    for (text, status, kind, pointer) in cases {
+        let problem = house.post(EVENTS, &text).refused(status, kind, left);
+        assert_eq!(pointers(&problem), [pointer], "{problem}");
+    }
+    let text = format!("[{whole},{{\"a\":tru}}]");
+    let problem = house.post(EVENTS, &text).refused(400, "malformed-json", left);
+    assert_eq!(problem["detail"], format!("not JSON at byte {}: a value was expected", whole.len() + 7));
+    assert!(house.log("action eq \"array.one\"").is_empty());
+}
+
+#[test]
+fn an_event_of_too_many_values_is_refused_with_the_place() {
+    let house = House::start();
+    let left = (house.project.as_str(), REJECTED.0, REJECTED.1);
+    let with = |output: &str| event("values.one").to_string().replacen('{', &format!("{{\"content\":{{\"output\":{output}}},"), 1);
+    let list = |values: usize| format!("[{}]", vec!["1"; values].join(","));
+    house.post(EVENTS, &with(&list(900_000))).send().is(201);
+    let problem = house.post(EVENTS, &with(&list(1_000_001))).refused(422, "event-too-large", left);
+    assert!(pointers(&problem)[0].starts_with("/content/output/9999"), "{problem}");
+    let problem =
+        house.post(EVENTS, &format!("[{},{}]", event("values.two"), with(&list(1_000_001)))).refused(422, "event-too-large", left);
+    assert!(pointers(&problem)[0].starts_with("/1/content/output/9999"), "{problem}");
+    // In a string it cannot be looked into, so it is not kept.
+    house.post(EVENTS, &with(&format!("{:?}", list(900_000)))).send().is(201);
+    house.post(EVENTS, &with(&format!("{:?}", list(1_000_001)))).refused(422, "event-too-large", left);
+    assert_eq!(house.log("action sw \"values.\"").len(), 2);
+}
+
+#[test]
 fn a_request_of_24_mib_is_taken_and_one_byte_more_is_not() {
     let house = House::start();
     for content_type in ["application/json", "application/x-ndjson"] {

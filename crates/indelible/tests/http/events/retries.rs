@@ -58,6 +58,29 @@ fn a_conflict_writes_nothing_of_the_request() {
 }
 
 #[test]
+fn a_check_says_what_appending_would_and_writes_nothing() {
+    let house = House::start();
+    let check = format!("{EVENTS}/check");
+    let first = house.post(EVENTS, &with_id(1, "check.first")).send().is(201);
+    let answer = house.post(&check, &json!([with_id(2, "check.two"), with_id(1, "check.first"), with_id(2, "check.two")])).send().is(200);
+    let duplicates: Vec<_> = answer["events"].as_array().expect("events").iter().map(|event| event.get("duplicate").is_some()).collect();
+    assert_eq!((duplicates, &answer["events"][1]["id"]), (vec![false, true, true], &first["id"]));
+    let mut odd = event("check.odd");
+    odd["colour"] = json!(1);
+    let cases = [
+        (with_id(1, "check.other"), 409, "id-conflict", "error", vec!["/id"]),
+        (json!([with_id(3, "a.b"), with_id(1, "check.other"), with_id(3, "a.c")]), 409, "id-conflict", "error", vec!["/1/id", "/2/id"]),
+        (json!([with_id(1, "check.other"), odd]), 422, "invalid-event", "error", vec!["/1/colour"]),
+        (json!([with_id(1, "check.other"), event("audit.read")]), 403, "engine-only-action", "deny", vec!["/1/action"]),
+    ];
+    for (body, status, kind, outcome, expected) in cases {
+        let problem = house.post(&check, &body).refused(status, kind, (&house.project, "audit.append_rejected", outcome));
+        assert_eq!(pointers(&problem), expected, "{body}");
+    }
+    assert_eq!(house.log("action sw \"check.\" or action sw \"a.\"").len(), 1);
+}
+
+#[test]
 fn the_same_id_in_another_project_is_another_event() {
     let house = House::start();
     let (_, other) = house.tenant("other");
