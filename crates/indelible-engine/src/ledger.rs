@@ -194,6 +194,7 @@ impl Ledger {
         folder.sync()?;
         let master = options.master_key_file.as_deref();
         let keystore = Arc::new(KeyStore::open(folder.root(), master, options.mode, last_row == 0).map_err(key)?);
+        keystore.load_serving(&connection).map_err(key)?;
         let registry = Arc::<Registry>::default();
         load(&connection, &registry)?;
         let data_keys = Arc::new(DataKeys::load(Arc::clone(&keystore), &connection)?);

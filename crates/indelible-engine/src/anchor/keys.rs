@@ -53,6 +53,11 @@ impl SigningKeys {
         keys.map(|(verifier_key, key)| PublishedKey { verifier_key, since: key.since, until: key.until }).collect()
     }
 
+    /// The id of the newest.
+    pub(crate) fn newest(&self) -> u64 {
+        self.0.last().map_or(0, |key| key.id)
+    }
+
     /// The verifier keys of a tree.
     pub(crate) fn verifier_keys(&self, origin: &Name) -> Vec<VerifierKey> {
         self.0.iter().map(|key| VerifierKey::new(origin.clone(), Algorithm::Ed25519, key.public_key)).collect()

@@ -11,6 +11,7 @@ use indelible_core::limits::{FILTER_BYTES_MAX, NAME_BYTES_MAX, PURPOSE_BYTES_MAX
 use super::desk::Recorder;
 use super::{AppendError, Desk, Prepared};
 use crate::access::Caller;
+use crate::keystore::{DATA_KEY, DataKey, ROTATE};
 use crate::ledger::Ledger;
 use crate::resource::Project;
 use crate::write::{Privilege, Work};
@@ -213,6 +214,18 @@ impl Desk {
         let id = self.new_id().map_err(|error| super::desk::no_key(&error))?;
         let submission = Submission::read(event.into_value(), Source::Engine, id)?;
         self.prepare(&project, number, recorder, submission, true)
+    }
+}
+
+impl Desk {
+    /// The event about a data key that took the place of another by itself. The first of an organization needs none: the
+    /// organization's own event tells of it.
+    pub(crate) fn tell_of_data_key(&self, key: &DataKey) -> Result<Option<Prepared>, Fault> {
+        let home = self.registry.system_project(key.organization_id).filter(|_| key.replaces);
+        let Some(home) = home else { return Ok(None) };
+        let mut event = EngineEvent::new(&Caller::engine(), &home, ROTATE, "allow").because("the one before it served for 30 days");
+        event.resource = Some(ResourceMembers { kind: DATA_KEY, id: key.id.to_string(), parent: Some(key.organization_id.to_string()) });
+        self.prepare_own(event).map(Some)
     }
 }
 

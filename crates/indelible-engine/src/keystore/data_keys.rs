@@ -32,6 +32,8 @@ pub(crate) struct DataKey {
     pub(crate) wrapped: Vec<u8>,
     /// When it was made.
     pub(crate) created_at: Timestamp,
+    /// Whether its organization had one before.
+    pub(crate) replaces: bool,
     stored: AtomicBool,
 }
 
@@ -44,6 +46,12 @@ impl DataKey {
     /// Its row is committed.
     pub(crate) fn mark_stored(&self) {
         self.stored.store(true, Ordering::Release);
+    }
+}
+
+impl std::fmt::Debug for DataKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DataKey").field("id", &self.id).field("organization_id", &self.organization_id).finish_non_exhaustive()
     }
 }
 
@@ -77,6 +85,7 @@ impl DataKeys {
                 secret: keystore.unwrap_data_key(organization_id, &wrapped),
                 wrapped,
                 created_at: Timestamp::from_micros(row.get(3)?).ok_or_else(unreadable)?,
+                replaces: state.by_id.values().any(|known| known.organization_id == organization_id),
                 stored: AtomicBool::new(true),
             });
             state.by_id.insert(id, Arc::clone(&key));
@@ -95,6 +104,23 @@ impl DataKeys {
         if let Some(key) = state.current.get(&organization_id).filter(fits) {
             return Ok(Arc::clone(key));
         }
+        let key = self.make(&mut state, organization_id, now)?;
+        state.current.insert(organization_id, Arc::clone(&key));
+        Ok(key)
+    }
+
+    /// A new data key that does not serve yet.
+    pub(crate) fn draw(&self, organization_id: Uuid, now: Timestamp) -> Result<Arc<DataKey>, KeyError> {
+        self.make(&mut self.state.write().unwrap_or_else(PoisonError::into_inner), organization_id, now)
+    }
+
+    /// New records are made under this key from now on; its row is committed.
+    pub(crate) fn serve(&self, key: &Arc<DataKey>) {
+        key.mark_stored();
+        self.state.write().unwrap_or_else(PoisonError::into_inner).current.insert(key.organization_id, Arc::clone(key));
+    }
+
+    fn make(&self, state: &mut State, organization_id: Uuid, now: Timestamp) -> Result<Arc<DataKey>, KeyError> {
         let secret = random_secret()?;
         let wrapped: Wrapped = self.keystore.wrap_data_key(organization_id, &secret)?;
         let key = Arc::new(DataKey {
@@ -103,10 +129,11 @@ impl DataKeys {
             secret: Some(secret),
             wrapped: wrapped.to_vec(),
             created_at: now,
+            replaces: state.by_id.values().any(|known| known.organization_id == organization_id),
             stored: AtomicBool::new(false),
         });
+        // Known from now on, whether it is ever stored or not: no second key gets its number.
         state.by_id.insert(key.id, Arc::clone(&key));
-        state.current.insert(organization_id, Arc::clone(&key));
         Ok(key)
     }
 

@@ -9,10 +9,12 @@
 
 mod data_keys;
 mod files;
+mod rotation;
 mod signing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use indelible_core::event::timed_id;
@@ -25,6 +27,8 @@ use crate::store::{private_folder, write_private};
 
 pub(crate) use data_keys::{DataKey, DataKeys};
 use files::{Master, read_private};
+pub(crate) use rotation::{DATA_KEY, ROTATE};
+pub use rotation::{Rotated, Rotation};
 
 /// Derived keys kept; past it the cache is emptied.
 const PROJECT_KEYS_MAX: usize = 16_384;
@@ -68,6 +72,8 @@ pub(crate) struct KeyStore {
     folder: PathBuf,
     master: Secret,
     ring: RwLock<BTreeMap<u64, Secret>>,
+    /// The ring id that new events are made under.
+    serving: AtomicU64,
     signing: RwLock<BTreeMap<u64, Secret>>,
     organizations: RwLock<HashMap<Uuid, Secret>>,
     project_keys: RwLock<HashMap<(Uuid, u64), Arc<ProjectKeys>>>,
@@ -115,6 +121,7 @@ impl KeyStore {
             folder,
             master: master.key,
             ring: RwLock::default(),
+            serving: AtomicU64::new(1),
             signing: RwLock::default(),
             organizations: RwLock::default(),
             project_keys: RwLock::default(),
@@ -169,7 +176,35 @@ impl KeyStore {
 
     /// The ring id that new events are made under.
     pub(crate) fn newest_ring_id(&self) -> u64 {
-        self.ring.read().unwrap_or_else(PoisonError::into_inner).keys().next_back().copied().unwrap_or(1)
+        self.serving.load(Ordering::Acquire)
+    }
+
+    /// Makes a ring key, durable before this returns. Keeps the one that is there.
+    pub(crate) fn make_ring_key(&self, id: u64) -> Result<(), KeyError> {
+        if self.ring.read().unwrap_or_else(PoisonError::into_inner).contains_key(&id) {
+            return Ok(());
+        }
+        let key = random_secret()?;
+        self.write_wrapped(&self.folder.join(ring_file(id)), &key)?;
+        self.ring.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
+        Ok(())
+    }
+
+    /// New events are made under this ring key from now on.
+    pub(crate) fn serve_ring_key(&self, id: u64) {
+        self.serving.fetch_max(id, Ordering::AcqRel);
+    }
+
+    /// Learns from the ledger which ring key serves, and that it is there.
+    pub(crate) fn load_serving(&self, ledger: &rusqlite::Connection) -> Result<(), KeyError> {
+        let unreadable = |error: rusqlite::Error| KeyError::Io(self.folder.clone(), std::io::Error::other(error));
+        let newest: Option<i64> = ledger.query_row("SELECT max(id) FROM ring_keys", [], |row| row.get(0)).map_err(unreadable)?;
+        let newest = newest.map_or(1, i64::unsigned_abs);
+        if !self.ring.read().unwrap_or_else(PoisonError::into_inner).contains_key(&newest) {
+            return Err(KeyError::Missing(self.folder.join(ring_file(newest))));
+        }
+        self.serve_ring_key(newest);
+        Ok(())
     }
 
     /// The keys of a project under a ring id; `None` where there is no such ring key.

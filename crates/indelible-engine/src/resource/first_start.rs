@@ -134,6 +134,7 @@ pub(crate) fn first_start(
     }
 
     let public_key = desk.keystore.make_signing_key(SIGNING_KEY).map_err(key_error)?;
+    let ring = Change::RingKey { id: desk.keystore.newest_ring_id(), since: now };
     let signing = Change::SigningKey { id: SIGNING_KEY, public_key, since: now };
     let engine = Caller::engine();
     let told = |home: &Arc<Project>, action, kind, id: String, after: Value<'static>, changes| Mutation {
@@ -163,7 +164,7 @@ pub(crate) fn first_start(
     let organized = vec![row(system.id, &organization, 1)];
     let story = [
         (SYSTEM, made(&system, &system, SYSTEM)),
-        (SYSTEM, told(&system, "key.create", "signing_key", SIGNING_KEY.to_string(), signing_state(&public_key), vec![signing])),
+        (SYSTEM, told(&system, "key.create", "signing_key", SIGNING_KEY.to_string(), signing_state(&public_key), vec![ring, signing])),
         (
             SYSTEM,
             told(&system, "organization.create", OrganizationDocument::TYPE, organization.id.to_string(), state(&organization), organized),

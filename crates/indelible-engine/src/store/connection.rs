@@ -16,6 +16,9 @@ use crate::faults::{When, Write};
 const APPLICATION_ID: i32 = 0x696e_646c;
 /// `PRAGMA user_version`: version of the tables.
 const SCHEMA_VERSION: i32 = 1;
+/// Pages of `ledger.db`. An entry and its columns take a kilobyte: sixteen to a page waste little, and a group of rows is few
+/// writes.
+pub(crate) const PAGE_BYTES: u64 = 16_384;
 /// The WAL file is cut back to this after a checkpoint that emptied it, bytes.
 const JOURNAL_BYTES_MAX: i64 = 64 * 1024 * 1024;
 /// How long a statement waits for another connection's lock.
@@ -79,7 +82,7 @@ pub(crate) fn open_writer(path: &Path, expected: &Arc<Expected>) -> Result<Conne
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_WAIT)?;
     connection.set_prepared_statement_cache_capacity(64);
-    connection.pragma_update(None, "page_size", 16_384)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES as i64)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     // The writer checkpoints itself, after it has answered.

@@ -8,7 +8,7 @@ mod folder;
 mod readers;
 mod tiles;
 
-pub(crate) use connection::{BUSY_WAIT, Expected, StoreError, open_reader, open_writer};
+pub(crate) use connection::{BUSY_WAIT, Expected, PAGE_BYTES, StoreError, open_reader, open_writer};
 pub(crate) use folder::{Folder, private_folder, write_private};
 pub(crate) use readers::{Reader, Readers};
 pub(crate) use tiles::{Tiles, Tree};

@@ -17,8 +17,8 @@ use super::heads::Heads;
 use super::insert::{Inserter, Place, faulty};
 use super::plan::{Pending, Planner, Refusal, Slot};
 use super::thread::Thread;
-use super::{Answer, WRITE_FAILED, Work};
-use crate::append::{AppendError, Prepared, Receipt};
+use super::{Answer, Privilege, WRITE_FAILED, Work};
+use crate::append::{AppendError, Desk, Prepared, Receipt};
 use crate::faults::Write;
 use crate::index::Index;
 use crate::keystore::{DataKey, KeyStore};
@@ -96,6 +96,7 @@ impl Thread {
             duplicates: 0,
         };
         let answers = works.iter().map(|work| group.batch(work)).collect::<Result<Vec<_>, _>>()?;
+        group.tell_of_data_keys(&self.parts.desk)?;
         group.finish()?;
         let Group { ids, data_keys, last_row, duplicates, .. } = group;
         let began = Instant::now();
@@ -171,6 +172,20 @@ impl Group<'_> {
             self.pending.insert((event.project, event.id), pending);
         }
         Ok(receipt)
+    }
+
+    /// The data keys that this group is the first to use: each is an event, in the transaction that writes its row.
+    fn tell_of_data_keys(&mut self, desk: &Desk) -> Result<(), StoreError> {
+        for at in 0..self.data_keys.len() {
+            let key = Arc::clone(&self.data_keys[at]);
+            let told = desk.tell_of_data_key(&key).map_err(|fault| StoreError::Corrupt(format!("data key {}: {fault}", key.id)))?;
+            if let Some(event) = told
+                && let Err(refused) = self.batch(&Work::new(vec![event], Privilege::Engine))?
+            {
+                return Err(StoreError::Corrupt(format!("data key {}: {refused}", key.id)));
+            }
+        }
+        Ok(())
     }
 
     /// Writes the heads of all that changed.

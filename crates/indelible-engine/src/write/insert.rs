@@ -173,6 +173,10 @@ impl<'c> Inserter<'c> {
                     let insert = "INSERT INTO instance_checkpoints (size, checkpoint) VALUES (?1, ?2)";
                     self.connection.execute(insert, (*size as i64, checkpoint))?;
                 }
+                Change::RingKey { id, since } => {
+                    self.connection.execute("INSERT INTO ring_keys (id, since) VALUES (?1, ?2)", (*id as i64, since.as_micros()))?;
+                }
+                Change::DataKey(key) => self.data_key(key)?,
                 Change::SigningKey { id, public_key, since } => {
                     let insert = "INSERT INTO signing_keys (id, public_key, since) VALUES (?1, ?2, ?3)";
                     self.connection.execute(insert, (*id as i64, public_key, since.as_micros()))?;

@@ -28,6 +28,7 @@ use uuid::Uuid;
 
 use crate::append::{AppendError, Prepared, Receipt};
 use crate::clock::Clock;
+use crate::keystore::DataKey;
 use crate::ledger::Status;
 use disk::Disk;
 use queue::Queue;
@@ -118,6 +119,15 @@ pub(crate) enum Change {
         /// The note.
         checkpoint: String,
     },
+    /// A row of `ring_keys`.
+    RingKey {
+        /// Its id.
+        id: u64,
+        /// Since when it serves.
+        since: Timestamp,
+    },
+    /// A row of `data_keys`.
+    DataKey(Arc<DataKey>),
     /// A row of `signing_keys`.
     SigningKey {
         /// Its number in the key store.

@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::index::Index;
 use crate::keystore::KeyStore;
-use crate::store::{Expected, StoreError};
+use crate::store::{Expected, PAGE_BYTES, StoreError};
 
 /// How long a broken store is left alone before it is tried again.
 const RECOVER_EVERY: Duration = Duration::from_millis(250);
@@ -263,7 +263,7 @@ impl Thread {
         let result: Result<(i64, i64), _> =
             connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)));
         match result {
-            Ok((pages, copied)) if pages > copied && pages.unsigned_abs() * 4096 > WAL_BYTES_MAX => {
+            Ok((pages, copied)) if pages > copied && pages.unsigned_abs() * PAGE_BYTES > WAL_BYTES_MAX => {
                 let waited = connection
                     .busy_timeout(READERS_WAIT)
                     .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)))

@@ -8,3 +8,4 @@ mod faults;
 mod files;
 mod reads;
 mod resources;
+mod rotation;

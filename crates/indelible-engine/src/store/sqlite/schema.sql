@@ -121,6 +121,12 @@ CREATE TABLE instance_checkpoints (
     checkpoint TEXT NOT NULL
 ) STRICT;
 
+-- Which ring keys have served; the newest does.
+CREATE TABLE ring_keys (
+    id    INTEGER PRIMARY KEY,
+    since INTEGER NOT NULL -- microseconds since 1970
+) STRICT;
+
 -- Public halves of the keys that sign, by the number of their file in the key store.
 CREATE TABLE signing_keys (
     id         INTEGER PRIMARY KEY,

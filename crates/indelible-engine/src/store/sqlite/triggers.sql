@@ -239,3 +239,18 @@ CREATE TRIGGER instance_edge_delete BEFORE DELETE ON instance_edge
 BEGIN
     SELECT RAISE(ABORT, 'instance_edge: rows are never deleted');
 END;
+
+CREATE TRIGGER ring_keys_insert BEFORE INSERT ON ring_keys
+BEGIN
+    SELECT RAISE(ABORT, 'ring_keys: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER ring_keys_update BEFORE UPDATE ON ring_keys
+BEGIN
+    SELECT RAISE(ABORT, 'ring_keys: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER ring_keys_delete BEFORE DELETE ON ring_keys
+BEGIN
+    SELECT RAISE(ABORT, 'ring_keys: rows are never deleted');
+END;

@@ -1,0 +1,162 @@
+//! Rotation: a new key serves from the event that tells of it, and what was made under the old ones verifies and opens under them.
+//!
+//! The key is durable in its file before the event commits, and serves only after: a crash in between leaves a key that
+//! nothing uses, and the next rotation takes it up. Which key serves is in the ledger, in the transaction of the event.
+
+use std::sync::Arc;
+
+use indelible_core::hex;
+use indelible_core::json::{Object, Value};
+use indelible_core::time::Timestamp;
+use uuid::Uuid;
+
+use super::{DataKey, KeyError};
+use crate::access::{Caller, Owner, Scope};
+use crate::anchor::SigningKeys;
+use crate::append::AppendError;
+use crate::ledger::Ledger;
+use crate::resource::{MutateError, Mutation, Project};
+use crate::store::StoreError;
+use crate::write::Change;
+
+/// The event that tells of it.
+pub(crate) const ROTATE: &str = "key.rotate";
+/// `resource.type` of a data key.
+pub(crate) const DATA_KEY: &str = "data_key";
+
+/// What is rotated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotation {
+    /// The ring key, under which chains and submissions are authenticated.
+    Hmac,
+    /// The key that signs anchors and checkpoints.
+    Signing,
+    /// The data key of an organization (the default one if not named), under which new contents are sealed.
+    Data(Option<Uuid>),
+}
+
+impl Rotation {
+    /// The kind by its word.
+    pub fn parse(kind: &str, organization_id: Option<Uuid>) -> Option<Self> {
+        match kind {
+            "hmac" => Some(Self::Hmac),
+            "signing" => Some(Self::Signing),
+            "data" => Some(Self::Data(organization_id)),
+            _ => None,
+        }
+    }
+
+    /// `resource.type` of the event.
+    const fn resource(self) -> &'static str {
+        match self {
+            Self::Hmac => "hmac_key",
+            Self::Signing => "signing_key",
+            Self::Data(_) => DATA_KEY,
+        }
+    }
+}
+
+/// A key that serves now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotated {
+    /// `hmac_key`, `signing_key` or `data_key`.
+    pub kind: &'static str,
+    /// Its number.
+    pub id: u64,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A key that is made and does not serve yet.
+struct Made {
+    id: u64,
+    state: Object<'static>,
+    change: Change,
+    data: Option<Arc<DataKey>>,
+}
+
+impl Ledger {
+    /// Makes a new key and lets it serve. For keys with `audit:admin`: of the instance, or of the organization for its data key.
+    pub async fn rotate_key(&self, caller: &Caller, rotation: Rotation) -> Result<Rotated, MutateError> {
+        let _control = self.inner.control.lock().await;
+        let home = match self.check_rotation(caller, rotation) {
+            Ok(home) => home,
+            Err(error) => return Err(self.refuse(caller, None, (ROTATE, rotation.resource(), String::new()), error).await),
+        };
+        let since = self.inner.clock.now();
+        let made = self.make(rotation, &home, since).map_err(|reason| AppendError::Unavailable { reason, outcome_unknown: false })?;
+        let Made { id, state, change, data } = made;
+        // A key that persists although this fails serves from the next start on; until then the one before it does.
+        self.mutate(Mutation {
+            caller,
+            home,
+            action: ROTATE,
+            kind: rotation.resource(),
+            id: id.to_string(),
+            before: None,
+            after: Some(Value::Object(state)),
+            changes: vec![change],
+        })
+        .await?;
+        self.serve(rotation, id, data.as_ref());
+        Ok(Rotated { kind: rotation.resource(), id, since })
+    }
+
+    fn check_rotation(&self, caller: &Caller, rotation: Rotation) -> Result<Arc<Project>, MutateError> {
+        if !caller.has(Scope::AuditAdmin) {
+            return Err(MutateError::Forbidden(Scope::AuditAdmin.as_str().to_owned()));
+        }
+        let registry = &self.inner.registry;
+        match rotation {
+            Rotation::Hmac | Rotation::Signing if caller.owner != Owner::Instance => Err(MutateError::Forbidden("the instance".to_owned())),
+            Rotation::Hmac | Rotation::Signing => Ok(self.home_of(Owner::Instance)?),
+            Rotation::Data(organization_id) => {
+                let id = organization_id.unwrap_or(match caller.owner {
+                    Owner::Organization(id) => id,
+                    Owner::Instance | Owner::Project(_) => self.inner.instance.organization_id,
+                });
+                if matches!(caller.owner, Owner::Project(_)) {
+                    return Err(MutateError::Forbidden("the organization".to_owned()));
+                }
+                let seen = registry.is_within(Owner::Organization(id), caller.owner);
+                registry.system_project(id).filter(|_| seen).ok_or(MutateError::NotFound("organization"))
+            }
+        }
+    }
+
+    fn make(&self, rotation: Rotation, home: &Project, since: Timestamp) -> Result<Made, String> {
+        let inner = &self.inner;
+        let key_error = |error: KeyError| error.to_string();
+        let mut state = Object::new();
+        match rotation {
+            Rotation::Hmac => {
+                let id = inner.keystore.newest_ring_id() + 1;
+                inner.keystore.make_ring_key(id).map_err(key_error)?;
+                Ok(Made { id, state, change: Change::RingKey { id, since }, data: None })
+            }
+            Rotation::Signing => {
+                let known =
+                    inner.readers.get().and_then(|reader| SigningKeys::load(&reader)).map_err(|error: StoreError| error.to_string())?;
+                let id = known.newest() + 1;
+                let public_key = inner.keystore.make_signing_key(id).map_err(key_error)?;
+                state.insert("algorithm", Value::string("ed25519"));
+                state.insert("public_key", Value::string(hex::encode(&public_key)));
+                Ok(Made { id, state, change: Change::SigningKey { id, public_key, since }, data: None })
+            }
+            Rotation::Data(_) => {
+                let key = inner.data_keys.draw(home.organization_id, since).map_err(key_error)?;
+                let id = key.id.unsigned_abs();
+                Ok(Made { id, state, change: Change::DataKey(Arc::clone(&key)), data: Some(key) })
+            }
+        }
+    }
+
+    fn serve(&self, rotation: Rotation, id: u64, data: Option<&Arc<DataKey>>) {
+        match (rotation, data) {
+            (Rotation::Hmac, _) => self.inner.keystore.serve_ring_key(id),
+            (Rotation::Data(_), Some(key)) => self.inner.data_keys.serve(key),
+            // The next pass of sealing reads which keys sign.
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Keys rotate: the new one serves at once, what is old verifies and opens under the old, and an event tells of it.
+
+use std::sync::Arc;
+
+use indelible_engine::access::Scope;
+use indelible_engine::append::Receipt;
+use indelible_engine::query::{Opening, Search};
+use indelible_engine::resource::{MutateError, NewApiKey};
+use indelible_engine::{Rotation, access};
+use serde_json::Value;
+
+use crate::bench::{Bench, event, id, wait};
+use crate::clock::Turned;
+
+/// The event with this number, its content opened.
+fn opened(bench: &Bench, n: u64) -> Value {
+    let opening = Opening { content: true, purpose: Some("a test".to_owned()) };
+    let record = wait(bench.ledger.event(&bench.admin(), &bench.project(), id(n), opening)).expect("the event");
+    serde_json::from_slice(&record).expect("JSON")
+}
+
+/// The events of an action in the system project of the instance or the organization.
+fn told(bench: &Bench, action: &str) -> Vec<Value> {
+    let caller = bench.instance();
+    let projects = wait(bench.ledger.projects(&caller)).expect("projects");
+    let mut events = Vec::new();
+    for project in projects.iter().filter(|project| project.system) {
+        let search = Search { filter: Some(format!("action eq \"{action}\"")), ..Search::default() };
+        let page = wait(bench.ledger.search(&caller, project, search)).expect("a page");
+        events.extend(page.records.iter().map(|record| serde_json::from_slice::<Value>(record).expect("JSON")));
+    }
+    events
+}
+
+#[test]
+fn a_new_ring_key_serves_at_once_and_the_old_rows_verify_under_theirs() {
+    let bench = Bench::new();
+    bench.append(&[event(0, "old")]).expect("appended");
+    let rotated = wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Hmac)).expect("rotated");
+    assert_eq!((rotated.kind, rotated.id), ("hmac_key", 2));
+    bench.append(&[event(1, "new")]).expect("appended");
+    assert_eq!((opened(&bench, 0)["hmac_key_id"].clone(), opened(&bench, 1)["hmac_key_id"].clone()), (1.into(), 2.into()));
+    // A retry of what was submitted under the old key is still known.
+    let again: Vec<Receipt> = bench.append(&[event(0, "old")]).expect("a retry");
+    assert!(again[0].duplicate);
+    assert!(bench.append(&[event(0, "other")]).is_err(), "the same id with other content");
+    bench.verify();
+    let told = told(&bench, "key.rotate");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0]["resource"]["type"].as_str(), told[0]["resource"]["id"].as_str()), (Some("hmac_key"), Some("2")));
+    let bench = bench.reopen();
+    bench.append(&[event(2, "after a restart")]).expect("appended");
+    assert_eq!(opened(&bench, 2)["hmac_key_id"], 2);
+    bench.verify();
+}
+
+#[test]
+fn a_missing_ring_key_is_said_to_be_missing() {
+    let bench = Bench::new();
+    wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Hmac)).expect("rotated");
+    let Bench { folder, ledger, .. } = bench;
+    ledger.close();
+    std::fs::remove_file(folder.path().join("data/keys/ring-2.key")).expect("removed");
+    let error = indelible_engine::Ledger::open(indelible_engine::Options::new(folder.path().join("data"))).map(|_| ()).expect_err("no key");
+    assert!(error.to_string().contains("ring-2.key"), "{error}");
+}
+
+#[test]
+fn a_new_signing_key_signs_beside_the_old_one() {
+    let bench = Bench::new();
+    wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
+    let rotated = wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Signing)).expect("rotated");
+    assert_eq!((rotated.kind, rotated.id), ("signing_key", 2));
+    let status = wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
+    let latest = status.latest.expect("an anchor");
+    assert_eq!(latest.checkpoint.matches('\u{2014}').count(), 2, "both sign: {}", latest.checkpoint);
+    let keys = wait(bench.ledger.verifier_keys(&bench.admin(), &bench.project())).expect("keys");
+    let project = format!("{}/{}", bench.ledger.instance_name(), bench.project().id);
+    let own: Vec<_> = keys.iter().filter(|key| key.verifier_key.name().as_str() == project).collect();
+    assert_eq!(own.len(), 2);
+    assert!(own[0].until.is_some() && own[1].until.is_none());
+    let note = indelible_core::note::Note::parse(latest.note.as_bytes()).expect("a note");
+    let anchor = indelible_core::anchor::Anchor::parse(latest.anchor.as_bytes()).expect("an anchor");
+    assert_eq!(anchor.signing_key_id, own[1].verifier_key.id(), "the new one signs anchors");
+    anchor.verify(&note, own[1].verifier_key.name(), &[own[1].verifier_key.clone()]).expect("signed");
+}
+
+#[test]
+fn a_new_data_key_seals_and_the_old_one_opens() {
+    let bench = Bench::new();
+    bench.append(&[event(0, "old")]).expect("appended");
+    let rotated = wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Data(None))).expect("rotated");
+    bench.append(&[event(1, "new")]).expect("appended");
+    let wraps = |n: u64| -> i64 {
+        let ledger = rusqlite::Connection::open(bench.data().join("ledger.db")).expect("the ledger");
+        let sql = "SELECT data_key_id FROM wraps JOIN events USING (row) WHERE id = ?1";
+        ledger.query_row(sql, [id(n).as_bytes()], |row| row.get(0)).expect("a wrap")
+    };
+    assert_eq!(wraps(1).unsigned_abs(), rotated.id);
+    assert!(wraps(0) < wraps(1));
+    for (n, text) in [(0, "old"), (1, "new")] {
+        assert_eq!(opened(&bench, n)["content"]["arguments"]["text"], text);
+    }
+    bench.verify();
+    let bench = bench.reopen();
+    assert_eq!(opened(&bench, 0)["content"]["arguments"]["text"], "old");
+}
+
+#[test]
+fn data_keys_rotate_by_themselves_and_an_event_tells_of_it() {
+    const DAY: u64 = 24 * 3_600;
+    let clock = Turned::new();
+    let bench = Bench::with(|options| options.clock = Arc::<Turned>::clone(&clock));
+    bench.append(&[event(0, "old")]).expect("appended");
+    clock.step(29 * DAY as i64, 29 * DAY);
+    bench.append(&[event(1, "the same key")]).expect("appended");
+    assert_eq!(told(&bench, "key.rotate").len(), 0);
+    clock.step(2 * DAY as i64, 2 * DAY);
+    bench.append(&[event(2, "the next key"), event(3, "too")]).expect("appended");
+    let told = told(&bench, "key.rotate");
+    assert!(told.iter().any(|event| event["resource"]["type"] == "data_key"), "{told:?}");
+    assert_eq!(opened(&bench, 0)["content"]["arguments"]["text"], "old");
+    bench.verify();
+}
+
+#[test]
+fn who_may_not_rotate_does_not_and_each_try_is_recorded() {
+    let bench = Bench::new();
+    let forbidden = |result: Result<_, MutateError>| matches!(result, Err(MutateError::Forbidden(_)));
+    assert!(forbidden(wait(bench.ledger.rotate_key(&bench.admin(), Rotation::Hmac)).map(drop)));
+    assert!(forbidden(wait(bench.ledger.rotate_key(&bench.admin(), Rotation::Data(None))).map(drop)));
+    let new = NewApiKey {
+        name: "reader".to_owned(),
+        owner: access::Owner::Instance,
+        kind: access::KeyKind::Application,
+        scopes: vec![Scope::AuditRead],
+        expires_at: None,
+    };
+    let (_, text) = wait(bench.ledger.create_api_key(&bench.instance(), new)).expect("made");
+    let reader = bench.ledger.authenticate(Some(&text), access::Envelope::default()).expect("a key");
+    assert!(forbidden(wait(bench.ledger.rotate_key(&reader, Rotation::Signing)).map(drop)));
+    let denied = told(&bench, "key.rotate").into_iter().filter(|event| event["outcome"] == "deny").count();
+    assert_eq!(denied, 1, "the reader's, in the chain of the instance");
+    assert!(!bench.data().join("keys/ring-2.key").exists());
+}
