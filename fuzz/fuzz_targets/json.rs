@@ -1,11 +1,12 @@
-//! The reader agrees with `serde_json` on what JSON is and means, and what it reads it prints and reads again.
+//! The reader agrees with `serde_json` on what JSON is and means, and what it reads it prints and reads again. Cutting an array and
+//! reading its items is reading the array.
 //!
 //! Stricter on purpose: duplicate names and lone surrogates are refused, depth is bounded.
 
 #![no_main]
 
 use indelible_core::fault::FaultKind;
-use indelible_core::json::{Value, parse};
+use indelible_core::json::{Cut, Value, check_array, cut, parse, parse_item};
 use libfuzzer_sys::fuzz_target;
 
 fn same(ours: &Value<'_>, theirs: &serde_json::Value) -> bool {
@@ -22,7 +23,22 @@ fn same(ours: &Value<'_>, theirs: &serde_json::Value) -> bool {
     }
 }
 
+fn cut_agrees(text: &[u8]) {
+    let whole = parse(text);
+    match cut(text, usize::MAX) {
+        Cut::Items(items) => match items.into_iter().map(parse_item).collect::<Result<Vec<_>, _>>() {
+            Ok(items) => assert_eq!(whole, Ok(Value::Array(items))),
+            Err(_) => assert!(whole.is_err()),
+        },
+        Cut::Broken => assert!(whole.is_err()),
+        Cut::Other => assert!(!matches!(whole, Ok(Value::Array(_)))),
+        Cut::TooMany => unreachable!("as many as there are"),
+    }
+    assert_eq!(check_array(text).err(), parse(text).err());
+}
+
 fuzz_target!(|text: &[u8]| {
+    cut_agrees(text);
     match (parse(text), serde_json::from_slice::<serde_json::Value>(text)) {
         (Ok(ours), theirs) => {
             match theirs {

@@ -35,6 +35,9 @@ fuzz_target!(|input: &[u8]| {
         let once = looked_into(text);
         assert_eq!(looked_into(&once), once);
         let planted = format!("{{\"a\":{},\"token\":\"pl4nted0S3cret\"}}", String::from_utf8_lossy(&Value::string(text).to_verbatim()));
-        assert!(!looked_into(&planted).contains("pl4nted0S3cret"));
+        // By its name, since the text itself may hold the same words.
+        let kept = looked_into(&planted);
+        let kept = parse(kept.as_bytes()).expect("JSON stays JSON");
+        assert!(kept.as_object().is_some_and(|kept| kept.get("token").is_none()));
     }
 });

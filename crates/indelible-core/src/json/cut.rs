@@ -21,8 +21,8 @@ pub enum Cut<'a> {
 
 /// Cuts an array of at most `items_max` items.
 pub fn cut(bytes: &[u8], items_max: usize) -> Cut<'_> {
-    let text = bytes.trim_ascii_start();
-    let Some(inner) = text.strip_prefix(b"[") else { return Cut::Other };
+    let begin = bytes.iter().position(|byte| !is_space(*byte)).unwrap_or(bytes.len());
+    let Some(inner) = bytes[begin..].strip_prefix(b"[") else { return Cut::Other };
     let (mut items, mut depth, mut from, mut at) = (Vec::new(), 0_usize, 0, 0);
     while let Some(byte) = inner.get(at) {
         match byte {
@@ -32,9 +32,9 @@ pub fn cut(bytes: &[u8], items_max: usize) -> Cut<'_> {
             },
             b'[' | b'{' => depth += 1,
             b']' if depth == 0 => {
-                let is_last = inner[at + 1..].trim_ascii().is_empty();
+                let is_last = is_blank(&inner[at + 1..]);
                 let last = &inner[from..at];
-                if !(items.is_empty() && last.trim_ascii().is_empty()) {
+                if !(items.is_empty() && is_blank(last)) {
                     if items.len() == items_max {
                         return Cut::TooMany;
                     }
@@ -56,6 +56,15 @@ pub fn cut(bytes: &[u8], items_max: usize) -> Cut<'_> {
         at += 1;
     }
     Cut::Broken
+}
+
+/// White space of JSON (RFC 8259, section 2); a form feed is none.
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+fn is_blank(text: &[u8]) -> bool {
+    text.iter().all(|byte| is_space(*byte))
 }
 
 /// Bytes of the string that `text` begins with, its quotes included.
@@ -89,6 +98,8 @@ mod tests {
             ("[,1]", Some(&["", "1"])),
             ("[1 2]", Some(&["1 2"])),
             ("[[1}]", Some(&["[1}"])),
+            ("[\u{c}]", Some(&["\u{c}"])),
+            ("[1]\u{c}", None),
             ("[1}", None),
             ("[1", None),
             ("[\"a]", None),
@@ -100,7 +111,7 @@ mod tests {
             let expected = expected.map_or(Cut::Broken, |items| Cut::Items(items.iter().map(|item| item.as_bytes()).collect()));
             assert_eq!(cut(text.as_bytes(), 10), expected, "{text}");
         }
-        for text in ["", "{}", "1", "\"[\""] {
+        for text in ["", "{}", "1", "\"[\"", "\u{c}[]"] {
             assert_eq!(cut(text.as_bytes(), 10), Cut::Other, "{text}");
         }
     }

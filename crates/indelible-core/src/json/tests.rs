@@ -125,7 +125,7 @@ fn cut_agrees(text: &[u8]) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn cutting_and_parsing_items_is_parsing(value in json(), at in any::<prop::sample::Index>(), with in prop::sample::select(b"[]{},\"\\1 \n".to_vec())) {
+    fn cutting_and_parsing_items_is_parsing(value in json(), at in any::<prop::sample::Index>(), with in prop::sample::select(b"[]{},\"\\1 \n\x0c".to_vec())) {
         let mut text = serde_json::to_vec(&serde_json::json!([value, value])).expect("writes");
         cut_agrees(&text)?;
         let at = at.index(text.len());
@@ -136,7 +136,7 @@ proptest! {
     }
 
     #[test]
-    fn cutting_any_brackets_and_commas_is_parsing(text in "[\\[\\]{},:\"1a\\\\ ]{0,12}") {
+    fn cutting_any_brackets_and_commas_is_parsing(text in "[\\[\\]{},:\"1a\\\\ \x0c]{0,12}") {
         cut_agrees(text.as_bytes())?;
         cut_agrees(format!("[{text}]").as_bytes())?;
     }

@@ -249,7 +249,7 @@ mod tests {
         poll(2, 20);
         poll(2, 50);
         poll(2, 55);
-        assert_eq!(polls.due_in(Duration::from_secs(60)), Some(Duration::from_secs(10)));
+        assert_eq!(polls.due_in(Duration::from_mins(1)), Some(Duration::from_secs(10)));
         assert_eq!(polls.gone(Duration::from_secs(69)), []);
         assert_eq!(polls.gone(Duration::from_secs(70)), [(1, 1)]);
         assert_eq!(polls.gone(Duration::from_secs(114)), []);
