@@ -13,6 +13,7 @@
 //! ```
 
 pub mod anchor;
+pub mod bundle;
 pub mod chain;
 pub mod checkpoint;
 pub mod cursor;
