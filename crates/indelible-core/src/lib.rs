@@ -34,3 +34,4 @@ pub mod seal;
 pub mod time;
 pub mod tree;
 pub mod verify;
+pub mod witness;

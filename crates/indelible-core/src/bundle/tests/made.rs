@@ -27,7 +27,7 @@ pub(super) fn signer(name: &str, algorithm: Algorithm, byte: u8) -> LocalSigner 
 }
 
 /// A log of so many entries; each fifth has a content.
-pub(super) struct Log {
+pub(super) struct Made {
     pub(super) log: LocalSigner,
     pub(super) instance: LocalSigner,
     pub(super) witness: LocalSigner,
@@ -37,7 +37,9 @@ pub(super) struct Log {
 
 fn root(leaves: &[Hash]) -> Hash {
     let mut range = Range::new(0);
-    leaves.iter().for_each(|leaf| range.push(*leaf));
+    for leaf in leaves {
+        range.push(*leaf);
+    }
     range.root().expect("it begins at 0")
 }
 
@@ -53,7 +55,7 @@ pub(super) fn entry(sequence: u64, reason: &str, sealed: Option<(&Hash, usize)>)
     .into_bytes()
 }
 
-impl Log {
+impl Made {
     pub(super) fn new(size: u64) -> Self {
         let (mut entries, mut contents) = (Vec::new(), BTreeMap::new());
         for n in 0..size {

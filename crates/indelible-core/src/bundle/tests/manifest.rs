@@ -3,14 +3,14 @@
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::made::Log;
+use super::made::Made;
 use super::*;
 use crate::limits::{BUNDLE_REMEMBERED_MAX, INTEGER_MAX};
 use crate::note::Name;
 
 #[test]
 fn bytes_that_are_no_manifest_are_refused() {
-    let log = Log::new(20);
+    let log = Made::new(20);
     let range = String::from_utf8(log.bundle(3, 12, None)[0].1.clone()).expect("UTF-8");
     let selection = String::from_utf8(log.bundle(3, 12, Some(&[4, 9]))[0].1.clone()).expect("UTF-8");
     let whole = Manifest::parse(range.as_bytes()).expect("a manifest");

@@ -3,7 +3,7 @@
 
 use Verdict::{Altered, Intact, Missing, Reordered};
 
-use super::made::{Log, redigest};
+use super::made::{Made, redigest};
 use super::*;
 
 type Case = (&'static str, fn(&mut Files), Verdict, Option<u64>, &'static str);
@@ -126,7 +126,7 @@ const RANGE: &[Case] = &[
     ("a range proof of no form", |f| swap_bytes(f, "range-proof", "/v1", "/v2"), Altered, None, "range-proof: line 1"),
     (
         "a range proof of another range",
-        |f| *get(f, "range-proof") = Log::new(30).bundle(5, 21, None).into_iter().find(|f| f.0 == "range-proof").expect("there").1,
+        |f| *get(f, "range-proof") = Made::new(30).bundle(5, 21, None).into_iter().find(|f| f.0 == "range-proof").expect("there").1,
         Altered,
         None,
         "another range",
@@ -164,7 +164,7 @@ const RANGE: &[Case] = &[
             edit_lines(f, "anchors.ndjson", |l| {
                 let at = l[1].len() - 40;
                 l[1].replace_range(at..at + 4, "AAAA");
-            })
+            });
         },
         Altered,
         Some(7),
@@ -230,7 +230,7 @@ const RANGE: &[Case] = &[
 
 #[test]
 fn whatever_is_done_to_a_range_is_found() {
-    let log = Log::new(30);
+    let log = Made::new(30);
     run(RANGE, &log.bundle(5, 22, None), &log.trust());
 }
 
@@ -268,14 +268,14 @@ const SELECTION: &[Case] = &[
 
 #[test]
 fn whatever_is_done_to_a_selection_is_found() {
-    let log = Log::new(30);
+    let log = Made::new(30);
     run(SELECTION, &log.bundle(2, 25, Some(&[4, 5, 10, 21])), &log.trust());
 }
 
 /// Without making the manifest anew: any byte of any file, any file left out, any two that change places.
 #[test]
 fn any_byte_and_any_file_is_missed() {
-    let log = Log::new(30);
+    let log = Made::new(30);
     for bundle in [log.bundle(5, 22, None), log.bundle(2, 25, Some(&[4, 5, 10, 21]))] {
         for at in 0..bundle.len() {
             let mut files = bundle.clone();
