@@ -13,6 +13,7 @@
 //! ```
 
 pub mod anchor;
+pub mod bundle;
 pub mod chain;
 pub mod checkpoint;
 pub mod cursor;
@@ -33,3 +34,4 @@ pub mod seal;
 pub mod time;
 pub mod tree;
 pub mod verify;
+pub mod witness;

@@ -73,6 +73,17 @@ pub const NOTE_BYTES_MAX: usize = 1024 * 1024;
 pub const PROOF_BYTES_MAX: usize = NOTE_BYTES_MAX + 64 * 1024;
 /// Hashes in one inclusion or consistency proof: as many as a tree of [`TREE_SIZE_MAX`] leaves has levels.
 pub const PROOF_HASHES_MAX: usize = 63;
+/// `manifest.json` of an evidence bundle, bytes; also any of its small files but notes and proofs.
+pub const BUNDLE_FILE_BYTES_MAX: usize = 64 * 1024;
+/// A line of a bundle's `entries.ndjson` or `anchors.ndjson` without its newline, bytes.
+pub const BUNDLE_LINE_BYTES_MAX: usize = ENTRY_BYTES_MAX;
+/// Entries in a bundle whose verifier must remember each: a selection (40 bytes an entry, 40 MiB), or one with contents
+/// (72 bytes more). A range without contents has no bound.
+pub const BUNDLE_REMEMBERED_MAX: u64 = 1 << 20;
+/// Anchors in a bundle that are held against its entries (48 bytes each).
+pub const BUNDLE_ANCHORS_MAX: usize = 1 << 20;
+/// Sealed content, bytes: what [`CONTENT_PLAIN_BYTES_MAX`] may become where it does not compress.
+pub const CONTENT_STORED_BYTES_MAX: usize = CONTENT_PLAIN_BYTES_MAX + CONTENT_PLAIN_BYTES_MAX / 128 + 1024;
 /// Leaves of a tree that a text may name: what an i64 holds, as in other implementations.
 pub const TREE_SIZE_MAX: u64 = i64::MAX as u64;
 
@@ -80,6 +91,7 @@ const _: () = assert!(ENTRY_BYTES_MAX == u16::MAX as usize);
 const _: () = assert!(NOTE_SIGNATURES_MAX >= 16 && NOTE_SIGNATURES_MAX * 7_000 <= NOTE_BYTES_MAX);
 const _: () = assert!(TREE_SIZE_MAX.ilog2() as usize + 1 == PROOF_HASHES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX < JSON_VALUES_MAX);
+const _: () = assert!(FILTER_BYTES_MAX * 6 < BUNDLE_FILE_BYTES_MAX);
 const _: () = assert!(CONTENT_PLAIN_BYTES_MAX < REQUEST_BYTES_MAX);
 const _: () = assert!(BODY_KEPT_BYTES * 2 < CONTENT_PLAIN_BYTES_MAX);
 const _: () = assert!(CONTEXT_KEYS_MAX * CONTEXT_KEY_BYTES_MAX < CONTEXT_BYTES_MAX);

@@ -77,7 +77,7 @@ fn bytes_that_are_no_anchor_are_refused() {
         (first.replacen(",\"event", ", \"event", 1), "canonical"),
         (first.replacen("00.000001Z", "00.0000010Z", 1), "canonical"),
         (first.replacen("018f4b2a", "018F4B2A", 1), "canonical"),
-        (first.replacen("{", "{\"a\":1,", 1), "canonical"),
+        (first.replacen('{', "{\"a\":1,", 1), "canonical"),
         (format!("{first}\n"), "canonical"),
         (first.replacen("\"last_sequence\":0", "\"last_sequence\":-1", 1), "absent"),
         (first.replacen("\"first_sequence\":0", "\"first_sequence\":1", 1), "interval"),

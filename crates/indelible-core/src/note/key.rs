@@ -9,7 +9,7 @@ use std::str::FromStr;
 use aws_lc_rs::digest::{self, SHA256};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
-use super::NoteError;
+use super::{NoteError, Verified};
 use crate::limits::NAME_BYTES_MAX;
 use crate::{hex, lines};
 
@@ -114,17 +114,18 @@ impl VerifierKey {
         UnparsedPublicKey::new(&ED25519, &self.public_key).verify(message, signature).is_ok()
     }
 
-    /// Whether the field of a signature line holds for `text`; its time, where it has one.
-    pub(super) fn verify(&self, text: &str, signature: &[u8]) -> Option<Option<u64>> {
-        match self.algorithm {
-            Algorithm::Ed25519 => self.holds(text.as_bytes(), signature).then_some(None),
+    /// What the field of a signature line says, if it holds for `text`.
+    pub(super) fn verify(&self, text: &str, signature: &[u8]) -> Option<Verified<'_>> {
+        let (seconds, holds) = match self.algorithm {
+            Algorithm::Ed25519 => (None, self.holds(text.as_bytes(), signature)),
             Algorithm::CosignatureV1 => {
                 let (seconds, signature) = signature.split_first_chunk()?;
                 let seconds = u64::from_be_bytes(*seconds);
                 let in_range = i64::try_from(seconds).is_ok();
-                (in_range && self.holds(cosigned_message(seconds, text).as_bytes(), signature)).then_some(Some(seconds))
+                (Some(seconds), in_range && self.holds(cosigned_message(seconds, text).as_bytes(), signature))
             }
-        }
+        };
+        holds.then_some(Verified { key: self, seconds })
     }
 }
 

@@ -150,7 +150,7 @@ impl Note {
                 continue;
             }
             // Two keys can share name and id only if somebody searched for them; either may be meant.
-            let holds = known.find_map(|key| Some(Verified { key, seconds: key.verify(&self.text, &signature.bytes)? }));
+            let holds = known.find_map(|key| key.verify(&self.text, &signature.bytes));
             let bad = || NoteError::BadSignature { name: signature.name.clone(), key_id: signature.key_id };
             verified.push(holds.ok_or_else(bad)?);
         }

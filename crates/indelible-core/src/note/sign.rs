@@ -53,7 +53,7 @@ pub fn sign(note: &mut Note, signer: &dyn Signer) -> Result<(), SignError> {
 }
 
 /// The cosignature/v1 of `text` at `seconds` since 1970. What it states (c2sp.org/tlog-cosignature) is for the caller
-/// to make sure of first.
+/// to make sure of first: [`crate::witness`].
 pub fn cosign(text: &str, signer: &dyn Signer, seconds: u64) -> Result<Signature, SignError> {
     let key = signer.verifier_key();
     if key.algorithm() != Algorithm::CosignatureV1 {

@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use super::ProofError;
 use crate::chain::Hash;
 use crate::lines;
-use crate::tree::Range;
+use crate::tree::{Range, empty_root};
 
 const FIRST_LINE: &str = "indelible-range-proof/v1";
 
@@ -108,6 +108,11 @@ impl RangeCheck {
     /// The place of the next entry.
     pub const fn next(&self) -> u64 {
         self.range.end()
+    }
+
+    /// The root of the tree that ends before the next entry: what an anchor of that size has signed.
+    pub fn root_so_far(&self) -> Hash {
+        self.range.root().unwrap_or_else(empty_root)
     }
 
     /// The root of the whole tree, to be compared with the checkpoint's; `None` where entries are wanting.

@@ -205,6 +205,9 @@ fn a_range_with_anything_done_to_it_is_another_root() {
                 let proof = RangeProof::make(first, last, size, |height, index| levels.at(height, index)).expect("in the tree");
                 let run = &leaves[first as usize..=last as usize];
                 assert_eq!(root_over(&proof, run), Some(root), "{first}..={last} of {size}");
+                let mut full = proof.check();
+                assert!(run.iter().all(|leaf| full.push(*leaf)) && !full.push([0; 32]), "no more than there are");
+                assert_eq!(full.root(), Some(root));
                 assert_eq!(root_over(&proof, &run[1..]), None, "one left out");
                 assert_eq!(root_over(&proof, &[run, &[[0; 32]]].concat()), None, "one put in");
                 let mut changed = run.to_vec();

@@ -34,12 +34,12 @@ mod tests {
     #[test]
     fn bundles_are_read_to_the_last_byte() {
         let mut bundle = Vec::new();
-        for entry in [&b"{}"[..], b"", &[7; ENTRY_BYTES_MAX]] {
-            assert!(push(entry, &mut bundle));
+        for entry in [b"{}".to_vec(), Vec::new(), vec![7; ENTRY_BYTES_MAX]] {
+            assert!(push(&entry, &mut bundle));
         }
         assert_eq!(bundle[..6], [0, 2, b'{', b'}', 0, 0]);
         assert_eq!(parse(&bundle).map(|entries| entries.iter().map(|entry| entry.len()).collect()), Some(vec![2, 0, ENTRY_BYTES_MAX]));
-        assert!(!push(&[7; ENTRY_BYTES_MAX + 1], &mut bundle));
+        assert!(!push(&vec![7; ENTRY_BYTES_MAX + 1], &mut bundle));
         assert!(parse(&bundle).is_some(), "nothing was done");
         for cut in [1, 2, ENTRY_BYTES_MAX, ENTRY_BYTES_MAX + 1] {
             assert_eq!(parse(&bundle[..bundle.len() - cut]), None, "{cut}");

@@ -137,7 +137,7 @@ pub struct Head {
 
 /// The findings of one walk: the first few as they are, the rest as numbers.
 #[derive(Debug, Default)]
-struct Findings {
+pub(crate) struct Findings {
     kept: Vec<Finding>,
     counts: [u64; Verdict::ALL.len()],
 }
@@ -155,6 +155,11 @@ impl Findings {
         Some(self.kept.len() - 1)
     }
 
+    /// [`Findings::add`] for those that no later row explains.
+    pub(crate) fn found(&mut self, kind: Verdict, sequence: Option<u64>, detail: impl Into<String>) {
+        self.add(kind, sequence, detail);
+    }
+
     /// What was taken for altered turns out to be in another place.
     fn promote(&mut self, place: Place, to: Verdict, detail: &str) {
         self.counts[Verdict::Altered as usize] -= 1;
@@ -165,7 +170,7 @@ impl Findings {
         }
     }
 
-    fn report(mut self, project_id: Uuid, events: u64) -> Report {
+    pub(crate) fn report(mut self, project_id: Uuid, events: u64) -> Report {
         self.kept.sort_by_key(|finding| finding.sequence.unwrap_or(u64::MAX));
         let verdict = Verdict::ALL.into_iter().rfind(|kind| self.counts[*kind as usize] > 0).unwrap_or(Verdict::Intact);
         Report { project_id, events, verdict, findings: self.kept, findings_total: self.counts.iter().sum() }
