@@ -31,6 +31,9 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// Label of the chain key.
+const CHAIN: &[u8] = b"indelible/chain/v1";
+
 /// The keys of one project under one ring key: chain, submissions, redaction.
 #[derive(Debug, Clone)]
 pub struct ProjectKeys {
@@ -41,23 +44,25 @@ pub struct ProjectKeys {
     pub(crate) redaction: hmac::Key,
 }
 
+/// The chain key of a project, which an auditor of that project may be handed (`formats.md`, Chain).
+pub fn chain_key(ring_key: &Secret, project_id: Uuid) -> [u8; 32] {
+    derive(&hmac::Key::new(hmac::HMAC_SHA256, ring_key.bytes()), CHAIN, project_id)
+}
+
+fn derive(ring: &hmac::Key, label: &[u8], project_id: Uuid) -> [u8; 32] {
+    let mut context = hmac::Context::with_key(ring);
+    context.update(label);
+    context.update(project_id.as_bytes());
+    array(&context.sign())
+}
+
 impl ProjectKeys {
     /// Derives the three keys of `project_id` (`formats.md`, Chain and Redaction hmac): each is
     /// `HMAC-SHA256(ring key, label ‖ project id)`.
     pub fn derive(ring_id: u64, ring_key: &Secret, project_id: Uuid) -> Self {
         let ring = hmac::Key::new(hmac::HMAC_SHA256, ring_key.bytes());
-        let derive = |label: &[u8]| {
-            let mut context = hmac::Context::with_key(&ring);
-            context.update(label);
-            context.update(project_id.as_bytes());
-            hmac::Key::new(hmac::HMAC_SHA256, context.sign().as_ref())
-        };
-        Self {
-            ring_id,
-            chain: derive(b"indelible/chain/v1"),
-            submission: derive(b"indelible/submission/v1"),
-            redaction: derive(b"indelible/redact/v1"),
-        }
+        let key = |label| hmac::Key::new(hmac::HMAC_SHA256, &derive(&ring, label, project_id));
+        Self { ring_id, chain: key(CHAIN), submission: key(b"indelible/submission/v1"), redaction: key(b"indelible/redact/v1") }
     }
 
     /// The MAC by which a retry is known (`formats.md`, Chain, Retry).
@@ -101,6 +106,8 @@ mod tests {
             let keys = ProjectKeys::derive(7, &ring_key, project_id);
             let of = |key: &hmac::Key| hex::encode(hmac::sign(key, b"probe").as_ref());
             assert_eq!(of(&keys.chain), text(case, "chain_probe"));
+            let handed = hmac::Key::new(hmac::HMAC_SHA256, &chain_key(&ring_key, project_id));
+            assert_eq!(of(&handed), text(case, "chain_probe"));
             assert_eq!(of(&keys.submission), text(case, "submission_probe"));
             assert_eq!(keys.redaction_mac(text(case, "redacted").as_bytes()), text(case, "redaction_mac"));
             let submission = Submission::parse(text(case, "submission").as_bytes(), Source::Caller, Uuid::nil()).expect("valid");

@@ -4,6 +4,7 @@
 //! [`seal`] is one pass; [`thread`] says when. A tree that did not grow out of what was signed before is not signed again: the
 //! refusal is logged once, shown in [`Anchoring::report`], and stays until somebody deals with it. Appends go on meanwhile.
 
+mod adopt;
 mod checkpoints;
 mod instance;
 mod interval;

@@ -6,7 +6,7 @@
 //! between swap and ledger leaves a signed checkpoint that the next pass grows out of, with the same root if nothing was
 //! appended meanwhile. So there are never two roots for one size, and never an anchor for rows that are not durable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -84,6 +84,8 @@ pub(super) struct Sealer {
     pub(super) state: Option<State>,
     /// Trees that are not signed, and why.
     pub(super) refused: BTreeMap<Name, Refusal>,
+    /// Trees that this pass signs whatever was signed before: an administrator said so.
+    pub(super) adopting: BTreeSet<Name>,
 }
 
 /// An anchor that is signed and not published.
@@ -152,17 +154,23 @@ impl State {
 
 impl Sealer {
     pub(super) fn new(parts: Parts) -> Self {
-        Self { parts, state: None, refused: BTreeMap::new() }
+        Self { parts, state: None, refused: BTreeMap::new(), adopting: BTreeSet::new() }
     }
 
     /// Anchors everything that is committed and not anchored; finishes what a pass before this one left.
     pub(super) fn pass(&mut self) -> Result<(), SealError> {
-        let mut state = match self.state.take() {
-            Some(state) => state,
-            None => State::open(&self.parts)?,
+        let (mut state, opened) = match self.state.take() {
+            Some(state) => (state, false),
+            None => (State::open(&self.parts)?, true),
         };
         let now = self.parts.clock.now();
         let keys = SigningKeys::load(&state.ledger)?;
+        for origin in std::mem::take(&mut self.adopting) {
+            self.adopt(&mut state, &keys, now, &origin)?;
+        }
+        if opened {
+            self.look_at_all(&state, &keys)?;
+        }
         state.ledger.execute_batch("BEGIN")?;
         let signed = state.intervals.read(&state.ledger).map_err(SealError::from).and_then(|()| self.sign_all(&state, &keys, now));
         state.ledger.execute_batch("COMMIT")?;
@@ -291,7 +299,7 @@ impl Sealer {
         Ok(())
     }
 
-    fn swap(&self, checkpoints: &mut Checkpoints, swaps: &[Swap]) -> Result<(), SealError> {
+    pub(super) fn swap(&self, checkpoints: &mut Checkpoints, swaps: &[Swap]) -> Result<(), SealError> {
         let strike = |when| match &self.parts.faults {
             Some(faults) if faults.strikes(Write::Swap, when) => Err(StoreError::Injected(Write::Swap, when)),
             _ => Ok(()),
@@ -302,7 +310,7 @@ impl Sealer {
     }
 
     /// Takes note that a tree is not signed; the log hears of it once.
-    fn refuse(&mut self, origin: Name, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, origin: Name, refusal: Refusal) {
         if self.refused.get(&origin) != Some(&refusal) {
             tracing::error!(%origin, kind = refusal.kind.as_str(), detail = refusal.detail, "a tree is not signed");
         }
@@ -320,7 +328,7 @@ pub(crate) fn instance_origin(instance: &str) -> Result<Name, SealError> {
     Ok(Name::new(instance).map_err(indelible_core::note::SignError::from)?)
 }
 
-fn sign(checkpoint: &Checkpoint, signers: &[LocalSigner]) -> Result<Note, SealError> {
+pub(super) fn sign(checkpoint: &Checkpoint, signers: &[LocalSigner]) -> Result<Note, SealError> {
     let signers: Vec<&dyn Signer> = signers.iter().map(|signer| -> &dyn Signer { signer }).collect();
     Ok(checkpoint.sign(&signers)?)
 }

@@ -1,6 +1,6 @@
 //! When sealing happens: at the interval, when somebody asks, and once more at the end. One thread a ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -31,6 +31,8 @@ pub(crate) struct Report {
 #[derive(Default)]
 struct State {
     asked: Vec<oneshot::Sender<()>>,
+    /// Trees that the next pass signs whatever was signed before.
+    adopting: BTreeSet<Name>,
     closing: bool,
     report: Report,
 }
@@ -77,6 +79,12 @@ impl Anchoring {
         let _ = receiver.await;
     }
 
+    /// Seals now, and these trees whatever was signed of them before.
+    pub(crate) async fn adopt(&self, origins: BTreeSet<Name>) {
+        self.shared.lock().adopting.extend(origins);
+        self.seal().await;
+    }
+
     /// How it goes.
     pub(crate) fn report(&self) -> Report {
         self.shared.lock().report.clone()
@@ -98,18 +106,19 @@ impl Anchoring {
 fn run(shared: &Shared, mut sealer: Sealer, interval: Duration) {
     let mut due = Instant::now() + interval;
     loop {
-        let (asked, closing) = {
+        let (asked, adopting, closing) = {
             let idle = |state: &mut State| state.asked.is_empty() && !state.closing;
             let wait = due.saturating_duration_since(Instant::now());
             let waited = shared.wake.wait_timeout_while(shared.lock(), wait, idle);
             let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            (std::mem::take(&mut state.asked), state.closing)
+            (std::mem::take(&mut state.asked), std::mem::take(&mut state.adopting), state.closing)
         };
         if closing {
             // What was handed to the writer without waiting is committed first. If the writer is gone, there is nothing more to seal.
             let barrier = Work::new(Vec::new(), Privilege::Engine);
             let _ = sealer.parts.writer.submit_blocking(barrier);
         }
+        sealer.adopting = adopting;
         let result = sealer.pass();
         due = Instant::now() + interval;
         report(shared, &sealer, result.as_ref().err().map(ToString::to_string));

@@ -7,6 +7,7 @@
 //!
 //! Rotation only ever adds a ring id; nothing here assumes that there is one.
 
+mod chain_keys;
 mod data_keys;
 mod files;
 mod rotation;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 use crate::ledger::Mode;
 use crate::store::{private_folder, write_private};
 
+pub use chain_keys::ChainKey;
 pub(crate) use data_keys::{DataKey, DataKeys};
 use files::{Master, read_private};
 pub(crate) use rotation::{DATA_KEY, ROTATE};

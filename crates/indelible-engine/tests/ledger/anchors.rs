@@ -8,7 +8,9 @@ use indelible_core::checkpoint::Checkpoint;
 use indelible_core::note::{Name, Note};
 use indelible_engine::anchor::RefusalKind;
 use indelible_engine::faults::{Faults, When, Write};
+use indelible_engine::query::Search;
 use indelible_engine::query::anchors::{AnchorStatus, Published};
+use indelible_engine::resource::MutateError;
 
 use crate::bench::{Bench, event, wait};
 
@@ -116,6 +118,51 @@ fn without_its_checkpoint_store_nothing_is_signed_again() {
     let bench = Bench::over(folder);
     bench.append(&[event(0, "one")]).expect("appended");
     assert_eq!(seal(&bench).refused.expect("refused").kind, RefusalKind::NoCheckpoint);
+}
+
+#[test]
+fn a_deliberate_restore_is_adopted_and_recorded() {
+    let bench = Bench::new();
+    bench.append(&[event(0, "one")]).expect("appended");
+    seal(&bench);
+    let Bench { folder, ledger, .. } = bench;
+    ledger.close();
+    std::fs::remove_dir_all(folder.path().join("data.checkpoints")).expect("removed");
+    let bench = Bench::over(folder);
+    assert!(matches!(wait(bench.ledger.adopt_checkpoints(&bench.admin())), Err(MutateError::Forbidden(_))));
+    let adopted = wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("adopted");
+    assert!(adopted.len() >= 2 && adopted.iter().any(|origin| origin.ends_with(&bench.project().id.to_string())), "{adopted:?}");
+    bench.append(&[event(1, "two")]).expect("appended");
+    let status = seal(&bench);
+    assert_eq!((status.unanchored, status.refused), (0, None));
+    check(&bench);
+    assert!(wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("nothing left to adopt").is_empty());
+    let system = wait(bench.ledger.projects(&bench.instance())).expect("projects");
+    let system = system.iter().find(|project| project.id == bench.ledger.system_project_id()).expect("the system project");
+    let search = Search { filter: Some("action eq \"checkpoint.adopt\"".to_owned()), ..Search::default() };
+    let told = wait(bench.ledger.search(&bench.instance(), system, search)).expect("a page").records;
+    assert!(told.len() >= adopted.len(), "{}", told.len());
+}
+
+#[test]
+fn an_older_copy_is_seen_when_it_is_opened() {
+    let bench = Bench::new();
+    bench.append(&[event(0, "one")]).expect("appended");
+    let Bench { folder, ledger, .. } = bench;
+    ledger.close();
+    let older = tempfile::tempdir().expect("a folder");
+    copy(&folder.path().join("data"), older.path());
+    let bench = Bench::over(folder);
+    bench.append(&[event(1, "two")]).expect("appended");
+    let Bench { folder, ledger, .. } = bench;
+    ledger.close();
+    std::fs::remove_dir_all(folder.path().join("data")).expect("removed");
+    copy(older.path(), &folder.path().join("data"));
+    let bench = Bench::over(folder);
+    // Nothing is appended to the project: that sealing begins is enough to look at all.
+    let adopted = wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("adopted");
+    assert!(adopted.contains(&bench.ledger.instance_name().to_owned()), "the instance tree too: {adopted:?}");
+    assert!(adopted.iter().any(|origin| origin.ends_with(&bench.project().id.to_string())), "{adopted:?}");
 }
 
 /// Strikes once, at the n-th moment between two steps of sealing.

@@ -124,6 +124,34 @@ fn data_keys_rotate_by_themselves_and_an_event_tells_of_it() {
 }
 
 #[test]
+fn an_auditor_is_handed_the_chain_keys_of_one_project() {
+    let bench = Bench::new();
+    bench.append(&[event(0, "one")]).expect("appended");
+    wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Hmac)).expect("rotated");
+    bench.append(&[event(1, "two")]).expect("appended");
+    let keys = wait(bench.ledger.export_chain_keys(&bench.admin(), &bench.project())).expect("keys");
+    assert_eq!(keys.iter().map(|key| key.hmac_key_id).collect::<Vec<_>>(), [1, 2]);
+    // With these alone every link of the project holds (formats.md, Chain).
+    let ledger = rusqlite::Connection::open(bench.data().join("ledger.db")).expect("the ledger");
+    let sql = "SELECT entry, prev_hash, row_hash FROM events JOIN ledgers USING (project) WHERE project_id = ?1 ORDER BY sequence";
+    let mut statement = ledger.prepare(sql).expect("a statement");
+    let mut rows = statement.query([bench.project().id.to_string()]).expect("rows");
+    let (mut prev, mut links) = ([0_u8; 32], 0);
+    while let Some(row) = rows.next().expect("a row") {
+        let (entry, prev_hash, row_hash): (String, [u8; 32], [u8; 32]) =
+            (row.get(0).expect("text"), row.get(1).expect("a hash"), row.get(2).expect("a hash"));
+        let id = serde_json::from_str::<Value>(&entry).expect("JSON")["hmac_key_id"].as_u64().expect("an id");
+        let key = keys.iter().find(|key| key.hmac_key_id == id).expect("its key");
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &key.key);
+        let text = [entry.as_bytes(), &prev].concat();
+        assert_eq!((prev_hash, aws_lc_rs::hmac::sign(&key, &text).as_ref()), (prev, row_hash.as_slice()));
+        prev = row_hash;
+        links += 1;
+    }
+    assert!(links >= 4, "{links}");
+}
+
+#[test]
 fn who_may_not_rotate_does_not_and_each_try_is_recorded() {
     let bench = Bench::new();
     let forbidden = |result: Result<_, MutateError>| matches!(result, Err(MutateError::Forbidden(_)));
