@@ -81,4 +81,10 @@ operations! {
     projects() -> Vec<Vec<u8>>;
     /// Takes the clock for right; the time that was confirmed.
     confirm_clock() -> String;
+    /// Rotates a key; what serves now.
+    rotate_key(kind: &str, organization_id: Option<Uuid>) -> Vec<u8>;
+    /// The chain keys of the project.
+    export_chain_keys() -> Vec<u8>;
+    /// Adopts what does not grow out of what was signed; the origins.
+    adopt_checkpoints() -> Vec<u8>;
 }

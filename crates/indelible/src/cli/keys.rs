@@ -1,4 +1,4 @@
-//! `indelible keys`: make, list and revoke API keys. A new key is shown once, on standard output, or written to a file that
+//! `indelible keys`: make, list and revoke API keys; rotate the ledger's own keys, hand out chain keys. A new key is shown once, on standard output, or written to a file that
 //! its owner alone can read.
 
 use std::io::Write as _;
@@ -28,6 +28,25 @@ enum Command {
     Create(Create),
     /// List keys, without their secrets
     List {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Let a new key serve: of chains (hmac), of anchors and checkpoints (signing), of contents (data)
+    Rotate {
+        /// Which
+        #[arg(value_parser = ["hmac", "signing", "data"])]
+        kind: String,
+        /// For `data`: the organization; by default the default one
+        #[arg(long, value_name = "ID")]
+        organization: Option<Uuid>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Hand an auditor the chain keys of the project, as JSON; recorded
+    ExportChain {
+        /// Write them to this new file (mode 0600) instead of standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
         #[command(flatten)]
         target: Target,
     },
@@ -95,6 +114,28 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Create(create) => make(create)?,
         Command::List { target } => list(target)?,
+        Command::Rotate { kind, organization, target } => {
+            let rotated = target.connect(Folder::MustExist)?.rotate_key(kind, *organization)?;
+            if target.json {
+                output::line(&rotated)?;
+            } else {
+                let rotated: Value = serde_json::from_slice(&rotated)?;
+                output::line(format!("{} {} serves", output::cell(&rotated["kind"]), output::cell(&rotated["id"])).as_bytes())?;
+            }
+        }
+        Command::ExportChain { out, target } => {
+            let file =
+                out.as_deref().map(|path| private_file(path).with_context(|| format!("cannot make {}", path.display()))).transpose()?;
+            let keys = target.connect(Folder::MustExist)?.export_chain_keys()?;
+            match (file, out) {
+                (Some(mut file), Some(path)) => {
+                    let written = file.write_all(&keys).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all());
+                    written.with_context(|| format!("cannot write {}", path.display()))?;
+                    output::note(&format!("the chain keys are in {}", path.display()));
+                }
+                _ => output::line(&keys)?,
+            }
+        }
         Command::Revoke { id, target } => {
             let key = target.connect(Folder::MustExist)?.revoke_api_key(*id)?;
             if target.json { output::line(&key)? } else { output::line(format!("revoked {id}").as_bytes())? }

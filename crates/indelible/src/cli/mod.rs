@@ -5,6 +5,7 @@
 //! machine would see them.
 
 mod append;
+mod checkpoints;
 mod clock;
 pub mod connection;
 mod events;
@@ -43,12 +44,14 @@ pub enum Command {
     Import(import::Args),
     /// Ask the ledger with one SELECT over the view audit_events, offline; never opens content
     Sql(sql::Args),
-    /// Make, list and revoke API keys
+    /// API keys; and the keys of the ledger itself: rotate them, hand an auditor a chain key
     Keys(keys::Args),
     /// Make and list projects
     Projects(projects::Args),
     /// Maintain the derived index
     Index(index::Args),
+    /// Accept a restored ledger as what is signed from now on
+    Checkpoints(checkpoints::Args),
     /// Say that the system clock is right, after a jump stopped appends
     Clock(clock::Args),
 }
@@ -66,6 +69,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Keys(args) => keys::run(&args),
         Command::Projects(args) => projects::run(&args),
         Command::Index(args) => index::run(&args),
+        Command::Checkpoints(args) => checkpoints::run(&args),
         Command::Clock(args) => clock::run(&args),
     })
 }

@@ -11,12 +11,12 @@ use indelible_engine::access::Owner;
 use indelible_engine::append::{AppendError, Foreseen, Prepared, Receipt};
 use indelible_engine::query::{Opening, Page, Search};
 use indelible_engine::resource::{NewApiKey, Project};
-use indelible_engine::{Ledger, Options};
+use indelible_engine::{Ledger, Options, Rotation};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::keys::NewKey;
-use crate::http::{Ids, render_api_key, render_project};
+use crate::http::{Ids, render_adopted, render_api_key, render_chain_keys, render_project, render_rotated};
 use crate::import::load::{Foretold, NotAppended, Sink};
 
 /// An open ledger, and who works on it.
@@ -112,6 +112,20 @@ impl Offline {
     pub(super) fn projects(&self) -> anyhow::Result<Vec<Vec<u8>>> {
         let projects = self.runtime.block_on(self.ledger.projects(&self.caller))?;
         Ok(projects.iter().map(|project| render_project(project)).collect())
+    }
+
+    pub(super) fn rotate_key(&self, kind: &str, organization_id: Option<Uuid>) -> anyhow::Result<Vec<u8>> {
+        let rotation = Rotation::parse(kind, organization_id).context("a key is one of hmac, signing, data")?;
+        Ok(render_rotated(&self.runtime.block_on(self.ledger.rotate_key(&self.caller, rotation))?))
+    }
+
+    pub(super) fn export_chain_keys(&self) -> anyhow::Result<Vec<u8>> {
+        let keys = self.runtime.block_on(self.ledger.export_chain_keys(&self.caller, &self.project))?;
+        Ok(render_chain_keys(self.project.id, &keys))
+    }
+
+    pub(super) fn adopt_checkpoints(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(render_adopted(&self.runtime.block_on(self.ledger.adopt_checkpoints(&self.caller))?))
     }
 
     pub(super) fn confirm_clock(&self) -> anyhow::Result<String> {

@@ -297,6 +297,24 @@ impl Online {
         self.list("/v1/projects")
     }
 
+    pub(super) fn rotate_key(&self, kind: &str, organization_id: Option<Uuid>) -> anyhow::Result<Vec<u8>> {
+        let mut body = json!({"kind": kind});
+        if let Some(id) = organization_id {
+            body["organization_id"] = json!(id.to_string());
+        }
+        self.post("/v1/audit/keys/rotate", &body)
+    }
+
+    pub(super) fn export_chain_keys(&self) -> anyhow::Result<Vec<u8>> {
+        let query = self.project.map(|id| ("project_id", id.to_string()));
+        let query: Vec<(&str, &str)> = query.iter().map(|(name, id)| (*name, id.as_str())).collect();
+        Ok(self.ask("POST", &self.url("/v1/audit/keys/chain", &query), None)?)
+    }
+
+    pub(super) fn adopt_checkpoints(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(self.ask("POST", &self.url("/v1/audit/checkpoints/adopt", &[]), None)?)
+    }
+
     pub(super) fn confirm_clock(&self) -> anyhow::Result<String> {
         let bytes = self.ask("POST", &self.url("/v1/audit/clock", &[]), None)?;
         let answer: Value = serde_json::from_slice(&bytes)?;

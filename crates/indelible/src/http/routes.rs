@@ -16,7 +16,7 @@ use super::exchange::Origin;
 use super::problem::{Kind, Problem};
 use super::query::Query;
 use super::route::{Audit, Handler, Keyed, Route, Verb};
-use super::{api_keys, body, clock, conversations, enter, events, process, projects, runs, verify};
+use super::{api_keys, body, chain_keys, checkpoints, clock, conversations, enter, events, process, projects, rotation, runs, verify};
 
 /// Every URL and method.
 pub(super) static ROUTES: &[&Route] = &[
@@ -29,6 +29,9 @@ pub(super) static ROUTES: &[&Route] = &[
     &conversations::ROUTE,
     &verify::ROUTE,
     &clock::ROUTE,
+    &rotation::ROUTE,
+    &chain_keys::ROUTE,
+    &checkpoints::ROUTE,
     &api_keys::create::ROUTE,
     &api_keys::list::ROUTE,
     &api_keys::revoke::ROUTE,
