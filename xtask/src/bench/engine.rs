@@ -1,7 +1,8 @@
-//! Indelible without HTTP: making events ready, and appending them in batches of 1, 100, 500 and 1,000.
+//! Indelible without HTTP: making events ready, appending them in batches of 1, 100, 500 and 1,000, until they are durable
+//! and until they are findable, and sealing them.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indelible_core::event::{Source, Submission};
@@ -13,11 +14,16 @@ use indelible_engine::{Ledger, Options};
 use super::event::{Event, Ids, Order};
 use super::report::{Report, median};
 
+/// Events of a busy minute, sealed together.
+const MINUTE_ROWS: u64 = 100_000;
+
 /// Rates of one thread.
 pub(crate) fn run(folder: &Path, report: &mut Report) -> anyhow::Result<()> {
     let data = folder.join("engine");
     std::fs::remove_dir_all(&data).ok();
-    let ledger = Ledger::open(Options::new(&data))?.ledger;
+    let mut options = Options::new(&data);
+    options.anchor_interval = Duration::from_hours(1);
+    let ledger = Ledger::open(options)?.ledger;
     let key = std::fs::read_to_string(data.join("admin.key"))?;
     let caller = ledger.authenticate(Some(key.trim()), Envelope::default())?;
     let project = ledger.project_of(&caller, None)?;
@@ -45,8 +51,26 @@ pub(crate) fn run(folder: &Path, report: &mut Report) -> anyhow::Result<()> {
         let against = format!("raw append + fdatasync, batches of {raw}");
         report.compare(format!("engine, writer alone, batches of {size}, durable"), median(&mut rates), "rows/s", &against);
     }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let seal = || runtime.block_on(ledger.seal(&caller, &project)).context("sealing failed");
+    seal()?;
+    let ready = (0..MINUTE_ROWS / 500).map(|_| batch(500)).collect::<anyhow::Result<Vec<_>>>()?;
+    let begin = Instant::now();
+    for events in ready {
+        ledger.append_blocking(events).context("an append failed")?;
+    }
+    // A read waits for the index: when it answers, everything is findable.
+    let search = indelible_engine::query::Search { limit: Some(1), ..Default::default() };
+    runtime.block_on(ledger.search(&caller, &project, search)).context("a search failed")?;
+    report.add("engine, batches of 500, until findable", MINUTE_ROWS as f64 / begin.elapsed().as_secs_f64(), "rows/s");
+    let begin = Instant::now();
+    let status = seal()?;
+    report.add(format!("sealing {MINUTE_ROWS} events"), begin.elapsed().as_secs_f64() * 1e3, "ms");
+    anyhow::ensure!(status.unanchored == 0, "not everything was sealed");
     ledger.close();
-    std::fs::remove_dir_all(&data)?;
+    for folder in [data.clone(), folder.join("engine.checkpoints")] {
+        std::fs::remove_dir_all(folder)?;
+    }
     Ok(())
 }
 

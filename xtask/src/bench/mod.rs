@@ -7,6 +7,7 @@ mod event;
 mod http;
 mod load;
 mod postgres;
+mod proof;
 mod raw;
 mod report;
 mod server;
@@ -35,6 +36,9 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     }
     if wanted("engine") {
         engine::run(&folder, &mut report)?;
+    }
+    if wanted("proof") {
+        proof::run(&mut report)?;
     }
     if wanted("http") {
         http::run(&folder, arguments.rows, &mut report)?;

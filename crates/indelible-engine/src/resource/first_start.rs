@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use indelible_core::hex;
 use indelible_core::json::{Object, Value};
+use indelible_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
@@ -26,6 +27,10 @@ use crate::write::{Change, Privilege, Work, Writer};
 const SYSTEM: i64 = 1;
 const ORGANIZATION_SYSTEM: i64 = 2;
 const DEFAULT: i64 = 3;
+/// File of the administrator's key.
+const ADMIN_KEY: &str = "admin.key";
+/// File of the instance's key.
+const INSTANCE_KEY: &str = "instance.key";
 /// The key that signs first.
 const SIGNING_KEY: u64 = 1;
 
@@ -92,6 +97,18 @@ fn signing_state(public_key: &[u8; 32]) -> Value<'static> {
     Value::Object(object)
 }
 
+/// The administrator's key of a project and the instance's, each written to its file before anything says that it works.
+fn draw_keys(data: &Path, desk: &Desk, project_id: Uuid, now: Timestamp) -> Result<(KeyDocument, KeyDocument), OpenError> {
+    let make = |name: &str, owner, file: &str| {
+        let new = NewApiKey { name: name.to_owned(), owner, kind: KeyKind::Application, scopes: Scope::ALL.to_vec(), expires_at: None };
+        let (key, text) = draw(&new, desk.new_id().map_err(key_error)?, now).map_err(key_error)?;
+        let file = data.join(file);
+        write_private(&file, format!("{text}\n").as_bytes()).map_err(|error| OpenError::Store(format!("{}: {error}", file.display())))?;
+        Ok::<_, OpenError>(key)
+    };
+    Ok((make("administrator", Owner::Project(project_id), ADMIN_KEY)?, make("instance", Owner::Instance, INSTANCE_KEY)?))
+}
+
 /// Makes everything.
 pub(crate) fn first_start(
     data: &Path,
@@ -119,20 +136,7 @@ pub(crate) fn first_start(
         system_project_id: system.id,
     };
 
-    let new_key = |name: &str, owner| NewApiKey {
-        name: name.to_owned(),
-        owner,
-        kind: KeyKind::Application,
-        scopes: Scope::ALL.to_vec(),
-        expires_at: None,
-    };
-    let (admin, admin_text) = draw(&new_key("administrator", Owner::Project(default.id)), id()?, now).map_err(key_error)?;
-    let (root, root_text) = draw(&new_key("instance", Owner::Instance), id()?, now).map_err(key_error)?;
-    let (admin_key_file, instance_key_file) = (data.join("admin.key"), data.join("instance.key"));
-    for (file, text) in [(&admin_key_file, &admin_text), (&instance_key_file, &root_text)] {
-        write_private(file, format!("{text}\n").as_bytes()).map_err(|error| OpenError::Store(format!("{}: {error}", file.display())))?;
-    }
-
+    let (admin, root) = draw_keys(data, desk, default.id, now)?;
     let public_key = desk.keystore.make_signing_key(SIGNING_KEY).map_err(key_error)?;
     let ring = Change::RingKey { id: desk.keystore.newest_ring_id(), since: now };
     let signing = Change::SigningKey { id: SIGNING_KEY, public_key, since: now };
@@ -181,7 +185,12 @@ pub(crate) fn first_start(
     }
     registry.put_key(admin);
     registry.put_key(root);
-    let first = FirstStart { organization_id: organization.id, project_id: instance.project_id, admin_key_file, instance_key_file };
+    let first = FirstStart {
+        organization_id: organization.id,
+        project_id: instance.project_id,
+        admin_key_file: data.join(ADMIN_KEY),
+        instance_key_file: data.join(INSTANCE_KEY),
+    };
     Ok((instance, first))
 }
 
