@@ -109,6 +109,16 @@ fn draw_keys(data: &Path, desk: &Desk, project_id: Uuid, now: Timestamp) -> Resu
     Ok((make("administrator", Owner::Project(project_id), ADMIN_KEY)?, make("instance", Owner::Instance, INSTANCE_KEY)?))
 }
 
+/// The ledger's own keys: those of the organizations, the ring key and the one that signs, of which the public half is returned.
+fn make_own_keys(desk: &Desk, organization_id: Uuid, now: Timestamp) -> Result<([u8; 32], Vec<Change>), OpenError> {
+    for owner in [Uuid::nil(), organization_id] {
+        desk.keystore.make_organization_key(owner).map_err(key_error)?;
+    }
+    let public_key = desk.keystore.make_signing_key(SIGNING_KEY).map_err(key_error)?;
+    let ring = Change::RingKey { id: desk.keystore.newest_ring_id(), since: now };
+    Ok((public_key, vec![ring, Change::SigningKey { id: SIGNING_KEY, public_key, since: now }]))
+}
+
 /// Makes everything.
 pub(crate) fn first_start(
     data: &Path,
@@ -126,9 +136,6 @@ pub(crate) fn first_start(
     let system = project(id()?, Uuid::nil(), "system", true);
     let organization_system = project(id()?, organization.id, "system", true);
     let default = project(id()?, organization.id, "default", false);
-    for owner in [Uuid::nil(), organization.id] {
-        desk.keystore.make_organization_key(owner).map_err(key_error)?;
-    }
     let instance = Instance {
         name: instance_name(wanted_name)?,
         organization_id: organization.id,
@@ -137,9 +144,7 @@ pub(crate) fn first_start(
     };
 
     let (admin, root) = draw_keys(data, desk, default.id, now)?;
-    let public_key = desk.keystore.make_signing_key(SIGNING_KEY).map_err(key_error)?;
-    let ring = Change::RingKey { id: desk.keystore.newest_ring_id(), since: now };
-    let signing = Change::SigningKey { id: SIGNING_KEY, public_key, since: now };
+    let (public_key, own_keys) = make_own_keys(desk, organization.id, now)?;
     let engine = Caller::engine();
     let told = |home: &Arc<Project>, action, kind, id: String, after: Value<'static>, changes| Mutation {
         caller: &engine,
@@ -168,7 +173,7 @@ pub(crate) fn first_start(
     let organized = vec![row(system.id, &organization, 1)];
     let story = [
         (SYSTEM, made(&system, &system, SYSTEM)),
-        (SYSTEM, told(&system, "key.create", "signing_key", SIGNING_KEY.to_string(), signing_state(&public_key), vec![ring, signing])),
+        (SYSTEM, told(&system, "key.create", "signing_key", SIGNING_KEY.to_string(), signing_state(&public_key), own_keys)),
         (
             SYSTEM,
             told(&system, "organization.create", OrganizationDocument::TYPE, organization.id.to_string(), state(&organization), organized),
