@@ -1,17 +1,20 @@
 //! Verification of one project's chain: rows go in, findings come out. A broken chain is a result, not an error.
 //!
-//! [`Verifier`] walks rows in stored order and compares the end with the head; [`one_row`] checks a single row. One
+//! [`Verifier`] walks rows in stored order and compares the end with the head, and both with what was signed of them: anchors and the
+//! last checkpoint; [`one_row`] checks a single row. One
 //! fault gives one finding: after it the walk goes on with what is stored, so that later faults are found and none is
 //! found twice. A row is believed to be where its own entry says only if its HMAC holds.
 
 mod doubt;
 mod head;
 mod row;
+mod signed;
 mod walk;
 
 use uuid::Uuid;
 
 pub use row::one_row;
+pub use signed::{Log, StoredAnchor};
 pub use walk::Verifier;
 
 use crate::chain::Hash;
@@ -87,7 +90,9 @@ pub struct Report {
     pub project_id: Uuid,
     /// Rows read.
     pub events: u64,
-    /// The gravest kind found.
+    /// Of them, those that no anchor covers.
+    pub unanchored: u64,
+    /// The gravest kind found; [`Verdict::Unanchored`] where nothing is, and an anchor does not cover all.
     pub verdict: Verdict,
     /// At most [`FINDINGS_MAX`] of them, by sequence; those without one last.
     pub findings: Vec<Finding>,
@@ -170,10 +175,11 @@ impl Findings {
         }
     }
 
-    pub(crate) fn report(mut self, project_id: Uuid, events: u64) -> Report {
+    pub(crate) fn report(mut self, project_id: Uuid, events: u64, unanchored: u64) -> Report {
         self.kept.sort_by_key(|finding| finding.sequence.unwrap_or(u64::MAX));
         let verdict = Verdict::ALL.into_iter().rfind(|kind| self.counts[*kind as usize] > 0).unwrap_or(Verdict::Intact);
-        Report { project_id, events, verdict, findings: self.kept, findings_total: self.counts.iter().sum() }
+        let verdict = verdict.max(if unanchored > 0 { Verdict::Unanchored } else { Verdict::Intact });
+        Report { project_id, events, unanchored, verdict, findings: self.kept, findings_total: self.counts.iter().sum() }
     }
 }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::doubt::Doubt;
 use super::row::{Keys, Standing, absent_key, content_fault, examine};
+use super::signed::Signed;
 use super::{Finding, Findings, Head, Place, Report, Row, Verdict};
 use crate::chain::{GENESIS, Hash};
 use crate::entry::Outline;
@@ -38,6 +39,7 @@ pub struct Verifier {
     pub(super) tree_lost: bool,
     pub(super) doubt: Doubt,
     pub(super) findings: Findings,
+    pub(super) signed: Signed,
     /// Sequences passed over, first and last; a row that comes late takes its own out.
     gaps: Vec<(u64, u64)>,
     /// Columns of faulty rows that stood out of line: named already, so not missing as well.
@@ -47,7 +49,7 @@ pub struct Verifier {
     shifted: Vec<(u64, u64, Place)>,
     displaced: Vec<Displaced>,
     /// Ring id, first sequence, rows.
-    unverifiable: Vec<(u64, u64, u64)>,
+    pub(super) unverifiable: Vec<(u64, u64, u64)>,
 }
 
 /// The row in whose place the next one is linked.
@@ -87,6 +89,7 @@ impl Verifier {
             tree_lost: false,
             doubt: Doubt::default(),
             findings: Findings::default(),
+            signed: Signed::default(),
             gaps: Vec::new(),
             strays: Vec::new(),
             shift: 0,
@@ -137,7 +140,7 @@ impl Verifier {
         self.findings.add(finding.kind, finding.sequence, finding.detail);
     }
 
-    /// Compares the end of the chain with the stored head.
+    /// Compares the end of the chain with the stored head, and with what was signed.
     pub fn finish(mut self, head: Option<&Head>) -> Report {
         for (first, last) in std::mem::take(&mut self.gaps) {
             self.report_gap(first, last);
@@ -145,8 +148,10 @@ impl Verifier {
         for (ring_id, first, rows) in std::mem::take(&mut self.unverifiable) {
             self.findings.add(Verdict::Unverifiable, Some(first), format!("{} ({rows} rows)", absent_key(ring_id)));
         }
-        self.compare_head(head);
-        self.findings.report(self.project_id, self.events)
+        let head_holds = self.compare_head(head);
+        self.compare_signed_end(head_holds);
+        let unanchored = self.unanchored();
+        self.findings.report(self.project_id, self.events, unanchored)
     }
 
     /// The first leaf under the first of `pairs` that differ and are not in doubt; each covers `2^height` leaves.
@@ -172,6 +177,7 @@ impl Verifier {
             self.append(row, place, full);
             self.credible_end = self.next;
             self.last = Last { row_hash: row.row_hash.try_into().ok(), authentic, sound: true };
+            self.compare_signed(place, row.row_hash);
         } else if self.close_gap(place) {
             if !self.compare_column(row.sequence, place) {
                 self.findings.add(Verdict::Reordered, Some(place), "the row stands after later ones");
@@ -308,6 +314,7 @@ impl Verifier {
         self.doubt.add(row.sequence, row.sequence);
         self.append(row, row.sequence, full);
         self.last = Last { row_hash: row.row_hash.try_into().ok(), authentic: false, sound: false };
+        self.compare_signed(row.sequence, row.row_hash);
     }
 
     /// Whether this entry and an earlier faulty one belong in each other's places. Their HMACs say so.

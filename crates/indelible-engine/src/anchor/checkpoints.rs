@@ -4,6 +4,7 @@
 //! A folder of its own, with one SQLite file for each instance. A swap is durable once it returns, takes all of its
 //! checkpoints or none, and is refused where a checkpoint is no longer the one that was read. Nothing is ever deleted.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
@@ -87,6 +88,23 @@ impl Checkpoints {
         Ok(Self { path, connection })
     }
 
+    /// Reads everything in the store of an instance, as origin and note; `None` where there is no such store. Makes nothing; what a
+    /// crash left half swapped is undone, as any opening does.
+    pub(crate) fn read_all(root: &Path, instance: &str) -> Result<Option<BTreeMap<String, String>>, CheckpointsError> {
+        let path = file(root, instance);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let read = || -> Result<BTreeMap<String, String>, rusqlite::Error> {
+            let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+            connection.busy_timeout(crate::store::BUSY_WAIT)?;
+            connection.pragma_update(None, "query_only", true)?;
+            let mut select = connection.prepare("SELECT origin, checkpoint FROM checkpoints")?;
+            select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        };
+        read().map(Some).map_err(|error| CheckpointsError::Unusable(path.clone(), error.to_string()))
+    }
+
     /// The last signed checkpoint of a tree.
     pub(crate) fn read(&self, origin: &str) -> Result<Option<String>, CheckpointsError> {
         let read = || -> Result<Option<String>, rusqlite::Error> {
@@ -151,6 +169,20 @@ mod tests {
         both.push(Swap { origin: "log/b".to_owned(), old: Some("not there".to_owned()), new: "1".to_owned() });
         assert!(matches!(store.swap(&both), Err(CheckpointsError::Moved(origin)) if origin == "log/b"));
         assert_eq!(store.read("log/a").expect("read"), None);
+    }
+
+    #[test]
+    fn reading_all_makes_no_store() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("none");
+        assert!(Checkpoints::read_all(&root, "log").expect("read").is_none());
+        assert!(!root.exists());
+        Checkpoints::open(&root, "log").and_then(|mut store| store.swap(&swap(None, "1"))).expect("swapped");
+        assert!(Checkpoints::read_all(&root, "other").expect("read").is_none());
+        let all = Checkpoints::read_all(&root, "log").expect("read").expect("a store");
+        assert_eq!(all, BTreeMap::from([("log/a".to_owned(), "1".to_owned())]));
+        std::fs::write(file(&root, "log"), b"no database, and longer than nothing").expect("written");
+        assert!(Checkpoints::read_all(&root, "log").is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod on_demand;
 mod seal;
 mod thread;
 
+pub(crate) use checkpoints::Checkpoints;
 pub(crate) use keys::SigningKeys;
 pub(crate) use seal::{Parts, SealError, instance_origin, origin};
 pub(crate) use thread::Anchoring;

@@ -22,6 +22,13 @@ impl KeyStore {
         Ok(*signer.verifier_key().public_key())
     }
 
+    /// Public halves of the keys that are there, by id.
+    pub(crate) fn public_signing_keys(&self) -> Vec<(u64, [u8; 32])> {
+        let ids: Vec<u64> = self.signing.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
+        let public = |id: u64| Some((id, *self.signer(id, Name::new("key").ok()?).ok()?.verifier_key().public_key()));
+        ids.into_iter().filter_map(public).collect()
+    }
+
     /// Signs under a name with key `id`.
     pub(crate) fn signer(&self, id: u64, name: Name) -> Result<LocalSigner, KeyError> {
         let path = || self.folder.join(signing_file(id));

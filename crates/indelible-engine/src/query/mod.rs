@@ -107,6 +107,10 @@ pub struct EventVerification {
     pub valid: bool,
     /// The verdict word: intact, altered, missing, unverifiable, unanchored.
     pub verdict: indelible_core::verify::Verdict,
+    /// Whether an anchor covers it, and its signatures and the inclusion of the event under it hold.
+    pub anchored: bool,
+    /// The number of that anchor.
+    pub anchor: Option<u64>,
     /// What did not hold.
     pub findings: Vec<indelible_core::verify::Finding>,
 }

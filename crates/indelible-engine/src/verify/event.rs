@@ -1,14 +1,25 @@
 //! Verifying one event: by itself, against the row before it, its content, and its leaf against the tree that the head
-//! commits to. What comes after it is not read.
+//! commits to and against the checkpoint of the first anchor that covers it. What comes after it is not read.
 
 use indelible_core::chain::Hash;
+use indelible_core::note::Name;
 use indelible_core::tree::{Range, inclusion, leaf_hash, subtree_from_tiles};
 use indelible_core::verify::{Finding, Row, Verdict, one_row};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
+use super::signed::{anchor_over, log_of};
 use super::walk::Keys;
 use super::wrap;
+use crate::store::{Tiles, Tree};
+
+/// What was found of one event.
+pub(crate) struct Checked {
+    pub(crate) sequence: u64,
+    /// The first anchor that covers it, where all of it holds.
+    pub(crate) anchor: Option<u64>,
+    pub(crate) findings: Vec<Finding>,
+}
 
 /// The columns of a stored event.
 struct Columns {
@@ -34,10 +45,13 @@ pub(crate) fn check(
     ledger: &Connection,
     keys: &dyn Keys,
     (project, project_id): (i64, Uuid),
+    origin: &Name,
     row: i64,
     before: Option<i64>,
-) -> Result<(u64, Vec<Finding>), rusqlite::Error> {
-    let Some(stored) = columns(ledger, row, project)? else { return Ok((0, Vec::new())) };
+) -> Result<Checked, rusqlite::Error> {
+    let Some(stored) = columns(ledger, row, project)? else {
+        return Ok(Checked { sequence: 0, anchor: None, findings: Vec::new() });
+    };
     let previous = match stored.sequence.checked_sub(1) {
         Some(sequence) => previous_hash(ledger, project, sequence, before)?,
         None => None,
@@ -62,7 +76,36 @@ pub(crate) fn check(
     if let Some(detail) = tree_fault(ledger, keys, (project, project_id), stored.sequence, &leaf_hash(&stored.entry))? {
         findings.push(Finding { kind: Verdict::Altered, sequence: Some(stored.sequence), detail: detail.to_owned() });
     }
-    Ok((stored.sequence, findings))
+    let anchor = anchored(ledger, keys, project, origin, stored.sequence, &leaf_hash(&stored.entry))?;
+    let anchor = anchor.unwrap_or_else(|(kind, detail)| {
+        findings.push(Finding { kind, sequence: Some(stored.sequence), detail });
+        None
+    });
+    Ok(Checked { sequence: stored.sequence, anchor, findings })
+}
+
+/// The number of the first anchor that covers the event, if one does: it is signed, and the leaf is in the tree that it signs.
+fn anchored(
+    ledger: &Connection,
+    keys: &dyn Keys,
+    project: i64,
+    origin: &Name,
+    sequence: u64,
+    leaf: &Hash,
+) -> Result<Result<Option<u64>, (Verdict, String)>, rusqlite::Error> {
+    let Some(stored) = anchor_over(ledger, project, sequence)? else { return Ok(Ok(None)) };
+    let log = log_of(ledger, origin, &keys.signing_keys())?;
+    let not = |(kind, why): (Verdict, String)| (kind, format!("anchor {}: {why}", stored.number));
+    let checkpoint = match log.anchored(&stored) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => return Ok(Err(not(error))),
+    };
+    let size: Option<i64> = ledger.query_row("SELECT size FROM heads WHERE project = ?1", [project], |row| row.get(0)).optional()?;
+    let mut tiles = Tiles::new(ledger, Tree::Project(project), size.unwrap_or(0).unsigned_abs());
+    let path = inclusion::path(sequence, checkpoint.size, |height, index| tiles.hash_at(height, index));
+    let root = tiles.finish(path)?.and_then(|path| inclusion::root(leaf, sequence, checkpoint.size, &path));
+    let holds = root == Some(checkpoint.root);
+    Ok(if holds { Ok(Some(stored.number)) } else { Err(not((Verdict::Altered, "the event is not in the tree that it signs".to_owned()))) })
 }
 
 fn previous_hash(ledger: &Connection, project: i64, sequence: u64, row: Option<i64>) -> Result<Option<Vec<u8>>, rusqlite::Error> {

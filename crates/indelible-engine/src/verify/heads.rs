@@ -21,6 +21,8 @@ pub(super) struct Stored {
     pub(super) partial: Vec<Vec<Hash>>,
     /// By level: tiles stored, and the position after the last.
     pub(super) tiles: HashMap<i64, (u64, u64)>,
+    /// How many anchors there are, and the number of the last.
+    pub(super) anchors: Option<(u64, i64)>,
 }
 
 fn hashes(bytes: &[u8]) -> Option<Vec<Hash>> {
@@ -47,6 +49,11 @@ pub(super) fn load(ledger: &Connection) -> Result<BTreeMap<i64, Stored>, rusqlit
     while let Some(row) = rows.next()? {
         let counts = (row.get::<_, i64>(2)? as u64, row.get::<_, i64>(3)?.saturating_add(1) as u64);
         projects.entry(row.get(0)?).or_default().tiles.insert(row.get(1)?, counts);
+    }
+    let mut statement = ledger.prepare("SELECT project, count(*), max(number) FROM anchors GROUP BY project")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        projects.entry(row.get(0)?).or_default().anchors = Some((row.get::<_, i64>(1)? as u64, row.get(2)?));
     }
     let mut statement =
         ledger.prepare("SELECT project, size, row_hash, tree_root, hmac_key_id, mac, compact_range, recorded_at, last_row FROM heads")?;

@@ -5,8 +5,12 @@ pub(crate) mod event;
 mod gaps;
 mod heads;
 mod index;
+mod instance;
+#[cfg(test)]
+mod matrix;
 mod repeats;
 mod resources;
+mod signed;
 #[cfg(test)]
 mod tests;
 pub(crate) mod walk;
@@ -53,10 +57,12 @@ pub enum VerifyError {
     NoProject(Uuid),
 }
 
-/// Verifies a data folder offline: chains, trees, heads, contents, wraps, duplicate ids, and the index against the entries.
-/// `project_id` restricts the reports to one project.
+/// Verifies a data folder offline: chains, trees, heads, contents, wraps, duplicate ids, the index against the entries, and all of
+/// it against what was signed: anchors, the instance tree, and the checkpoint store in the folder `checkpoints`, which is not made
+/// where it is not there. `project_id` restricts the reports to one project.
 pub fn verify_folder(
     data: &Path,
+    checkpoints: &Path,
     master_key_file: Option<&Path>,
     project_id: Option<Uuid>,
     progress: &mut dyn FnMut(Progress),
@@ -70,7 +76,7 @@ pub fn verify_folder(
         let data_keys = DataKeys::load(Arc::clone(&keystore), snapshot).map_err(|error| error.to_string())?;
         Ok(Arc::new(StoredKeys { keystore: Arc::clone(&keystore), data_keys: Arc::new(data_keys) }))
     };
-    walk::walk(&walk::Ground { data, open: &open, keys: &keys, only: project_id }, progress)
+    walk::walk(&walk::Ground { data, checkpoints, open: &open, keys: &keys, only: project_id }, progress)
 }
 
 /// The keys of a data folder.
@@ -87,6 +93,10 @@ impl walk::Keys for StoredKeys {
     fn data_key(&self, id: i64) -> Option<(Uuid, Option<Secret>)> {
         self.data_keys.get(id).map(|key| (key.organization_id, key.secret.clone()))
     }
+
+    fn signing_keys(&self) -> Vec<(u64, [u8; 32])> {
+        self.keystore.public_signing_keys()
+    }
 }
 
 impl Ledger {
@@ -94,23 +104,29 @@ impl Ledger {
         StoredKeys { keystore: Arc::clone(&self.inner.keystore), data_keys: Arc::clone(&self.inner.data_keys) }
     }
 
-    /// Verifies one event: its row hash, its neighbours, its content, its leaf against the tiles.
+    /// Verifies one event: its row hash, its neighbours, its content, its leaf against the tiles, and under the first anchor that
+    /// covers it.
     pub async fn verify_event(&self, caller: &Caller, project: &Project, id: Uuid) -> Result<EventVerification, ReadError> {
         let reading = Reading::new(caller, project, "event_verification", id.hyphenated().to_string(), &Opening::default());
         let keys = self.stored_keys();
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::error!(%error, "an event could not be verified");
+            ReadError::Unavailable("the store cannot be read now".to_owned())
+        };
         self.read(reading, move |lane, account| {
             let row = row_by_id(lane, id)?.ok_or(ReadError::NotFound("event"))?;
             let names = (lane.number, lane.reading.project.id);
             let reader = lane.reader()?;
             let before = lane.row_before(row)?;
-            let (sequence, findings) = event::check(&reader, &keys, names, row, before).map_err(|error| {
-                tracing::error!(%error, "an event could not be verified");
-                ReadError::Unavailable("the store cannot be read now".to_owned())
-            })?;
-            let verdict = findings.iter().map(|finding| finding.kind).max().unwrap_or(Verdict::Intact);
+            let origin = crate::anchor::origin(lane.ledger.instance_name(), names.1).map_err(|error| failed(&error))?;
+            // One snapshot, so that the writer does not move the head between two looks.
+            let checked = reader.unchecked_transaction().and_then(|snapshot| event::check(&snapshot, &keys, names, &origin, row, before));
+            let event::Checked { sequence, anchor, findings } = checked.map_err(|error| failed(&error))?;
+            let worst = findings.iter().map(|finding| finding.kind).max();
+            let verdict = worst.unwrap_or(if anchor.is_some() { Verdict::Intact } else { Verdict::Unanchored });
             account.returned = 1;
             account.remark = Some(verdict.as_str().to_owned());
-            Ok(EventVerification { id, sequence, valid: findings.is_empty(), verdict, findings })
+            Ok(EventVerification { id, sequence, valid: findings.is_empty(), verdict, anchored: anchor.is_some(), anchor, findings })
         })
         .await
     }
@@ -125,7 +141,8 @@ impl Ledger {
             let open = || open_reader(&ledger).map_err(|error| error.to_string());
             // In memory before they are stored, so never behind the snapshot.
             let keys = |_: &Connection| -> Result<Arc<dyn walk::Keys>, String> { Ok(keys.clone()) };
-            let ground = walk::Ground { data: folder.root(), open: &open, keys: &keys, only: Some(lane.reading.project.id) };
+            let (data, checkpoints) = (folder.root(), lane.ledger.inner.checkpoints.as_path());
+            let ground = walk::Ground { data, checkpoints, open: &open, keys: &keys, only: Some(lane.reading.project.id) };
             let mut reports = walk::walk(&ground, &mut |_| {}).map_err(|error| {
                 tracing::error!(%error, "a project could not be verified");
                 ReadError::Unavailable("the store cannot be verified now".to_owned())

@@ -1,4 +1,4 @@
-//! Stored resources against the events about them: a key that no event tells of was put there by a hand other than the
+//! Stored resources and signing keys against the events about them: a key that no event tells of was put there by a hand other than the
 //! ledger's.
 //!
 //! Looked for is the event of its making, by action, resource and chain, which no client can append. The states
@@ -7,11 +7,13 @@
 use std::collections::BTreeSet;
 
 use indelible_core::json::{self, Object, Value};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 /// What comes after the name of the first member of an entry, its action.
 const BEGINNING: &[u8] = b"{\"action\":\"";
+/// `resource.type` of a key that signs, whose action is `key.create`.
+const SIGNING_KEY: &str = "signing_key";
 /// The verb of the events looked for.
 const MADE: &[u8] = b".create";
 
@@ -25,7 +27,14 @@ impl Resources {
     /// Reads which there are.
     pub(super) fn load(ledger: &Connection) -> Result<Self, rusqlite::Error> {
         let mut statement = ledger.prepare("SELECT project_id, type, id FROM resources")?;
-        let untold = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
+        let mut untold: BTreeSet<_> =
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
+        let system = ledger.query_row("SELECT value FROM instance WHERE key = 'system_project_id'", [], |row| row.get(0)).optional()?;
+        let system: String = system.unwrap_or_default();
+        let mut statement = ledger.prepare("SELECT id FROM signing_keys")?;
+        for id in statement.query_map([], |row| row.get::<_, i64>(0))? {
+            untold.insert((system.clone(), SIGNING_KEY.to_owned(), id?.to_string()));
+        }
         Ok(Self { untold })
     }
 
@@ -34,11 +43,10 @@ impl Resources {
         let Some(noun) = made(entry).filter(|_| !self.untold.is_empty()) else { return };
         let Ok(Value::Object(members)) = json::parse(entry) else { return };
         let Some(Value::Object(resource)) = members.get("resource") else { return };
-        if text(&members, "outcome") != Some("allow") || text(resource, "type") != Some(noun) {
-            return;
-        }
-        if let Some(id) = text(resource, "id") {
-            self.untold.remove(&(project_id.to_string(), noun.to_owned(), id.to_owned()));
+        let (kind, id) = (text(resource, "type"), text(resource, "id"));
+        let of_its_kind = kind == Some(noun) || (noun, kind) == ("key", Some(SIGNING_KEY));
+        if let (Some("allow"), true, Some(kind), Some(id)) = (text(&members, "outcome"), of_its_kind, kind, id) {
+            self.untold.remove(&(project_id.to_string(), kind.to_owned(), id.to_owned()));
         }
     }
 

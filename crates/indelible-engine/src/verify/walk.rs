@@ -1,15 +1,16 @@
-//! One pass over a ledger: a thread reads, one hashes, one compares with the index. A single read transaction, so a
-//! server may go on writing; memory stays flat, whatever the number of rows.
+//! One pass over a ledger: a thread reads, one hashes and compares with what was signed, one compares with the index. A single read
+//! transaction, so a server may go on writing; memory stays flat, whatever the number of rows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use indelible_core::checkpoint::Checkpoint;
 use indelible_core::entry::Outline;
 use indelible_core::key::ProjectKeys;
 use indelible_core::tree::Tile;
-use indelible_core::verify::{Finding, Report, Row, Verdict, Verifier};
+use indelible_core::verify::{Finding, Log, Report, Row, Verdict, Verifier};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
@@ -17,8 +18,10 @@ use super::batch::{self, Batch, StoredRow};
 use super::gaps::Gaps;
 use super::heads::{self, Stored};
 use super::index::{Misplaced, claim};
+use super::instance::{self, InstanceFinding};
 use super::repeats::Repeats;
 use super::resources::Resources;
+use super::signed::{Signed, anchor_from};
 use super::wrap::{self, DataKey};
 use super::{Progress, VerifyError};
 
@@ -31,6 +34,8 @@ pub(crate) trait Keys: Send + Sync {
     fn project_keys(&self, project_id: Uuid, ring_id: u64) -> Option<ProjectKeys>;
     /// A data key and the organization it belongs to.
     fn data_key(&self, id: i64) -> Option<DataKey>;
+    /// Public halves of the signing keys that the key store has, by id.
+    fn signing_keys(&self) -> Vec<(u64, [u8; 32])>;
 }
 
 /// Finds keys over a connection, or says why it cannot.
@@ -40,6 +45,8 @@ type FindKeys<'a> = dyn Fn(&Connection) -> Result<Arc<dyn Keys>, String> + 'a;
 pub(crate) struct Ground<'a> {
     /// The data folder.
     pub(crate) data: &'a Path,
+    /// Folder of the checkpoint store; it need not be there.
+    pub(crate) checkpoints: &'a Path,
     /// Opens a reading connection to `ledger.db`.
     pub(crate) open: &'a (dyn Fn() -> Result<Connection, String> + Sync),
     /// Finds the keys, given the connection whose read transaction is walked: keys that were read before it began might
@@ -53,24 +60,62 @@ fn unreadable(error: &rusqlite::Error) -> VerifyError {
     VerifyError::Unreadable(format!("the ledger cannot be read: {error}"))
 }
 
+/// What is known before the rows are walked.
+struct Scene {
+    stored: BTreeMap<i64, Stored>,
+    resources: Resources,
+    keys: Arc<dyn Keys>,
+    signed: Signed,
+    /// The instance tree and what the checkpoint store holds of it.
+    instance: Option<(Log, Option<Checkpoint>)>,
+    faults: Vec<InstanceFinding>,
+    /// Projects that were signed and are not there.
+    removed: Vec<(Uuid, Finding)>,
+    rows_total: u64,
+}
+
+/// Begins the read transaction that is walked, and reads all that is not a row.
+fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connection) -> Result<Scene, VerifyError> {
+    let failed = |error: rusqlite::Error| unreadable(&error);
+    // Before the snapshot: what the store holds is then in the ledger already.
+    let mut signed = Signed::before(aside, ground.checkpoints).map_err(failed)?;
+    reading.execute_batch("BEGIN").map_err(failed)?;
+    let stored = heads::load(reading).map_err(failed)?;
+    let resources = Resources::load(reading).map_err(failed)?;
+    let keys = (ground.keys)(reading).map_err(VerifyError::Unreadable)?;
+    let mut faults = signed.load_keys(reading, &keys.signing_keys()).map_err(failed)?;
+    let instance_signed: bool =
+        reading.query_row("SELECT EXISTS (SELECT 1 FROM instance_checkpoints)", [], |row| row.get(0)).map_err(failed)?;
+    let of_anchors = stored.values().filter(|stored| stored.anchors.is_some()).map(|stored| stored.project_id);
+    signed.look_again(ground.checkpoints, of_anchors.chain(instance_signed.then_some(None)));
+    let known: BTreeSet<Uuid> = stored.values().filter_map(|stored| stored.project_id).collect();
+    let asked = |id: Uuid| ground.only.is_none_or(|only| only == id);
+    let removed: Vec<_> = signed.removed(&known).into_iter().filter(|(id, _)| asked(*id)).collect();
+    if let Some(only) = ground.only.filter(|only| !known.contains(only) && removed.is_empty()) {
+        return Err(VerifyError::NoProject(only));
+    }
+    let instance = signed.log(None).map(|log| match signed.last(&log, instance_signed) {
+        Ok(last) => (log, last),
+        Err(finding) => {
+            faults.push(finding);
+            (log, None)
+        }
+    });
+    let rows_total: Option<i64> = reading.query_row("SELECT max(row) FROM events", [], |row| row.get(0)).map_err(failed)?;
+    let faults = faults.into_iter().map(|finding| (None, finding)).collect();
+    Ok(Scene { stored, resources, keys, signed, instance, faults, removed, rows_total: rows_total.unwrap_or(0).unsigned_abs() })
+}
+
 /// Verifies everything that one read transaction sees.
 pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Report>, VerifyError> {
     let open = || (ground.open)().map_err(VerifyError::Unreadable);
     let claim = claim(ground.data);
     let (reading, aside) = (open()?, open()?);
-    reading.execute_batch("BEGIN").map_err(|error| unreadable(&error))?;
-    let stored = heads::load(&reading).map_err(|error| unreadable(&error))?;
-    let resources = Resources::load(&reading).map_err(|error| unreadable(&error))?;
-    if let Some(only) = ground.only
-        && !stored.values().any(|stored| stored.project_id == Some(only))
-    {
-        return Err(VerifyError::NoProject(only));
-    }
-    let keys = (ground.keys)(&reading).map_err(VerifyError::Unreadable)?;
-    let rows_total: Option<i64> =
-        reading.query_row("SELECT max(row) FROM events", [], |row| row.get(0)).map_err(|error| unreadable(&error))?;
+    let mut scene = scene(ground, &reading, &aside)?;
+    let (instance, rows_total, mut of_instance) = (scene.instance.take(), scene.rows_total, std::mem::take(&mut scene.faults));
+    let removed = std::mem::take(&mut scene.removed);
     let claim = claim.filter(|claim| claim.fits(&reading));
-    let mut chains = Chains::new(ground, &aside, stored, resources, keys);
+    let mut chains = Chains::new(ground, &aside, scene).map_err(|error| unreadable(&error))?;
     let beside_index = open()?;
     let (read, hashed, compared) = std::thread::scope(|scope| {
         let (to_hash, hash) = sync_channel(BATCHES_AHEAD);
@@ -80,19 +125,32 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
             to.push(to_index);
             comparing = Some(scope.spawn(move || claim.check(&index, &beside_index)));
         }
-        let reader = scope.spawn(move || batch::read(&reading, &to));
-        let hashed = chains.hash(&hash, rows_total.unwrap_or(0) as u64, progress);
+        // The instance tree belongs to the same snapshot; while it is read, the last rows are hashed.
+        let reader = scope.spawn(move || {
+            batch::read(&reading, &to)?;
+            drop(to);
+            instance.map_or_else(|| Ok(Vec::new()), |(log, last)| instance::check(&reading, &log, last.as_ref()))
+        });
+        let hashed = chains.hash(&hash, rows_total, progress);
         (reader.join(), hashed, comparing.map(std::thread::ScopedJoinHandle::join))
     });
     let died = |_| VerifyError::Unreadable("a thread of the verification died".to_owned());
-    read.map_err(died)?.map_err(|error| unreadable(&error))?;
+    of_instance.extend(read.map_err(died)?.map_err(|error| unreadable(&error))?);
     hashed.map_err(|error| unreadable(&error))?;
     let misplaced = match compared.transpose().map_err(died)? {
         Some(Ok(misplaced)) => misplaced,
         Some(Err(error)) => vec![Misplaced { project: 0, sequence: None, detail: format!("the index cannot be read: {error}") }],
         None => Vec::new(),
     };
-    chains.finish(misplaced).map_err(|error| unreadable(&error))
+    chains.tell_instance(of_instance);
+    let mut reports = chains.finish(misplaced).map_err(|error| unreadable(&error))?;
+    reports.extend(removed.into_iter().map(|(project_id, finding)| gone(project_id, finding)));
+    Ok(reports)
+}
+
+/// The report of a project that is not there.
+fn gone(project_id: Uuid, finding: Finding) -> Report {
+    Report { project_id, events: 0, unanchored: 0, verdict: finding.kind, findings: vec![finding], findings_total: 1 }
 }
 
 /// The chains of all projects, each with its verifier.
@@ -101,7 +159,10 @@ struct Chains<'a> {
     keys: Arc<dyn Keys>,
     ledger: &'a Connection,
     stored: BTreeMap<i64, Stored>,
+    signed: Signed,
     verifiers: HashMap<i64, (Uuid, Verifier)>,
+    /// By project number: size and row of the next anchor.
+    anchor_ends: HashMap<i64, (u64, i64)>,
     data_keys: HashMap<i64, Option<DataKey>>,
     /// Where contents are decrypted, one after another.
     decrypted: Vec<u8>,
@@ -117,49 +178,69 @@ struct Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
-    fn new(
-        ground: &'a Ground<'a>,
-        ledger: &'a Connection,
-        stored: BTreeMap<i64, Stored>,
-        resources: Resources,
-        keys: Arc<dyn Keys>,
-    ) -> Self {
+    fn new(ground: &'a Ground<'a>, ledger: &'a Connection, scene: Scene) -> Result<Self, rusqlite::Error> {
         let mut chains = Self {
             ground,
-            keys,
+            keys: scene.keys,
             ledger,
-            stored,
+            stored: scene.stored,
+            signed: scene.signed,
             verifiers: HashMap::new(),
+            anchor_ends: HashMap::new(),
             data_keys: HashMap::new(),
             decrypted: Vec::new(),
             repeats: Repeats::new(),
             gaps: Gaps::new(),
-            resources,
+            resources: scene.resources,
             counts: HashMap::new(),
             ends: HashMap::new(),
             last: None,
         };
         let known: Vec<(i64, Uuid)> = chains.stored.iter().filter_map(|(number, stored)| Some((*number, stored.project_id?))).collect();
         for (number, project_id) in known {
-            chains.begin(number, project_id);
+            chains.begin(number, project_id)?;
         }
-        chains
+        Ok(chains)
     }
 
-    fn begin(&mut self, number: i64, project_id: Uuid) {
+    fn begin(&mut self, number: i64, project_id: Uuid) -> Result<(), rusqlite::Error> {
         let keys = Arc::clone(&self.keys);
-        let verifier = Verifier::new(project_id, Box::new(move |ring_id| keys.project_keys(project_id, ring_id)));
+        let mut verifier = Verifier::new(project_id, Box::new(move |ring_id| keys.project_keys(project_id, ring_id)));
+        if let Some(log) = self.signed.log(Some(project_id)) {
+            let has_anchors = self.stored.get(&number).is_some_and(|stored| stored.anchors.is_some());
+            match self.signed.last(&log, has_anchors) {
+                Ok(Some(last)) => verifier.last_checkpoint(last),
+                Ok(None) => {}
+                Err(finding) => verifier.finding(finding),
+            }
+            verifier.signed_by(log);
+        }
         self.verifiers.insert(number, (project_id, verifier));
+        if self.is_asked(number) { self.feed(number) } else { Ok(()) }
+    }
+
+    /// Hands the verifier of a project the anchors that it wants.
+    fn feed(&mut self, number: i64) -> Result<(), rusqlite::Error> {
+        let last = self.stored.get(&number).and_then(|stored| stored.anchors).map_or(-1, |(_, last)| last);
+        let Some((_, verifier)) = self.verifiers.get_mut(&number) else { return Ok(()) };
+        while let Some(wanted) = verifier.wants_anchor() {
+            let found = anchor_from(self.ledger, number, wanted, last)?;
+            verifier.anchor(found.as_ref().map(|(anchor, _)| anchor));
+            if let Some((anchor, row)) = found {
+                self.anchor_ends.insert(number, (anchor.tree_size, row));
+            }
+        }
+        Ok(())
     }
 
     /// The verifier of a project number. One without a name gets the name that its own rows give it.
-    fn verifier(&mut self, number: i64, entry: &[u8]) -> &mut Verifier {
+    fn verifier(&mut self, number: i64, entry: &[u8]) -> Result<&mut Verifier, rusqlite::Error> {
         if !self.verifiers.contains_key(&number) {
             let project_id = Outline::read(entry).map(|outline| outline.project_id).unwrap_or_default();
-            self.begin(number, project_id);
+            self.begin(number, project_id)?;
             self.find(number, Verdict::Altered, None, format!("the ledger does not know the project number {number} of these rows"));
         }
-        &mut self.verifiers.get_mut(&number).expect("the verifier was made above").1
+        Ok(&mut self.verifiers.get_mut(&number).expect("the verifier was made above").1)
     }
 
     fn find(&mut self, number: i64, kind: Verdict, sequence: Option<u64>, detail: String) {
@@ -224,7 +305,18 @@ impl<'a> Chains<'a> {
             wrap_opens,
         };
         let mut full: Vec<Tile> = Vec::new();
-        self.verifier(stored.project, entry).row(&row, &mut full);
+        let verifier = self.verifier(stored.project, entry)?;
+        verifier.row(&row, &mut full);
+        let hungry = verifier.wants_anchor().is_some();
+        if let Some((_, end)) = self.anchor_ends.get(&stored.project).filter(|(size, _)| *size == row.sequence + 1)
+            && *end != stored.row
+        {
+            let detail = "the anchor that ends here: its last_row is not this row".to_owned();
+            self.find(stored.project, Verdict::Altered, Some(row.sequence), detail);
+        }
+        if hungry {
+            self.feed(stored.project)?;
+        }
         if let Some((project_id, _)) = self.verifiers.get(&stored.project) {
             self.resources.entry(*project_id, entry);
         }
@@ -238,7 +330,7 @@ impl<'a> Chains<'a> {
                 .prepare_cached("SELECT hashes FROM tiles WHERE project = ?1 AND level = ?2 AND position = ?3")?
                 .query_row(params![stored.project, tile.level, tile.index as i64], |row| row.get(0))
                 .optional()?;
-            self.verifier(stored.project, entry).tile(&tile, held.as_deref());
+            self.verifier(stored.project, entry)?.tile(&tile, held.as_deref());
         }
         Ok(())
     }
@@ -247,6 +339,24 @@ impl<'a> Chains<'a> {
         let keys = &self.keys;
         let data_key = self.data_keys.entry(key).or_insert_with(|| keys.data_key(key));
         wrap::opens(data_key.as_ref(), entry, content, wrap, &mut self.decrypted)
+    }
+
+    /// What is wrong with the instance tree. Who asked for one project hears of that one; of the rest, that something is.
+    fn tell_instance(&mut self, findings: Vec<InstanceFinding>) {
+        let mut rest: Option<Verdict> = None;
+        for (project, finding) in findings {
+            match project {
+                Some(project) if self.verifiers.contains_key(&project) => {
+                    self.find(project, finding.kind, finding.sequence, finding.detail);
+                }
+                _ if self.ground.only.is_none() => self.find(0, finding.kind, finding.sequence, finding.detail),
+                _ => rest = rest.max(Some(finding.kind)),
+            }
+        }
+        if let Some(kind) = rest {
+            let detail = "the instance tree, which commits to the anchors of all projects, does not hold: verify the whole ledger";
+            self.find(0, kind, None, detail.to_owned());
+        }
     }
 
     fn finish(mut self, misplaced: Vec<Misplaced>) -> Result<Vec<Report>, rusqlite::Error> {
@@ -266,6 +376,12 @@ impl<'a> Chains<'a> {
         let mut numbers: Vec<i64> = self.verifiers.keys().copied().collect();
         numbers.sort_unstable();
         for number in numbers {
+            if let Some((_, verifier)) = self.verifiers.get_mut(&number) {
+                verifier.rows_ended();
+            }
+            if self.is_asked(number) {
+                self.feed(number)?;
+            }
             let stored = self.stored.remove(&number).unwrap_or_default();
             self.compare_tiles(number, &stored);
             if stored.head_unreadable {

@@ -50,6 +50,11 @@ impl Bench {
         self.folder.path().join("data")
     }
 
+    /// Where its checkpoint store lies unless a test names another folder.
+    pub(crate) fn checkpoints(&self) -> std::path::PathBuf {
+        self.folder.path().join("data.checkpoints")
+    }
+
     /// The administrator of the default project.
     pub(crate) fn admin(&self) -> Caller {
         recognise(&self.ledger, &self.data().join("admin.key"))
@@ -77,7 +82,8 @@ impl Bench {
 
     /// Every row of every chain verifies; the reports.
     pub(crate) fn verify(&self) -> Vec<indelible_core::verify::Report> {
-        let reports = indelible_engine::verify::verify_folder(&self.data(), None, None, &mut |_| {}).expect("it can be verified");
+        let reports = indelible_engine::verify::verify_folder(&self.data(), &self.checkpoints(), None, None, &mut |_| {})
+            .expect("it can be verified");
         for report in &reports {
             assert!(report.findings.is_empty(), "{report:?}");
         }

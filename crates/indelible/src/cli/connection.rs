@@ -24,6 +24,8 @@ pub struct Verification {
     pub project_id: Uuid,
     /// Rows read.
     pub events: u64,
+    /// Of them, those that no anchor covers.
+    pub unanchored: u64,
     /// The word for the gravest finding.
     pub verdict: String,
     /// (kind, sequence, detail)
@@ -39,6 +41,7 @@ impl Verification {
         Self {
             project_id: report.project_id,
             events: report.events,
+            unanchored: report.unanchored,
             verdict: report.verdict.as_str().to_owned(),
             findings_total: report.findings_total,
             findings: report.findings.into_iter().map(finding).collect(),

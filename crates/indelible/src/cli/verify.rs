@@ -41,7 +41,8 @@ fn verify(target: &Target) -> anyhow::Result<Vec<Verification>> {
     }
     target.check_folder(Folder::MustExist)?;
     let bar = output::bar(0, false);
-    let reports = verify_folder(&target.data, target.master_key_file.as_deref(), target.project, &mut |progress| {
+    let checkpoints = target.checkpoints.folder(&target.data)?;
+    let reports = verify_folder(&target.data, &checkpoints, target.master_key_file.as_deref(), target.project, &mut |progress| {
         bar.set_length(progress.rows_total);
         bar.set_position(progress.rows);
     })?;
@@ -65,8 +66,10 @@ fn print(projects: &[Verification], json: bool) -> std::io::Result<()> {
         let projects: Vec<Value> = projects.iter().map(document).collect();
         return output::line(json!({"projects": projects}).to_string().as_bytes());
     }
-    let rows = projects.iter().map(|project| vec![project.project_id.to_string(), project.events.to_string(), project.verdict.clone()]);
-    output::table(&["PROJECT", "EVENTS", "VERDICT"], rows)?;
+    let rows = projects.iter().map(|project| {
+        vec![project.project_id.to_string(), project.events.to_string(), project.unanchored.to_string(), project.verdict.clone()]
+    });
+    output::table(&["PROJECT", "EVENTS", "UNANCHORED", "VERDICT"], rows)?;
     let findings = projects.iter().flat_map(|project| project.findings.iter().map(move |finding| (project.project_id, finding)));
     let rows: Vec<Vec<String>> = findings
         .map(|(project, (kind, sequence, detail))| {
@@ -89,8 +92,13 @@ fn print(projects: &[Verification], json: bool) -> std::io::Result<()> {
 fn document(project: &Verification) -> Value {
     let findings: Vec<Value> =
         project.findings.iter().map(|(kind, sequence, detail)| json!({"kind": kind, "sequence": sequence, "detail": detail})).collect();
-    let mut object =
-        json!({"project_id": project.project_id.to_string(), "events": project.events, "verdict": project.verdict, "findings": findings});
+    let mut object = json!({
+        "project_id": project.project_id.to_string(),
+        "events": project.events,
+        "unanchored": project.unanchored,
+        "verdict": project.verdict,
+        "findings": findings,
+    });
     // Only where some are not listed: a script that counts the list must not be misled.
     if project.findings_total > project.findings.len() as u64 {
         object["findings_total"] = project.findings_total.into();
@@ -116,6 +124,7 @@ mod tests {
             let project = |verdict: &&str| Verification {
                 project_id: uuid::Uuid::nil(),
                 events: 1,
+                unanchored: 0,
                 verdict: (*verdict).to_owned(),
                 findings: Vec::new(),
                 findings_total: 0,

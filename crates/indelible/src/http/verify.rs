@@ -15,8 +15,8 @@ pub(super) static ROUTE: Route = Route {
     verb: Verb::Get,
     path: "/v1/audit/verify",
     summary: "Verify a whole project",
-    description: "Walks the whole chain as it stood when the call came: every row, content, tile and the head. A broken chain is an answer, not \
-                  an error. It takes about three seconds for a million events. Appends `audit.read`. Needs `audit:read`.",
+    description: "Walks the whole chain as it stood when the call came: every row, content, tile and the head, and compares it with what was \
+                  signed: anchors, the instance tree, the checkpoint store. A broken chain is an answer, not an error. It takes about three seconds for a million events. Appends `audit.read`. Needs `audit:read`.",
     variable: None,
     parameters: &[PROJECT_ID],
     body: bodiless,
@@ -24,10 +24,11 @@ pub(super) static ROUTE: Route = Route {
     answer: || {
         let schema = json!({
             "type": "object",
-            "required": ["project_id", "events", "verdict", "findings", "findings_total"],
+            "required": ["project_id", "events", "unanchored", "verdict", "findings", "findings_total"],
             "properties": {
                 "project_id": {"type": "string", "format": "uuid"},
                 "events": {"type": "integer"},
+                "unanchored": {"type": "integer", "description": "Events that no anchor covers yet."},
                 "verdict": {"type": "string"},
                 "findings": findings_schema(),
                 "findings_total": {"type": "integer", "description": "Listed or not; at most 100 are."},
@@ -46,6 +47,7 @@ async fn handle(call: Call) -> Result<Response<Body>, Problem> {
     let document = Document::new()
         .uuid("project_id", report.project_id)
         .number("events", report.events)
+        .number("unanchored", report.unanchored)
         .text("verdict", report.verdict.as_str())
         .json("findings", &findings(&report.findings))
         .number("findings_total", report.findings_total);

@@ -15,8 +15,8 @@ pub(in super::super) static ROUTE: Route = Route {
     verb: Verb::Get,
     path: "/v1/audit/events/{id}/verify",
     summary: "Verify one event",
-    description: "Checks its row hash, its neighbours, its sealed content and its leaf in the tree. A broken chain is an answer, not an error: \
-                  look at `valid` and `verdict`. Appends `audit.read`. Needs `audit:read`.",
+    description: "Checks its row hash, its neighbours, its sealed content, its leaf in the tree, and that leaf under the first anchor that covers it. A \
+                  broken chain is an answer, not an error: look at `valid` and `verdict`. Appends `audit.read`. Needs `audit:read`.",
     variable: Some("The event's id."),
     parameters: &[PROJECT_ID],
     body: bodiless,
@@ -24,12 +24,14 @@ pub(in super::super) static ROUTE: Route = Route {
     answer: || {
         let schema = json!({
             "type": "object",
-            "required": ["id", "sequence", "valid", "verdict", "findings"],
+            "required": ["id", "sequence", "valid", "verdict", "anchored", "anchor", "findings"],
             "properties": {
                 "id": {"type": "string", "format": "uuid"},
                 "sequence": {"type": "integer"},
                 "valid": {"type": "boolean"},
                 "verdict": {"type": "string"},
+                "anchored": {"type": "boolean"},
+                "anchor": {"type": ["integer", "null"], "description": "Number of the first anchor that covers it."},
                 "findings": findings_schema(),
             },
         });
@@ -48,6 +50,8 @@ async fn handle(call: Call) -> Result<Response<Body>, Problem> {
         .number("sequence", verification.sequence)
         .flag("valid", verification.valid)
         .text("verdict", verification.verdict.as_str())
+        .flag("anchored", verification.anchored)
+        .maybe_number("anchor", verification.anchor)
         .json("findings", &findings(&verification.findings));
     Ok(call::json(StatusCode::OK, document.end()))
 }
