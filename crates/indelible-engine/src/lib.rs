@@ -20,4 +20,4 @@ mod store;
 pub mod verify;
 mod write;
 
-pub use ledger::{FirstStart, Ledger, Mode, OpenError, Opened, Options, Status};
+pub use ledger::{FirstStart, Ledger, Mode, OpenError, Opened, Options, Sealing, Status};

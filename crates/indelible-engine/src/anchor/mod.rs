@@ -12,6 +12,7 @@ mod on_demand;
 mod seal;
 mod thread;
 
+pub(crate) use interval::rows_anchored;
 pub(crate) use keys::SigningKeys;
 pub(crate) use seal::{Parts, SealError, instance_origin, origin};
 pub(crate) use thread::Anchoring;

@@ -12,6 +12,7 @@ mod event;
 mod events;
 mod process;
 mod projects;
+mod proofs;
 mod runs;
 mod server;
 mod verify;
