@@ -146,6 +146,23 @@ pub struct Status {
     pub commit_micros_total: u64,
     /// Events that were retries since start.
     pub duplicates_total: u64,
+    /// How sealing goes.
+    pub sealing: Sealing,
+}
+
+/// How sealing goes, over all trees. Names nobody's.
+#[derive(Debug, Clone, Default)]
+pub struct Sealing {
+    /// Since a sealing last came to its end, or since the start where none has.
+    pub since: Duration,
+    /// Whether the last one did not: it is tried again.
+    pub failing: bool,
+    /// Trees that are not signed, until somebody deals with it.
+    pub refused: u64,
+    /// Rows that no anchor covers.
+    pub rows_waiting: u64,
+    /// Sealings that came to their end since the start.
+    pub sealings_total: u64,
 }
 
 /// The running ledger. Cheap to clone; the last clone to go closes it.
@@ -201,6 +218,7 @@ impl Ledger {
         load(&connection, &registry)?;
         let data_keys = Arc::new(DataKeys::load(Arc::clone(&keystore), &connection)?);
         let known = Instance::load(&connection)?;
+        let rows_anchored = crate::anchor::rows_anchored(&connection)?;
         drop(connection);
         let index = Arc::new(Index::open(folder.root(), &folder.ledger_db()));
 
@@ -246,6 +264,7 @@ impl Ledger {
                 faults: options.faults.clone(),
             },
             options.anchor_interval,
+            rows_anchored,
         )
         .map_err(|error| OpenError::Store(format!("the sealing thread cannot be started: {error}")))?;
         let readers = Readers::new(folder.ledger_db());
@@ -296,6 +315,14 @@ impl Ledger {
         let mut status = Status::default();
         self.inner.writer.report(&mut status);
         status.rows_indexed = self.inner.index.through().unsigned_abs();
+        let report = self.inner.anchoring.report();
+        status.sealing = Sealing {
+            since: self.inner.clock.monotonic().saturating_sub(report.sealed),
+            failing: report.failing.is_some(),
+            refused: report.refused.len() as u64,
+            rows_waiting: status.rows.saturating_sub(report.rows_anchored),
+            sealings_total: report.passes,
+        };
         status
     }
 }

@@ -21,4 +21,4 @@ pub mod verify;
 mod write;
 
 pub use keystore::{ChainKey, Rotated, Rotation};
-pub use ledger::{FirstStart, Ledger, Mode, OpenError, Opened, Options, Status};
+pub use ledger::{FirstStart, Ledger, Mode, OpenError, Opened, Options, Sealing, Status};

@@ -130,14 +130,32 @@ impl Ledger {
     /// [`Self::project_of`] on behalf of a request: a project that the caller may not see is recorded, in the chain of
     /// what its key belongs to, before it is answered. `action` is what was tried.
     pub async fn project_for(&self, caller: &Caller, asked: Option<Uuid>, action: &'static str) -> Result<Arc<Project>, ReadError> {
-        let refused = match self.project_of(caller, asked) {
-            Ok(project) => return Ok(project),
-            Err(refused) => refused,
+        match self.project_of(caller, asked) {
+            Ok(project) => Ok(project),
+            Err(unseen) => Err(self.unseen(caller, action, unseen).await),
+        }
+    }
+
+    /// The system project of the instance, for a key of the instance alone: who may read what the instance signs. Everybody else is
+    /// answered, and recorded, as for a project that is not there.
+    pub(crate) async fn instance_for(&self, caller: &Caller, action: &'static str) -> Result<Arc<Project>, ReadError> {
+        match self.inner.registry.system_project(Uuid::nil()).filter(|_| caller.owner == Owner::Instance) {
+            Some(project) => Ok(project),
+            None => Err(self.unseen(caller, action, ReadError::NotFound("project")).await),
+        }
+    }
+
+    /// Records that somebody asked for a project that its key does not see, in the chain of what its key belongs to.
+    pub(crate) async fn unseen(&self, caller: &Caller, action: &'static str, refused: ReadError) -> ReadError {
+        let record = async {
+            let home = self.home_of(caller.owner)?;
+            let event = EngineEvent::new(caller, &home, action, "deny").because("a project that the key does not see");
+            self.record(vec![event]).await
         };
-        let home = self.home_of(caller.owner)?;
-        let event = EngineEvent::new(caller, &home, action, "deny").because("a project that the key does not see");
-        self.record(vec![event]).await?;
-        Err(refused)
+        match record.await {
+            Ok(()) => refused,
+            Err(unavailable) => unavailable.into(),
+        }
     }
 
     /// Records that a request of a known caller was refused before anything else was asked of the ledger, in the chain of the project

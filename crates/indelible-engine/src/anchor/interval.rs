@@ -105,10 +105,20 @@ impl Intervals {
         self.anchored.insert(project, Anchored { number, anchor });
     }
 
-    /// Rows that no anchor covers, as of the last pass.
-    pub(super) fn rows_waiting(&self) -> u64 {
-        self.waiting.values().map(|waiting| waiting.size - waiting.first_sequence).sum()
+    /// Rows that anchors cover, of all projects.
+    pub(super) fn rows_anchored(&self) -> u64 {
+        self.anchored.values().map(|last| last.anchor.tree_size()).sum()
     }
+}
+
+/// The same without reading the anchors themselves: for a start, when nothing was read yet.
+pub(crate) fn rows_anchored(ledger: &Connection) -> Result<u64, StoreError> {
+    let rows: i64 = ledger.query_row(
+        "SELECT coalesce(sum((SELECT tree_size FROM anchors WHERE project = ledgers.project ORDER BY number DESC LIMIT 1)), 0) FROM ledgers",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(rows.unsigned_abs())
 }
 
 impl Waiting {

@@ -14,6 +14,7 @@ mod seal;
 mod thread;
 
 pub(crate) use checkpoints::Checkpoints;
+pub(crate) use interval::rows_anchored;
 pub(crate) use keys::SigningKeys;
 pub(crate) use seal::{Parts, SealError, instance_origin, origin};
 pub(crate) use thread::Anchoring;

@@ -6,7 +6,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use indelible_core::note::Name;
-use indelible_core::time::Timestamp;
 use tokio::sync::oneshot;
 
 use super::Refusal;
@@ -16,14 +15,14 @@ use crate::write::{Privilege, Work};
 /// How sealing goes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Report {
-    /// When a pass last came to its end.
-    pub(crate) sealed_at: Option<Timestamp>,
+    /// When a pass last came to its end, or the thread began, by the monotonic clock.
+    pub(crate) sealed: Duration,
     /// Why the last pass did not.
     pub(crate) failing: Option<String>,
     /// Trees that are not signed, by origin.
     pub(crate) refused: BTreeMap<Name, Refusal>,
-    /// Rows that no anchor covers, of all projects, as of the last pass.
-    pub(crate) rows_waiting: u64,
+    /// Rows that anchors cover, of all projects.
+    pub(crate) rows_anchored: u64,
     /// Passes that came to their end since start.
     pub(crate) passes: u64,
 }
@@ -34,6 +33,8 @@ struct State {
     /// Trees that the next pass signs whatever was signed before.
     adopting: BTreeSet<Name>,
     closing: bool,
+    /// When the next pass begins if nobody asks for one; `None` before the thread has said so.
+    due: Option<Instant>,
     report: Report,
 }
 
@@ -56,9 +57,14 @@ pub(crate) struct Anchoring {
 }
 
 impl Anchoring {
-    /// Starts it. The first pass comes after an interval, and finishes what the last process left.
-    pub(crate) fn start(parts: Parts, interval: Duration) -> std::io::Result<Self> {
+    /// Starts it. The first pass comes after an interval, and finishes what the last process left. `rows_anchored` is what
+    /// anchors cover now.
+    pub(crate) fn start(parts: Parts, interval: Duration, rows_anchored: u64) -> std::io::Result<Self> {
         let shared = Arc::<Shared>::default();
+        {
+            let report = &mut shared.lock().report;
+            (report.sealed, report.rows_anchored) = (parts.clock.monotonic(), rows_anchored);
+        }
         let (own, sealer) = (Arc::clone(&shared), Sealer::new(parts));
         let thread = std::thread::Builder::new().name("indelible-sealer".to_owned()).spawn(move || run(&own, sealer, interval))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
@@ -90,6 +96,12 @@ impl Anchoring {
         self.shared.lock().report.clone()
     }
 
+    /// Until the next pass begins, if nobody asks for one.
+    pub(crate) fn next_pass(&self) -> Duration {
+        let due = self.shared.lock().due;
+        due.map_or(Duration::ZERO, |due| due.saturating_duration_since(Instant::now()))
+    }
+
     /// Seals what is committed, and returns when the thread has ended. Safe to call twice.
     pub(crate) fn close(&self) {
         self.shared.lock().closing = true;
@@ -109,7 +121,9 @@ fn run(shared: &Shared, mut sealer: Sealer, interval: Duration) {
         let (asked, adopting, closing) = {
             let idle = |state: &mut State| state.asked.is_empty() && !state.closing;
             let wait = due.saturating_duration_since(Instant::now());
-            let waited = shared.wake.wait_timeout_while(shared.lock(), wait, idle);
+            let mut state = shared.lock();
+            state.due = Some(due);
+            let waited = shared.wake.wait_timeout_while(state, wait, idle);
             let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
             (std::mem::take(&mut state.asked), std::mem::take(&mut state.adopting), state.closing)
         };
@@ -141,10 +155,12 @@ fn report(shared: &Shared, sealer: &Sealer, failing: Option<String>) {
         _ => {}
     }
     if failing.is_none() {
-        report.sealed_at = Some(sealer.parts.clock.now());
+        report.sealed = sealer.parts.clock.monotonic();
         report.passes += 1;
     }
     report.failing = failing;
     report.refused.clone_from(&sealer.refused);
-    report.rows_waiting = sealer.state.as_ref().map_or(0, |state| state.intervals.rows_waiting());
+    if let Some(state) = &sealer.state {
+        report.rows_anchored = state.intervals.rows_anchored();
+    }
 }

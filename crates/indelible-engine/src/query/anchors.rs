@@ -92,7 +92,7 @@ fn page(ledger: &Connection, project: i64, since: u64, limit: usize) -> rusqlite
     Ok(AnchorPage { anchors, next_since })
 }
 
-fn unreadable(error: &dyn std::fmt::Display) -> ReadError {
+pub(super) fn unreadable(error: &dyn std::fmt::Display) -> ReadError {
     tracing::error!(%error, "anchors could not be read");
     ReadError::Unavailable("the store cannot be read now".to_owned())
 }

@@ -7,12 +7,17 @@ pub(crate) mod feed;
 pub(crate) mod newest;
 mod open;
 pub(crate) mod polls;
+pub mod proofs;
+mod published;
 pub(crate) mod reading;
 mod run;
 pub(crate) mod scan;
 mod search;
 pub mod sql;
 mod tally;
+pub mod tlog;
+
+use std::time::Duration;
 
 use indelible_core::filter::FilterError;
 use uuid::Uuid;
@@ -88,6 +93,17 @@ pub enum ReadError {
     /// There is none that the caller may see (404).
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// Nothing that was signed covers it yet (409).
+    #[error("{detail}")]
+    NotAnchored {
+        /// One sentence.
+        detail: String,
+        /// Until the next sealing.
+        retry_after: Duration,
+    },
+    /// What is stored does not lead to what was signed (500).
+    #[error("{0}: it was changed since it was signed; run `indelible verify`")]
+    Unprovable(&'static str),
     /// The index has not caught up in time, or the query took too long (503).
     #[error("{0}")]
     Unavailable(String),

@@ -124,6 +124,8 @@ impl Reading {
             ReadError::Filter(_) => ("error", "the filter is not valid".to_owned()),
             ReadError::Cursor => ("error", "the cursor does not belong to this query".to_owned()),
             ReadError::Purpose(reason) | ReadError::Options(reason) | ReadError::Unavailable(reason) => ("error", reason.clone()),
+            ReadError::NotAnchored { .. } => ("error", "nothing that was signed covers it yet".to_owned()),
+            ReadError::Unprovable(_) => ("error", error.to_string()),
             ReadError::Append(_) => ("error", "the read could not be recorded".to_owned()),
         };
         self.event(outcome, 0, Some(reason))

@@ -72,6 +72,12 @@ operations! {
     event(id: Uuid, opening: &Opening) -> Vec<u8>;
     /// One run.
     run(run_id: &str, opening: &Opening) -> Vec<u8>;
+    /// Anchors from a number on, as `{"anchors":[…],"next_since":…}`.
+    anchors(since: u64, limit: u64) -> Vec<u8>;
+    /// Seals now; how far anchoring has come, as JSON.
+    seal() -> Vec<u8>;
+    /// The proof of one event with what it is a proof of, as JSON.
+    proof(id: Uuid) -> Vec<u8>;
     /// Makes a key; its JSON with the key itself in `key`.
     create_api_key(new: &NewKey) -> Vec<u8>;
     /// Keys as JSON, one each.

@@ -4,6 +4,7 @@
 //! output, everything else to standard error. Keys are read from files, never from the command line, where every user of the
 //! machine would see them.
 
+mod anchors;
 mod append;
 mod checkpoints;
 mod clock;
@@ -16,6 +17,7 @@ mod offline;
 mod online;
 mod output;
 mod projects;
+mod proof;
 mod run;
 mod show;
 mod sql;
@@ -40,6 +42,10 @@ pub enum Command {
     Run(run::Args),
     /// Prove that nothing was altered, removed or reordered: exit code 0 intact, 1 findings, 2 could not verify
     Verify(verify::Args),
+    /// List what was signed, or sign what is committed now
+    Anchors(anchors::Args),
+    /// Prove that one event is in what was signed
+    Proof(proof::Args),
     /// Import logs that were written elsewhere
     Import(import::Args),
     /// Ask the ledger with one SELECT over the view audit_events, offline; never opens content
@@ -64,6 +70,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Anchors(args) => anchors::run(&args),
+        Command::Proof(args) => proof::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::Keys(args) => keys::run(&args),

@@ -9,14 +9,17 @@ use indelible_core::hex;
 use indelible_engine::access::Caller;
 use indelible_engine::access::Owner;
 use indelible_engine::append::{AppendError, Foreseen, Prepared, Receipt};
-use indelible_engine::query::{Opening, Page, Search};
+use indelible_engine::query::{Opening, Page, ReadError, Search};
 use indelible_engine::resource::{NewApiKey, Project};
 use indelible_engine::{Ledger, Options, Rotation};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::keys::NewKey;
-use crate::http::{Ids, render_adopted, render_api_key, render_chain_keys, render_project, render_rotated};
+use crate::http::{
+    Ids, render_adopted, render_anchor_status, render_anchors, render_api_key, render_chain_keys, render_project, render_proof,
+    render_rotated,
+};
 use crate::import::load::{Foretold, NotAppended, Sink};
 
 /// An open ledger, and who works on it.
@@ -80,6 +83,24 @@ impl Offline {
 
     pub(super) fn run(&self, run_id: &str, opening: &Opening) -> anyhow::Result<Vec<u8>> {
         Ok(self.runtime.block_on(self.ledger.run(&self.caller, &self.project, run_id, opening.clone()))?)
+    }
+
+    pub(super) fn anchors(&self, since: u64, limit: u64) -> anyhow::Result<Vec<u8>> {
+        let page = self.runtime.block_on(self.ledger.anchors(&self.caller, &self.project, since, limit as usize))?;
+        Ok(render_anchors(&page))
+    }
+
+    pub(super) fn seal(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(render_anchor_status(&self.runtime.block_on(self.ledger.seal(&self.caller, &self.project))?))
+    }
+
+    pub(super) fn proof(&self, id: Uuid) -> anyhow::Result<Vec<u8>> {
+        match self.runtime.block_on(self.ledger.event_proof(&self.caller, &self.project, id)) {
+            Ok(proof) => Ok(render_proof(&proof)),
+            // No server seals this folder while we hold it.
+            Err(ReadError::NotAnchored { .. }) => bail!("no anchor covers the event yet: seal with `indelible anchors --seal`"),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(super) fn create_api_key(&self, new: &NewKey) -> anyhow::Result<Vec<u8>> {

@@ -30,6 +30,9 @@ const EVENTS: &str = "/v1/audit/events";
 const CA_FILES: &[&str] =
     &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem"];
 
+/// For what has no content to open.
+const NOT_OPENED: Opening = Opening { content: false, purpose: None };
+
 /// A server, and the key for it.
 pub struct Online {
     agent: Agent,
@@ -149,7 +152,7 @@ impl Online {
         let failed =
             |error: ureq::Error| Failure::Other(anyhow!("cannot reach {}: {error}; is `indelible serve` running there?", self.base));
         let answer = match (method, body) {
-            ("GET", _) => self.agent.get(url).header("authorization", &self.authorization).call(),
+            ("GET", _) => self.agent.get(url).header("authorization", &self.authorization).header("accept", "application/json").call(),
             ("DELETE", _) => self.agent.delete(url).header("authorization", &self.authorization).call(),
             (_, Some(Sent { sort, bytes, import })) => {
                 let mut request = self.agent.post(url).header("authorization", &self.authorization).header("content-type", sort);
@@ -247,6 +250,24 @@ impl Online {
     pub(super) fn run(&self, run_id: &str, opening: &Opening) -> anyhow::Result<Vec<u8>> {
         let project = self.project_text();
         self.get(&format!("/v1/audit/runs/{}", escaped(run_id)), &Self::within(project.as_deref(), opening))
+    }
+
+    pub(super) fn anchors(&self, since: u64, limit: u64) -> anyhow::Result<Vec<u8>> {
+        let (project, since, limit) = (self.project_text(), since.to_string(), limit.to_string());
+        let mut query = vec![("since", since.as_str()), ("limit", limit.as_str())];
+        query.extend(project.as_deref().map(|project| ("project_id", project)));
+        self.get("/v1/audit/anchors", &query)
+    }
+
+    pub(super) fn seal(&self) -> anyhow::Result<Vec<u8>> {
+        let project = self.project_text();
+        let query = Self::within(project.as_deref(), &NOT_OPENED);
+        Ok(self.ask("POST", &self.url("/v1/audit/anchors", &query), None)?)
+    }
+
+    pub(super) fn proof(&self, id: Uuid) -> anyhow::Result<Vec<u8>> {
+        let project = self.project_text();
+        self.get(&format!("/v1/audit/events/{id}/proof"), &Self::within(project.as_deref(), &NOT_OPENED))
     }
 
     /// Verifies the project asked for, or all that the key may see.

@@ -35,8 +35,8 @@ pub(super) struct Call {
     pub(super) caller: Caller,
     /// The checked query.
     pub(super) query: Query,
-    /// The variable part of the path, decoded; empty where there is none.
-    pub(super) variable: String,
+    /// The variable parts of the path, decoded, as many as the route has.
+    pub(super) variables: Vec<String>,
     /// The headers.
     pub(super) headers: axum::http::HeaderMap,
     /// The action under which a refusal is recorded.
@@ -55,16 +55,27 @@ impl Call {
         Opening { content: self.query.text(INCLUDE.name).is_some(), purpose: purpose.map(str::to_owned) }
     }
 
-    /// The variable part of the path as a UUID; anything else is nothing's id.
+    /// A variable part of the path, counted from 0.
+    pub(super) fn variable(&self, n: usize) -> &str {
+        self.variables.get(n).map_or("", String::as_str)
+    }
+
+    /// The first variable part of the path as a UUID; anything else is nothing's id.
     pub(super) fn id(&self, what: &str) -> Result<Uuid, Problem> {
-        Uuid::try_parse(&self.variable).map_err(|_| Problem::new(Kind::NotFound, format!("there is no such {what}")))
+        Uuid::try_parse(self.variable(0)).map_err(|_| Problem::new(Kind::NotFound, format!("there is no such {what}")))
     }
 }
 
 /// An answer of JSON.
 pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Body::from(body.into()));
+    let mut response = of_type("application/json", body);
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A successful answer of a media type.
+pub(super) fn of_type(media_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.into()));
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
     response
 }

@@ -18,11 +18,11 @@ pub(super) static ROUTE: Route = Route {
     summary: "Hand out a project's chain keys",
     description: "With them an auditor checks every HMAC link of that project, and opens nothing. Who holds them could forge links as well: what \
                   was signed shows it. Appends `key.export`. Needs `audit:admin`.",
-    variable: None,
+    variables: &[],
     parameters: &[PROJECT_ID],
     body: bodiless,
     status: 200,
-    answer: || {
+    answers: || {
         let key = json!({
             "type": "object",
             "required": ["hmac_key_id", "key"],
@@ -32,7 +32,7 @@ pub(super) static ROUTE: Route = Route {
             },
         });
         let properties = json!({"project_id": {"type": "string", "format": "uuid"}, "keys": {"type": "array", "items": key}});
-        ("application/json", json!({"type": "object", "required": ["project_id", "keys"], "properties": properties}))
+        vec![("application/json", json!({"type": "object", "required": ["project_id", "keys"], "properties": properties}))]
     },
     problems: &[Kind::InvalidQuery, Kind::Forbidden, Kind::NotFound, Kind::QueueFull, Kind::OutcomeUnknown],
     audit: Audit::Action("key.export"),

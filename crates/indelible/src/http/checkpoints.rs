@@ -17,13 +17,13 @@ pub(super) static ROUTE: Route = Route {
     description: "Trees that did not grow out of what was signed before (an older copy put back on purpose, a checkpoint store that was lost) are \
                   not signed until somebody with `audit:admin` and a key of the instance says so here. Each is an event that names what was \
                   signed before; who kept an older checkpoint still sees the break. It takes no body.",
-    variable: None,
+    variables: &[],
     parameters: &[],
     body: bodiless,
     status: 200,
-    answer: || {
+    answers: || {
         let adopted = json!({"adopted": {"type": "array", "items": {"type": "string"}, "description": "Origins."}});
-        ("application/json", json!({"type": "object", "required": ["adopted"], "properties": adopted}))
+        vec![("application/json", json!({"type": "object", "required": ["adopted"], "properties": adopted}))]
     },
     problems: &[Kind::InvalidQuery, Kind::Forbidden, Kind::QueueFull, Kind::OutcomeUnknown],
     audit: Audit::Action("checkpoint.adopt"),

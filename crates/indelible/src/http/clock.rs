@@ -16,13 +16,13 @@ pub(super) static ROUTE: Route = Route {
     summary: "Confirm the clock",
     description: "After the system clock jumped forward by more than an hour, appends are refused until somebody with `audit:admin` says that the \
                   clock is right. It takes no body and answers the time that was confirmed.",
-    variable: None,
+    variables: &[],
     parameters: &[],
     body: bodiless,
     status: 200,
-    answer: || {
+    answers: || {
         let confirmed = json!({"confirmed_at": {"type": "string", "format": "date-time"}});
-        ("application/json", json!({"type": "object", "required": ["confirmed_at"], "properties": confirmed}))
+        vec![("application/json", json!({"type": "object", "required": ["confirmed_at"], "properties": confirmed}))]
     },
     problems: &[Kind::InvalidQuery, Kind::Forbidden, Kind::QueueFull, Kind::OutcomeUnknown],
     audit: Audit::Action("clock.confirm"),

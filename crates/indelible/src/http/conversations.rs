@@ -14,11 +14,11 @@ pub(super) static ROUTE: Route = Route {
     path: "/v1/audit/conversations/{thread_id}",
     summary: "Show everything of one conversation",
     description: "All events of the thread, oldest first, whatever run they belong to. Appends `audit.read` before it answers. Needs `audit:read`.",
-    variable: Some("`run.thread_id` of its events, percent-encoded."),
+    variables: &["`run.thread_id` of its events, percent-encoded."],
     parameters: &[INCLUDE, PURPOSE, PROJECT_ID],
     body: bodiless,
     status: 200,
-    answer: || ("application/json", json!({"type": "object"})),
+    answers: || vec![("application/json", json!({"type": "object"}))],
     problems: &[Kind::InvalidQuery, Kind::InvalidPurpose, Kind::Forbidden, Kind::NotFound, Kind::QueueFull],
     audit: Audit::Action("audit.read"),
     handler: Handler::Keyed(|call, _| Box::pin(handle(call))),
@@ -26,6 +26,6 @@ pub(super) static ROUTE: Route = Route {
 
 async fn handle(call: Call) -> Result<Response<Body>, Problem> {
     let project = call.project().await?;
-    let conversation = call.app.ledger.conversation(&call.caller, &project, &call.variable, call.opening()).await?;
+    let conversation = call.app.ledger.conversation(&call.caller, &project, call.variable(0), call.opening()).await?;
     Ok(call::json(StatusCode::OK, conversation))
 }

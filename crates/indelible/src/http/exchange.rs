@@ -96,7 +96,8 @@ pub(super) async fn answer(app: Arc<App>, router: Router, peer: SocketAddr, requ
     let route = response.extensions_mut().remove::<Answered>().map_or("-", |answered| answered.0);
     let status = response.status().as_u16();
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Only what never changes says otherwise.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(X_REQUEST_ID, id);

@@ -46,6 +46,9 @@ impl Metrics {
             ("indelible_index_lag_rows", "Rows that the index has not.", status.rows.saturating_sub(status.rows_indexed)),
             ("indelible_queue_bytes", "Bytes waiting for the writer.", status.queue_bytes),
             ("indelible_queue_events", "Events waiting for the writer.", status.queue_events),
+            ("indelible_rows_unanchored", "Rows that no anchor covers.", status.sealing.rows_waiting),
+            ("indelible_sealing_failing", "1 while sealing fails and is tried again.", u64::from(status.sealing.failing)),
+            ("indelible_trees_refused", "Trees that are not signed until somebody deals with it.", status.sealing.refused),
         ];
         for (name, help, value) in gauges {
             head(&mut out, name, "gauge", help);
@@ -56,6 +59,7 @@ impl Metrics {
             ("indelible_commits_total", "Transactions committed since start.", status.commits_total),
             ("indelible_commit_failures_total", "Transactions that failed since start.", status.commit_failures_total),
             ("indelible_duplicates_total", "Events that were retries since start.", status.duplicates_total),
+            ("indelible_sealings_total", "Sealings that came to their end since start.", status.sealing.sealings_total),
         ];
         for (name, help, value) in counters {
             head(&mut out, name, "counter", help);
@@ -64,6 +68,9 @@ impl Metrics {
         let name = "indelible_commit_seconds_total";
         head(&mut out, name, "counter", "Time spent in COMMIT since start.");
         let _ = writeln!(out, "{name} {}", seconds(status.commit_micros_total));
+        let name = "indelible_seconds_since_sealed";
+        head(&mut out, name, "gauge", "Since a sealing last came to its end, or since start where none has.");
+        let _ = writeln!(out, "{name} {}", status.sealing.since.as_secs_f64());
         out
     }
 
@@ -92,6 +99,8 @@ fn head(out: &mut String, name: &str, kind: &str, help: &str) {
 
 #[cfg(test)]
 mod tests {
+    use indelible_engine::Sealing;
+
     use super::*;
 
     #[test]
@@ -100,7 +109,8 @@ mod tests {
         for (status, micros) in [(201, 400), (201, 500), (404, 501), (503, 99_000_000)] {
             metrics.answered(status, Duration::from_micros(micros));
         }
-        let text = metrics.text(&Status { rows: 7, rows_indexed: 5, ..Status::default() });
+        let sealing = Sealing { since: Duration::from_millis(61_500), refused: 2, rows_waiting: 3, ..Sealing::default() };
+        let text = metrics.text(&Status { rows: 7, rows_indexed: 5, sealing, ..Status::default() });
         for line in [
             "indelible_http_requests_total{status=\"2xx\"} 2",
             "indelible_http_requests_total{status=\"5xx\"} 1",
@@ -110,6 +120,10 @@ mod tests {
             "indelible_http_request_duration_seconds_bucket{le=\"+Inf\"} 4",
             "indelible_http_request_duration_seconds_count 4",
             "indelible_index_lag_rows 2",
+            "indelible_rows_unanchored 3",
+            "indelible_trees_refused 2",
+            "indelible_sealing_failing 0",
+            "indelible_seconds_since_sealed 61.5",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} in\n{text}");
         }

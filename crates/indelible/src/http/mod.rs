@@ -6,6 +6,8 @@
 //! Refused here: what is not a known URL, parameter, media type or size. What a key may do is the engine's to say.
 //! Invariant: nothing under `/v1` is reached without `enter`, because a keyed handler takes the caller it makes.
 
+mod accept;
+mod anchors;
 mod api_keys;
 mod app;
 mod body;
@@ -13,6 +15,7 @@ mod call;
 mod chain_keys;
 mod checkpoints;
 mod clock;
+mod consistency;
 mod conversations;
 mod decode;
 mod document;
@@ -21,6 +24,7 @@ mod events;
 mod exchange;
 mod ids;
 mod json;
+mod keys;
 mod metrics;
 mod openapi;
 mod patience;
@@ -36,12 +40,15 @@ mod routes;
 mod runs;
 mod schema;
 mod server;
+mod tlog;
 mod verify;
 
+pub(crate) use anchors::{render_page as render_anchors, render_status as render_anchor_status};
 pub(crate) use api_keys::render as render_api_key;
 pub use app::HttpOptions;
 pub(crate) use chain_keys::render as render_chain_keys;
 pub(crate) use checkpoints::render as render_adopted;
+pub(crate) use events::render_proof;
 pub(crate) use ids::Ids;
 pub use problem::{Kind as ProblemKind, reference as problem_reference};
 pub(crate) use projects::render as render_project;

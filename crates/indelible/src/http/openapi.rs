@@ -33,7 +33,7 @@ pub(super) fn document() -> String {
             Verb::Post => HttpMethod::Post,
             Verb::Delete => HttpMethod::Delete,
         };
-        paths = paths.path(route.path, PathItem::new(method, operation(route)));
+        paths = paths.path(template(route.path), PathItem::new(method, operation(route)));
     }
     let key = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("ind_<key id>_<43 characters>").build();
     let components = ComponentsBuilder::new().security_scheme("key", SecurityScheme::Http(key));
@@ -62,13 +62,13 @@ fn operation(route: &Route) -> Operation {
         .summary(Some(route.summary))
         .description(Some(route.description))
         .tag(tag(route.path));
-    if let Some(doc) = route.variable {
+    for (name, doc) in variables(route.path).zip(route.variables) {
         operation = operation.parameter(
             ParameterBuilder::new()
-                .name(variable(route.path))
+                .name(name)
                 .parameter_in(ParameterIn::Path)
                 .required(Required::True)
-                .description(Some(doc))
+                .description(Some(*doc))
                 .schema(Some(read(json!({"type": "string"})))),
         );
     }
@@ -90,9 +90,10 @@ fn operation(route: &Route) -> Operation {
         }
         operation = operation.request_body(Some(body.build()));
     }
-    let (media_type, schema) = (route.answer)();
-    let content = ContentBuilder::new().schema(Some(read(schema))).build();
-    let success = ResponseBuilder::new().description("Done.").content(media_type, content);
+    let mut success = ResponseBuilder::new().description("Done.");
+    for (media_type, schema) in (route.answers)() {
+        success = success.content(media_type, ContentBuilder::new().schema(Some(read(schema))).build());
+    }
     operation = operation.response(route.status.to_string(), success);
     for (status, kinds) in problems(route) {
         operation = operation.response(status.to_string(), problem(&kinds));
@@ -135,9 +136,14 @@ fn values(parameter: &Parameter) -> Value {
     }
 }
 
-/// The name in braces.
-fn variable(path: &str) -> &str {
-    path.split(['{', '}']).nth(1).unwrap_or_default()
+/// The path as OpenAPI writes it, which has no mark for a variable that takes the rest.
+fn template(path: &str) -> String {
+    path.replace("{*", "{")
+}
+
+/// The names in braces.
+fn variables(path: &str) -> impl Iterator<Item = &str> {
+    path.split('{').skip(1).filter_map(|part| part.split('}').next()).map(|name| name.trim_start_matches('*'))
 }
 
 fn tag(path: &str) -> &str {
@@ -168,7 +174,7 @@ mod tests {
                 assert!(variables.iter().all(|v| path.contains(&format!("{{{}}}", v["name"].as_str().unwrap_or("?")))), "{path}");
             }
         }
-        let mut listed: Vec<_> = ROUTES.iter().map(|route| (route.verb.as_str().to_owned(), route.path.to_owned())).collect();
+        let mut listed: Vec<_> = ROUTES.iter().map(|route| (route.verb.as_str().to_owned(), template(route.path))).collect();
         described.sort();
         listed.sort();
         assert_eq!(described, listed);
@@ -196,10 +202,11 @@ mod tests {
             assert!(document.pointer(to.trim_start_matches('#')).is_some(), "{to}");
         }
         for route in ROUTES {
-            let (media_type, schema) = (route.answer)();
-            let pointer = format!("/paths/{}/{}", route.path.replace('/', "~1"), route.verb.as_str().to_lowercase());
-            let answer = &document.pointer(&pointer).expect(route.path)["responses"][route.status.to_string()]["content"][media_type];
-            assert_eq!(answer["schema"], schema, "{}", route.path);
+            let pointer = format!("/paths/{}/{}", template(route.path).replace('/', "~1"), route.verb.as_str().to_lowercase());
+            for (media_type, schema) in (route.answers)() {
+                let answer = &document.pointer(&pointer).expect(route.path)["responses"][route.status.to_string()]["content"][media_type];
+                assert_eq!(answer["schema"], schema, "{}", route.path);
+            }
             for (media_type, schema) in (route.body)() {
                 let body = &document.pointer(&pointer).expect(route.path)["requestBody"]["content"][media_type];
                 assert_eq!(body["schema"], schema, "{}", route.path);

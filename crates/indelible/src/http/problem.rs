@@ -78,6 +78,8 @@ kinds! {
     RequestTimeout = 408 "request-timeout" "The request did not arrive in time";
     /// The id belongs to another event. Nothing of the request was written. Choose a new id, or send what was sent first.
     IdConflict = 409 "id-conflict" "The id belongs to another event";
+    /// Nothing that was signed covers it yet: the next anchor will. Wait `Retry-After` seconds, or seal now with `POST /v1/audit/anchors`.
+    NotAnchored = 409 "not-anchored" "No anchor covers this yet";
     /// The request is larger than its limit, as sent or after decompression.
     RequestTooLarge = 413 "request-too-large" "The request is too large";
     /// `Content-Type` is not one that this URL takes.
@@ -98,6 +100,8 @@ kinds! {
     QueueFull = 429 "queue-full" "The queue is full";
     /// The server is at fault. The log of the server has the request id.
     Internal = 500 "internal" "The server failed";
+    /// What is stored does not lead to what was signed: it was changed since. Run `indelible verify`, which names what and where.
+    Unprovable = 500 "unprovable" "The stored data does not lead to what was signed";
     /// The ledger does not take or answer this now. Nothing of the request was written. Wait `Retry-After` seconds.
     Unavailable = 503 "unavailable" "Not available now";
     /// Writing had begun when the store failed: the events may be there or not. Send them again with the same ids; the answer tells.

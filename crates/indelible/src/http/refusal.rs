@@ -107,6 +107,8 @@ impl From<ReadError> for Problem {
             ReadError::Options(_) => Self::new(Kind::InvalidQuery, detail),
             ReadError::NotFound(_) => Self::new(Kind::NotFound, detail),
             ReadError::Unavailable(_) => Self::new(Kind::Unavailable, detail),
+            ReadError::NotAnchored { retry_after, .. } => Self::new(Kind::NotAnchored, detail).retry_after(retry_after),
+            ReadError::Unprovable(_) => Self::new(Kind::Unprovable, detail),
             ReadError::Append(error) => error.into(),
         };
         problem.recorded()

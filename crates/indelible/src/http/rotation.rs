@@ -23,7 +23,7 @@ pub(super) static ROUTE: Route = Route {
                   which an organization's new contents are sealed (which also rotates by itself every 30 days). The new key serves at once; what \
                   was made under the old ones verifies and opens under them. Needs `audit:admin` and a key of the instance; for `data`, one of the \
                   organization will do. An append that was under way may be told 503 and to try again.",
-    variable: None,
+    variables: &[],
     parameters: &[],
     body: || {
         let schema = json!({
@@ -38,13 +38,13 @@ pub(super) static ROUTE: Route = Route {
         vec![("application/json", schema)]
     },
     status: 201,
-    answer: || {
+    answers: || {
         let properties = json!({
             "kind": {"type": "string", "enum": ["hmac_key", "signing_key", "data_key"]},
             "id": {"type": "integer"},
             "since": {"type": "string", "format": "date-time"},
         });
-        ("application/json", json!({"type": "object", "required": ["kind", "id", "since"], "properties": properties}))
+        vec![("application/json", json!({"type": "object", "required": ["kind", "id", "since"], "properties": properties}))]
     },
     problems: document::PROBLEMS,
     audit: Audit::Action("key.rotate"),

@@ -64,22 +64,22 @@ pub(super) struct Route {
     pub(super) name: &'static str,
     /// Method.
     pub(super) verb: Verb,
-    /// Path; a variable part stands in braces.
+    /// Path; a variable part stands in braces. The last one may be `{*name}`, for the rest of the path.
     pub(super) path: &'static str,
     /// One line.
     pub(super) summary: &'static str,
     /// The rest of what a reader needs, Markdown.
     pub(super) description: &'static str,
-    /// What the variable part is.
-    pub(super) variable: Option<&'static str>,
+    /// What each variable part is, in the order of the path.
+    pub(super) variables: &'static [&'static str],
     /// Query parameters.
     pub(super) parameters: &'static [Parameter],
     /// Media types and their schemas.
     pub(super) body: fn() -> Vec<(&'static str, Value)>,
     /// Status of success.
     pub(super) status: u16,
-    /// Media type and schema of success.
-    pub(super) answer: fn() -> (&'static str, Value),
+    /// Media types and schemas of success; the first is what who asks for nothing gets.
+    pub(super) answers: fn() -> Vec<(&'static str, Value)>,
     /// Problems beyond those that every route may answer with.
     pub(super) problems: &'static [Kind],
     /// How it is audited.

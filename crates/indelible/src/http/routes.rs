@@ -16,7 +16,10 @@ use super::exchange::Origin;
 use super::problem::{Kind, Problem};
 use super::query::Query;
 use super::route::{Audit, Handler, Keyed, Route, Verb};
-use super::{api_keys, body, chain_keys, checkpoints, clock, conversations, enter, events, process, projects, rotation, runs, verify};
+use super::{
+    anchors, api_keys, body, chain_keys, checkpoints, clock, consistency, conversations, enter, events, keys, process, projects, rotation,
+    runs, tlog, verify,
+};
 
 /// Every URL and method.
 pub(super) static ROUTES: &[&Route] = &[
@@ -25,9 +28,17 @@ pub(super) static ROUTES: &[&Route] = &[
     &events::list::ROUTE,
     &events::show::ROUTE,
     &events::verify::ROUTE,
+    &events::proof::ROUTE,
     &runs::ROUTE,
     &conversations::ROUTE,
     &verify::ROUTE,
+    &anchors::list::ROUTE,
+    &anchors::latest::ROUTE,
+    &anchors::seal::ROUTE,
+    &keys::ROUTE,
+    &consistency::ROUTE,
+    &tlog::checkpoint::ROUTE,
+    &tlog::tile::ROUTE,
     &clock::ROUTE,
     &rotation::ROUTE,
     &chain_keys::ROUTE,
@@ -121,14 +132,14 @@ async fn keyed(app: Arc<App>, route: &'static Route, handler: Keyed, request: Re
     };
     let query = Query::read(parts.uri.query(), route.parameters);
     let asked = query.as_ref().ok().and_then(|query| query.uuid(PROJECT_ID.name));
-    let variable = if route.variable.is_some() { variable(&mut parts).await } else { Ok(String::new()) };
-    let result = match query.and_then(|query| Ok((query, variable?))) {
-        Ok((query, variable)) => {
+    let variables = variables(&mut parts, route).await;
+    let result = match query.and_then(|query| Ok((query, variables?))) {
+        Ok((query, variables)) => {
             let call = Call {
                 app: Arc::clone(&app),
                 caller: caller.clone(),
                 query,
-                variable,
+                variables,
                 headers: parts.headers,
                 action: action.unwrap_or("audit.read"),
             };
@@ -160,8 +171,15 @@ async fn recorded(app: &App, caller: &Caller, asked: Option<Uuid>, action: &'sta
     }
 }
 
-async fn variable(parts: &mut axum::http::request::Parts) -> Result<String, Problem> {
+/// The variable parts of the path, decoded, as many as the route has.
+async fn variables(parts: &mut axum::http::request::Parts, route: &Route) -> Result<Vec<String>, Problem> {
     use axum::extract::FromRequestParts;
-    let path = Path::<String>::from_request_parts(parts, &()).await;
-    path.map(|Path(variable)| variable).map_err(|_| Problem::new(Kind::NotFound, "there is no such URL"))
+    if route.variables.is_empty() {
+        return Ok(Vec::new());
+    }
+    let nowhere = || Problem::new(Kind::NotFound, "there is no such URL");
+    let path = Path::<Vec<(String, String)>>::from_request_parts(parts, &()).await;
+    let Path(pairs) = path.map_err(|_| nowhere())?;
+    let values: Vec<String> = pairs.into_iter().map(|(_, value)| value).collect();
+    (values.len() == route.variables.len()).then_some(values).ok_or_else(nowhere)
 }

@@ -15,11 +15,11 @@ pub(super) static ROUTE: Route = Route {
     summary: "Show an agent run as one record",
     description: "Its steps in order, tool calls with their results, approvals, sub-agents, timing, token totals and verdict. Appends `audit.read` \
                   before it answers. Needs `audit:read`.",
-    variable: Some("`run.id` of its events, percent-encoded."),
+    variables: &["`run.id` of its events, percent-encoded."],
     parameters: &[INCLUDE, PURPOSE, PROJECT_ID],
     body: bodiless,
     status: 200,
-    answer: || ("application/json", json!({"type": "object"})),
+    answers: || vec![("application/json", json!({"type": "object"}))],
     problems: &[Kind::InvalidQuery, Kind::InvalidPurpose, Kind::Forbidden, Kind::NotFound, Kind::QueueFull],
     audit: Audit::Action("audit.read"),
     handler: Handler::Keyed(|call, _| Box::pin(handle(call))),
@@ -27,6 +27,6 @@ pub(super) static ROUTE: Route = Route {
 
 async fn handle(call: Call) -> Result<Response<Body>, Problem> {
     let project = call.project().await?;
-    let run = call.app.ledger.run(&call.caller, &project, &call.variable, call.opening()).await?;
+    let run = call.app.ledger.run(&call.caller, &project, call.variable(0), call.opening()).await?;
     Ok(call::json(StatusCode::OK, run))
 }

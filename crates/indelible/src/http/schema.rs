@@ -4,7 +4,7 @@ use indelible_core::event::members::{CONTENT, ENTRY, Member, Owner, Shape};
 use indelible_core::limits::{ACTION_BYTES_MAX, CONTEXT_KEY_BYTES_MAX, CONTEXT_KEYS_MAX, CONTEXT_VALUE_BYTES_MAX};
 use serde_json::{Map, Value, json};
 
-use super::{api_keys, events, projects};
+use super::{anchors, api_keys, events, projects};
 
 /// A reference to one of [`components`].
 pub(super) fn reference(name: &str) -> Value {
@@ -20,6 +20,7 @@ pub(super) fn components() -> Vec<(&'static str, Value)> {
         ("Receipt", receipt()),
         ("ApiKey", api_keys::key_schema()),
         ("Project", projects::project_schema()),
+        ("Anchor", anchors::anchor_schema()),
         ("Problem", problem()),
     ]
 }

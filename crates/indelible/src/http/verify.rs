@@ -17,11 +17,11 @@ pub(super) static ROUTE: Route = Route {
     summary: "Verify a whole project",
     description: "Walks the whole chain as it stood when the call came: every row, content, tile and the head, and compares it with what was \
                   signed: anchors, the instance tree, the checkpoint store. A broken chain is an answer, not an error. It takes about three seconds for a million events. Appends `audit.read`. Needs `audit:read`.",
-    variable: None,
+    variables: &[],
     parameters: &[PROJECT_ID],
     body: bodiless,
     status: 200,
-    answer: || {
+    answers: || {
         let schema = json!({
             "type": "object",
             "required": ["project_id", "events", "unanchored", "verdict", "findings", "findings_total"],
@@ -34,7 +34,7 @@ pub(super) static ROUTE: Route = Route {
                 "findings_total": {"type": "integer", "description": "Listed or not; at most 100 are."},
             },
         });
-        ("application/json", schema)
+        vec![("application/json", schema)]
     },
     problems: &[Kind::InvalidQuery, Kind::Forbidden, Kind::NotFound, Kind::QueueFull],
     audit: Audit::Action("audit.read"),

@@ -13,6 +13,7 @@ mod events;
 mod keys;
 mod process;
 mod projects;
+mod proofs;
 mod runs;
 mod server;
 mod verify;

@@ -96,7 +96,16 @@ impl House {
     /// A request with the administrator's key.
     pub(crate) fn ask(&self, method: &'static str, path: &str) -> Ask<'_> {
         let request_id = format!("test-{}", REQUESTS.fetch_add(1, Ordering::Relaxed));
-        Ask { house: self, method, path: path.to_owned(), key: Some(self.admin.clone()), headers: Vec::new(), body: Vec::new(), request_id }
+        Ask {
+            house: self,
+            method,
+            path: path.to_owned(),
+            key: Some(self.admin.clone()),
+            headers: Vec::new(),
+            body: Vec::new(),
+            cache: "no-store",
+            request_id,
+        }
     }
 
     pub(crate) fn get(&self, path: &str) -> Ask<'_> {
@@ -156,10 +165,17 @@ pub(crate) struct Ask<'a> {
     key: Option<String>,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    cache: &'static str,
     pub(crate) request_id: String,
 }
 
 impl Ask<'_> {
+    /// What `Cache-Control` is to say, where it is another than `no-store`.
+    pub(crate) fn cached(mut self, cache: &'static str) -> Self {
+        self.cache = cache;
+        self
+    }
+
     pub(crate) fn key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
         self
@@ -206,7 +222,7 @@ impl Ask<'_> {
         let body = answer.body_mut().with_config().limit(256 * 1024 * 1024).read_to_vec().expect("a body");
         let answer = Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), body, request_id: self.request_id };
         assert_eq!(answer.header("x-request-id"), Some(answer.request_id.as_str()));
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("cache-control"), Some(self.cache));
         answer
     }
 

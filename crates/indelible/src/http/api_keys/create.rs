@@ -25,7 +25,7 @@ pub(in super::super) static ROUTE: Route = Route {
     summary: "Make an API key",
     description: "It belongs to what `owner` names (by default, to what the caller's own key belongs to) and may do no more than the caller's key. \
                   `key` is shown in this answer and never again. Needs `control:write`.",
-    variable: None,
+    variables: &[],
     parameters: &[],
     body: || {
         let schema = json!({
@@ -43,7 +43,7 @@ pub(in super::super) static ROUTE: Route = Route {
         vec![("application/json", schema)]
     },
     status: 201,
-    answer: || ("application/json", schema::reference("ApiKey")),
+    answers: || vec![("application/json", schema::reference("ApiKey"))],
     problems: document::PROBLEMS,
     audit: Audit::Action("api_key.create"),
     handler: Handler::Keyed(|call, unread| Box::pin(handle(call, unread))),

@@ -17,13 +17,13 @@ pub(in super::super) static ROUTE: Route = Route {
     path: "/v1/api_keys",
     summary: "List API keys",
     description: "Revoked and expired ones included. Appends `audit.read`.",
-    variable: None,
+    variables: &[],
     parameters: &[],
     body: bodiless,
     status: 200,
-    answer: || {
+    answers: || {
         let keys = json!({"data": {"type": "array", "items": schema::reference("ApiKey")}});
-        ("application/json", json!({"type": "object", "required": ["data"], "properties": keys}))
+        vec![("application/json", json!({"type": "object", "required": ["data"], "properties": keys}))]
     },
     problems: &[Kind::InvalidQuery, Kind::Forbidden, Kind::QueueFull],
     audit: Audit::Action("audit.read"),

@@ -25,18 +25,18 @@ pub(in super::super) static ROUTE: Route = Route {
     description: "Takes what `POST /v1/audit/events` takes and appends none of it. Answers with each event's id and whether it is there \
                   already; what would be refused is refused, every conflict of ids included, and recorded like any refusal. The answer holds \
                   for now: what others append meanwhile is not in it. Needs `events:append`.",
-    variable: None,
+    variables: &[],
     parameters: &[PROJECT_ID],
     body: bodies,
     status: 200,
-    answer: || {
+    answers: || {
         let properties = json!({
             "id": {"type": "string", "format": "uuid"},
             "duplicate": {"type": "boolean", "description": "True where it is there already; else absent."},
         });
         let event = json!({"type": "object", "required": ["id"], "properties": properties});
         let events = json!({"type": "object", "required": ["events"], "properties": {"events": {"type": "array", "items": event}}});
-        ("application/json", events)
+        vec![("application/json", events)]
     },
     problems: submit::ROUTE.problems,
     audit: Audit::Action("audit.append_rejected"),

@@ -25,7 +25,7 @@ pub(in super::super) static ROUTE: Route = Route {
     description: "Newest first by `occurred_at`; `next_cursor` and the `Link` header lead to the next page. With `order=asc` it is a feed by \
                   `sequence` that loses nothing, events that arrive late included: go on with `after_sequence` set to `next_after_sequence`. \
                   Appends `audit.read` before it answers. Needs `audit:read`.",
-    variable: None,
+    variables: &[],
     parameters: &[
         Parameter { name: "filter", values: Values::Text, doc: "SCIM filter (RFC 7644, section 3.4.2.2), at most 10,000 bytes." },
         Parameter { name: "cursor", values: Values::Text, doc: "`next_cursor` of the page before." },
@@ -38,7 +38,7 @@ pub(in super::super) static ROUTE: Route = Route {
     ],
     body: bodiless,
     status: 200,
-    answer: || ("application/json", schema::reference("Page")),
+    answers: || vec![("application/json", schema::reference("Page"))],
     problems: &[
         Kind::InvalidQuery,
         Kind::InvalidFilter,

@@ -15,11 +15,11 @@ pub(in super::super) static ROUTE: Route = Route {
     summary: "Show one event",
     description: "The members of its entry, with `prev_hash` and `row_hash`, and `content` where it was opened. Appends `audit.read` before it \
                   answers, and `content.decrypt` where content is opened. Needs `audit:read`.",
-    variable: Some("The event's id."),
+    variables: &["The event's id."],
     parameters: &[INCLUDE, PURPOSE, PROJECT_ID],
     body: bodiless,
     status: 200,
-    answer: || ("application/json", schema::reference("Record")),
+    answers: || vec![("application/json", schema::reference("Record"))],
     problems: &[Kind::InvalidQuery, Kind::InvalidPurpose, Kind::Forbidden, Kind::NotFound, Kind::QueueFull],
     audit: Audit::Action("audit.read"),
     handler: Handler::Keyed(|call, _| Box::pin(handle(call))),

@@ -41,14 +41,14 @@ pub(in super::super) static ROUTE: Route = Route {
                   receipt, so a retry is safe; `duplicate` then says so. `X-Indelible-Path: import` says that the events come from another log: \
                   their assurance is `self_reported`, whatever the key. An object is answered with its receipt, the others with `receipts`. \
                   Needs `events:append`.",
-    variable: None,
+    variables: &[],
     parameters: &[PROJECT_ID],
     body: bodies,
     status: 201,
-    answer: || {
+    answers: || {
         let receipt = schema::reference("Receipt");
         let receipts = json!({"type": "object", "required": ["receipts"], "properties": {"receipts": {"type": "array", "items": receipt}}});
-        ("application/json", json!({"oneOf": [receipt, receipts]}))
+        vec![("application/json", json!({"oneOf": [receipt, receipts]}))]
     },
     problems: &[
         Kind::MalformedJson,

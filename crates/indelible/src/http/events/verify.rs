@@ -17,11 +17,11 @@ pub(in super::super) static ROUTE: Route = Route {
     summary: "Verify one event",
     description: "Checks its row hash, its neighbours, its sealed content, its leaf in the tree, and that leaf under the first anchor that covers it. A \
                   broken chain is an answer, not an error: look at `valid` and `verdict`. Appends `audit.read`. Needs `audit:read`.",
-    variable: Some("The event's id."),
+    variables: &["The event's id."],
     parameters: &[PROJECT_ID],
     body: bodiless,
     status: 200,
-    answer: || {
+    answers: || {
         let schema = json!({
             "type": "object",
             "required": ["id", "sequence", "valid", "verdict", "anchored", "anchor", "findings"],
@@ -35,7 +35,7 @@ pub(in super::super) static ROUTE: Route = Route {
                 "findings": findings_schema(),
             },
         });
-        ("application/json", schema)
+        vec![("application/json", schema)]
     },
     problems: &[Kind::InvalidQuery, Kind::Forbidden, Kind::NotFound, Kind::QueueFull],
     audit: Audit::Action("audit.read"),

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
-use serde_json::json;
+use indelible_engine::Sealing;
+use serde_json::{Value, json};
 
 use super::super::app::App;
 use super::super::call;
+use super::super::json::Document;
 use super::super::problem::{Kind, Problem};
 use super::super::route::{Audit, Handler, Route, Verb, bodiless};
 
@@ -17,20 +19,40 @@ pub(in super::super) static ROUTE: Route = Route {
     verb: Verb::Get,
     path: "/readyz",
     summary: "Whether appends are taken",
-    description: "503 with the reason while they are refused: a full disk, a failed write, a clock that jumped.",
-    variable: None,
+    description: "503 with the reason while they are refused: a full disk, a failed write, a clock that jumped. Otherwise 200: `ready`, or \
+                  `degraded` with a `detail` where appends are taken and what is appended cannot be sealed.",
+    variables: &[],
     parameters: &[],
     body: bodiless,
     status: 200,
-    answer: || ("application/json", json!({"type": "object", "properties": {"status": {"type": "string"}}})),
+    answers: || vec![("application/json", schema())],
     problems: &[Kind::NotReady],
     audit: Audit::Exempt("says nothing of anybody's data"),
     handler: Handler::Open(|app| Box::pin(ready(answer(&app)))),
 };
 
+fn schema() -> Value {
+    let members = json!({"status": {"type": "string", "enum": ["ready", "degraded"]}, "detail": {"type": "string"}});
+    json!({"type": "object", "required": ["status"], "properties": members})
+}
+
 fn answer(app: &Arc<App>) -> Result<Response<Body>, Problem> {
-    match app.ledger.status().refusing {
-        Some(reason) => Err(Problem::new(Kind::NotReady, reason)),
-        None => Ok(call::json(StatusCode::OK, &b"{\"status\":\"ready\"}"[..])),
+    let status = app.ledger.status();
+    if let Some(reason) = status.refusing {
+        return Err(Problem::new(Kind::NotReady, reason));
+    }
+    let document = match degraded(&status.sealing) {
+        Some(detail) => Document::new().text("status", "degraded").text("detail", detail),
+        None => Document::new().text("status", "ready"),
+    };
+    Ok(call::json(StatusCode::OK, document.end()))
+}
+
+/// What keeps rows from being sealed, in words that anybody may read.
+const fn degraded(sealing: &Sealing) -> Option<&'static str> {
+    match (sealing.failing, sealing.refused) {
+        (true, _) => Some("sealing fails and is tried again: the log of the server says why"),
+        (false, 0) => None,
+        (false, _) => Some("a tree is not signed: /v1/audit/anchors/latest of its project says why"),
     }
 }

@@ -21,7 +21,7 @@ pub(in super::super) static ROUTE: Route = Route {
     path: "/v1/projects",
     summary: "Make a project",
     description: "In the organization that is named, or in the default one. Needs `control:write` and a key of the instance or of the organization.",
-    variable: None,
+    variables: &[],
     parameters: &[],
     body: || {
         let schema = json!({
@@ -33,7 +33,7 @@ pub(in super::super) static ROUTE: Route = Route {
         vec![("application/json", schema)]
     },
     status: 201,
-    answer: || ("application/json", schema::reference("Project")),
+    answers: || vec![("application/json", schema::reference("Project"))],
     problems: document::PROBLEMS,
     audit: Audit::Action("project.create"),
     handler: Handler::Keyed(|call, unread| Box::pin(handle(call, unread))),

@@ -19,13 +19,13 @@ pub(in super::super) static ROUTE: Route = Route {
     path: "/v1/projects",
     summary: "List projects",
     description: "Those that the key may see: its own, those of its organization, or all. Needs `audit:read` or `control:write`. Appends `audit.read`.",
-    variable: None,
+    variables: &[],
     parameters: &[],
     body: bodiless,
     status: 200,
-    answer: || {
+    answers: || {
         let projects = json!({"data": {"type": "array", "items": schema::reference("Project")}});
-        ("application/json", json!({"type": "object", "required": ["data"], "properties": projects}))
+        vec![("application/json", json!({"type": "object", "required": ["data"], "properties": projects}))]
     },
     problems: &[Kind::InvalidQuery, Kind::Forbidden, Kind::QueueFull],
     audit: Audit::Action("audit.read"),
