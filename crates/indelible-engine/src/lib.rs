@@ -20,5 +20,5 @@ mod store;
 pub mod verify;
 mod write;
 
-pub use keystore::{ChainKey, Rotated, Rotation};
+pub use keystore::{ChainKey, Rewrapped, Rotated, Rotation};
 pub use ledger::{FirstStart, Ledger, Mode, OpenError, Opened, Options, Sealing, Status};

@@ -62,7 +62,7 @@ static NOUNS: &[Noun] = &[
     open("http", Home::Project, &["request"]),
     open("identity_provider", Home::Organization, &["create", "delete", "update"]),
     own("integrity", Home::Project, &["finding"]),
-    own("key", Home::Organization, &["create", "export", "rotate", "shred"]),
+    own("key", Home::Organization, &["create", "export", "rewrap", "rotate", "shred"]),
     own("legal_hold", Home::Project, &["create", "delete", "update"]),
     open("member", Home::Organization, &["add", "remove", "update"]),
     open("mfa", Home::Organization, &["prompt"]),

@@ -137,6 +137,13 @@ impl DataKeys {
         Ok(key)
     }
 
+    /// The other data keys of its organization.
+    pub(crate) fn older_than(&self, current: &DataKey) -> Vec<Arc<DataKey>> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let older = |key: &&Arc<DataKey>| key.organization_id == current.organization_id && key.id != current.id;
+        state.by_id.values().filter(older).cloned().collect()
+    }
+
     /// A data key by its id, to open what was wrapped under it.
     pub(crate) fn get(&self, id: i64) -> Option<Arc<DataKey>> {
         self.state.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).cloned()

@@ -10,6 +10,7 @@
 mod chain_keys;
 mod data_keys;
 mod files;
+mod rewrap;
 mod rotation;
 mod signing;
 
@@ -29,6 +30,7 @@ use crate::store::{private_folder, write_private};
 pub use chain_keys::ChainKey;
 pub(crate) use data_keys::{DataKey, DataKeys};
 use files::{Master, read_private};
+pub use rewrap::Rewrapped;
 pub(crate) use rotation::{DATA_KEY, ROTATE};
 pub use rotation::{Rotated, Rotation};
 

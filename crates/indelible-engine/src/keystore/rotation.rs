@@ -102,7 +102,7 @@ impl Ledger {
         Ok(Rotated { kind: rotation.resource(), id, since })
     }
 
-    fn check_rotation(&self, caller: &Caller, rotation: Rotation) -> Result<Arc<Project>, MutateError> {
+    pub(super) fn check_rotation(&self, caller: &Caller, rotation: Rotation) -> Result<Arc<Project>, MutateError> {
         if !caller.has(Scope::AuditAdmin) {
             return Err(MutateError::Forbidden(Scope::AuditAdmin.as_str().to_owned()));
         }

@@ -177,6 +177,13 @@ impl<'c> Inserter<'c> {
                     self.connection.execute("INSERT INTO ring_keys (id, since) VALUES (?1, ?2)", (*id as i64, since.as_micros()))?;
                 }
                 Change::DataKey(key) => self.data_key(key)?,
+                Change::Rewrap { row, key, wrap } => {
+                    if !key.is_stored() {
+                        self.data_key(key)?;
+                    }
+                    let mut update = self.connection.prepare_cached("UPDATE wraps SET data_key_id = ?2, wrap = ?3 WHERE row = ?1")?;
+                    update.execute((row, key.id, wrap))?;
+                }
                 Change::SigningKey { id, public_key, since } => {
                     let insert = "INSERT INTO signing_keys (id, public_key, since) VALUES (?1, ?2, ?3)";
                     self.connection.execute(insert, (*id as i64, public_key, since.as_micros()))?;

@@ -21,6 +21,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indelible_core::chain::Hash;
+use indelible_core::seal::Wrapped;
 use indelible_core::time::Timestamp;
 use indelible_core::tree::Tile;
 use tokio::sync::{oneshot, watch};
@@ -128,6 +129,15 @@ pub(crate) enum Change {
     },
     /// A row of `data_keys`.
     DataKey(Arc<DataKey>),
+    /// A wrap in the place of another, of the same content key.
+    Rewrap {
+        /// The row.
+        row: i64,
+        /// Under which it is wrapped.
+        key: Arc<DataKey>,
+        /// The wrap.
+        wrap: Wrapped,
+    },
     /// A row of `signing_keys`.
     SigningKey {
         /// Its number in the key store.

@@ -124,6 +124,31 @@ fn data_keys_rotate_by_themselves_and_an_event_tells_of_it() {
 }
 
 #[test]
+fn wraps_are_renewed_and_no_committed_byte_changes() {
+    let bench = Bench::new();
+    bench.append(&(0..10).map(|n| event(n, "old")).collect::<Vec<_>>()).expect("appended");
+    let all = |sql: &str| -> Vec<Vec<u8>> {
+        let ledger = rusqlite::Connection::open(bench.data().join("ledger.db")).expect("the ledger");
+        let mut statement = ledger.prepare(sql).expect("a statement");
+        statement.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("rows")
+    };
+    let stored =
+        "SELECT CAST(entry || hex(row_hash) AS BLOB) FROM events WHERE row <= 20 UNION ALL SELECT stored FROM contents WHERE row <= 20";
+    let (before, wraps) = (all(stored), all("SELECT wrap FROM wraps ORDER BY row LIMIT 10"));
+    let rotated = wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Data(None))).expect("rotated");
+    assert!(matches!(wait(bench.ledger.rewrap(&bench.admin(), None)), Err(MutateError::Forbidden(_))));
+    let renewed = wait(bench.ledger.rewrap(&bench.instance(), None)).expect("renewed");
+    assert!(renewed.renewed >= 10 && renewed.unopened == 0 && renewed.data_key_id == rotated.id, "{renewed:?}");
+    let after = all("SELECT wrap FROM wraps ORDER BY row LIMIT 10");
+    assert!(wraps.iter().zip(&after).all(|(old, new)| old != new));
+    assert_eq!(before[..10], all(stored)[..10]);
+    assert_eq!(opened(&bench, 0)["content"]["arguments"]["text"], "old");
+    assert_eq!(told(&bench, "key.rewrap").iter().filter(|event| event["outcome"] == "allow").count(), 1);
+    assert_eq!(wait(bench.ledger.rewrap(&bench.instance(), None)).expect("again").renewed, 0);
+    bench.verify();
+}
+
+#[test]
 fn an_auditor_is_handed_the_chain_keys_of_one_project() {
     let bench = Bench::new();
     bench.append(&[event(0, "one")]).expect("appended");

@@ -37,7 +37,7 @@ END;
 
 CREATE TRIGGER wraps_update BEFORE UPDATE ON wraps
 BEGIN
-    SELECT RAISE(ABORT, 'wraps: rows are never changed');
+    SELECT RAISE(ABORT, 'wraps: only the ledger writes here') WHERE NOT indelible_writes();
 END;
 
 CREATE TRIGGER wraps_delete BEFORE DELETE ON wraps
