@@ -13,6 +13,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 /// Findings made; more are of no use to anybody.
 const FINDINGS_MAX: usize = 1_000;
 
+/// A longer hole is not filled with stand-ins.
+const GAP_FILLED_MAX: u64 = 1 << 20;
+
 /// What is wrong: with the tree, or with what it says of one project (`ledgers.project`).
 pub(super) type InstanceFinding = (Option<i64>, Finding);
 
@@ -27,12 +30,14 @@ struct Walk<'a> {
     last: Option<&'a Checkpoint>,
     /// The next signed checkpoint: its `size` column and the note.
     signed: Option<(i64, Vec<u8>)>,
+    /// The first position that is not there, and how many are not.
+    gone: Option<(u64, u64)>,
     findings: Vec<InstanceFinding>,
 }
 
 /// Walks the tree in the snapshot that `ledger` sees.
 pub(super) fn check(ledger: &Connection, log: &Log, last: Option<&Checkpoint>) -> Result<Vec<InstanceFinding>, rusqlite::Error> {
-    let mut walk = Walk { ledger, log, edge: Edge::new(), doubtful: false, last, signed: None, findings: Vec::new() };
+    let mut walk = Walk { ledger, log, edge: Edge::new(), doubtful: false, last, signed: None, gone: None, findings: Vec::new() };
     walk.signed = walk.signed_after(-1)?;
     let mut leaves = ledger.prepare(
         "SELECT position, project, number, leaf, anchor, tree_size FROM instance_leaves LEFT JOIN anchors USING (project, number)
@@ -74,11 +79,12 @@ impl Walk<'_> {
     ) -> Result<(), rusqlite::Error> {
         let wanted = self.edge.size();
         if u64::try_from(position) != Ok(wanted) {
-            let detail = format!("the instance tree: the leaves from position {wanted} up to {position} are gone");
-            self.find(None, Verdict::Missing, None, detail);
+            let end = position.unsigned_abs();
+            let (_, gone) = self.gone.get_or_insert((wanted, 0));
+            *gone += end.abs_diff(wanted);
             self.doubtful = true;
-            // One finding for one hole: from here on positions count as they are.
-            while self.edge.size() < position.unsigned_abs().min(wanted.saturating_add(1 << 20)) {
+            // From here on positions count as they are.
+            while self.edge.size() < end.min(wanted.saturating_add(GAP_FILLED_MAX)) {
                 self.edge.append([0; 32], &mut Vec::new());
             }
         }
@@ -143,6 +149,10 @@ impl Walk<'_> {
 
     fn finish(mut self) -> Result<Vec<InstanceFinding>, rusqlite::Error> {
         let size = self.edge.size();
+        if let Some((first, gone)) = self.gone {
+            let detail = format!("the instance tree: {gone} leaves are gone, the first of them at position {first}");
+            self.find(None, Verdict::Missing, None, detail);
+        }
         self.compare_edge()?;
         self.compare_counts(size)?;
         let mut unleaved = self.ledger.prepare(

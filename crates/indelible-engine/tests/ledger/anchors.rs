@@ -192,6 +192,8 @@ fn sealing_can_break_between_any_two_steps() {
         for round in 0..3 {
             bench.append(&[event(round, "x")]).expect("appended");
             seal(&bench);
+            // Signed and not published, as a crash leaves it, is nothing wrong.
+            bench.verify();
         }
         broke += usize::from(*faults.left.lock().expect("unpoisoned") <= 1);
         // The first of these may be the one that breaks.
@@ -204,4 +206,27 @@ fn sealing_can_break_between_any_two_steps() {
         check(&bench);
     }
     assert!(broke > 10, "{broke}");
+}
+
+#[test]
+fn verification_beside_a_sealer_sees_nothing_wrong() {
+    let bench = Bench::new();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..60 {
+                bench.append(&[event(n, "x")]).expect("appended");
+                seal(&bench);
+            }
+            done.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        let mut times = 0;
+        while !done.load(std::sync::atomic::Ordering::SeqCst) {
+            bench.verify();
+            times += 1;
+        }
+        assert!(times > 1, "{times}");
+    });
+    let project = bench.ledger.default_project_id();
+    assert_eq!(bench.verify().iter().find(|report| report.project_id == project).map(|report| report.unanchored), Some(0));
 }

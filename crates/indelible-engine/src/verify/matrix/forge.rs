@@ -91,7 +91,11 @@ fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).expect("readable") {
         let entry = entry.expect("an entry");
         let target = to.join(entry.file_name());
-        if entry.path().is_dir() { copy(&entry.path(), &target) } else { drop(std::fs::copy(entry.path(), target).expect("copied")) }
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
     }
 }
 
@@ -182,18 +186,20 @@ impl Forge {
             .expect("rows")
             .collect::<Result<_, _>>()
             .expect("rows");
-        let mut prev_hash = GENESIS;
+        let (mut prev_hash, mut changed) = (GENESIS, false);
         for (row, sequence, entry, _, row_hash) in rows {
             if sequence.unsigned_abs() < from {
                 prev_hash = row_hash;
                 continue;
             }
             let entry = if sequence.unsigned_abs() == from { entry.replace("\"alice\"", "\"bobby\"") } else { entry };
+            changed |= entry.contains("\"bobby\"");
             let row_hash = keys.row_hash(entry.as_bytes(), &prev_hash);
             let update = "UPDATE events SET entry = ?2, prev_hash = ?3, row_hash = ?4 WHERE row = ?1";
             self.db.execute(update, params![row, entry, prev_hash, row_hash]).expect("written");
             prev_hash = row_hash;
         }
+        assert!(changed, "the entry of sequence {from} has nothing to change");
     }
 
     /// Makes head and tiles fit the rows; with the HMAC ring the head's MAC as well.
@@ -304,7 +310,8 @@ impl Forge {
         let store = Connection::open(self.checkpoints().join("log.checkpoints")).expect("the store");
         for project in [SYSTEM, ORGANIZATION, A, B] {
             let checkpoint: String = self.db.query_row(newest, [project], |row| row.get(0)).expect("an anchor");
-            let row = params![self.origin(project).as_str(), checkpoint];
+            let origin = self.origin(project);
+            let row = params![origin.as_str(), checkpoint];
             store.execute("UPDATE checkpoints SET checkpoint = ?2 WHERE origin = ?1", row).expect("written");
         }
         let newest = "SELECT checkpoint FROM instance_checkpoints ORDER BY size DESC LIMIT 1";
@@ -335,10 +342,9 @@ impl Forge {
 
 fn open(ledger: &Path) -> Connection {
     let db = Connection::open(ledger).expect("it opens");
-    let mut names = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").expect("sql");
-    let names: Vec<String> = names.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("names");
-    for name in names {
-        db.execute_batch(&format!("DROP TRIGGER \"{name}\"")).expect("dropped");
-    }
+    let mut drops = db.prepare("SELECT 'DROP TRIGGER ' || name FROM sqlite_schema WHERE type = 'trigger'").expect("sql");
+    let all: Vec<String> = drops.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("names");
+    drop(drops);
+    db.execute_batch(&all.join(";")).expect("dropped");
     db
 }

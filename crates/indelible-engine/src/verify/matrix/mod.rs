@@ -39,7 +39,7 @@ const ROWS: &[Case] = &[
     (
         "a row in the middle deleted",
         |f| f.sql("DELETE FROM contents WHERE row = {A}; DELETE FROM wraps WHERE row = {A}; DELETE FROM events WHERE row = {A}"),
-        &[(A, Missing, Some(100)), (SYSTEM, Missing, None)],
+        &[(A, Missing, Some(100))],
     ),
     ("the last row deleted", |f| f.sql("DELETE FROM events WHERE project = 3 AND sequence = 561"), &[(A, Truncated, Some(SIZE - 1))]),
     (
@@ -73,7 +73,7 @@ const ROWS: &[Case] = &[
             f.cut(B, 0);
             f.sql("DELETE FROM heads WHERE project = 4; DELETE FROM tiles WHERE project = 4; DELETE FROM partial_tiles WHERE project = 4");
         },
-        &[(B, RolledBack, Some(0)), (SYSTEM, Missing, None)],
+        &[(B, RolledBack, Some(0)), (SYSTEM, Truncated, None)],
     ),
     (
         "two rows swapped",
@@ -104,7 +104,7 @@ const ROWS: &[Case] = &[
     (
         "other rows from the middle on, with the HMAC ring",
         |f| {
-            f.rewrite_rows(A, last(50));
+            f.rewrite_rows(A, last(50) - 1);
             f.rewrite_head(A, true);
         },
         &[(A, Forked, Some(last(50) - 1))],
@@ -236,7 +236,7 @@ const STORE: &[Case] = &[
             f.cut(B, 0);
             f.sql("DELETE FROM heads WHERE project = 4; DELETE FROM tiles WHERE project = 4; DELETE FROM partial_tiles WHERE project = 4; DELETE FROM ledgers WHERE project = 4");
         },
-        &[(GONE, Missing, None), (SYSTEM, Missing, None)],
+        &[(GONE, Missing, None), (SYSTEM, Truncated, None)],
     ),
     (
         "no checkpoint store",
@@ -272,7 +272,7 @@ const STORE: &[Case] = &[
 ];
 
 fn rewrite_all(forge: &Forge) {
-    forge.rewrite_rows(A, last(100));
+    forge.rewrite_rows(A, last(100) - 1);
     forge.rewrite_head(A, true);
     forge.resign(A, 100, false);
     forge.rewrite_instance();
@@ -280,6 +280,7 @@ fn rewrite_all(forge: &Forge) {
 }
 
 fn run(cases: &[Case]) {
+    let mut failures = Vec::new();
     for (what, tamper, expected) in cases {
         let forge = Forge::new();
         let numbers = [SYSTEM, ORGANIZATION, A, B].map(|number| (forge.project_id(number), number));
@@ -291,18 +292,19 @@ fn run(cases: &[Case]) {
         let mut said: Vec<(i64, &Report)> = there.map(|report| (number(report), report)).collect();
         said.extend(reports.iter().filter(|report| report.events == 0 && report.verdict == Missing).map(|report| (GONE, report)));
         for (number, report) in said {
-            let (verdict, place) = expected
-                .iter()
-                .find_map(|(of, verdict, place)| (*of == number).then_some((*verdict, *place)))
-                .unwrap_or((Verdict::Intact, None));
-            assert_eq!(report.verdict, verdict, "{what}: project {number}: {report:#?}");
+            let named = expected.iter().find_map(|(of, verdict, place)| (*of == number).then_some((*verdict, *place)));
+            let (verdict, place) = named.unwrap_or((Verdict::Intact, None));
             let found = report.findings.iter().any(|finding| finding.kind == verdict && (place.is_none() || finding.sequence == place));
-            assert!(found || verdict <= Unanchored, "{what}: project {number}: {report:#?}");
-            assert_eq!(verdict == Unanchored, report.findings.is_empty() && report.unanchored > 0, "{what}: {report:#?}");
+            let quiet = report.findings.is_empty() && (verdict == Unanchored) == (report.unanchored > 0);
+            if report.verdict != verdict || !(if verdict <= Unanchored { quiet } else { found }) {
+                let findings: Vec<_> = report.findings.iter().take(8).collect();
+                failures.push(format!("{what}: project {number} is {:?}, not {verdict:?} at {place:?}: {findings:#?}", report.verdict));
+            }
         }
-        let named = expected.iter().filter(|(number, ..)| *number == GONE).count();
-        assert_eq!(reports.len(), if named == 1 { 4 } else { numbers.len() }, "{what}: {reports:#?}");
+        let projects = if expected.iter().any(|(number, ..)| *number == GONE) { 4 } else { numbers.len() };
+        assert_eq!(reports.len(), projects, "{what}: {reports:#?}");
     }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
