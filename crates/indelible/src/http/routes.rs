@@ -16,7 +16,9 @@ use super::exchange::Origin;
 use super::problem::{Kind, Problem};
 use super::query::Query;
 use super::route::{Audit, Handler, Keyed, Route, Verb};
-use super::{anchors, api_keys, body, clock, consistency, conversations, enter, events, keys, process, projects, runs, tlog, verify};
+use super::{
+    anchors, api_keys, body, clock, consistency, conversations, enter, events, keys, openapi, process, projects, runs, tlog, verify,
+};
 
 /// Every URL and method.
 pub(super) static ROUTES: &[&Route] = &[
@@ -47,12 +49,12 @@ pub(super) static ROUTES: &[&Route] = &[
 ];
 
 /// A route as others see it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Listed {
     /// Method.
     pub method: &'static str,
-    /// Path.
-    pub path: &'static str,
+    /// Path, as OpenAPI writes it.
+    pub path: String,
     /// Whether a key is needed.
     pub keyed: bool,
     /// How it is audited.
@@ -63,7 +65,7 @@ pub struct Listed {
 pub fn list() -> Vec<Listed> {
     let listed = |route: &&Route| Listed {
         method: route.verb.as_str(),
-        path: route.path,
+        path: openapi::template(route.path),
         keyed: matches!(route.handler, Handler::Keyed(_)),
         audit: route.audit,
     };

@@ -3,4 +3,5 @@
 mod commands;
 mod import;
 mod program;
+mod proofs;
 mod tamper;
