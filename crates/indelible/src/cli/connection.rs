@@ -92,6 +92,8 @@ operations! {
     confirm_clock() -> String;
     /// Rotates a key; what serves now.
     rotate_key(kind: &str, organization_id: Option<Uuid>) -> Vec<u8>;
+    /// Renews wraps; how many.
+    rewrap(organization_id: Option<Uuid>) -> Vec<u8>;
     /// The chain keys of the project.
     export_chain_keys() -> Vec<u8>;
     /// Adopts what does not grow out of what was signed; the origins.

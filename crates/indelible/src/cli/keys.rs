@@ -42,6 +42,14 @@ enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Wrap the content keys of an organization anew, under its current data key
+    Rewrap {
+        /// The organization; by default the default one
+        #[arg(long, value_name = "ID")]
+        organization: Option<Uuid>,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Hand an auditor the chain keys of the project, as JSON; recorded
     ExportChain {
         /// Write them to this new file (mode 0600) instead of standard output
@@ -121,6 +129,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             } else {
                 let rotated: Value = serde_json::from_slice(&rotated)?;
                 output::line(format!("{} {} serves", output::cell(&rotated["kind"]), output::cell(&rotated["id"])).as_bytes())?;
+            }
+        }
+        Command::Rewrap { organization, target } => {
+            let rewrapped = target.connect(Folder::MustExist)?.rewrap(*organization)?;
+            if target.json {
+                output::line(&rewrapped)?;
+            } else {
+                let rewrapped: Value = serde_json::from_slice(&rewrapped)?;
+                let [renewed, unopened] = ["renewed", "unopened"].map(|name| output::cell(&rewrapped[name]));
+                output::line(format!("renewed {renewed} wraps, {unopened} did not open").as_bytes())?;
             }
         }
         Command::ExportChain { out, target } => {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::keys::NewKey;
 use crate::http::{
     Ids, render_adopted, render_anchor_status, render_anchors, render_api_key, render_chain_keys, render_project, render_proof,
-    render_rotated,
+    render_rewrapped, render_rotated,
 };
 use crate::import::load::{Foretold, NotAppended, Sink};
 
@@ -138,6 +138,10 @@ impl Offline {
     pub(super) fn rotate_key(&self, kind: &str, organization_id: Option<Uuid>) -> anyhow::Result<Vec<u8>> {
         let rotation = Rotation::parse(kind, organization_id).context("a key is one of hmac, signing, data")?;
         Ok(render_rotated(&self.runtime.block_on(self.ledger.rotate_key(&self.caller, rotation))?))
+    }
+
+    pub(super) fn rewrap(&self, organization_id: Option<Uuid>) -> anyhow::Result<Vec<u8>> {
+        Ok(render_rewrapped(self.runtime.block_on(self.ledger.rewrap(&self.caller, organization_id))?))
     }
 
     pub(super) fn export_chain_keys(&self) -> anyhow::Result<Vec<u8>> {

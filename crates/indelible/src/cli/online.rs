@@ -327,6 +327,11 @@ impl Online {
         self.post("/v1/audit/keys/rotate", &body)
     }
 
+    pub(super) fn rewrap(&self, organization_id: Option<Uuid>) -> anyhow::Result<Vec<u8>> {
+        let body = organization_id.map_or_else(|| json!({}), |id| json!({"organization_id": id.to_string()}));
+        self.post("/v1/audit/keys/rewrap", &body)
+    }
+
     pub(super) fn export_chain_keys(&self) -> anyhow::Result<Vec<u8>> {
         let query = self.project.map(|id| ("project_id", id.to_string()));
         let query: Vec<(&str, &str)> = query.iter().map(|(name, id)| (*name, id.as_str())).collect();

@@ -137,7 +137,7 @@ fn values(parameter: &Parameter) -> Value {
 }
 
 /// The path as OpenAPI writes it, which has no mark for a variable that takes the rest.
-fn template(path: &str) -> String {
+pub(super) fn template(path: &str) -> String {
     path.replace("{*", "{")
 }
 

@@ -17,8 +17,8 @@ use super::problem::{Kind, Problem};
 use super::query::Query;
 use super::route::{Audit, Handler, Keyed, Route, Verb};
 use super::{
-    anchors, api_keys, body, chain_keys, checkpoints, clock, consistency, conversations, enter, events, keys, process, projects, rotation,
-    runs, tlog, verify,
+    anchors, api_keys, body, chain_keys, checkpoints, clock, consistency, conversations, enter, events, keys, openapi, process, projects,
+    rewrap, rotation, runs, tlog, verify,
 };
 
 /// Every URL and method.
@@ -41,6 +41,7 @@ pub(super) static ROUTES: &[&Route] = &[
     &tlog::tile::ROUTE,
     &clock::ROUTE,
     &rotation::ROUTE,
+    &rewrap::ROUTE,
     &chain_keys::ROUTE,
     &checkpoints::ROUTE,
     &api_keys::create::ROUTE,
@@ -54,12 +55,12 @@ pub(super) static ROUTES: &[&Route] = &[
 ];
 
 /// A route as others see it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Listed {
     /// Method.
     pub method: &'static str,
-    /// Path.
-    pub path: &'static str,
+    /// Path, as OpenAPI writes it.
+    pub path: String,
     /// Whether a key is needed.
     pub keyed: bool,
     /// How it is audited.
@@ -70,7 +71,7 @@ pub struct Listed {
 pub fn list() -> Vec<Listed> {
     let listed = |route: &&Route| Listed {
         method: route.verb.as_str(),
-        path: route.path,
+        path: openapi::template(route.path),
         keyed: matches!(route.handler, Handler::Keyed(_)),
         audit: route.audit,
     };

@@ -5,4 +5,5 @@ mod demo;
 mod https;
 mod import;
 mod program;
+mod proofs;
 mod tamper;

@@ -43,6 +43,18 @@ fn who_may_not_and_what_is_no_kind_is_refused_and_recorded() {
 }
 
 #[test]
+fn wraps_are_renewed() {
+    let house = House::start();
+    let said = json!({"action": "test.step", "outcome": "allow", "actor": {"type": "human", "id": "a"}, "content": {"arguments": {}}});
+    house.post(EVENTS, &said).send().is(201);
+    house.post(ROTATE, &json!({"kind": "data"})).key(&house.instance).send().is(201);
+    let answer = house.post("/v1/audit/keys/rewrap", &json!({"organization_id": house.organization})).key(&house.instance).send();
+    let renewed = answer.is(200);
+    assert!(renewed["renewed"].as_u64() > Some(0) && renewed["unopened"] == 0, "{renewed}");
+    house.post("/v1/audit/keys/rewrap", &json!({})).refused(403, "forbidden", (&house.project, "key.rewrap", "deny"));
+}
+
+#[test]
 fn the_chain_keys_of_one_project_are_handed_out_and_recorded() {
     let house = House::start();
     let answer = house.ask("POST", CHAIN).send();

@@ -11,7 +11,7 @@ fn the_process_answers_without_a_key() {
     let document = house.get("/openapi.json").no_key().send().is(200);
     let routes = indelible::http::routes();
     for route in &routes {
-        let operation = &document["paths"][route.path][route.method.to_lowercase()];
+        let operation = &document["paths"][&route.path][route.method.to_lowercase()];
         assert!(operation["summary"].is_string(), "{} {}", route.method, route.path);
         // What the document says needs a key is not answered without one.
         let answer = house.ask(route.method, &route.path.replace(['{', '}'], "x")).no_key().send();

@@ -9,12 +9,22 @@ use serde_json::Value;
 use super::{append, independent, keys, text};
 use crate::server::{EVENTS, House};
 
+/// Stops the others when the test ends, also where it fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn proofs_hold_while_events_come_in_and_are_sealed() {
     let house = House::with(HttpOptions::default(), |options| options.anchor_interval = Duration::from_millis(15));
     let keys = keys(&house);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let stop = Done(&done);
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 append(&house, 30);
@@ -53,7 +63,7 @@ fn proofs_hold_while_events_come_in_and_are_sealed() {
                 proved += 1;
             }
         }
-        done.store(true, Ordering::Relaxed);
+        drop(stop);
         let sizes = tiles.join().expect("the auditor did not panic");
         assert!(waited > 0 && sizes.len() > 2 && sizes.is_sorted_by_key(|(size, _)| *size), "{waited} {}", sizes.len());
         for pair in sizes.windows(2) {
