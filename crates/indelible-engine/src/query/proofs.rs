@@ -14,7 +14,7 @@ use super::reading::{Lane, Reading};
 use super::search::by_id;
 use super::{Opening, ReadError};
 use crate::access::Caller;
-use crate::anchor::origin;
+use crate::anchor::{instance_origin, origin};
 use crate::ledger::Ledger;
 use crate::resource::Project;
 
@@ -50,13 +50,14 @@ pub struct Consistency {
 }
 
 /// The refusal of what nothing signed covers, and when to come back.
-pub(super) fn not_anchored(lane: &Lane<'_>, what: &str) -> ReadError {
+pub(super) fn not_anchored(lane: &Lane<'_>, instance: bool, what: &str) -> ReadError {
     let anchoring = &lane.ledger.inner.anchoring;
     let (report, retry_after) = (anchoring.report(), anchoring.next_pass());
-    let origin = origin(lane.ledger.instance_name(), lane.reading.project.id);
+    let name = lane.ledger.instance_name();
+    let origin = if instance { instance_origin(name) } else { origin(name, lane.reading.project.id) };
     let refused = origin.ok().and_then(|origin| report.refused.get(&origin).map(|refusal| refusal.kind.as_str()));
     let detail = match (refused, report.failing) {
-        (Some(kind), _) => format!("{what}, and the project's tree is not signed ({kind}): see /v1/audit/anchors/latest"),
+        (Some(kind), _) => format!("{what}, and the tree is not signed ({kind})"),
         (None, Some(_)) => format!("{what}; sealing fails and is tried again"),
         (None, None) => format!("{what}; the next sealing is due in {} s", retry_after.as_secs() + 1),
     };
@@ -72,7 +73,7 @@ impl Ledger {
             let reader = lane.reader()?;
             let moment = reader.unchecked_transaction().map_err(|error| unreadable(&error))?;
             let published = PublishedProject::load(&moment, lane.number)?.filter(|published| found.sequence < published.tree.size());
-            let published = published.ok_or_else(|| not_anchored(lane, "no anchor covers the event yet"))?;
+            let published = published.ok_or_else(|| not_anchored(lane, false, "no anchor covers the event yet"))?;
             let proof = published.tree.inclusion(found.sequence, &leaf_hash(&found.entry))?.to_string();
             let instance = published.in_instance(lane.number)?;
             let instance = instance.map(|(leaf, proof)| InstanceProof { leaf, proof: proof.to_string() });
@@ -93,10 +94,10 @@ impl Ledger {
             let reader = lane.reader()?;
             let moment = reader.unchecked_transaction().map_err(|error| unreadable(&error))?;
             let published = PublishedProject::load(&moment, lane.number)?;
-            let tree = published.ok_or_else(|| not_anchored(lane, "nothing of the project was signed yet"))?.tree;
+            let tree = published.ok_or_else(|| not_anchored(lane, false, "nothing of the project was signed yet"))?.tree;
             let wanted = to.unwrap_or_else(|| from.max(tree.size()));
             if wanted > tree.size() {
-                return Err(not_anchored(lane, &format!("the newest checkpoint covers {} events, not {wanted}", tree.size())));
+                return Err(not_anchored(lane, false, &format!("the newest checkpoint covers {} events, not {wanted}", tree.size())));
             }
             let proof = tree.consistency(from, wanted)?;
             Ok(Consistency { proof, checkpoint: (wanted == tree.size()).then(|| tree.checkpoint()) })

@@ -71,7 +71,7 @@ impl Ledger {
             let moment = reader.unchecked_transaction().map_err(|error| unreadable(&error))?;
             let tree = published(&moment, instance, lane.number)?;
             account.returned = u64::from(tree.is_some());
-            tree.map(|(tree, _)| tree.checkpoint()).ok_or_else(|| not_anchored(lane, "nothing of the log was signed yet"))
+            tree.map(|(tree, _)| tree.checkpoint()).ok_or_else(|| not_anchored(lane, instance, "nothing of the log was signed yet"))
         })
         .await
     }

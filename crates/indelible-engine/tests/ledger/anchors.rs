@@ -83,6 +83,25 @@ fn closing_seals_and_opening_goes_on() {
     assert!(check(&bench).len() > at_closing.len());
 }
 
+/// Also before the first pass of a process, which comes after an interval.
+#[test]
+fn what_waits_to_be_sealed_is_counted_from_the_start() {
+    let bench = Bench::new();
+    bench.append(&(0..50).map(|n| event(n, "one")).collect::<Vec<_>>()).expect("appended");
+    let status = bench.ledger.status();
+    assert_eq!((status.sealing.rows_waiting, status.sealing.sealings_total), (status.rows, 0));
+    seal(&bench);
+    let bench = bench.reopen();
+    let status = bench.ledger.status();
+    assert!(status.rows > 50 && status.sealing.sealings_total == 0);
+    assert_eq!(status.sealing.rows_waiting, 0, "closing sealed them");
+    bench.append(&(50..53).map(|n| event(n, "two")).collect::<Vec<_>>()).expect("appended");
+    assert_eq!(bench.ledger.status().sealing.rows_waiting, 3);
+    seal(&bench);
+    let sealing = bench.ledger.status().sealing;
+    assert_eq!((sealing.rows_waiting, sealing.sealings_total, sealing.failing, sealing.refused), (0, 1, false, 0));
+}
+
 #[test]
 fn an_older_copy_is_not_signed_again() {
     let bench = Bench::new();

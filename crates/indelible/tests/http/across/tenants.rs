@@ -83,6 +83,12 @@ fn a_real_id_of_another_project_and_one_that_is_nowhere_are_answered_alike() {
         ("GET", format!("{EVENTS}/{id}?project_id={other}"), format!("{EVENTS}/{id}?project_id={NOBODY}")),
         ("GET", format!("/v1/audit/verify?project_id={other}"), format!("/v1/audit/verify?project_id={NOBODY}")),
         ("GET", format!("/v1/audit/runs/run-south?project_id={other}"), format!("/v1/audit/runs/run-south?project_id={NOBODY}")),
+        ("GET", format!("{EVENTS}/{id}/proof?project_id={other}"), format!("{EVENTS}/{id}/proof?project_id={NOBODY}")),
+        ("GET", format!("/v1/audit/anchors?project_id={other}"), format!("/v1/audit/anchors?project_id={NOBODY}")),
+        ("GET", format!("/v1/audit/anchors/latest?project_id={other}"), format!("/v1/audit/anchors/latest?project_id={NOBODY}")),
+        ("POST", format!("/v1/audit/anchors?project_id={other}"), format!("/v1/audit/anchors?project_id={NOBODY}")),
+        ("GET", format!("/v1/audit/keys?project_id={other}"), format!("/v1/audit/keys?project_id={NOBODY}")),
+        ("GET", format!("/v1/audit/consistency?from=0&project_id={other}"), format!("/v1/audit/consistency?from=0&project_id={NOBODY}")),
         ("DELETE", format!("/v1/api_keys/{foreign_key}"), format!("/v1/api_keys/{NOBODY}")),
     ];
     for (method, real, guessed) in pairs {
