@@ -162,7 +162,7 @@ impl Forge {
         Uuid::try_parse(&id).expect("a UUID")
     }
 
-    fn origin(&self, project: i64) -> Name {
+    pub(super) fn origin(&self, project: i64) -> Name {
         Name::new(format!("log/{}", self.project_id(project))).expect("a name")
     }
 

@@ -3,9 +3,14 @@
 
 mod forge;
 
+use std::sync::Arc;
+
 use forge::{A, B, FIRST, Forge, MORE, OLDER, ORGANIZATION, SYSTEM};
 use indelible_core::verify::Verdict::{Altered, Forked, Missing, Reordered, RolledBack, Truncated, Unanchored, Unverifiable};
 use indelible_core::verify::{Report, Verdict};
+
+use super::{StoredKeys, event};
+use crate::keystore::DataKeys;
 
 /// What is done; how; for each project that is not intact its number, the verdict, and a place where that is found.
 type Case = (&'static str, fn(&Forge), &'static [(i64, Verdict, Option<u64>)]);
@@ -320,4 +325,57 @@ fn every_change_of_what_was_signed_has_its_verdict() {
 #[test]
 fn what_only_the_checkpoint_store_can_tell_is_told() {
     run(STORE);
+}
+
+/// What is found of the default project's event of a sequence by itself.
+fn one_event(forge: &Forge, sequence: u64) -> (Option<u64>, Vec<(Verdict, String)>) {
+    let keystore = Arc::new(forge.keystore());
+    let data_keys = Arc::new(DataKeys::load(Arc::clone(&keystore), &forge.db).expect("data keys"));
+    let row = "SELECT row FROM events WHERE project = 3 AND sequence = ?1";
+    let row = forge.db.query_row(row, [sequence as i64], |row| row.get(0)).expect("a row");
+    let (project, origin) = ((A, forge.project_id(A)), forge.origin(A));
+    let checked = event::check(&forge.db, &StoredKeys { keystore, data_keys }, project, &origin, row, None).expect("checked");
+    (checked.anchor, checked.findings.into_iter().map(|finding| (finding.kind, finding.detail)).collect())
+}
+
+#[test]
+fn one_event_is_verified_under_its_anchor() {
+    let forge = Forge::new();
+    for (sequence, anchor) in [(0, 0), (100, 0), (FIRST - 1, 0), (FIRST, 1), (last(50), 50), (SIZE - 1, MORE)] {
+        assert_eq!(one_event(&forge, sequence), (Some(anchor), Vec::new()), "{sequence}");
+    }
+    let cases: &[(&str, fn(&Forge), Option<Verdict>)] = &[
+        ("no anchor covers it", |f| f.sql("DELETE FROM anchors WHERE project = 3 AND number = 130"), None),
+        ("its anchor", |f| f.sql("UPDATE anchors SET anchor = '{}' WHERE project = 3 AND number = 130"), Some(Altered)),
+        (
+            "the note of its anchor",
+            |f| {
+                f.sql("UPDATE anchors SET note = (SELECT note FROM anchors WHERE project = 3 AND number = 6) WHERE project = 3 AND number = 130")
+            },
+            Some(Altered),
+        ),
+        (
+            "the checkpoint of its anchor",
+            |f| {
+                f.sql("UPDATE anchors SET checkpoint = (SELECT checkpoint FROM anchors WHERE project = 3 AND number = 6) WHERE project = 3 AND number = 130")
+            },
+            Some(Altered),
+        ),
+        ("its anchor signed with another key", |f| f.resign(A, MORE, true), Some(Unverifiable)),
+        (
+            "the whole chain, with the HMAC ring",
+            |f| {
+                f.rewrite_rows(A, SIZE - 2);
+                f.rewrite_head(A, true);
+            },
+            Some(Altered),
+        ),
+    ];
+    for (what, tamper, expected) in cases {
+        let forge = Forge::new();
+        tamper(&forge);
+        let (anchor, findings) = one_event(&forge, SIZE - 2);
+        assert_eq!((anchor, findings.first().map(|(kind, _)| *kind)), (None, *expected), "{what}: {findings:?}");
+        assert!(findings.iter().all(|(_, detail)| detail.starts_with("anchor 130: ")), "{what}: {findings:?}");
+    }
 }
