@@ -102,7 +102,7 @@ fn every_command(on: &On<'_>) {
     let verified = on.run(&["verify", "--json"]).ok().json();
     let project = &verified[0]["projects"][0];
     let names: Vec<_> = project.as_object().expect("an object").keys().map(String::as_str).collect();
-    assert_eq!(names, ["events", "findings", "project_id", "verdict"]);
+    assert_eq!(names, ["events", "findings", "project_id", "unanchored", "verdict"]);
     // For people.
     for (arguments, header) in
         [(&["events"][..], " TIME"), (&["keys", "list"], " ID"), (&["projects", "list"], " ID"), (&["verify"], " PROJECT")]

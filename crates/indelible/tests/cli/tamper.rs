@@ -55,3 +55,25 @@ fn what_cannot_be_read_is_neither_intact_nor_altered() {
     std::fs::write(folder.path().join("ledger.db"), b"not a database").expect("written");
     assert_eq!(folder.run(&["verify"]).code, 2);
 }
+
+#[test]
+fn an_older_copy_is_told_by_the_checkpoint_store_and_without_it_nothing_can_be() {
+    let folder = Folder::new();
+    folder.run(&["import", "cloudtrail", &sample("cloudtrail.json.gz")]).ok();
+    let report = &folder.run(&["verify", "--json"]).ok().json()[0];
+    for project in report["projects"].as_array().expect("a list") {
+        assert_eq!((&project["verdict"], &project["unanchored"]), (&"intact".into(), &0.into()), "closed, so anchored: {project}");
+    }
+    let none = folder.path().with_file_name("no-store");
+    let ran = folder.run(&["verify", "--checkpoints", &none.display().to_string()]);
+    assert!(ran.code == 2 && ran.out.contains("unverifiable") && ran.out.contains("--checkpoints"), "{}{}", ran.out, ran.err);
+    assert!(!none.exists(), "verify makes no store");
+
+    let ledger = folder.path().join("ledger.db");
+    let older = std::fs::read(&ledger).expect("readable");
+    folder.run(&["events", "-n", "1"]).ok();
+    assert_eq!(folder.run(&["verify"]).ok().code, 0);
+    std::fs::write(&ledger, older).expect("put back");
+    let ran = folder.run(&["verify"]);
+    assert!(ran.code == 1 && ran.out.contains("rolled_back"), "{}{}", ran.out, ran.err);
+}

@@ -99,6 +99,9 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Row, sequence, entry and row hash.
+type Found = (i64, i64, String, Hash);
+
 /// A copy to be forged, without triggers.
 pub(super) struct Forge {
     folder: tempfile::TempDir,
@@ -162,7 +165,7 @@ impl Forge {
         Uuid::try_parse(&id).expect("a UUID")
     }
 
-    fn origin(&self, project: i64) -> Name {
+    pub(super) fn origin(&self, project: i64) -> Name {
         Name::new(format!("log/{}", self.project_id(project))).expect("a name")
     }
 
@@ -178,16 +181,14 @@ impl Forge {
     /// With the HMAC ring: changes the entries from a sequence on, and chains them anew.
     pub(super) fn rewrite_rows(&self, project: i64, from: u64) {
         let keys = self.keystore().project_keys(self.project_id(project), 1).expect("keys");
-        let mut select =
-            self.db.prepare("SELECT row, sequence, entry, prev_hash, row_hash FROM events WHERE project = ?1 ORDER BY row").expect("sql");
-        type Found = (i64, i64, String, Hash, Hash);
+        let mut select = self.db.prepare("SELECT row, sequence, entry, row_hash FROM events WHERE project = ?1 ORDER BY row").expect("sql");
         let rows: Vec<Found> = select
-            .query_map([project], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+            .query_map([project], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
             .expect("rows")
             .collect::<Result<_, _>>()
             .expect("rows");
         let (mut prev_hash, mut changed) = (GENESIS, false);
-        for (row, sequence, entry, _, row_hash) in rows {
+        for (row, sequence, entry, row_hash) in rows {
             if sequence.unsigned_abs() < from {
                 prev_hash = row_hash;
                 continue;

@@ -3,12 +3,39 @@
 
 mod forge;
 
+use std::sync::Arc;
+
 use forge::{A, B, FIRST, Forge, MORE, OLDER, ORGANIZATION, SYSTEM};
 use indelible_core::verify::Verdict::{Altered, Forked, Missing, Reordered, RolledBack, Truncated, Unanchored, Unverifiable};
 use indelible_core::verify::{Report, Verdict};
 
+use How::{Do, Sql, Store};
+
+use super::{StoredKeys, event};
+use crate::keystore::DataKeys;
+
+/// What somebody does.
+#[derive(Clone, Copy)]
+enum How {
+    /// To the ledger; see [`Forge::sql`].
+    Sql(&'static str),
+    /// To the checkpoint store.
+    Store(&'static str),
+    Do(fn(&Forge)),
+}
+
+impl How {
+    fn act(self, forge: &Forge) {
+        match self {
+            Sql(sql) => forge.sql(sql),
+            Store(sql) => forge.store(sql),
+            Do(act) => act(forge),
+        }
+    }
+}
+
 /// What is done; how; for each project that is not intact its number, the verdict, and a place where that is found.
-type Case = (&'static str, fn(&Forge), &'static [(i64, Verdict, Option<u64>)]);
+type Case = (&'static str, How, &'static [(i64, Verdict, Option<u64>)]);
 
 /// The last sequence of the default project's anchor of this number.
 const fn last(number: u64) -> u64 {
@@ -22,107 +49,107 @@ const B_SIZE: u64 = 5 + MORE;
 const GONE: i64 = 99;
 
 const ROWS: &[Case] = &[
-    ("nothing", |_| (), &[]),
-    ("an entry", |f| f.sql("UPDATE events SET entry = replace(entry, 'alice', 'bobby') WHERE row = {A}"), &[(A, Altered, Some(100))]),
-    ("a row hash", |f| f.sql("UPDATE events SET row_hash = zeroblob(32) WHERE row = {A}"), &[(A, Altered, Some(100))]),
-    ("a content", |f| f.sql("UPDATE contents SET stored = zeroblob(length(stored)) WHERE row = {A}"), &[(A, Altered, Some(100))]),
-    ("a wrap", |f| f.sql("UPDATE wraps SET wrap = zeroblob(40) WHERE row = {A}"), &[(A, Altered, Some(100))]),
-    ("a head", |f| f.sql("UPDATE heads SET size = size - 1 WHERE project = 3"), &[(A, Altered, Some(SIZE - 1))]),
-    ("a tile", |f| f.sql("UPDATE tiles SET hashes = zeroblob(8192) WHERE project = 3 AND position = 0"), &[(A, Altered, Some(0))]),
+    ("nothing", Do(|_| ()), &[]),
+    ("an entry", Sql("UPDATE events SET entry = replace(entry, 'alice', 'bobby') WHERE row = {A}"), &[(A, Altered, Some(100))]),
+    ("a row hash", Sql("UPDATE events SET row_hash = zeroblob(32) WHERE row = {A}"), &[(A, Altered, Some(100))]),
+    ("a content", Sql("UPDATE contents SET stored = zeroblob(length(stored)) WHERE row = {A}"), &[(A, Altered, Some(100))]),
+    ("a wrap", Sql("UPDATE wraps SET wrap = zeroblob(40) WHERE row = {A}"), &[(A, Altered, Some(100))]),
+    ("a head", Sql("UPDATE heads SET size = size - 1 WHERE project = 3"), &[(A, Altered, Some(SIZE - 1))]),
+    ("a tile", Sql("UPDATE tiles SET hashes = zeroblob(8192) WHERE project = 3 AND position = 0"), &[(A, Altered, Some(0))]),
     (
         "the first row deleted",
-        |f| {
-            f.sql("DELETE FROM contents WHERE row = (SELECT row FROM events WHERE project = 3 AND sequence = 0); DELETE FROM wraps WHERE row = (SELECT row FROM events WHERE project = 3 AND sequence = 0); DELETE FROM events WHERE project = 3 AND sequence = 0")
-        },
+        Sql(
+            "DELETE FROM contents WHERE row = (SELECT row FROM events WHERE project = 3 AND sequence = 0); DELETE FROM wraps WHERE row = (SELECT row FROM events WHERE project = 3 AND sequence = 0); DELETE FROM events WHERE project = 3 AND sequence = 0",
+        ),
         &[(A, Missing, Some(0))],
     ),
     (
         "a row in the middle deleted",
-        |f| f.sql("DELETE FROM contents WHERE row = {A}; DELETE FROM wraps WHERE row = {A}; DELETE FROM events WHERE row = {A}"),
+        Sql("DELETE FROM contents WHERE row = {A}; DELETE FROM wraps WHERE row = {A}; DELETE FROM events WHERE row = {A}"),
         &[(A, Missing, Some(100))],
     ),
-    ("the last row deleted", |f| f.sql("DELETE FROM events WHERE project = 3 AND sequence = 561"), &[(A, Truncated, Some(SIZE - 1))]),
+    ("the last row deleted", Sql("DELETE FROM events WHERE project = 3 AND sequence = 561"), &[(A, Truncated, Some(SIZE - 1))]),
     (
         "the last rows and their anchors deleted, without the HMAC ring",
-        |f| {
+        Do(|f| {
             f.cut(A, 101);
             f.rewrite_head(A, false);
-        },
+        }),
         &[(A, Truncated, Some(last(100) + 1)), (SYSTEM, Missing, None)],
     ),
     (
         "the last rows and their anchors deleted, with the HMAC ring",
-        |f| {
+        Do(|f| {
             f.cut(A, 101);
             f.rewrite_head(A, true);
-        },
+        }),
         &[(A, RolledBack, Some(last(100) + 1)), (SYSTEM, Missing, None)],
     ),
     (
         "the last rows deleted with the HMAC ring, their anchors left",
-        |f| {
+        Do(|f| {
             f.sql("DELETE FROM contents WHERE row IN (SELECT row FROM events WHERE project = 3 AND sequence > 501); DELETE FROM wraps WHERE row IN (SELECT row FROM events WHERE project = 3 AND sequence > 501); DELETE FROM events WHERE project = 3 AND sequence > 501");
             f.rewrite_head(A, true);
             f.forget_index();
-        },
+        }),
         &[(A, Truncated, Some(last(100) + 1)), (SYSTEM, Missing, None)],
     ),
     (
         "all rows of a project deleted, and whatever else there is of it but its name",
-        |f| {
+        Do(|f| {
             f.cut(B, 0);
             f.sql("DELETE FROM heads WHERE project = 4; DELETE FROM tiles WHERE project = 4; DELETE FROM partial_tiles WHERE project = 4");
-        },
+        }),
         &[(B, RolledBack, Some(0)), (SYSTEM, Truncated, None)],
     ),
     (
         "two rows swapped",
-        |f| {
-            f.sql("UPDATE events SET row = -1 WHERE row = {A}; UPDATE events SET row = row - 1, sequence = 100 WHERE project = 3 AND sequence = 101; UPDATE events SET row = (SELECT row + 1 FROM events WHERE project = 3 AND sequence = 100 AND row > 0), sequence = 101 WHERE row = -1")
-        },
+        Sql(
+            "UPDATE events SET row = -1 WHERE row = {A}; UPDATE events SET row = row - 1, sequence = 100 WHERE project = 3 AND sequence = 101; UPDATE events SET row = (SELECT row + 1 FROM events WHERE project = 3 AND sequence = 100 AND row > 0), sequence = 101 WHERE row = -1",
+        ),
         &[(A, Reordered, Some(100))],
     ),
     (
         "a row twice",
-        |f| {
-            f.sql("INSERT INTO events SELECT (SELECT max(row) + 1 FROM events), project, 562, id, 1, submission_mac, prev_hash, row_hash, entry FROM events WHERE row = {A}")
-        },
+        Sql(
+            "INSERT INTO events SELECT (SELECT max(row) + 1 FROM events), project, 562, id, 1, submission_mac, prev_hash, row_hash, entry FROM events WHERE row = {A}",
+        ),
         &[(A, Altered, Some(100))],
     ),
     (
         "a row made up",
-        |f| {
-            f.sql("INSERT INTO events SELECT (SELECT max(row) + 1 FROM events), project, 562, zeroblob(16), 1, zeroblob(32), row_hash, zeroblob(32), replace(entry, '\"sequence\":100', '\"sequence\":562') FROM events WHERE row = {A}")
-        },
+        Sql(
+            "INSERT INTO events SELECT (SELECT max(row) + 1 FROM events), project, 562, zeroblob(16), 1, zeroblob(32), row_hash, zeroblob(32), replace(entry, '\"sequence\":100', '\"sequence\":562') FROM events WHERE row = {A}",
+        ),
         &[(A, Altered, Some(SIZE))],
     ),
     (
         "a row moved to another project",
-        |f| f.sql("UPDATE events SET project = 4, sequence = 135 WHERE row = {A}"),
+        Sql("UPDATE events SET project = 4, sequence = 135 WHERE row = {A}"),
         &[(A, Missing, Some(100)), (B, Altered, Some(B_SIZE))],
     ),
     (
         "other rows from the middle on, with the HMAC ring",
-        |f| {
+        Do(|f| {
             f.rewrite_rows(A, last(50) - 1);
             f.rewrite_head(A, true);
-        },
+        }),
         &[(A, Forked, Some(last(50) - 1))],
     ),
     (
         "the index",
-        |f| {
+        Do(|f| {
             let index = rusqlite::Connection::open(f.data().join("index.db")).expect("the index");
             index.execute("UPDATE rows SET occurred_at = 0 WHERE project = 3 AND sequence = 100", []).expect("changed");
-        },
+        }),
         &[(A, Altered, Some(100))],
     ),
     (
         "the HMAC ring replaced",
-        |f| {
+        Do(|f| {
             let keys = f.data().join("keys");
             std::fs::copy(keys.join("signing-1.key"), keys.join("ring-1.key")).map(drop).expect("replaced");
-        },
+        }),
         &[(A, Altered, Some(0)), (B, Altered, Some(0)), (SYSTEM, Altered, Some(0)), (ORGANIZATION, Altered, Some(0))],
     ),
 ];
@@ -130,96 +157,80 @@ const ROWS: &[Case] = &[
 const SIGNED: &[Case] = &[
     (
         "an anchor",
-        |f| f.sql("UPDATE anchors SET anchor = replace(anchor, '\"anchor_at\":\"2', '\"anchor_at\":\"3') WHERE project = 3 AND number = 5"),
+        Sql("UPDATE anchors SET anchor = replace(anchor, '\"anchor_at\":\"2', '\"anchor_at\":\"3') WHERE project = 3 AND number = 5"),
         &[(A, Altered, Some(last(5)))],
     ),
-    (
-        "an anchor that is none",
-        |f| f.sql("UPDATE anchors SET anchor = '{}' WHERE project = 3 AND number = 5"),
-        &[(A, Altered, Some(last(5)))],
-    ),
+    ("an anchor that is none", Sql("UPDATE anchors SET anchor = '{}' WHERE project = 3 AND number = 5"), &[(A, Altered, Some(last(5)))]),
     (
         "the note of an anchor",
-        |f| f.sql("UPDATE anchors SET note = (SELECT note FROM anchors WHERE project = 3 AND number = 6) WHERE project = 3 AND number = 5"),
+        Sql("UPDATE anchors SET note = (SELECT note FROM anchors WHERE project = 3 AND number = 6) WHERE project = 3 AND number = 5"),
         &[(A, Altered, Some(last(5)))],
     ),
     (
         "the checkpoint of an anchor",
-        |f| {
-            f.sql("UPDATE anchors SET checkpoint = (SELECT checkpoint FROM anchors WHERE project = 3 AND number = 6) WHERE project = 3 AND number = 5")
-        },
+        Sql(
+            "UPDATE anchors SET checkpoint = (SELECT checkpoint FROM anchors WHERE project = 3 AND number = 6) WHERE project = 3 AND number = 5",
+        ),
         &[(A, Altered, Some(last(5)))],
     ),
-    (
-        "the size beside an anchor",
-        |f| f.sql("UPDATE anchors SET tree_size = 1 WHERE project = 3 AND number = 5"),
-        &[(A, Altered, Some(last(5)))],
-    ),
-    (
-        "the row beside an anchor",
-        |f| f.sql("UPDATE anchors SET last_row = 1 WHERE project = 3 AND number = 5"),
-        &[(A, Altered, Some(last(5)))],
-    ),
-    ("an anchor deleted", |f| f.sql("DELETE FROM anchors WHERE project = 3 AND number = 5"), &[(A, Missing, Some(last(4) + 1))]),
+    ("the size beside an anchor", Sql("UPDATE anchors SET tree_size = 1 WHERE project = 3 AND number = 5"), &[(A, Altered, Some(last(5)))]),
+    ("the row beside an anchor", Sql("UPDATE anchors SET last_row = 1 WHERE project = 3 AND number = 5"), &[(A, Altered, Some(last(5)))]),
+    ("an anchor deleted", Sql("DELETE FROM anchors WHERE project = 3 AND number = 5"), &[(A, Missing, Some(last(4) + 1))]),
     (
         "an anchor twice",
-        |f| {
-            f.sql("INSERT INTO anchors SELECT project, 131, tree_size, last_row, anchor, note, checkpoint FROM anchors WHERE project = 3 AND number = 130")
-        },
+        Sql(
+            "INSERT INTO anchors SELECT project, 131, tree_size, last_row, anchor, note, checkpoint FROM anchors WHERE project = 3 AND number = 130",
+        ),
         &[(A, Altered, Some(SIZE - 1))],
     ),
-    ("an anchor signed with another key", |f| f.resign(A, MORE, true), &[(A, Unverifiable, Some(SIZE - 1)), (SYSTEM, Forked, None)]),
+    ("an anchor signed with another key", Do(|f| f.resign(A, MORE, true)), &[(A, Unverifiable, Some(SIZE - 1)), (SYSTEM, Forked, None)]),
     (
         "a leaf of the instance tree",
-        |f| {
-            f.sql("UPDATE instance_leaves SET leaf = (SELECT leaf FROM instance_leaves WHERE project = 3 AND number = 6) WHERE project = 3 AND number = 5")
-        },
+        Sql(
+            "UPDATE instance_leaves SET leaf = (SELECT leaf FROM instance_leaves WHERE project = 3 AND number = 6) WHERE project = 3 AND number = 5",
+        ),
         &[(A, Altered, Some(last(5)))],
     ),
     (
         "a leaf of the instance tree deleted",
-        |f| f.sql("DELETE FROM instance_leaves WHERE project = 3 AND number = 5"),
+        Sql("DELETE FROM instance_leaves WHERE project = 3 AND number = 5"),
         &[(A, Altered, Some(last(5))), (SYSTEM, Missing, None)],
     ),
     (
         "the last leaves of the instance tree deleted",
-        |f| f.sql("DELETE FROM instance_leaves WHERE number = 130"),
+        Sql("DELETE FROM instance_leaves WHERE number = 130"),
         &[(A, Altered, Some(SIZE - 1)), (B, Altered, Some(B_SIZE - 1)), (SYSTEM, Truncated, None)],
     ),
-    ("a tile of the instance tree", |f| f.sql("UPDATE instance_tiles SET hashes = zeroblob(8192)"), &[(SYSTEM, Altered, None)]),
-    ("a tile of the instance tree deleted", |f| f.sql("DELETE FROM instance_tiles"), &[(SYSTEM, Altered, None)]),
-    (
-        "the edge of the instance tree",
-        |f| f.sql("UPDATE instance_edge SET hashes = zeroblob(32) WHERE level = 0"),
-        &[(SYSTEM, Altered, None)],
-    ),
+    ("a tile of the instance tree", Sql("UPDATE instance_tiles SET hashes = zeroblob(8192)"), &[(SYSTEM, Altered, None)]),
+    ("a tile of the instance tree deleted", Sql("DELETE FROM instance_tiles"), &[(SYSTEM, Altered, None)]),
+    ("the edge of the instance tree", Sql("UPDATE instance_edge SET hashes = zeroblob(32) WHERE level = 0"), &[(SYSTEM, Altered, None)]),
     (
         "a checkpoint of the instance tree",
-        |f| {
-            f.sql("UPDATE instance_checkpoints SET checkpoint = (SELECT checkpoint FROM instance_checkpoints ORDER BY size DESC LIMIT 1) WHERE size = (SELECT min(size) FROM instance_checkpoints)")
-        },
+        Sql(
+            "UPDATE instance_checkpoints SET checkpoint = (SELECT checkpoint FROM instance_checkpoints ORDER BY size DESC LIMIT 1) WHERE size = (SELECT min(size) FROM instance_checkpoints)",
+        ),
         &[(SYSTEM, Altered, None)],
     ),
-    ("a signing key", |f| f.sql("UPDATE signing_keys SET public_key = zeroblob(32)"), &[(SYSTEM, Altered, None)]),
-    ("a signing key that no event tells of", |f| f.sql("INSERT INTO signing_keys VALUES (2, zeroblob(32), 1)"), &[(SYSTEM, Altered, None)]),
+    ("a signing key", Sql("UPDATE signing_keys SET public_key = zeroblob(32)"), &[(SYSTEM, Altered, None)]),
+    ("a signing key that no event tells of", Sql("INSERT INTO signing_keys VALUES (2, zeroblob(32), 1)"), &[(SYSTEM, Altered, None)]),
     (
         "the signing key replaced in the key store",
-        |f| {
+        Do(|f| {
             let keys = f.data().join("keys");
             std::fs::copy(keys.join("ring-1.key"), keys.join("signing-1.key")).map(drop).expect("replaced");
-        },
+        }),
         &[(A, Unverifiable, Some(FIRST - 1)), (B, Unverifiable, Some(4)), (SYSTEM, Altered, None), (ORGANIZATION, Unverifiable, None)],
     ),
     (
         "the name of the instance",
-        |f| f.sql("UPDATE instance SET value = 'lag' WHERE key = 'name'"),
+        Sql("UPDATE instance SET value = 'lag' WHERE key = 'name'"),
         &[(A, Altered, Some(FIRST - 1)), (B, Altered, Some(4)), (SYSTEM, Altered, None), (ORGANIZATION, Altered, None)],
     ),
     (
         "everything that was signed deleted",
-        |f| {
-            f.sql("DELETE FROM anchors; DELETE FROM instance_leaves; DELETE FROM instance_tiles; DELETE FROM instance_edge; DELETE FROM instance_checkpoints; DELETE FROM signing_keys")
-        },
+        Sql(
+            "DELETE FROM anchors; DELETE FROM instance_leaves; DELETE FROM instance_tiles; DELETE FROM instance_edge; DELETE FROM instance_checkpoints; DELETE FROM signing_keys",
+        ),
         &[(A, Unanchored, None), (B, Unanchored, None), (SYSTEM, RolledBack, None), (ORGANIZATION, Unanchored, None)],
     ),
 ];
@@ -227,46 +238,42 @@ const SIGNED: &[Case] = &[
 const STORE: &[Case] = &[
     (
         "the ledger put back as it was an hour ago",
-        Forge::put_back,
+        Do(Forge::put_back),
         &[(A, RolledBack, Some(OLDER_SIZE)), (B, RolledBack, Some(5 + OLDER)), (SYSTEM, RolledBack, None)],
     ),
     (
         "a project removed with its anchors and leaves",
-        |f| {
+        Do(|f| {
             f.cut(B, 0);
             f.sql("DELETE FROM heads WHERE project = 4; DELETE FROM tiles WHERE project = 4; DELETE FROM partial_tiles WHERE project = 4; DELETE FROM ledgers WHERE project = 4");
-        },
+        }),
         &[(GONE, Missing, None), (SYSTEM, Truncated, None)],
     ),
     (
         "no checkpoint store",
-        |f| std::fs::remove_dir_all(f.checkpoints()).expect("removed"),
+        Do(|f| std::fs::remove_dir_all(f.checkpoints()).expect("removed")),
         &[(A, Unverifiable, None), (B, Unverifiable, None), (SYSTEM, Unverifiable, None), (ORGANIZATION, Unverifiable, None)],
     ),
-    (
-        "nothing of a tree in the checkpoint store",
-        |f| f.store("DELETE FROM checkpoints WHERE origin = 'log'"),
-        &[(SYSTEM, Unverifiable, None)],
-    ),
+    ("nothing of a tree in the checkpoint store", Store("DELETE FROM checkpoints WHERE origin = 'log'"), &[(SYSTEM, Unverifiable, None)]),
     (
         "another tree's checkpoint in the checkpoint store",
-        |f| {
+        Do(|f| {
             let sql = "UPDATE checkpoints SET checkpoint = (SELECT checkpoint FROM checkpoints WHERE origin = 'log') WHERE origin = 'log/";
             f.store(&format!("{sql}{}'", f.project_id(A)));
-        },
+        }),
         &[(A, Altered, None)],
     ),
     (
         "everything rewritten by somebody who has the HMAC ring and the signing key",
-        |f| rewrite_all(f),
+        Do(rewrite_all),
         &[(A, Forked, Some(SIZE - 1)), (SYSTEM, Forked, None)],
     ),
     (
         "the same by somebody who has the checkpoint store as well, which only a witness can show",
-        |f| {
+        Do(|f| {
             rewrite_all(f);
             f.rewrite_store();
-        },
+        }),
         &[],
     ),
 ];
@@ -281,10 +288,10 @@ fn rewrite_all(forge: &Forge) {
 
 fn run(cases: &[Case]) {
     let mut failures = Vec::new();
-    for (what, tamper, expected) in cases {
+    for (what, how, expected) in cases {
         let forge = Forge::new();
         let numbers = [SYSTEM, ORGANIZATION, A, B].map(|number| (forge.project_id(number), number));
-        tamper(&forge);
+        how.act(&forge);
         let reports = forge.verify();
         let number =
             |report: &Report| numbers.iter().find_map(|(id, number)| (*id == report.project_id).then_some(*number)).expect("known");
@@ -320,4 +327,55 @@ fn every_change_of_what_was_signed_has_its_verdict() {
 #[test]
 fn what_only_the_checkpoint_store_can_tell_is_told() {
     run(STORE);
+}
+
+/// What is found of the default project's event of a sequence by itself.
+fn one_event(forge: &Forge, sequence: u64) -> (Option<u64>, Vec<(Verdict, String)>) {
+    let keystore = Arc::new(forge.keystore());
+    let data_keys = Arc::new(DataKeys::load(Arc::clone(&keystore), &forge.db).expect("data keys"));
+    let row = "SELECT row FROM events WHERE project = 3 AND sequence = ?1";
+    let row = forge.db.query_row(row, [sequence as i64], |row| row.get(0)).expect("a row");
+    let (project, origin) = ((A, forge.project_id(A)), forge.origin(A));
+    let checked = event::check(&forge.db, &StoredKeys { keystore, data_keys }, project, &origin, row, None).expect("checked");
+    (checked.anchor, checked.findings.into_iter().map(|finding| (finding.kind, finding.detail)).collect())
+}
+
+#[test]
+fn one_event_is_verified_under_its_anchor() {
+    let forge = Forge::new();
+    for (sequence, anchor) in [(0, 0), (100, 0), (FIRST - 1, 0), (FIRST, 1), (last(50), 50), (SIZE - 1, MORE)] {
+        assert_eq!(one_event(&forge, sequence), (Some(anchor), Vec::new()), "{sequence}");
+    }
+    let cases: &[(&str, How, Option<Verdict>)] = &[
+        ("no anchor covers it", Sql("DELETE FROM anchors WHERE project = 3 AND number = 130"), None),
+        ("its anchor", Sql("UPDATE anchors SET anchor = '{}' WHERE project = 3 AND number = 130"), Some(Altered)),
+        (
+            "the note of its anchor",
+            Sql("UPDATE anchors SET note = (SELECT note FROM anchors WHERE project = 3 AND number = 6) WHERE project = 3 AND number = 130"),
+            Some(Altered),
+        ),
+        (
+            "the checkpoint of its anchor",
+            Sql(
+                "UPDATE anchors SET checkpoint = (SELECT checkpoint FROM anchors WHERE project = 3 AND number = 6) WHERE project = 3 AND number = 130",
+            ),
+            Some(Altered),
+        ),
+        ("its anchor signed with another key", Do(|f| f.resign(A, MORE, true)), Some(Unverifiable)),
+        (
+            "the whole chain, with the HMAC ring",
+            Do(|f| {
+                f.rewrite_rows(A, SIZE - 2);
+                f.rewrite_head(A, true);
+            }),
+            Some(Altered),
+        ),
+    ];
+    for (what, how, expected) in cases {
+        let forge = Forge::new();
+        how.act(&forge);
+        let (anchor, findings) = one_event(&forge, SIZE - 2);
+        assert_eq!((anchor, findings.first().map(|(kind, _)| *kind)), (None, *expected), "{what}: {findings:?}");
+        assert!(findings.iter().all(|(_, detail)| detail.starts_with("anchor 130: ")), "{what}: {findings:?}");
+    }
 }
