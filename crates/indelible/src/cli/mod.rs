@@ -8,6 +8,7 @@ mod append;
 mod clock;
 pub mod connection;
 mod events;
+mod export;
 mod import;
 mod index;
 mod keys;
@@ -20,6 +21,7 @@ mod show;
 mod sql;
 mod target;
 mod verify;
+mod verify_bundle;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -39,6 +41,10 @@ pub enum Command {
     Run(run::Args),
     /// Prove that nothing was altered, removed or reordered: exit code 0 intact, 1 findings, 2 could not verify
     Verify(verify::Args),
+    /// Export entries with their proof
+    Export(export::Args),
+    /// Verify an evidence bundle with public keys alone: exit code 0 intact, 1 findings, 2 could not verify
+    VerifyBundle(verify_bundle::Args),
     /// Import logs that were written elsewhere
     Import(import::Args),
     /// Ask the ledger with one SELECT over the view audit_events, offline; never opens content
@@ -61,6 +67,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::VerifyBundle(args) => verify_bundle::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::Keys(args) => keys::run(&args),

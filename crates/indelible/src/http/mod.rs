@@ -17,6 +17,7 @@ mod document;
 mod enter;
 mod events;
 mod exchange;
+mod exports;
 mod ids;
 mod json;
 mod metrics;

@@ -16,7 +16,7 @@ use super::exchange::Origin;
 use super::problem::{Kind, Problem};
 use super::query::Query;
 use super::route::{Audit, Handler, Keyed, Route, Verb};
-use super::{api_keys, body, clock, conversations, enter, events, process, projects, runs, verify};
+use super::{api_keys, body, clock, conversations, enter, events, exports, process, projects, runs, verify};
 
 /// Every URL and method.
 pub(super) static ROUTES: &[&Route] = &[
@@ -28,6 +28,7 @@ pub(super) static ROUTES: &[&Route] = &[
     &runs::ROUTE,
     &conversations::ROUTE,
     &verify::ROUTE,
+    &exports::ROUTE,
     &clock::ROUTE,
     &api_keys::create::ROUTE,
     &api_keys::list::ROUTE,
