@@ -186,6 +186,8 @@ pub(crate) struct Inner {
     pub(crate) anchoring: Anchoring,
     /// Folder of the checkpoint store.
     pub(crate) checkpoints: PathBuf,
+    /// Bundles that are made at once.
+    pub(crate) exports: Arc<tokio::sync::Semaphore>,
     /// Held while a resource is read, changed and written.
     pub(crate) control: tokio::sync::Mutex<()>,
     /// Holds the lock; released last.
@@ -270,6 +272,7 @@ impl Ledger {
         let readers = Readers::new(folder.ledger_db());
         let control = tokio::sync::Mutex::default();
         let (clock, checkpoints) = (options.clock, options.checkpoints);
+        let exports = crate::export::permits();
         let inner = Inner {
             instance,
             clock,
@@ -283,6 +286,7 @@ impl Ledger {
             writer,
             anchoring,
             checkpoints,
+            exports,
             control,
             folder,
         };

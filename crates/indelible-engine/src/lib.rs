@@ -10,6 +10,7 @@ pub mod access;
 pub mod anchor;
 pub mod append;
 pub mod clock;
+pub mod export;
 pub mod faults;
 mod index;
 mod keystore;

@@ -11,6 +11,7 @@ mod contents;
 mod entries;
 mod instance;
 mod manifest;
+pub mod tar;
 #[cfg(test)]
 mod tests;
 mod text_lines;
@@ -22,6 +23,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 pub use anchors::AnchorLine;
 pub use manifest::{Kind, Manifest, ManifestError};
+pub use tar::TarVerifier;
 pub use verifier::{BundleReport, BundleVerifier, Trust};
 
 use crate::chain::Hash;

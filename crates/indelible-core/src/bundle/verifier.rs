@@ -193,6 +193,12 @@ impl BundleVerifier {
         }
     }
 
+    /// Something is wrong around the files: with the tar itself, as whoever reads it found. Ends the file that is being read.
+    pub fn fault(&mut self, what: impl Into<String>) {
+        self.end_file();
+        self.findings.found(Verdict::Altered, None, what);
+    }
+
     /// After the last file.
     pub fn finish(mut self) -> BundleReport {
         self.end_file();

@@ -161,12 +161,12 @@ impl Ledger {
     /// Records that a request of a known caller was refused before anything else was asked of the ledger, in the chain of the project
     /// it was for, where it names one that the caller may see and `action` is one on the log; otherwise in that of what its key belongs to.
     pub async fn refused(&self, caller: &Caller, asked: Option<Uuid>, action: &'static str, reason: &str) -> Result<(), AppendError> {
-        let about_the_log = matches!(action, "audit.read" | "audit.append_rejected");
+        let about_the_log = matches!(action, "audit.read" | "audit.append_rejected" | "audit.export");
         let named = if about_the_log { self.project_of(caller, asked).ok() } else { None };
         let home = named.map_or_else(|| self.home_of(caller.owner), Ok)?;
         let events = self.prepare_all(vec![EngineEvent::new(caller, &home, action, "error").because(reason)])?;
         // The space that is kept free is for reads.
-        let privilege = if action == "audit.read" { Privilege::Engine } else { Privilege::Caller };
+        let privilege = if matches!(action, "audit.read" | "audit.export") { Privilege::Engine } else { Privilege::Caller };
         self.inner.writer.submit(Work::new(events, privilege)).await.map(|_| ())
     }
 

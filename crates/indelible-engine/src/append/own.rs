@@ -7,6 +7,7 @@ use indelible_core::event::{Source, Submission};
 use indelible_core::fault::Fault;
 use indelible_core::json::{Object, Value};
 use indelible_core::limits::{FILTER_BYTES_MAX, NAME_BYTES_MAX, PURPOSE_BYTES_MAX, TEXT_BYTES_MAX};
+use uuid::Uuid;
 
 use super::desk::Recorder;
 use super::{AppendError, Desk, Prepared};
@@ -67,6 +68,8 @@ pub(crate) struct EngineEvent {
     pub(crate) reason: Option<String>,
     /// What it was done to.
     pub(crate) resource: Option<ResourceMembers>,
+    /// `operation_id` and `phase` of what is recorded before and after. An intent has no outcome: `outcome` is empty then.
+    pub(crate) operation: Option<(Uuid, &'static str)>,
     /// For `audit.read`.
     pub(crate) read: Option<ReadMembers>,
     /// For `content.decrypt`.
@@ -89,6 +92,7 @@ impl EngineEvent {
             caller: caller.clone(),
             reason: None,
             resource: None,
+            operation: None,
             read: None,
             decrypt: None,
             context: Vec::new(),
@@ -113,6 +117,10 @@ impl EngineEvent {
         text("action", self.action, TEXT_BYTES_MAX);
         text("outcome", self.outcome, TEXT_BYTES_MAX);
         text("reason", self.reason.as_deref().unwrap_or_default(), TEXT_BYTES_MAX);
+        if let Some((id, phase)) = self.operation {
+            text("operation_id", &id.hyphenated().to_string(), NAME_BYTES_MAX);
+            text("phase", phase, NAME_BYTES_MAX);
+        }
         event.insert("actor", Value::Object(self.caller.actor.clone()));
         let request = request(&self.caller);
         if !request.is_empty() {

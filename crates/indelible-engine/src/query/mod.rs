@@ -5,7 +5,7 @@ pub mod anchors;
 mod conversation;
 pub(crate) mod feed;
 pub(crate) mod newest;
-mod open;
+pub(crate) mod open;
 pub(crate) mod polls;
 pub mod proofs;
 mod published;

@@ -1,12 +1,17 @@
 //! A row as readers get it: the exact bytes of its entry with the hashes beside, and its content where that is opened.
 
 use indelible_core::entry::Outline;
+use indelible_core::key::Secret;
 use indelible_core::seal::{self, Address};
 use indelible_core::{hex, json};
 use rusqlite::{Connection, OptionalExtension};
+use uuid::Uuid;
 
 use super::scan::{Found, ScanError};
 use crate::keystore::DataKeys;
+
+/// Why a destroyed content is not opened.
+pub(crate) const GONE: &str = "the content is gone";
 
 /// What came of opening a content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,27 +24,46 @@ pub(crate) enum Opened {
     Failed(&'static str),
 }
 
+/// The content of a row as it is stored, and its key or why there is none.
+pub(crate) struct Sealed {
+    /// `None` where it was destroyed.
+    pub(crate) stored: Option<Vec<u8>>,
+    /// The content key.
+    pub(crate) key: Result<Secret, &'static str>,
+}
+
+/// Reads the content of a row, unopened.
+pub(crate) fn sealed(ledger: &Connection, data_keys: &DataKeys, row: i64, organization_id: Uuid) -> Result<Sealed, ScanError> {
+    let stored: Option<Vec<u8>> = ledger
+        .prepare_cached("SELECT stored FROM contents WHERE row = ?1")
+        .and_then(|mut statement| statement.query_row([row], |row| row.get(0)).optional())
+        .map_err(ScanError::Ledger)?;
+    let wrap: Option<(i64, Vec<u8>)> = ledger
+        .prepare_cached("SELECT data_key_id, wrap FROM wraps WHERE row = ?1")
+        .and_then(|mut statement| statement.query_row([row], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+        .map_err(ScanError::Ledger)?;
+    let data_key = wrap.and_then(|(id, wrap)| data_keys.get(id).map(|key| (key, wrap)));
+    let key = match data_key.filter(|(key, _)| key.organization_id == organization_id) {
+        Some((key, wrap)) => {
+            let opened = key.secret.as_ref().and_then(|secret| seal::unwrap_key(secret, &wrap));
+            opened.ok_or("the key of the content is gone, or was changed")
+        }
+        None => Err("the key of the content is gone"),
+    };
+    Ok(Sealed { stored, key })
+}
+
 /// Opens the content of a row.
 pub(crate) fn open(ledger: &Connection, data_keys: &DataKeys, found: &Found) -> Result<Opened, ScanError> {
     let Some(outline) = Outline::read(&found.entry) else { return Ok(Opened::Failed("the entry cannot be read")) };
     if outline.sealed.is_none() {
         return Ok(Opened::None);
     }
-    let stored: Option<Vec<u8>> = ledger
-        .prepare_cached("SELECT stored FROM contents WHERE row = ?1")
-        .and_then(|mut statement| statement.query_row([found.row], |row| row.get(0)).optional())
-        .map_err(ScanError::Ledger)?;
-    let wrap: Option<(i64, Vec<u8>)> = ledger
-        .prepare_cached("SELECT data_key_id, wrap FROM wraps WHERE row = ?1")
-        .and_then(|mut statement| statement.query_row([found.row], |row| Ok((row.get(0)?, row.get(1)?))).optional())
-        .map_err(ScanError::Ledger)?;
-    let Some(stored) = stored else { return Ok(Opened::Failed("the content is gone")) };
-    let data_key = wrap.and_then(|(id, wrap)| data_keys.get(id).map(|key| (key, wrap)));
-    let Some((data_key, wrap)) = data_key.filter(|(key, _)| key.organization_id == outline.organization_id) else {
-        return Ok(Opened::Failed("the key of the content is gone"));
-    };
-    let Some(content_key) = data_key.secret.as_ref().and_then(|secret| seal::unwrap_key(secret, &wrap)) else {
-        return Ok(Opened::Failed("the key of the content is gone, or was changed"));
+    let sealed = sealed(ledger, data_keys, found.row, outline.organization_id)?;
+    let Some(stored) = sealed.stored else { return Ok(Opened::Failed(GONE)) };
+    let content_key = match sealed.key {
+        Ok(key) => key,
+        Err(reason) => return Ok(Opened::Failed(reason)),
     };
     let address = Address { organization_id: outline.organization_id, project_id: outline.project_id, event_id: outline.id };
     Ok(match seal::open(&stored, &address, &content_key) {

@@ -30,6 +30,8 @@ const QUERY_TIME_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Reading {
     pub(crate) caller: Caller,
     pub(crate) project: Arc<Project>,
+    /// `audit.read`, or the action that says more exactly what this read is.
+    pub(crate) action: &'static str,
     /// `resource.type` and `resource.id` of the record.
     pub(crate) kind: &'static str,
     pub(crate) id: String,
@@ -71,11 +73,11 @@ impl Reading {
         if id.is_empty() {
             id = project.id.hyphenated().to_string();
         }
-        Self { caller: caller.clone(), project, kind, id, filter: None, opening: opening.clone() }
+        Self { caller: caller.clone(), project, action: "audit.read", kind, id, filter: None, opening: opening.clone() }
     }
 
     /// Whether the caller may.
-    fn authorise(&self, ledger: &Ledger) -> Result<(), ReadError> {
+    pub(crate) fn authorise(&self, ledger: &Ledger) -> Result<(), ReadError> {
         if !ledger.inner.registry.is_within(Owner::Project(self.project.id), self.caller.owner()) {
             return Err(ReadError::NotFound("project"));
         }
@@ -94,15 +96,15 @@ impl Reading {
         Ok(())
     }
 
-    pub(super) fn event(&self, outcome: &'static str, returned: u64, reason: Option<String>) -> EngineEvent {
-        let mut event = EngineEvent::new(&self.caller, &self.project, "audit.read", outcome);
+    pub(crate) fn event(&self, outcome: &'static str, returned: u64, reason: Option<String>) -> EngineEvent {
+        let mut event = EngineEvent::new(&self.caller, &self.project, self.action, outcome);
         event.reason = reason;
         event.resource = Some(ResourceMembers { kind: self.kind, id: self.id.clone(), parent: None });
         event.read = Some(ReadMembers { filter: self.filter.clone(), purpose: self.opening.purpose.clone(), returned });
         event
     }
 
-    fn decrypt(&self, id: Uuid, failed: Option<&'static str>) -> EngineEvent {
+    pub(crate) fn decrypt(&self, id: Uuid, failed: Option<&'static str>) -> EngineEvent {
         let outcome = if failed.is_some() { "error" } else { "allow" };
         let mut event = EngineEvent::new(&self.caller, &self.project, "content.decrypt", outcome);
         event.reason = failed.map(str::to_owned);
@@ -117,7 +119,7 @@ impl Reading {
     }
 
     /// What a read that was not answered leaves. The reason is one of ours and repeats nothing of the request.
-    fn refusal(&self, error: &ReadError) -> EngineEvent {
+    pub(crate) fn refusal(&self, error: &ReadError) -> EngineEvent {
         let (outcome, reason) = match error {
             ReadError::Forbidden(scope) => ("deny", format!("the key lacks {scope}")),
             ReadError::NotFound(what) => ("error", format!("there is no such {what}")),

@@ -3,6 +3,7 @@
 mod anchors;
 mod append;
 mod bench;
+mod bundles;
 mod clock;
 mod faults;
 mod files;

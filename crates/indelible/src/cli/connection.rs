@@ -2,9 +2,11 @@
 //! prints the same.
 
 use indelible_core::verify::Finding;
+use indelible_engine::export::ExportRequest;
 use indelible_engine::query::{Opening, Page, Search};
 use uuid::Uuid;
 
+use super::export::Written;
 use super::keys::NewKey;
 use super::offline::Offline;
 use super::online::Online;
@@ -88,6 +90,8 @@ operations! {
     create_project(organization_id: Option<Uuid>, name: &str) -> Vec<u8>;
     /// Projects as JSON, one each.
     projects() -> Vec<Vec<u8>>;
+    /// Writes an evidence bundle.
+    export(request: &ExportRequest, out: &mut dyn std::io::Write) -> Written;
     /// Takes the clock for right; the time that was confirmed.
     confirm_clock() -> String;
     /// Rotates a key; what serves now.

@@ -10,6 +10,7 @@ mod checkpoints;
 mod clock;
 pub mod connection;
 mod events;
+mod export;
 mod import;
 mod index;
 mod keys;
@@ -23,6 +24,7 @@ mod show;
 mod sql;
 mod target;
 mod verify;
+mod verify_bundle;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -46,6 +48,10 @@ pub enum Command {
     Anchors(anchors::Args),
     /// Prove that one event is in what was signed
     Proof(proof::Args),
+    /// Export entries with their proof
+    Export(export::Args),
+    /// Verify an evidence bundle with public keys alone: exit code 0 intact, 1 findings, 2 could not verify
+    VerifyBundle(verify_bundle::Args),
     /// Import logs that were written elsewhere
     Import(import::Args),
     /// Ask the ledger with one SELECT over the view audit_events, offline; never opens content
@@ -72,6 +78,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Anchors(args) => anchors::run(&args),
         Command::Proof(args) => proof::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::VerifyBundle(args) => verify_bundle::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::Keys(args) => keys::run(&args),

@@ -1,5 +1,6 @@
 //! Operations on a data folder, by the operator who holds it.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -9,13 +10,16 @@ use indelible_core::hex;
 use indelible_engine::access::Caller;
 use indelible_engine::access::Owner;
 use indelible_engine::append::{AppendError, Foreseen, Prepared, Receipt};
+use indelible_engine::export::ExportRequest;
 use indelible_engine::query::{Opening, Page, ReadError, Search};
 use indelible_engine::resource::{NewApiKey, Project};
 use indelible_engine::{Ledger, Options, Rotation};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::export::Written;
 use super::keys::NewKey;
+use super::output;
 use crate::http::{
     Ids, render_adopted, render_anchor_status, render_anchors, render_api_key, render_chain_keys, render_project, render_proof,
     render_rewrapped, render_rotated,
@@ -151,6 +155,15 @@ impl Offline {
 
     pub(super) fn adopt_checkpoints(&self) -> anyhow::Result<Vec<u8>> {
         Ok(render_adopted(&self.runtime.block_on(self.ledger.adopt_checkpoints(&self.caller))?))
+    }
+
+    pub(super) fn export(&self, request: &ExportRequest, out: &mut dyn Write) -> anyhow::Result<Written> {
+        let export = self.runtime.block_on(self.ledger.export(&self.caller, &self.project, request.clone()))?;
+        let (manifest, events_after) = (export.manifest().clone(), export.events_after());
+        let bar = output::bar(export.bytes(), true);
+        let sent = export.write(out, &mut |bytes| bar.set_position(bytes))?;
+        bar.finish_and_clear();
+        Ok(Written { entries: sent.entries, left_out: manifest.entries_left_out(), events_after, bytes: sent.bytes })
     }
 
     pub(super) fn confirm_clock(&self) -> anyhow::Result<String> {

@@ -1,5 +1,7 @@
 //! Operations through a server, over HTTP or HTTPS.
 
+mod download;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;

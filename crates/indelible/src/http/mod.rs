@@ -22,6 +22,7 @@ mod document;
 mod enter;
 mod events;
 mod exchange;
+mod exports;
 mod ids;
 mod json;
 mod keys;

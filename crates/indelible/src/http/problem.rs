@@ -92,7 +92,7 @@ kinds! {
     ServerOwnedMember = 422 "server-owned-member" "Only the server sets this member";
     /// A part of an event is larger than its limit.
     EventTooLarge = 422 "event-too-large" "The event is too large";
-    /// The document of a key or project breaks a rule. `errors` points at the fault.
+    /// The document of a key, a project or an export breaks a rule. `errors` points at the fault where it has a place.
     InvalidResource = 422 "invalid-resource" "The document is not valid";
     /// The key, or a source without a valid key, has sent more requests than its rate allows. Wait `Retry-After` seconds.
     RateLimited = 429 "rate-limited" "Too many requests";

@@ -17,8 +17,8 @@ use super::problem::{Kind, Problem};
 use super::query::Query;
 use super::route::{Audit, Handler, Keyed, Route, Verb};
 use super::{
-    anchors, api_keys, body, chain_keys, checkpoints, clock, consistency, conversations, enter, events, keys, openapi, process, projects,
-    rewrap, rotation, runs, tlog, verify,
+    anchors, api_keys, body, chain_keys, checkpoints, clock, consistency, conversations, enter, events, exports, keys, openapi, process,
+    projects, rewrap, rotation, runs, tlog, verify,
 };
 
 /// Every URL and method.
@@ -39,6 +39,7 @@ pub(super) static ROUTES: &[&Route] = &[
     &consistency::ROUTE,
     &tlog::checkpoint::ROUTE,
     &tlog::tile::ROUTE,
+    &exports::ROUTE,
     &clock::ROUTE,
     &rotation::ROUTE,
     &rewrap::ROUTE,

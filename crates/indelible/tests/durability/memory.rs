@@ -1,4 +1,8 @@
-//! What a request may cost in memory: not many times its own size, whatever is in it.
+//! What a request may cost in memory: not many times its own size, whatever is in it; and what an export and its verification may,
+//! however many events there are.
+
+use std::io::Read as _;
+use std::process::Command;
 
 use indelible_core::limits::REQUEST_BYTES_MAX;
 
@@ -37,5 +41,40 @@ fn bodies_of_many_tiny_values_make_no_tree() {
         assert_eq!(sent.expect("answered").status(), 422, "{}", &body[..100]);
         let cost = server.resident_max() - before;
         assert!(cost < mib_max * MIB, "{} MiB for {}", cost / MIB, &body[..100]);
+    }
+}
+
+/// Events of the export, and what it may cost the server beside what it took to load them; what the verifier may take in all, its
+/// address space included.
+const EXPORTED: usize = 200_000;
+const EXPORT_MIB_MAX: u64 = 48;
+const VERIFY_KIB_MAX: u64 = 96 * 1024;
+
+#[test]
+fn an_export_and_its_verification_take_no_more_for_more_events() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&folder.path().join("data"), &[]);
+    let key = format!("Bearer {}", server.key());
+    let event = "{\"action\":\"small.event\",\"outcome\":\"allow\",\"actor\":{\"type\":\"human\",\"id\":\"a\"}}\n";
+    for _ in 0..EXPORTED / 5_000 {
+        let sent = ureq::post(format!("{}/v1/audit/events", server.url)).header("authorization", &key);
+        sent.header("content-type", "application/x-ndjson").send(event.repeat(5_000)).expect("taken");
+    }
+    let before = server.resident_max();
+    for (body, entries_min) in [("{}", EXPORTED), (r#"{"filter":"action eq \"small.event\"","to_sequence":100000}"#, 90_000)] {
+        let asked = ureq::post(format!("{}/v1/audit/exports", server.url)).header("authorization", &key);
+        let mut answer = asked.header("content-type", "application/json").send(body).expect("a bundle");
+        let entries: usize = answer.headers()["x-indelible-entries"].to_str().expect("text").parse().expect("a number");
+        assert!(entries >= entries_min, "{entries}");
+        let path = folder.path().join("bundle.tar");
+        let mut file = std::fs::File::create(&path).expect("a file");
+        let bytes = std::io::copy(&mut answer.body_mut().with_config().limit(u64::MAX).reader().take(u64::MAX), &mut file).expect("whole");
+        assert!(bytes > 4 * EXPORT_MIB_MAX * MIB / 3, "{bytes} bytes would fit into the bound");
+        let cost = server.resident_max() - before;
+        assert!(cost < EXPORT_MIB_MAX * MIB, "{} MiB for {entries} entries", cost / MIB);
+        let limited = format!("ulimit -v {VERIFY_KIB_MAX}; exec \"$0\" verify-bundle \"$1\" --trust-bundled-keys");
+        let verified = Command::new("sh").args(["-c", &limited, env!("CARGO_BIN_EXE_indelible")]).arg(&path).output().expect("sh runs");
+        let said = String::from_utf8_lossy(&verified.stdout);
+        assert!(verified.status.success() && said.starts_with("intact"), "{said}{}", String::from_utf8_lossy(&verified.stderr));
     }
 }

@@ -10,6 +10,7 @@ mod documents;
 mod door;
 mod event;
 mod events;
+mod exports;
 mod keys;
 mod process;
 mod projects;

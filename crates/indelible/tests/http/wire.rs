@@ -32,6 +32,13 @@ impl Wire {
         self.0.shutdown(Shutdown::Write).ok();
     }
 
+    /// The first of what the server sends.
+    pub(crate) fn some(&mut self) -> String {
+        let mut bytes = [0; 1_024];
+        let read = self.0.read(&mut bytes).unwrap_or(0);
+        String::from_utf8_lossy(&bytes[..read]).into_owned()
+    }
+
     /// Everything until the server closes.
     pub(crate) fn rest(&mut self) -> String {
         let mut bytes = Vec::new();

@@ -4,6 +4,7 @@ mod forged;
 mod made;
 mod manifest;
 mod tamper;
+mod tarred;
 
 use serde_json::Value as Json;
 

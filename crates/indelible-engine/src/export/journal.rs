@@ -1,0 +1,109 @@
+//! The record of one export: its intent before anything is read, each content before it leaves, and how it ended.
+
+use std::sync::Arc;
+
+use indelible_core::bundle::Manifest;
+use uuid::Uuid;
+
+use super::write::Sent;
+use crate::append::{AppendError, EngineEvent};
+use crate::ledger::Ledger;
+use crate::query::ReadError;
+use crate::query::reading::Reading;
+use crate::write::{Privilege, Work};
+
+/// What is recorded of one export. Dropped before its end it records that it was broken off, and what had been sent.
+pub(super) struct Journal {
+    pub(super) ledger: Ledger,
+    pub(super) reading: Arc<Reading>,
+    /// `operation_id`
+    operation: Uuid,
+    details: Vec<(&'static str, String)>,
+    /// Handed on so far.
+    pub(super) sent: Sent,
+    ended: bool,
+}
+
+impl Journal {
+    /// Records what is asked; durable when it returns.
+    pub(super) async fn begin(ledger: &Ledger, reading: Arc<Reading>, asked: Vec<(&'static str, String)>) -> Result<Self, AppendError> {
+        let operation = ledger.new_id();
+        let mut event = reading.event("", 0, None);
+        event.operation = Some((operation, "intent"));
+        event.context.clone_from(&asked);
+        ledger.record(vec![event]).await?;
+        Ok(Self { ledger: ledger.clone(), reading, operation, details: asked, sent: Sent::default(), ended: false })
+    }
+
+    /// What is made, for the outcome.
+    pub(super) fn describe(&mut self, manifest: &Manifest) {
+        self.details = vec![
+            ("kind", manifest.kind.as_str().to_owned()),
+            ("first_sequence", manifest.first_sequence.to_string()),
+            ("last_sequence", manifest.last_sequence.to_string()),
+            ("tree_size", manifest.tree_size.to_string()),
+            ("entries", manifest.entries_included.to_string()),
+            ("content", manifest.content_included.to_string()),
+        ];
+    }
+
+    fn outcome(&self, outcome: &'static str, reason: Option<String>) -> EngineEvent {
+        let mut event = self.reading.event(outcome, self.sent.entries, reason);
+        event.operation = Some((self.operation, "outcome"));
+        event.context.clone_from(&self.details);
+        event.context.push(("bytes_sent", self.sent.bytes.to_string()));
+        event.context.push(("content_keys_sent", self.sent.content_keys.to_string()));
+        event
+    }
+
+    /// Appends events; durable when it returns.
+    pub(super) fn record(&self, events: Vec<EngineEvent>) -> Result<(), AppendError> {
+        let batch = self.ledger.prepare_all(events)?;
+        self.ledger.inner.writer.submit_blocking(Work::new(batch, Privilege::Engine)).map(|_| ())
+    }
+
+    /// Records that everything was sent.
+    pub(super) fn succeed(&mut self) -> Result<(), AppendError> {
+        self.record(vec![self.outcome("allow", None)])?;
+        self.ended = true;
+        Ok(())
+    }
+
+    /// Records that it was not, and why.
+    pub(super) fn fail(&mut self, error: &ReadError) {
+        let reason = match error {
+            // What was asked is in the intent, and may hold what a reason must not.
+            ReadError::Filter(_) => "the filter is not valid".to_owned(),
+            error => error.to_string(),
+        };
+        self.break_off(reason);
+    }
+
+    /// Records that it was broken off.
+    pub(super) fn break_off(&mut self, reason: String) {
+        self.ended = true;
+        if let Err(error) = self.record(vec![self.outcome(self.word(), Some(reason))]) {
+            tracing::error!(%error, operation_id = %self.operation, "the end of an export could not be recorded: its intent stays open");
+        }
+    }
+
+    const fn word(&self) -> &'static str {
+        if self.sent.bytes > 0 { "partial" } else { "error" }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let event = self.outcome(self.word(), Some("whoever asked went away".to_owned()));
+        let recorded = self.ledger.prepare_all(vec![event]).and_then(|batch| {
+            let work = Work::new(batch, Privilege::Engine);
+            self.ledger.inner.writer.submit_unanswered(work)
+        });
+        if let Err(error) = recorded {
+            tracing::error!(%error, operation_id = %self.operation, "the end of an export could not be recorded: its intent stays open");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! A bundle from a server, as it comes.
+
+use std::io::{Read as _, Write};
+
+use anyhow::{Context as _, anyhow, bail};
+use indelible_engine::export::ExportRequest;
+use serde_json::{Value, json};
+
+use super::Online;
+use crate::cli::export::Written;
+use crate::cli::output;
+
+/// Read at once, bytes.
+const PIECE_BYTES: usize = 64 * 1024;
+
+impl Online {
+    /// Has a bundle made and writes it; one that is broken off is an error.
+    pub(in crate::cli) fn export(&self, request: &ExportRequest, out: &mut dyn Write) -> anyhow::Result<Written> {
+        let project = self.project_text();
+        let query: Vec<_> = project.as_deref().map(|project| ("project_id", project)).into_iter().collect();
+        let asked = self.agent.post(self.url("/v1/audit/exports", &query)).header("authorization", &self.authorization);
+        let answer = asked.header("content-type", "application/json").send(body(request).to_string());
+        let mut answer = answer.map_err(|error| anyhow!("cannot reach {}: {error}; is `indelible serve` running there?", self.base))?;
+        if !answer.status().is_success() {
+            let bytes = super::read(answer.body_mut()).map_err(|error| anyhow!("the answer broke off: {error}"))?;
+            let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            let detail = problem["detail"].as_str().unwrap_or("no reason was given");
+            bail!("the server refused with {}: {detail}", answer.status().as_u16());
+        }
+        let count = |name: &str| {
+            let text = answer.headers().get(name).and_then(|value| value.to_str().ok());
+            text.and_then(|text| text.parse::<u64>().ok()).with_context(|| format!("the server's answer lacks {name}"))
+        };
+        let bytes = count("content-length")?;
+        let written = Written {
+            entries: count("x-indelible-entries")?,
+            left_out: count("x-indelible-left-out")?,
+            events_after: count("x-indelible-events-after")?,
+            bytes,
+        };
+        let bar = output::bar(bytes, true);
+        let mut reader = answer.body_mut().with_config().limit(u64::MAX).reader();
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut read = 0;
+        loop {
+            let taken = reader.read(&mut piece).context("the bundle broke off")?;
+            if taken == 0 {
+                break;
+            }
+            out.write_all(&piece[..taken]).context("cannot write the bundle")?;
+            read += taken as u64;
+            bar.set_position(read);
+        }
+        bar.finish_and_clear();
+        if read != bytes {
+            bail!("the bundle broke off after {read} of {bytes} bytes");
+        }
+        Ok(written)
+    }
+}
+
+/// The document that the HTTP API takes.
+fn body(request: &ExportRequest) -> Value {
+    let mut body = json!({"content": request.opening.content});
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body[name] = value;
+        }
+    };
+    put("filter", request.filter.clone().map(Value::from));
+    put("from_sequence", request.first_sequence.map(Value::from));
+    put("to_sequence", request.last_sequence.map(Value::from));
+    put("from", request.from.map(|time| time.to_string().into()));
+    put("to", request.to.map(|time| time.to_string().into()));
+    put("purpose", request.opening.purpose.clone().map(Value::from));
+    put("since", request.since.clone().map(Value::from));
+    body
+}

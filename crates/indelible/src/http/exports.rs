@@ -1,0 +1,243 @@
+//! `POST /v1/audit/exports`: an evidence bundle, streamed as a tar.
+//!
+//! A thread of its own makes it, and waits for whoever reads: no more than [`PIECES_MAX`] pieces lie between them. A reader that goes
+//! away, or takes nothing for as long as a connection may stand still, ends it, and the ledger records how far it came.
+
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, HttpBody};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::{Response, StatusCode};
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+use indelible_core::fault::{Fault, FaultKind};
+use indelible_core::json::{Object, Value};
+use indelible_core::time::Timestamp;
+use indelible_engine::export::{Export, ExportRequest};
+use indelible_engine::query::{Opening, ReadError};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::call::{Call, PROJECT_ID};
+use super::json::{members, string};
+use super::problem::{Kind, Problem};
+use super::route::{Audit, Handler, Route, Verb};
+use super::{document, refusal};
+
+/// Bytes handed over at once.
+const PIECE_BYTES: usize = 64 * 1024;
+/// Pieces on the way.
+const PIECES_MAX: usize = 4;
+/// Entries in the bundle.
+const X_ENTRIES: HeaderName = HeaderName::from_static("x-indelible-entries");
+/// Entries of the range that are not in it.
+const X_LEFT_OUT: HeaderName = HeaderName::from_static("x-indelible-left-out");
+/// Events after the checkpoint.
+const X_EVENTS_AFTER: HeaderName = HeaderName::from_static("x-indelible-events-after");
+const MEMBERS: [&str; 8] = ["filter", "from_sequence", "to_sequence", "from", "to", "content", "purpose", "since"];
+
+pub(super) static ROUTE: Route = Route {
+    name: "export_bundle",
+    verb: Verb::Post,
+    path: "/v1/audit/exports",
+    summary: "Export an evidence bundle",
+    description: "A tar that proves entries to whoever has the log's public key, and nothing else. Without `filter`, `from` and `to` it is a range, \
+                  which proves that nothing in it is missing; with any of them a selection. It is made against the newest signed checkpoint; a key \
+                  with `audit:admin` has everything sealed first. Events after the checkpoint are left out: `X-Indelible-Events-After` says how \
+                  many. Appends `audit.export` before the first byte (the intent) and before the last ones (the outcome), and `content.decrypt` for \
+                  each content before its key leaves. Needs `audit:read`, and `content:decrypt` with a purpose for `content`.",
+    variables: &[],
+    parameters: &[PROJECT_ID],
+    body: || {
+        let sequence = json!({"type": "integer", "minimum": 0});
+        let time = json!({"type": "string", "format": "date-time"});
+        let schema = json!({
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "filter": {"type": "string"},
+                "from_sequence": sequence,
+                "to_sequence": sequence,
+                "from": time,
+                "to": time,
+                "content": {"type": "boolean"},
+                "purpose": {"type": "string"},
+                "since": {"type": "string", "description": "The file `checkpoint` of an earlier bundle."},
+            },
+        });
+        vec![("application/json", schema)]
+    },
+    status: 200,
+    answers: || vec![("application/x-tar", json!({"type": "string", "format": "binary"}))],
+    problems: &[
+        Kind::InvalidQuery,
+        Kind::InvalidFilter,
+        Kind::InvalidPurpose,
+        Kind::MalformedJson,
+        Kind::MalformedBody,
+        Kind::Forbidden,
+        Kind::NotFound,
+        Kind::RequestTimeout,
+        Kind::RequestTooLarge,
+        Kind::UnsupportedMediaType,
+        Kind::UnsupportedEncoding,
+        Kind::InvalidResource,
+        Kind::QueueFull,
+        Kind::OutcomeUnknown,
+    ],
+    audit: Audit::Action("audit.export"),
+    handler: Handler::Keyed(|call, unread| Box::pin(handle(call, unread))),
+};
+
+async fn handle(call: Call, unread: Body) -> Result<Response<Body>, Problem> {
+    let text = document::read(&call, unread).await?;
+    let request = document::parse(&text).and_then(|value| read(&value)).map_err(|fault| refusal::resource(&fault))?;
+    let project = call.project().await?;
+    let made = call.app.ledger.export(&call.caller, &project, request).await;
+    let export = made.map_err(|error| match error {
+        // What is at fault is in the document here, not in the query.
+        ReadError::Options(detail) => Problem::new(Kind::InvalidResource, detail).recorded(),
+        error => error.into(),
+    })?;
+    Ok(answer(export))
+}
+
+fn read(value: &Value<'_>) -> Result<ExportRequest, Fault> {
+    let object = members(value, &MEMBERS)?;
+    let text = |name: &str| Ok::<_, Fault>(string(object, name)?.filter(|text| !text.is_empty()).map(str::to_owned));
+    let content = match object.get("content") {
+        None => false,
+        Some(Value::Bool(content)) => *content,
+        Some(_) => return Err(Fault::new(FaultKind::Invalid, "/content", "must be true or false")),
+    };
+    Ok(ExportRequest {
+        filter: text("filter")?,
+        first_sequence: sequence(object, "from_sequence")?,
+        last_sequence: sequence(object, "to_sequence")?,
+        from: time(object, "from")?,
+        to: time(object, "to")?,
+        opening: Opening { content, purpose: text("purpose")? },
+        since: text("since")?,
+    })
+}
+
+fn sequence(object: &Object<'_>, name: &str) -> Result<Option<u64>, Fault> {
+    let wrong = || Fault::new(FaultKind::Invalid, "", "must be an integer from 0").within(name);
+    object.get(name).map(|value| value.as_integer().and_then(|n| u64::try_from(n).ok()).ok_or_else(wrong)).transpose()
+}
+
+fn time(object: &Object<'_>, name: &str) -> Result<Option<Timestamp>, Fault> {
+    let wrong = || Fault::new(FaultKind::Invalid, "", "must be a time of RFC 3339").within(name);
+    string(object, name)?.map(|text| Timestamp::parse(text).ok_or_else(wrong)).transpose()
+}
+
+fn answer(export: Export) -> Response<Body> {
+    let manifest = export.manifest();
+    let name = format!("indelible-{}-{}-{}.tar", manifest.project_id, manifest.first_sequence, manifest.last_sequence);
+    let counts =
+        [(X_ENTRIES, manifest.entries_included), (X_LEFT_OUT, manifest.entries_left_out()), (X_EVENTS_AFTER, export.events_after())];
+    let (pieces, taken) = mpsc::channel(PIECES_MAX);
+    let mut response = Response::new(Body::new(Download { pieces: taken, left: export.bytes() }));
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
+    if let Ok(disposition) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
+        headers.insert(CONTENT_DISPOSITION, disposition);
+    }
+    counts.into_iter().for_each(|(name, count)| drop(headers.insert(name, HeaderValue::from(count))));
+    tokio::task::spawn_blocking(move || {
+        let mut sink = Sink { pieces: pieces.clone(), piece: Vec::with_capacity(PIECE_BYTES) };
+        if let Err(error) = export.write(&mut sink, &mut |_| {}) {
+            tracing::warn!(target: "indelible::http", %error, "an export was broken off");
+            // Whoever still reads is told; the length that was announced tells as well.
+            let _ = pieces.blocking_send(Err(io::Error::other("the export was broken off")));
+        }
+    });
+    response
+}
+
+/// What the thread writes to.
+struct Sink {
+    pieces: mpsc::Sender<io::Result<Bytes>>,
+    piece: Vec<u8>,
+}
+
+impl Sink {
+    fn hand_over(&mut self) -> io::Result<()> {
+        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
+        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads any more");
+        self.pieces.blocking_send(Ok(Bytes::from(piece))).map_err(gone)
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(PIECE_BYTES - self.piece.len());
+        self.piece.extend_from_slice(&bytes[..taken]);
+        if self.piece.len() == PIECE_BYTES {
+            self.hand_over()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.piece.is_empty() { Ok(()) } else { self.hand_over() }
+    }
+}
+
+/// What the connection reads from.
+struct Download {
+    pieces: mpsc::Receiver<io::Result<Bytes>>,
+    left: u64,
+}
+
+impl HttpBody for Download {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.pieces.poll_recv(context).map(|piece| {
+            let piece = piece?;
+            if let Ok(bytes) = &piece {
+                self.left = self.left.saturating_sub(bytes.len() as u64);
+            }
+            Some(piece.map(Frame::data))
+        })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use indelible_core::json::parse;
+
+    use super::*;
+
+    #[test]
+    fn faults_point_at_their_place() {
+        let cases = [
+            ("[]", ""),
+            (r#"{"limit":1}"#, "/limit"),
+            (r#"{"filter":1}"#, "/filter"),
+            (r#"{"from_sequence":-1}"#, "/from_sequence"),
+            (r#"{"to_sequence":"7"}"#, "/to_sequence"),
+            (r#"{"from":"yesterday"}"#, "/from"),
+            (r#"{"to":1}"#, "/to"),
+            (r#"{"content":"yes"}"#, "/content"),
+            (r#"{"since":{}}"#, "/since"),
+        ];
+        for (text, pointer) in cases {
+            assert_eq!(read(&parse(text.as_bytes()).expect(text)).expect_err(text).pointer, pointer, "{text}");
+        }
+        let text = br#"{"filter":"","from_sequence":3,"to_sequence":9,"content":true,"purpose":"p","to":"2026-01-01T00:00:00Z"}"#;
+        let request = read(&parse(text).expect("JSON")).expect("valid");
+        assert_eq!((request.filter, request.first_sequence, request.last_sequence), (None, Some(3), Some(9)));
+        assert_eq!((request.opening.content, request.opening.purpose.as_deref()), (true, Some("p")));
+        assert!(request.from.is_none() && request.to.is_some());
+    }
+}
