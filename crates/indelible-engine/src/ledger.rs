@@ -12,6 +12,7 @@ use crate::access::Strangers;
 use crate::anchor::Anchoring;
 use crate::append::Desk;
 use crate::clock::{Clock, SystemClock};
+use crate::cosigning::{self, Cosigning, CosigningStatus, Witnesses};
 use crate::faults::Faults;
 use crate::index::Index;
 use crate::keystore::{DataKeys, KeyStore};
@@ -53,6 +54,8 @@ pub struct Options {
     pub checkpoints: PathBuf,
     /// How often what was committed is anchored.
     pub anchor_interval: Duration,
+    /// The witnesses that are asked to cosign the instance tree, and how they are reached; none by default.
+    pub witnesses: Option<Witnesses>,
     /// Disk space kept free for `audit.read`, bytes.
     pub disk_reserve_bytes: u64,
     /// Content waiting for the writer, bytes; more is [`crate::append::AppendError::Busy`].
@@ -73,6 +76,7 @@ impl Options {
             data,
             checkpoints: checkpoints.into(),
             anchor_interval: ANCHOR_INTERVAL,
+            witnesses: None,
             mode: Mode::default(),
             master_key_file: None,
             instance_name: None,
@@ -120,6 +124,9 @@ pub enum OpenError {
          purpose, move {0}/keys away first, and keep it, for no backup of the old ledger can be read without it"
     )]
     Missing(PathBuf),
+    /// The witness policy is of another log.
+    #[error("{0}")]
+    Policy(String),
     /// The store cannot be read or written.
     #[error("{0}")]
     Store(String),
@@ -146,6 +153,8 @@ pub struct Status {
     pub commit_micros_total: u64,
     /// Events that were retries since start.
     pub duplicates_total: u64,
+    /// What witnesses say of the instance tree, where there is a policy.
+    pub cosigning: Option<CosigningStatus>,
 }
 
 /// The running ledger. Cheap to clone; the last clone to go closes it.
@@ -167,6 +176,7 @@ pub(crate) struct Inner {
     pub(crate) readers: Arc<Readers>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) anchoring: Anchoring,
+    pub(crate) cosigning: Option<Arc<Cosigning>>,
     /// Held while a resource is read, changed and written.
     pub(crate) control: tokio::sync::Mutex<()>,
     /// Holds the lock; released last.
@@ -233,6 +243,23 @@ impl Ledger {
                 }
             },
         };
+        let readers = Readers::new(folder.ledger_db());
+        let cosigning = match options.witnesses.map(|witnesses| {
+            Cosigning::start(cosigning::Parts {
+                witnesses,
+                instance: instance.name.clone(),
+                readers: Arc::clone(&readers),
+                writer: Arc::clone(&writer),
+                clock: Arc::clone(&options.clock),
+            })
+        }) {
+            None => None,
+            Some(Ok(cosigning)) => Some(Arc::new(cosigning)),
+            Some(Err(error)) => {
+                writer.close();
+                return Err(error);
+            }
+        };
         let anchoring = Anchoring::start(
             crate::anchor::Parts {
                 ledger_db: folder.ledger_db(),
@@ -242,15 +269,15 @@ impl Ledger {
                 writer: Arc::clone(&writer),
                 clock: Arc::clone(&options.clock),
                 faults: options.faults.clone(),
+                cosigning: cosigning.clone(),
             },
             options.anchor_interval,
         )
         .map_err(|error| OpenError::Store(format!("the sealing thread cannot be started: {error}")))?;
-        let readers = Readers::new(folder.ledger_db());
         let control = tokio::sync::Mutex::default();
         let clock = options.clock;
         let inner =
-            Inner { instance, clock, registry, keystore, data_keys, desk, strangers, index, readers, writer, anchoring, control, folder };
+            Inner { instance, clock, registry, keystore, data_keys, desk, strangers, index, readers, writer, anchoring, cosigning, control, folder };
         Ok(Opened { ledger: Self { inner: Arc::new(inner) }, first_start: first })
     }
 
@@ -280,6 +307,7 @@ impl Ledger {
         let mut status = Status::default();
         self.inner.writer.report(&mut status);
         status.rows_indexed = self.inner.index.through().unsigned_abs();
+        status.cosigning = self.inner.cosigning.as_ref().map(|cosigning| cosigning.status());
         status
     }
 }
@@ -302,6 +330,9 @@ impl Inner {
             tracing::warn!("the polls of the last minute were not recorded");
         }
         self.anchoring.close();
+        if let Some(cosigning) = &self.cosigning {
+            cosigning.close();
+        }
         self.readers.close();
         self.writer.close();
         self.index.close();

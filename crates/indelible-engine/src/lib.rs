@@ -10,6 +10,7 @@ pub mod access;
 pub mod anchor;
 pub mod append;
 pub mod clock;
+pub mod cosigning;
 pub mod faults;
 mod index;
 mod keystore;
@@ -18,6 +19,7 @@ pub mod query;
 pub mod resource;
 mod store;
 pub mod verify;
+pub mod witness;
 mod write;
 
 pub use keystore::{ChainKey, Rotated, Rotation};

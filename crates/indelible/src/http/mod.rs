@@ -34,6 +34,7 @@ mod runs;
 mod schema;
 mod server;
 mod verify;
+mod witness;
 
 pub(crate) use api_keys::render as render_api_key;
 pub use app::HttpOptions;
@@ -42,3 +43,4 @@ pub use problem::{Kind as ProblemKind, reference as problem_reference};
 pub(crate) use projects::render as render_project;
 pub use routes::{Listed, list as routes};
 pub use server::Server;
+pub use witness::WitnessServer;
