@@ -28,6 +28,7 @@ pub mod key;
 pub mod limits;
 mod lines;
 pub mod note;
+pub mod policy;
 pub mod proof;
 pub mod redact;
 pub mod seal;

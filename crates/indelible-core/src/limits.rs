@@ -73,6 +73,10 @@ pub const NOTE_BYTES_MAX: usize = 1024 * 1024;
 pub const PROOF_BYTES_MAX: usize = NOTE_BYTES_MAX + 64 * 1024;
 /// Hashes in one inclusion or consistency proof: as many as a tree of [`TREE_SIZE_MAX`] leaves has levels.
 pub const PROOF_HASHES_MAX: usize = 63;
+/// A witness policy, bytes.
+pub const POLICY_BYTES_MAX: usize = 256 * 1024;
+/// Logs, witnesses and groups of a witness policy, of each so many; with a log's own signatures they fit into a note.
+pub const POLICY_LINES_OF_A_KIND_MAX: usize = 64;
 /// `manifest.json` of an evidence bundle, bytes; also any of its small files but notes and proofs.
 pub const BUNDLE_FILE_BYTES_MAX: usize = 64 * 1024;
 /// A line of a bundle's `entries.ndjson` or `anchors.ndjson` without its newline, bytes.
@@ -89,6 +93,7 @@ pub const TREE_SIZE_MAX: u64 = i64::MAX as u64;
 
 const _: () = assert!(ENTRY_BYTES_MAX == u16::MAX as usize);
 const _: () = assert!(NOTE_SIGNATURES_MAX >= 16 && NOTE_SIGNATURES_MAX * 7_000 <= NOTE_BYTES_MAX);
+const _: () = assert!(POLICY_LINES_OF_A_KIND_MAX >= 32 && POLICY_LINES_OF_A_KIND_MAX < NOTE_SIGNATURES_MAX);
 const _: () = assert!(TREE_SIZE_MAX.ilog2() as usize + 1 == PROOF_HASHES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX < JSON_VALUES_MAX);
 const _: () = assert!(FILTER_BYTES_MAX * 6 < BUNDLE_FILE_BYTES_MAX);

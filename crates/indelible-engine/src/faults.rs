@@ -19,6 +19,8 @@ pub enum Write {
     Resource,
     /// INSERT into anchors and the tables of the instance tree
     Anchor,
+    /// INSERT into cosignatures
+    Cosignature,
     /// COMMIT, which fsyncs
     Commit,
     /// The swap of checkpoints in the checkpoint store, outside of the ledger

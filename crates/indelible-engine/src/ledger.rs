@@ -12,6 +12,7 @@ use crate::access::Strangers;
 use crate::anchor::Anchoring;
 use crate::append::Desk;
 use crate::clock::{Clock, SystemClock};
+use crate::cosigning::{self, Cosigning, CosigningStatus, Witnesses};
 use crate::faults::Faults;
 use crate::index::Index;
 use crate::keystore::{DataKeys, KeyStore};
@@ -53,6 +54,8 @@ pub struct Options {
     pub checkpoints: PathBuf,
     /// How often what was committed is anchored.
     pub anchor_interval: Duration,
+    /// The witnesses that are asked to cosign the instance tree, and how they are reached; none by default.
+    pub witnesses: Option<Witnesses>,
     /// Disk space kept free for `audit.read`, bytes.
     pub disk_reserve_bytes: u64,
     /// Content waiting for the writer, bytes; more is [`crate::append::AppendError::Busy`].
@@ -73,6 +76,7 @@ impl Options {
             data,
             checkpoints: checkpoints.into(),
             anchor_interval: ANCHOR_INTERVAL,
+            witnesses: None,
             mode: Mode::default(),
             master_key_file: None,
             instance_name: None,
@@ -120,6 +124,9 @@ pub enum OpenError {
          purpose, move {0}/keys away first, and keep it, for no backup of the old ledger can be read without it"
     )]
     Missing(PathBuf),
+    /// The witness policy is of another log.
+    #[error("{0}")]
+    Policy(String),
     /// The store cannot be read or written.
     #[error("{0}")]
     Store(String),
@@ -148,6 +155,8 @@ pub struct Status {
     pub duplicates_total: u64,
     /// How sealing goes.
     pub sealing: Sealing,
+    /// What witnesses say of the instance tree, where there is a policy.
+    pub cosigning: Option<CosigningStatus>,
 }
 
 /// How sealing goes, over all trees. Names nobody's.
@@ -188,6 +197,7 @@ pub(crate) struct Inner {
     pub(crate) checkpoints: PathBuf,
     /// Bundles that are made at once.
     pub(crate) exports: Arc<tokio::sync::Semaphore>,
+    pub(crate) cosigning: Option<Arc<Cosigning>>,
     /// Held while a resource is read, changed and written.
     pub(crate) control: tokio::sync::Mutex<()>,
     /// Holds the lock; released last.
@@ -200,28 +210,49 @@ impl From<StoreError> for OpenError {
     }
 }
 
+/// What lies in a data folder when it is opened.
+struct Read {
+    last_row: i64,
+    rows_anchored: u64,
+    keystore: Arc<KeyStore>,
+    registry: Arc<Registry>,
+    data_keys: Arc<DataKeys>,
+    /// `None` before the first start.
+    known: Option<Instance>,
+}
+
+impl Read {
+    fn from(folder: &Folder, options: &Options) -> Result<Self, OpenError> {
+        // Nothing is written over this connection but the tables of a new file.
+        let ledger = open_writer(&folder.ledger_db(), &Arc::<Expected>::default())?;
+        let last_row = last_row(&ledger)?;
+        // So that after a power cut there are never keys without the file.
+        folder.sync()?;
+        let key = |error: crate::keystore::KeyError| OpenError::Key(error.to_string());
+        let master = options.master_key_file.as_deref();
+        let keystore = Arc::new(KeyStore::open(folder.root(), master, options.mode, last_row == 0).map_err(key)?);
+        keystore.load_serving(&ledger).map_err(key)?;
+        let registry = Arc::<Registry>::default();
+        load(&ledger, &registry)?;
+        Ok(Self {
+            last_row,
+            rows_anchored: crate::anchor::rows_anchored(&ledger)?,
+            data_keys: Arc::new(DataKeys::load(Arc::clone(&keystore), &ledger)?),
+            known: Instance::load(&ledger)?,
+            keystore,
+            registry,
+        })
+    }
+}
+
 impl Ledger {
     /// Takes the lock, recovers, starts the writer and the index follower; makes organization, project and keys in an empty folder.
     pub fn open(options: Options) -> Result<Opened, OpenError> {
         let folder = Folder::open(&options.data)?;
-        let key = |error: crate::keystore::KeyError| OpenError::Key(error.to_string());
         if KeyStore::is_begun(folder.root()) && !folder.has_ledger() {
             return Err(OpenError::Missing(folder.root().to_owned()));
         }
-        // Nothing is written over this connection but the tables of a new file.
-        let connection = open_writer(&folder.ledger_db(), &Arc::<Expected>::default())?;
-        let last_row = last_row(&connection)?;
-        // So that after a power cut there are never keys without the file.
-        folder.sync()?;
-        let master = options.master_key_file.as_deref();
-        let keystore = Arc::new(KeyStore::open(folder.root(), master, options.mode, last_row == 0).map_err(key)?);
-        keystore.load_serving(&connection).map_err(key)?;
-        let registry = Arc::<Registry>::default();
-        load(&connection, &registry)?;
-        let data_keys = Arc::new(DataKeys::load(Arc::clone(&keystore), &connection)?);
-        let known = Instance::load(&connection)?;
-        let rows_anchored = crate::anchor::rows_anchored(&connection)?;
-        drop(connection);
+        let Read { last_row, rows_anchored, keystore, registry, data_keys, known } = Read::from(&folder, &options)?;
         let index = Arc::new(Index::open(folder.root(), &folder.ledger_db()));
 
         let desk = Arc::new(Desk {
@@ -247,14 +278,20 @@ impl Ledger {
         })?);
         let (instance, first) = match known {
             Some(instance) => (instance, None),
-            None => match first_start(folder.root(), options.instance_name.as_deref(), &desk, &registry, &writer) {
-                Ok((instance, first)) => (instance, Some(first)),
-                Err(error) => {
-                    writer.close();
-                    return Err(error);
-                }
-            },
+            None => {
+                let made = first_start(folder.root(), options.instance_name.as_deref(), &desk, &registry, &writer);
+                made.map(|(instance, first)| (instance, Some(first))).inspect_err(|_| writer.close())?
+            }
         };
+        let readers = Readers::new(folder.ledger_db());
+        let witnesses = options.witnesses.map(|witnesses| cosigning::Parts {
+            witnesses,
+            instance: instance.name.clone(),
+            readers: Arc::clone(&readers),
+            writer: Arc::clone(&writer),
+            clock: Arc::clone(&options.clock),
+        });
+        let cosigning = witnesses.map(Cosigning::start).transpose().inspect_err(|_| writer.close())?.map(Arc::new);
         let anchoring = Anchoring::start(
             crate::anchor::Parts {
                 ledger_db: folder.ledger_db(),
@@ -264,12 +301,12 @@ impl Ledger {
                 writer: Arc::clone(&writer),
                 clock: Arc::clone(&options.clock),
                 faults: options.faults.clone(),
+                cosigning: cosigning.clone(),
             },
             options.anchor_interval,
             rows_anchored,
         )
         .map_err(|error| OpenError::Store(format!("the sealing thread cannot be started: {error}")))?;
-        let readers = Readers::new(folder.ledger_db());
         let control = tokio::sync::Mutex::default();
         let (clock, checkpoints) = (options.clock, options.checkpoints);
         let exports = crate::export::permits();
@@ -285,6 +322,7 @@ impl Ledger {
             readers,
             writer,
             anchoring,
+            cosigning,
             checkpoints,
             exports,
             control,
@@ -327,6 +365,7 @@ impl Ledger {
             rows_waiting: status.rows.saturating_sub(report.rows_anchored),
             sealings_total: report.passes,
         };
+        status.cosigning = self.inner.cosigning.as_ref().map(|cosigning| cosigning.status());
         status
     }
 }
@@ -349,6 +388,9 @@ impl Inner {
             tracing::warn!("the polls of the last minute were not recorded");
         }
         self.anchoring.close();
+        if let Some(cosigning) = &self.cosigning {
+            cosigning.close();
+        }
         self.readers.close();
         self.writer.close();
         self.index.close();

@@ -10,6 +10,7 @@ pub mod access;
 pub mod anchor;
 pub mod append;
 pub mod clock;
+pub mod cosigning;
 pub mod export;
 pub mod faults;
 mod index;
@@ -19,6 +20,7 @@ pub mod query;
 pub mod resource;
 mod store;
 pub mod verify;
+pub mod witness;
 mod write;
 
 pub use keystore::{ChainKey, Rewrapped, Rotated, Rotation};

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use indelible::cli;
 use indelible::serve::{self, ServeArgs};
+use indelible::witness::{self, WitnessArgs};
 
 /// The audit log of AI-agent platforms.
 #[derive(Debug, Parser)]
@@ -18,6 +19,8 @@ struct Cli {
 enum Command {
     /// Run the server.
     Serve(ServeArgs),
+    /// Run a witness: cosign the checkpoints of logs that only grow
+    Witness(WitnessArgs),
     #[command(flatten)]
     Other(cli::Command),
 }
@@ -25,6 +28,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => cli::exit(serve::run(&args).map(|()| ExitCode::SUCCESS)),
+        Command::Witness(args) => cli::exit(witness::run(&args).map(|()| ExitCode::SUCCESS)),
         Command::Other(command) => cli::run(command),
     }
 }

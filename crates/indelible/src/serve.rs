@@ -14,6 +14,7 @@ use indelible_engine::{FirstStart, Ledger, Mode, Options};
 use tracing_subscriber::EnvFilter;
 
 use crate::checkpoints::Checkpoints;
+use crate::cosigning::WitnessPolicy;
 use crate::demo::Questions;
 use crate::http::{HttpOptions, Server};
 
@@ -44,6 +45,9 @@ pub struct ServeArgs {
     /// Where what was signed is remembered.
     #[command(flatten)]
     pub checkpoints: Checkpoints,
+    /// Who cosigns it.
+    #[command(flatten)]
+    pub witnesses: WitnessPolicy,
     /// Seconds between two anchors: what was committed meanwhile is signed.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub anchor_interval_seconds: u32,
@@ -87,6 +91,7 @@ impl ServeArgs {
         options.master_key_file.clone_from(&self.master_key_file);
         options.instance_name.clone_from(&self.instance_name);
         options.checkpoints = self.checkpoints.folder(&self.data)?;
+        options.witnesses = self.witnesses.witnesses()?;
         options.anchor_interval = Duration::from_secs(u64::from(self.anchor_interval_seconds));
         if let Some(bytes) = self.disk_reserve {
             options.disk_reserve_bytes = bytes;
@@ -144,7 +149,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         let server = Server::bind(ledger.clone(), clock, http, args.listen, metrics).await;
         let server = server.with_context(|| format!("listening on {}", args.listen))?;
-        announce(&server, &args.data, opened.first_start.as_ref(), questions.as_ref())?;
+        announce(&server, &ledger, &args.data, opened.first_start.as_ref(), questions.as_ref())?;
         server.run(stop()).await;
         anyhow::Ok(())
     });
@@ -154,7 +159,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
 }
 
 /// Ends at SIGTERM or SIGINT.
-async fn stop() {
+pub(crate) async fn stop() {
     use tokio::signal::unix::{SignalKind, signal};
     match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
         (Ok(mut terminate), Ok(mut interrupt)) => {
@@ -169,7 +174,13 @@ async fn stop() {
 }
 
 /// Says where it listens, and at first start where the keys are.
-fn announce(server: &Server, data: &Path, first: Option<&FirstStart>, questions: Option<&Questions>) -> anyhow::Result<()> {
+fn announce(
+    server: &Server,
+    ledger: &Ledger,
+    data: &Path,
+    first: Option<&FirstStart>,
+    questions: Option<&Questions>,
+) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let address = server.address()?;
     if let Some(first) = first {
@@ -177,6 +188,9 @@ fn announce(server: &Server, data: &Path, first: Option<&FirstStart>, questions:
         writeln!(out, "  {}  administrator of the project", first.admin_key_file.display())?;
         writeln!(out, "  {}  administrator of the instance", first.instance_key_file.display())?;
         writeln!(out, "  Each can be read by you alone. Keep them: the keys are not stored anywhere else.")?;
+    }
+    if let Some(key) = ledger.instance_key().context("reading the key of the instance tree")? {
+        writeln!(out, "Log key for witnesses {key}")?;
     }
     writeln!(out, "Listening on http://{address}")?;
     if let Some(metrics) = server.metrics_address() {

@@ -25,6 +25,7 @@ use super::keys::SigningKeys;
 use super::{Refusal, RefusalKind, instance};
 use crate::append::AppendError;
 use crate::clock::Clock;
+use crate::cosigning::Cosigning;
 use crate::faults::{Faults, When, Write};
 use crate::keystore::{KeyError, KeyStore};
 use crate::store::{StoreError, Tiles, Tree, open_reader};
@@ -68,6 +69,8 @@ pub(crate) struct Parts {
     pub(crate) writer: Arc<Writer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) faults: Option<Arc<dyn Faults>>,
+    /// Who asks the witnesses, where there are any.
+    pub(crate) cosigning: Option<Arc<Cosigning>>,
 }
 
 /// What is remembered between passes; read anew after a failure.
@@ -296,6 +299,9 @@ impl Sealer {
         self.swap(&mut state.checkpoints, &[swap])?;
         let changes = vec![Change::InstanceCheckpoint { size, checkpoint }];
         self.parts.writer.submit_blocking(Work::with_changes(Vec::new(), changes, Privilege::Engine))?;
+        if let Some(cosigning) = &self.parts.cosigning {
+            cosigning.published(size);
+        }
         Ok(())
     }
 

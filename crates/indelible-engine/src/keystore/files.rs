@@ -41,7 +41,7 @@ impl Master {
 
 /// Reads a file that only its owner may read. Looks at the open file, not at its name, so that it cannot be
 /// exchanged in between.
-pub(super) fn read_private(path: &Path) -> Result<String, KeyError> {
+pub(crate) fn read_private(path: &Path) -> Result<String, KeyError> {
     let failed = |error: io::Error| {
         if error.kind() == io::ErrorKind::NotFound { KeyError::Missing(path.to_owned()) } else { KeyError::Io(path.to_owned(), error) }
     };

@@ -29,7 +29,8 @@ use crate::store::{private_folder, write_private};
 
 pub use chain_keys::ChainKey;
 pub(crate) use data_keys::{DataKey, DataKeys};
-use files::{Master, read_private};
+use files::Master;
+pub(crate) use files::read_private;
 pub use rewrap::Rewrapped;
 pub(crate) use rotation::{DATA_KEY, ROTATE};
 pub use rotation::{Rotated, Rotation};

@@ -2,6 +2,7 @@
 //! each record opened) before it returns, for refusals and failures too.
 
 pub mod anchors;
+pub mod checkpoints;
 mod conversation;
 pub(crate) mod feed;
 pub(crate) mod newest;

@@ -143,9 +143,7 @@ impl<'c> Inserter<'c> {
 
     /// A row about which an event speaks.
     pub(super) fn change(&self, change: &Change) -> Result<(), StoreError> {
-        let of_an_anchor =
-            matches!(change, Change::Anchor(_) | Change::InstanceTile(_) | Change::InstanceEdge { .. } | Change::InstanceCheckpoint { .. });
-        faulty(self.faults, if of_an_anchor { Write::Anchor } else { Write::Resource }, || {
+        faulty(self.faults, kind(change), || {
             match change {
                 Change::Instance { key, value } => {
                     self.connection.execute("INSERT INTO instance (key, value) VALUES (?1, ?2)", (key, value))?;
@@ -172,6 +170,11 @@ impl<'c> Inserter<'c> {
                 Change::InstanceCheckpoint { size, checkpoint } => {
                     let insert = "INSERT INTO instance_checkpoints (size, checkpoint) VALUES (?1, ?2)";
                     self.connection.execute(insert, (*size as i64, checkpoint))?;
+                }
+                Change::Cosignature { size, witness, line, received_at } => {
+                    let insert = "INSERT INTO cosignatures (size, witness, line, received_at) VALUES (?1, ?2, ?3, ?4)
+                                  ON CONFLICT (size, witness) DO NOTHING";
+                    self.connection.execute(insert, (*size as i64, witness, line, received_at.as_micros()))?;
                 }
                 Change::RingKey { id, since } => {
                     self.connection.execute("INSERT INTO ring_keys (id, since) VALUES (?1, ?2)", (*id as i64, since.as_micros()))?;
@@ -216,5 +219,14 @@ impl<'c> Inserter<'c> {
             self.connection.execute(update, (project_id, kind, id, version, body))?
         };
         if written == 1 { Ok(()) } else { Err(StoreError::Corrupt(format!("the stored {kind} {id} is not at version {}", version - 1))) }
+    }
+}
+
+/// Which write of the fault tests a row is.
+const fn kind(change: &Change) -> Write {
+    match change {
+        Change::Anchor(_) | Change::InstanceTile(_) | Change::InstanceEdge { .. } | Change::InstanceCheckpoint { .. } => Write::Anchor,
+        Change::Cosignature { .. } => Write::Cosignature,
+        _ => Write::Resource,
     }
 }

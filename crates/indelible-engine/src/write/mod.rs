@@ -120,6 +120,17 @@ pub(crate) enum Change {
         /// The note.
         checkpoint: String,
     },
+    /// A row of `cosignatures`; the one that is there stays.
+    Cosignature {
+        /// Leaves of the checkpoint.
+        size: u64,
+        /// The witness's verifier key.
+        witness: String,
+        /// Its signature line.
+        line: String,
+        /// When it came.
+        received_at: Timestamp,
+    },
     /// A row of `ring_keys`.
     RingKey {
         /// Its id.

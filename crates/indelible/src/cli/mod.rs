@@ -1,4 +1,4 @@
-//! The command line: every command but `serve`, one file each.
+//! The command line: every command but `serve` and `witness`, one file each.
 //!
 //! Each works offline on a data folder or through a server, by one method of [`connection::Connection`]. Results go to standard
 //! output, everything else to standard error. Keys are read from files, never from the command line, where every user of the
@@ -30,6 +30,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 pub use offline::Offline;
+pub(crate) use online::tls;
 
 /// The commands.
 #[derive(Debug, clap::Subcommand)]

@@ -393,7 +393,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// TLS by the provider that rustls was built with, trusting the file given, else the system's own list.
-fn tls(ca_file: Option<&Path>) -> anyhow::Result<TlsConfig> {
+pub(crate) fn tls(ca_file: Option<&Path>) -> anyhow::Result<TlsConfig> {
     let file = ca_file.or_else(|| CA_FILES.iter().map(Path::new).find(|file| file.is_file()));
     let file = file.context("no list of trusted certificates on this system: name one with --ca-file")?;
     let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;

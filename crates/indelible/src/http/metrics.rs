@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use indelible_engine::Status;
+use indelible_engine::cosigning::{CosigningStatus, WitnessStatus};
 
 /// Upper bounds of the latency buckets, microseconds.
 const BUCKETS_MICROS: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000, 10_000_000];
@@ -71,6 +72,9 @@ impl Metrics {
         let name = "indelible_seconds_since_sealed";
         head(&mut out, name, "gauge", "Since a sealing last came to its end, or since start where none has.");
         let _ = writeln!(out, "{name} {}", status.sealing.since.as_secs_f64());
+        if let Some(cosigning) = &status.cosigning {
+            cosigned(&mut out, cosigning);
+        }
         out
     }
 
@@ -89,6 +93,45 @@ impl Metrics {
     }
 }
 
+/// What witnesses say. A name is the policy's, escaped as the format asks.
+fn cosigned(out: &mut String, status: &CosigningStatus) {
+    let gauges = [
+        ("indelible_checkpoint_size", "Leaves of the newest checkpoint of the instance tree.", Some(status.size as f64)),
+        ("indelible_quorum_met", "1 while the quorum has cosigned the newest checkpoint.", Some(f64::from(u8::from(status.is_fulfilled)))),
+        (
+            "indelible_cosigned_size",
+            "Leaves of the newest checkpoint that the quorum cosigned.",
+            status.cosigned_size.map(|size| size as f64),
+        ),
+        ("indelible_cosigned_age_seconds", "Time since the last cosignature of that one came.", status.cosigned_age_micros.map(seconds)),
+    ];
+    for (name, help, value) in gauges {
+        if let Some(value) = value {
+            head(out, name, "gauge", help);
+            let _ = writeln!(out, "{name} {value}");
+        }
+    }
+    let mut each = |name: &str, help: &str, figure: &dyn Fn(&WitnessStatus) -> Option<(String, f64)>| {
+        head(out, name, "gauge", help);
+        for witness in &status.witnesses {
+            let label = witness.name.replace('\\', "\\\\").replace('"', "\\\"");
+            if let Some((more, value)) = figure(witness) {
+                let _ = writeln!(out, "{name}{{witness=\"{label}\"{more}}} {value}");
+            }
+        }
+    };
+    let plain = |value: f64| (String::new(), value);
+    each("indelible_witness_size", "Leaves of the largest checkpoint that the witness cosigned.", &|witness| {
+        witness.size.map(|size| plain(size as f64))
+    });
+    each("indelible_witness_succeeded_seconds", "When the witness last cosigned, since start; seconds since 1970.", &|witness| {
+        witness.succeeded_at.map(|at| plain(at.as_micros() as f64 / 1e6))
+    });
+    each("indelible_witness_failing", "1 with the reason while the witness does not cosign.", &|witness| {
+        witness.failing.as_ref().map(|failure| (format!(",reason=\"{}\"", failure.kind.as_str()), 1.0))
+    });
+}
+
 fn seconds(micros: u64) -> f64 {
     micros as f64 / 1e6
 }
@@ -102,6 +145,44 @@ mod tests {
     use indelible_engine::Sealing;
 
     use super::*;
+
+    #[test]
+    fn witnesses_are_told_apart_with_their_reasons() {
+        let name = indelible_core::note::Name::new("w").expect("a name");
+        let key = indelible_core::note::VerifierKey::new(name, indelible_core::note::Algorithm::CosignatureV1, [7; 32]);
+        let witness = |name: &str, size, failing| WitnessStatus {
+            name: name.to_owned(),
+            key: key.clone(),
+            is_asked: true,
+            size,
+            succeeded_at: indelible_core::time::Timestamp::from_micros(1_500_000).filter(|_| size.is_some()),
+            failing,
+        };
+        let failure = indelible_engine::cosigning::Failure {
+            kind: indelible_engine::cosigning::FailureKind::Forked,
+            detail: "another history".to_owned(),
+        };
+        let cosigning = CosigningStatus {
+            size: 9,
+            cosigned_size: Some(7),
+            cosigned_at: None,
+            cosigned_age_micros: Some(2_500_000),
+            is_fulfilled: false,
+            witnesses: vec![witness("a", Some(7), None), witness("b\"\\", None, Some(failure))],
+        };
+        let text = Metrics::default().text(&Status { cosigning: Some(cosigning), ..Status::default() });
+        for line in [
+            "indelible_checkpoint_size 9",
+            "indelible_quorum_met 0",
+            "indelible_cosigned_size 7",
+            "indelible_cosigned_age_seconds 2.5",
+            "indelible_witness_size{witness=\"a\"} 7",
+            "indelible_witness_succeeded_seconds{witness=\"a\"} 1.5",
+            "indelible_witness_failing{witness=\"b\\\"\\\\\",reason=\"forked\"} 1",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line} in\n{text}");
+        }
+    }
 
     #[test]
     fn buckets_are_cumulative_and_every_line_is_a_figure() {

@@ -44,6 +44,7 @@ mod schema;
 mod server;
 mod tlog;
 mod verify;
+mod witness;
 
 pub(crate) use anchors::{render_page as render_anchors, render_status as render_anchor_status};
 pub(crate) use api_keys::render as render_api_key;
@@ -58,3 +59,4 @@ pub(crate) use rewrap::render as render_rewrapped;
 pub(crate) use rotation::render as render_rotated;
 pub use routes::{Listed, list as routes};
 pub use server::Server;
+pub use witness::WitnessServer;

@@ -104,7 +104,7 @@ impl Server {
 }
 
 /// Accepts for ever. A failure to accept (no more file descriptors) waits a little: the kernel keeps the queue.
-async fn accept(
+pub(super) async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
     mut each: impl FnMut(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit),

@@ -121,6 +121,15 @@ CREATE TABLE instance_checkpoints (
     checkpoint TEXT NOT NULL
 ) STRICT;
 
+-- What witnesses said of checkpoints of the instance tree, as they came and after they were verified.
+CREATE TABLE cosignatures (
+    size        INTEGER NOT NULL, -- of a row of instance_checkpoints
+    witness     TEXT NOT NULL,    -- its verifier key
+    line        TEXT NOT NULL,    -- the signature line, with its newline
+    received_at INTEGER NOT NULL, -- microseconds since 1970
+    PRIMARY KEY (size, witness)
+) STRICT, WITHOUT ROWID;
+
 -- Which ring keys have served; the newest does.
 CREATE TABLE ring_keys (
     id    INTEGER PRIMARY KEY,

@@ -195,6 +195,21 @@ BEGIN
     SELECT RAISE(ABORT, 'instance_checkpoints: rows are never deleted');
 END;
 
+CREATE TRIGGER cosignatures_insert BEFORE INSERT ON cosignatures
+BEGIN
+    SELECT RAISE(ABORT, 'cosignatures: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER cosignatures_update BEFORE UPDATE ON cosignatures
+BEGIN
+    SELECT RAISE(ABORT, 'cosignatures: rows are never changed');
+END;
+
+CREATE TRIGGER cosignatures_delete BEFORE DELETE ON cosignatures
+BEGIN
+    SELECT RAISE(ABORT, 'cosignatures: rows are never deleted');
+END;
+
 CREATE TRIGGER signing_keys_insert BEFORE INSERT ON signing_keys
 BEGIN
     SELECT RAISE(ABORT, 'signing_keys: only the ledger writes here') WHERE NOT indelible_writes();
