@@ -167,8 +167,6 @@ pub(crate) struct Inner {
     pub(crate) readers: Arc<Readers>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) anchoring: Anchoring,
-    /// Bundles that are made at once.
-    pub(crate) exports: Arc<tokio::sync::Semaphore>,
     /// Held while a resource is read, changed and written.
     pub(crate) control: tokio::sync::Mutex<()>,
     /// Holds the lock; released last.
@@ -250,23 +248,9 @@ impl Ledger {
         .map_err(|error| OpenError::Store(format!("the sealing thread cannot be started: {error}")))?;
         let readers = Readers::new(folder.ledger_db());
         let control = tokio::sync::Mutex::default();
-        let (clock, exports) = (options.clock, crate::export::permits());
-        let inner = Inner {
-            instance,
-            clock,
-            registry,
-            keystore,
-            data_keys,
-            desk,
-            strangers,
-            index,
-            readers,
-            writer,
-            anchoring,
-            exports,
-            control,
-            folder,
-        };
+        let clock = options.clock;
+        let inner =
+            Inner { instance, clock, registry, keystore, data_keys, desk, strangers, index, readers, writer, anchoring, control, folder };
         Ok(Opened { ledger: Self { inner: Arc::new(inner) }, first_start: first })
     }
 
