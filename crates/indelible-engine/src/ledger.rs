@@ -195,8 +195,6 @@ pub(crate) struct Inner {
     pub(crate) anchoring: Anchoring,
     /// Folder of the checkpoint store.
     pub(crate) checkpoints: PathBuf,
-    /// Bundles that are made at once.
-    pub(crate) exports: Arc<tokio::sync::Semaphore>,
     pub(crate) cosigning: Option<Arc<Cosigning>>,
     /// Held while a resource is read, changed and written.
     pub(crate) control: tokio::sync::Mutex<()>,
@@ -207,6 +205,28 @@ pub(crate) struct Inner {
 impl From<StoreError> for OpenError {
     fn from(error: StoreError) -> Self {
         Self::Store(error.to_string())
+    }
+}
+
+/// What the writer is made of.
+fn writer_parts(
+    folder: &Folder,
+    options: &Options,
+    noted_row: i64,
+    (desk, strangers, index): (&Arc<Desk>, &Arc<Strangers>, &Arc<Index>),
+) -> Parts {
+    Parts {
+        ledger_db: folder.ledger_db(),
+        folder: folder.root().to_owned(),
+        disk_reserve_bytes: options.disk_reserve_bytes,
+        queue_bytes_max: options.queue_bytes_max,
+        clock: Arc::clone(&options.clock),
+        faults: options.faults.clone(),
+        keystore: Arc::clone(&desk.keystore),
+        index: Arc::clone(index),
+        noted_row,
+        desk: Arc::clone(desk),
+        strangers: Arc::clone(strangers),
     }
 }
 
@@ -263,25 +283,12 @@ impl Ledger {
             rules: Rules::standard(),
         });
         let strangers = Arc::new(Strangers::new(Arc::clone(&registry)));
-        let writer = Arc::new(start(Parts {
-            ledger_db: folder.ledger_db(),
-            folder: folder.root().to_owned(),
-            disk_reserve_bytes: options.disk_reserve_bytes,
-            queue_bytes_max: options.queue_bytes_max,
-            clock: Arc::clone(&options.clock),
-            faults: options.faults.clone(),
-            keystore: Arc::clone(&keystore),
-            index: Arc::clone(&index),
-            noted_row: last_row,
-            desk: Arc::clone(&desk),
-            strangers: Arc::clone(&strangers),
-        })?);
-        let (instance, first) = match known {
-            Some(instance) => (instance, None),
-            None => {
-                let made = first_start(folder.root(), options.instance_name.as_deref(), &desk, &registry, &writer);
-                made.map(|(instance, first)| (instance, Some(first))).inspect_err(|_| writer.close())?
-            }
+        let writer = Arc::new(start(writer_parts(&folder, &options, last_row, (&desk, &strangers, &index)))?);
+        let (instance, first) = if let Some(instance) = known {
+            (instance, None)
+        } else {
+            let made = first_start(folder.root(), options.instance_name.as_deref(), &desk, &registry, &writer);
+            made.map(|(instance, first)| (instance, Some(first))).inspect_err(|_| writer.close())?
         };
         let readers = Readers::new(folder.ledger_db());
         let witnesses = options.witnesses.map(|witnesses| cosigning::Parts {
@@ -309,7 +316,6 @@ impl Ledger {
         .map_err(|error| OpenError::Store(format!("the sealing thread cannot be started: {error}")))?;
         let control = tokio::sync::Mutex::default();
         let (clock, checkpoints) = (options.clock, options.checkpoints);
-        let exports = crate::export::permits();
         let inner = Inner {
             instance,
             clock,
@@ -322,9 +328,8 @@ impl Ledger {
             readers,
             writer,
             anchoring,
-            cosigning,
             checkpoints,
-            exports,
+            cosigning,
             control,
             folder,
         };

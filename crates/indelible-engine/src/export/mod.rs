@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indelible_core::bundle::Manifest;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use ask::Asked;
 pub use ask::ExportRequest;
@@ -35,14 +35,6 @@ use crate::ledger::Ledger;
 use crate::query::ReadError;
 use crate::query::reading::Reading;
 use crate::resource::Project;
-
-/// Bundles that are made at once, each of which may take hours to be read.
-const EXPORTS_MAX: usize = 4;
-
-/// The places for bundles of one ledger.
-pub(crate) fn permits() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(EXPORTS_MAX))
-}
 
 /// A bundle that is ready to be written. One that is dropped unwritten is recorded as broken off.
 pub struct Export {
@@ -93,7 +85,7 @@ impl Ledger {
         reading.filter = request.claim(&self.inner.desk.rules);
         let asked = reading.authorise(self).and_then(|()| Asked::read(&request, reading.filter.clone()));
         let number = self.inner.registry.number_of(project.id).ok_or(ReadError::NotFound("project"));
-        let place = Arc::clone(&self.inner.exports).try_acquire_owned();
+        let place = Arc::clone(&self.inner.index.exports).try_acquire_owned();
         let place = place.map_err(|_| ReadError::Unavailable("too many exports are under way; try again later".to_owned()));
         let ready = asked.and_then(|asked| Ok((asked, number?, place?)));
         let (asked, number, place) = match ready {

@@ -53,6 +53,8 @@ const ID_WAIT_ROWS: i64 = 100_000;
 const NOT_OPEN: i64 = -1;
 /// Idle reading connections kept.
 const IDLE_MAX: usize = 8;
+/// Bundles that are made at once.
+const EXPORTS_MAX: usize = 4;
 /// Reads that run at once, at least.
 const LANES_MIN: usize = 4;
 
@@ -94,6 +96,8 @@ pub(crate) struct Index {
     pub(crate) lanes: Arc<Semaphore>,
     /// Verifications of whole projects, which take long: one at a time, and none of the lanes.
     pub(crate) verifications: Arc<Semaphore>,
+    /// Evidence bundles, each of which may be read for hours: a few at a time, and none of the lanes.
+    pub(crate) exports: Arc<Semaphore>,
     /// Polls of feeds.
     pub(crate) polls: Polls,
 }
@@ -153,6 +157,7 @@ impl Index {
             thread: Mutex::new(thread.ok()),
             lanes: Arc::new(Semaphore::new(lanes)),
             verifications: Arc::new(Semaphore::new(1)),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             polls: Polls::default(),
         }
     }

@@ -158,33 +158,25 @@ fn sentence(args: &Args, report: &BundleReport) -> String {
     let verdict = report.report.verdict;
     let Some(manifest) = &report.manifest else { return format!("{}: not a bundle that can be read", verdict.as_str()) };
     let holds = code(verdict) == 0;
-    let mut text = format!("{}: {}", verdict.as_str(), if holds { proved(manifest) } else { claimed(manifest) });
     if !holds {
-        return text;
+        return format!("{}: this is not proved: {}", verdict.as_str(), proved(manifest));
     }
     let names: Vec<String> = report.signed_by.iter().map(ToString::to_string).collect();
-    text.push_str(&format!("; the log's tree of {} was signed by {}", manifest.tree_size, names.join(" and ")));
-    if let Some(at) = report.anchored_at {
-        text.push_str(&format!(", anchored at {at}"));
-    }
-    if let Some((leaves, witnesses)) = &report.instance {
-        text.push_str(&format!("; the anchor is in the instance's tree of {leaves}, cosigned by {} trusted witnesses", witnesses.len()));
-    }
-    if let Some(size) = report.grown_from {
-        text.push_str(&format!("; it grew out of the earlier checkpoint of {size}"));
-    }
+    let at = report.anchored_at.map(|at| format!(", anchored at {at}")).unwrap_or_default();
+    let mut parts = vec![format!("{}: {}", verdict.as_str(), proved(manifest))];
+    parts.push(format!("the log's tree of {} was signed by {}{at}", manifest.tree_size, names.join(" and ")));
+    parts.extend(report.instance.as_ref().map(|(leaves, witnesses)| {
+        format!("the anchor is in the instance's tree of {leaves}, cosigned by {} trusted witnesses", witnesses.len())
+    }));
+    parts.extend(report.grown_from.map(|size| format!("it grew out of the earlier checkpoint of {size}")));
     if manifest.content_included {
-        text.push_str(&format!(
-            "; {} contents open, {} are sealed without a key, {} are gone",
-            report.contents_opened,
-            report.contents_sealed - report.contents_opened,
-            report.contents_absent
-        ));
+        let (opened, sealed, absent) = (report.contents_opened, report.contents_sealed, report.contents_absent);
+        parts.push(format!("{opened} contents open, {} are sealed without a key, {absent} are gone", sealed - opened));
     }
     if args.trust_bundled_keys {
-        text.push_str("; the keys are the bundle's own, so this says nothing of who made it");
+        parts.push("the keys are the bundle's own, so this says nothing of who made it".to_owned());
     }
-    text
+    parts.join("; ")
 }
 
 fn proved(manifest: &Manifest) -> String {
@@ -198,10 +190,6 @@ fn proved(manifest: &Manifest) -> String {
             manifest.entries_left_out()
         ),
     }
-}
-
-fn claimed(manifest: &Manifest) -> String {
-    format!("this is not proved: {}", proved(manifest))
 }
 
 fn document(args: &Args, report: &BundleReport, pinned: bool) -> Value {

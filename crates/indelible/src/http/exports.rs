@@ -146,7 +146,9 @@ fn answer(export: Export) -> Response<Body> {
     if let Ok(disposition) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
         headers.insert(CONTENT_DISPOSITION, disposition);
     }
-    counts.into_iter().for_each(|(name, count)| drop(headers.insert(name, HeaderValue::from(count))));
+    for (name, count) in counts {
+        headers.insert(name, HeaderValue::from(count));
+    }
     tokio::task::spawn_blocking(move || {
         let mut sink = Sink { pieces: pieces.clone(), piece: Vec::with_capacity(PIECE_BYTES) };
         if let Err(error) = export.write(&mut sink, &mut |_| {}) {

@@ -116,6 +116,7 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--no-metrics", "--log", "error", "--data"])
             .arg(data)
             .args(arguments)
+            .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");

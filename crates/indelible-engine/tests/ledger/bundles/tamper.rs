@@ -55,7 +55,7 @@ fn lines(files: &mut Files, change: impl FnOnce(&mut Vec<String>)) {
     edit(files, "entries.ndjson", |bytes| {
         let mut lines: Vec<String> = String::from_utf8(bytes.clone()).expect("UTF-8").lines().map(str::to_owned).collect();
         change(&mut lines);
-        *bytes = lines.iter().map(|line| format!("{line}\n")).collect::<String>().into_bytes();
+        *bytes = (lines.join("\n") + "\n").into_bytes();
     });
 }
 
@@ -68,16 +68,57 @@ fn resigned(files: &Files) -> (Vec<u8>, String) {
     (checkpoint.sign(&[&forger]).expect("signed").to_string().into_bytes(), key)
 }
 
-/// A name, what is done, and the verdict.
-type Case<'a> = (&'a str, &'a dyn Fn(&mut Files), Verdict);
+type Change = Box<dyn Fn(&mut Files)>;
 
-fn check(files: &Files, keys: &[VerifierKey], cases: &[Case<'_>]) {
+/// The entries changed, and nothing else.
+fn entries(change: impl Fn(&mut Vec<String>) + 'static) -> Change {
+    counted(change, |_| {})
+}
+
+/// The entries changed, and the manifest with them.
+fn counted(change: impl Fn(&mut Vec<String>) + 'static, counts: fn(&mut Manifest)) -> Change {
+    Box::new(move |files| {
+        lines(files, &change);
+        redigest(files, counts);
+    })
+}
+
+/// Other bytes in the place of a file.
+fn with(name: &str, bytes: &[u8]) -> Change {
+    let (name, bytes) = (name.to_owned(), bytes.to_vec());
+    Box::new(move |files| {
+        edit(files, &name, |file| file.clone_from(&bytes));
+        redigest(files, |_| {});
+    })
+}
+
+/// One after the other.
+fn both(one: Change, other: Change) -> Change {
+    Box::new(move |files| {
+        one(files);
+        other(files);
+    })
+}
+
+/// Files left away.
+fn without(names: &[String]) -> Change {
+    let names = names.to_vec();
+    Box::new(move |files| {
+        files.retain(|(name, _)| !names.contains(name));
+        redigest(files, |_| {});
+    })
+}
+
+/// A name, what is done, and the verdict.
+type Case = (&'static str, Change, Verdict);
+
+fn check(files: &Files, keys: &[VerifierKey], cases: Vec<Case>) {
     assert_eq!(verify(&tar(files), keys, None).report.verdict, Verdict::Intact);
     for (name, change, verdict) in cases {
         let mut changed = files.clone();
         change(&mut changed);
         let report = verify(&tar(&changed), keys, None).report;
-        assert_eq!(report.verdict, *verdict, "{name}: {:?}", report.findings);
+        assert_eq!(report.verdict, verdict, "{name}: {:?}", report.findings);
     }
 }
 
@@ -120,100 +161,28 @@ fn whatever_is_done_to_a_range_of_a_real_ledger_is_found() {
     let files = untar(&export(&bench, range(5, 25)));
     let later = untar(&export(&bench, range(5, 25)));
     let keys = keys(&files);
-    let (forged, forger) = resigned(&files);
+    let (checkpoint, own_key) = resigned(&files);
+    let own_key = format!("{own_key}\n").into_bytes();
     no_file_can_be_changed(&files, &keys);
-    let cases: &[Case<'_>] = &[
-        (
-            "an entry changed",
-            &|files| {
-                lines(files, |lines| lines[7] = lines[7].replace("alice", "mallo"));
-                redigest(files, |_| {});
-            },
-            Verdict::Altered,
-        ),
-        (
-            "an entry removed",
-            &|files| {
-                lines(files, |lines| drop(lines.remove(7)));
-                redigest(files, |_| {});
-            },
-            Verdict::Missing,
-        ),
-        (
-            "the last entry removed and the counts adapted",
-            &|files| {
-                lines(files, |lines| drop(lines.pop()));
-                redigest(files, |of| (of.last_sequence, of.entries_included) = (of.last_sequence - 1, of.entries_included - 1));
-            },
-            Verdict::Altered,
-        ),
-        (
-            // The gravest of two findings: one is not where it belongs, the other comes too late.
-            "two entries exchanged",
-            &|files| {
-                lines(files, |lines| lines.swap(3, 4));
-                redigest(files, |_| {});
-            },
-            Verdict::Missing,
-        ),
-        (
-            "an entry twice",
-            &|files| {
-                lines(files, |lines| lines.insert(4, lines[4].clone()));
-                redigest(files, |_| {});
-            },
-            Verdict::Reordered,
-        ),
-        (
-            "another project's entry",
-            &|files| {
-                lines(files, |lines| lines[2].clone_from(&foreign));
-                redigest(files, |_| {});
-            },
-            Verdict::Altered,
-        ),
-        (
-            "a proof of another size",
-            &|files| {
-                edit(files, "range-proof", |bytes| *bytes = file(&later, "range-proof").to_vec());
-                redigest(files, |_| {});
-            },
-            Verdict::Altered,
-        ),
-        (
-            "another checkpoint of the log",
-            &|files| {
-                edit(files, "checkpoint", |bytes| *bytes = file(&later, "checkpoint").to_vec());
-                redigest(files, |_| {});
-            },
-            Verdict::Altered,
-        ),
-        (
-            "signed anew by an unknown key",
-            &|files| {
-                edit(files, "checkpoint", |bytes| bytes.clone_from(&forged));
-                redigest(files, |_| {});
-            },
-            Verdict::Unverifiable,
-        ),
+    let fewer = |of: &mut Manifest| (of.last_sequence, of.entries_included) = (of.last_sequence - 1, of.entries_included - 1);
+    let cases: Vec<Case> = vec![
+        ("an entry changed", entries(|lines| lines[7] = lines[7].replace("alice", "mallo")), Verdict::Altered),
+        ("an entry removed", entries(|lines| drop(lines.remove(7))), Verdict::Missing),
+        ("the last entry removed and the counts adapted", counted(|lines| drop(lines.pop()), fewer), Verdict::Altered),
+        // The gravest of two findings: one is not where it belongs, the other comes too late.
+        ("two entries exchanged", entries(|lines| lines.swap(3, 4)), Verdict::Missing),
+        ("an entry twice", entries(|lines| lines.insert(4, lines[4].clone())), Verdict::Reordered),
+        ("another project's entry", entries(move |lines| lines[2].clone_from(&foreign)), Verdict::Altered),
+        ("a proof of another size", with("range-proof", file(&later, "range-proof")), Verdict::Altered),
+        ("another checkpoint of the log", with("checkpoint", file(&later, "checkpoint")), Verdict::Altered),
+        ("signed anew by an unknown key", with("checkpoint", &checkpoint), Verdict::Unverifiable),
         (
             "signed anew, with that key inside",
-            &|files| {
-                edit(files, "checkpoint", |bytes| bytes.clone_from(&forged));
-                edit(files, "verifier-keys", |bytes| *bytes = format!("{forger}\n").into_bytes());
-                redigest(files, |_| {});
-            },
+            both(with("checkpoint", &checkpoint), with("verifier-keys", &own_key)),
             Verdict::Unverifiable,
         ),
         // Keys inside decide nothing: the pinned ones still hold.
-        (
-            "the keys inside exchanged",
-            &|files| {
-                edit(files, "verifier-keys", |bytes| *bytes = format!("{forger}\n").into_bytes());
-                redigest(files, |_| {});
-            },
-            Verdict::Intact,
-        ),
+        ("the keys inside exchanged", with("verifier-keys", &own_key), Verdict::Intact),
     ];
     check(&files, &keys, cases);
 }
@@ -224,95 +193,27 @@ fn whatever_is_done_to_a_selection_of_a_real_ledger_is_found() {
     let files = untar(&export(&bench, opened(selection("action eq \"test.step\""))));
     let later = untar(&export(&bench, opened(selection("action eq \"test.step\""))));
     let keys = keys(&files);
-    let name = |files: &Files, prefix: &str, n: usize| {
-        files.iter().filter(|(name, _)| name.starts_with(prefix)).nth(n).map(|(name, _)| name.clone()).expect(prefix)
-    };
-    let (proof, other) = (name(&files, "proofs/", 3), name(&files, "proofs/", 4));
-    let sequence = proof.trim_start_matches("proofs/");
-    let content = |part: &str| format!("contents/{sequence}.{part}");
-    let cases: &[Case<'_>] = &[
-        (
-            "an entry changed",
-            &|files| {
-                lines(files, |lines| lines[3] = lines[3].replace("alice", "mallo"));
-                redigest(files, |_| {});
-            },
-            Verdict::Altered,
-        ),
-        (
-            "an entry removed and the counts adapted",
-            &|files| {
-                lines(files, |lines| drop(lines.remove(3)));
-                redigest(files, |of| of.entries_included -= 1);
-            },
-            Verdict::Missing,
-        ),
-        (
-            "a proof removed",
-            &|files| {
-                files.retain(|(name, _)| *name != proof);
-                redigest(files, |_| {});
-            },
-            Verdict::Altered,
-        ),
-        (
-            "a proof in the place of another",
-            &|files| {
-                let bytes = file(files, &other).to_vec();
-                edit(files, &proof, |proof| *proof = bytes);
-                redigest(files, |_| {});
-            },
-            Verdict::Altered,
-        ),
-        (
-            "a proof of another size",
-            &|files| {
-                edit(files, &proof, |bytes| *bytes = file(&later, &proof).to_vec());
-                redigest(files, |_| {});
-            },
-            Verdict::Altered,
-        ),
-        (
-            "two entries exchanged",
-            &|files| {
-                lines(files, |lines| lines.swap(3, 4));
-                redigest(files, |_| {});
-            },
-            Verdict::Reordered,
-        ),
-        (
-            "a content changed",
-            &|files| {
-                edit(files, &content("sealed"), |bytes| bytes[40] ^= 1);
-                redigest(files, |_| {});
-            },
-            Verdict::Altered,
-        ),
-        (
-            "a content of another entry",
-            &|files| {
-                let bytes = file(files, &format!("contents/{}.sealed", other.trim_start_matches("proofs/"))).to_vec();
-                edit(files, &content("sealed"), |sealed| *sealed = bytes);
-                redigest(files, |_| {});
-            },
-            Verdict::Altered,
-        ),
-        (
-            "a key changed",
-            &|files| {
-                edit(files, &content("key"), |bytes| bytes[0] = if bytes[0] == b'0' { b'1' } else { b'0' });
-                redigest(files, |_| {});
-            },
-            Verdict::Altered,
-        ),
+    let proofs: Vec<&str> = files.iter().filter_map(|(name, _)| name.strip_prefix("proofs/")).collect();
+    let (proof, other) = (format!("proofs/{}", proofs[3]), format!("proofs/{}", proofs[4]));
+    let (sealed, key) = (format!("contents/{}.sealed", proofs[3]), format!("contents/{}.key", proofs[3]));
+    let mut damaged = file(&files, &sealed).to_vec();
+    damaged[40] ^= 1;
+    let (foreign, foreign_key) = (format!("contents/{}.sealed", proofs[4]), format!("contents/{}.key", proofs[4]));
+    let one_less = |of: &mut Manifest| of.entries_included -= 1;
+    let cases: Vec<Case> = vec![
+        ("an entry changed", entries(|lines| lines[3] = lines[3].replace("alice", "mallo")), Verdict::Altered),
+        ("an entry removed and the counts adapted", counted(|lines| drop(lines.remove(3)), one_less), Verdict::Missing),
+        ("two entries exchanged", entries(|lines| lines.swap(3, 4)), Verdict::Reordered),
+        ("a proof removed", without(std::slice::from_ref(&proof)), Verdict::Altered),
+        ("a proof in the place of another", with(&proof, file(&files, &other)), Verdict::Altered),
+        ("a proof of another size", with(&proof, file(&later, &proof)), Verdict::Altered),
+        ("a content changed", with(&sealed, &damaged), Verdict::Altered),
+        ("a content of another entry", with(&sealed, file(&files, &foreign)), Verdict::Altered),
+        ("a key of another content", with(&key, file(&files, &foreign_key)), Verdict::Altered),
         // A selection may be made smaller by anybody: that it is one is all it says.
         (
             "an entry left out with all that is its own",
-            &|files| {
-                lines(files, |lines| drop(lines.remove(3)));
-                files.retain(|(name, _)| *name != proof && *name != content("sealed") && *name != content("key"));
-                redigest(files, |of| of.entries_included -= 1);
-            },
+            both(without(&[proof.clone(), sealed.clone(), key.clone()]), counted(|lines| drop(lines.remove(3)), one_less)),
             Verdict::Intact,
         ),
     ];
