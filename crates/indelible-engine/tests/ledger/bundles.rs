@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use indelible_core::bundle::{BundleReport, Kind, Manifest, TarVerifier, Trust};
 use indelible_core::checkpoint::Checkpoint;
+use indelible_core::event::{Source, Submission};
 use indelible_core::note::{Note, VerifierKey};
 use indelible_core::verify::Verdict;
 use indelible_engine::access::Caller;
@@ -262,19 +263,20 @@ fn contents_leave_with_an_event_each_and_not_without_scope_or_purpose() {
     assert_eq!(log(&bench, "action eq \"content.decrypt\"").len(), before + 30);
 }
 
+/// An event of another project.
+fn add_to(bench: &Bench, project: &Project, n: u64) {
+    let text = event(n, "theirs").replace("alice", "mallory");
+    let submission = Submission::parse(text.as_bytes(), Source::Caller, bench.ledger.new_id()).expect("an event");
+    let event = bench.ledger.prepare(&bench.instance(), project, "http", submission).expect("prepared");
+    bench.ledger.append_blocking(vec![event]).expect("appended");
+}
+
 #[test]
 fn two_projects_export_their_own_entries_and_no_others() {
     let bench = filled(20);
     let instance = bench.instance();
     let second = wait(bench.ledger.create_project(&instance, None, "second")).expect("a project");
-    let add = |project: &Project, n: u64| {
-        let text = event(n, "theirs").replace("alice", "mallory");
-        let submission =
-            indelible_core::event::Submission::parse(text.as_bytes(), indelible_core::event::Source::Caller, bench.ledger.new_id());
-        let event = bench.ledger.prepare(&instance, project, "http", submission.expect("an event")).expect("prepared");
-        bench.ledger.append_blocking(vec![event]).expect("appended");
-    };
-    (500..540).for_each(|n| add(&second, n));
+    (500..540).for_each(|n| add_to(&bench, &second, n));
     bench.append(&[event(800, "mine")]).expect("appended");
     let mine = export(&bench, ExportRequest::default());
     let theirs = export_as(&bench, &instance, &second, ExportRequest::default()).expect("exported");

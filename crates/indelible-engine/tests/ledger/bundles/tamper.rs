@@ -156,8 +156,14 @@ fn whatever_is_done_to_a_range_of_a_real_ledger_is_found() {
     let bench = filled(40);
     let instance = bench.instance();
     let second = wait(bench.ledger.create_project(&instance, None, "second")).expect("a project");
+    (500..510).for_each(|n| add_to(&bench, &second, n));
     let foreign = untar(&export_as(&bench, &instance, &second, ExportRequest::default()).expect("exported"));
-    let foreign = String::from_utf8(file(&foreign, "entries.ndjson").to_vec()).expect("UTF-8").lines().next().expect("one").to_owned();
+    let foreign = String::from_utf8(file(&foreign, "entries.ndjson").to_vec())
+        .expect("UTF-8")
+        .lines()
+        .nth(7)
+        .expect("of the same sequence")
+        .to_owned();
     let files = untar(&export(&bench, range(5, 25)));
     let later = untar(&export(&bench, range(5, 25)));
     let keys = keys(&files);
