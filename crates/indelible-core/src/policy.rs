@@ -213,7 +213,8 @@ impl<'a> Reader<'a> {
             return Err("there is a quorum already".to_owned());
         }
         let known = || self.names.get(name).map(|(member, _)| *member);
-        let quorum = if *name == b"none" { None } else { Some(known().ok_or_else(|| format!("{:?} is not defined further up", shown(name)))?) };
+        let quorum =
+            if *name == b"none" { None } else { Some(known().ok_or_else(|| format!("{:?} is not defined further up", shown(name)))?) };
         self.quorum = Some(quorum);
         Ok(())
     }

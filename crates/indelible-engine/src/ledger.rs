@@ -276,8 +276,22 @@ impl Ledger {
         .map_err(|error| OpenError::Store(format!("the sealing thread cannot be started: {error}")))?;
         let control = tokio::sync::Mutex::default();
         let clock = options.clock;
-        let inner =
-            Inner { instance, clock, registry, keystore, data_keys, desk, strangers, index, readers, writer, anchoring, cosigning, control, folder };
+        let inner = Inner {
+            instance,
+            clock,
+            registry,
+            keystore,
+            data_keys,
+            desk,
+            strangers,
+            index,
+            readers,
+            writer,
+            anchoring,
+            cosigning,
+            control,
+            folder,
+        };
         Ok(Opened { ledger: Self { inner: Arc::new(inner) }, first_start: first })
     }
 

@@ -174,7 +174,13 @@ pub(crate) async fn stop() {
 }
 
 /// Says where it listens, and at first start where the keys are.
-fn announce(server: &Server, ledger: &Ledger, data: &Path, first: Option<&FirstStart>, questions: Option<&Questions>) -> anyhow::Result<()> {
+fn announce(
+    server: &Server,
+    ledger: &Ledger,
+    data: &Path,
+    first: Option<&FirstStart>,
+    questions: Option<&Questions>,
+) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let address = server.address()?;
     if let Some(first) = first {

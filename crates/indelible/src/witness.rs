@@ -92,8 +92,7 @@ pub fn run(args: &WitnessArgs) -> anyhow::Result<()> {
     args.check()?;
     let filter = EnvFilter::try_new(&args.log).context("--log")?;
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
-    let options =
-        Options { store: args.store.clone(), name: args.name.clone(), log_keys: args.log_keys()?, clock: Arc::new(SystemClock) };
+    let options = Options { store: args.store.clone(), name: args.name.clone(), log_keys: args.log_keys()?, clock: Arc::new(SystemClock) };
     let witness = Witness::open(options).with_context(|| format!("opening {}", args.store.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     let served = runtime.block_on(async {

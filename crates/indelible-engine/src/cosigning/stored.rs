@@ -51,8 +51,7 @@ impl Stored {
 
 /// The size of the newest checkpoint.
 pub(crate) fn newest_size(ledger: &Connection) -> Result<Option<u64>, StoreError> {
-    let size: Option<i64> =
-        ledger.prepare_cached("SELECT max(size) FROM instance_checkpoints")?.query_row([], |row| row.get(0))?;
+    let size: Option<i64> = ledger.prepare_cached("SELECT max(size) FROM instance_checkpoints")?.query_row([], |row| row.get(0))?;
     Ok(size.map(i64::unsigned_abs))
 }
 

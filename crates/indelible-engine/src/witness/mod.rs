@@ -194,7 +194,9 @@ fn seed(path: &Path, there: bool) -> Result<Secret, WitnessError> {
     if there {
         let text = read_private(path).map_err(|error| key(&error))?;
         let seed = text.strip_suffix('\n').and_then(hex::decode_array);
-        return seed.map(Secret::new).ok_or_else(|| WitnessError::Key(format!("{} is not a key: 64 hex digits and a newline", path.display())));
+        return seed
+            .map(Secret::new)
+            .ok_or_else(|| WitnessError::Key(format!("{} is not a key: 64 hex digits and a newline", path.display())));
     }
     let seed = random_secret().map_err(|error| key(&error))?;
     match write_private(path, format!("{}\n", hex::encode(seed.bytes())).as_bytes()) {

@@ -91,7 +91,11 @@ fn cosigned(out: &mut String, status: &CosigningStatus) {
     let gauges = [
         ("indelible_checkpoint_size", "Leaves of the newest checkpoint of the instance tree.", Some(status.size as f64)),
         ("indelible_quorum_met", "1 while the quorum has cosigned the newest checkpoint.", Some(f64::from(u8::from(status.is_fulfilled)))),
-        ("indelible_cosigned_size", "Leaves of the newest checkpoint that the quorum cosigned.", status.cosigned_size.map(|size| size as f64)),
+        (
+            "indelible_cosigned_size",
+            "Leaves of the newest checkpoint that the quorum cosigned.",
+            status.cosigned_size.map(|size| size as f64),
+        ),
         ("indelible_cosigned_age_seconds", "Time since the last cosignature of that one came.", status.cosigned_age_micros.map(seconds)),
     ];
     for (name, help, value) in gauges {

@@ -57,7 +57,8 @@ fn request(mut stream: &TcpStream) -> String {
 }
 
 fn respond(mut stream: &TcpStream, status: u16, content_type: &str, body: &str) {
-    let head = format!("HTTP/1.1 {status} x\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let head =
+        format!("HTTP/1.1 {status} x\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
     stream.write_all(format!("{head}{body}").as_bytes()).ok();
 }
 

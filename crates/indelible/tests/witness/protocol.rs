@@ -32,7 +32,10 @@ fn each_answer_has_its_status_and_body() {
     let fork = ask(&log.request(10, 10, true));
     assert!(fork.status == 409 && fork.content_type != "text/x.tlog.size", "{fork:?}");
     assert_eq!(ask(&log.request(10, 12, true)).status, 422, "the other story");
-    assert_eq!(ask(&log.request(10, 12, false).replacen("old 10\n", "old 10\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 1)).status, 422);
+    assert_eq!(
+        ask(&log.request(10, 12, false).replacen("old 10\n", "old 10\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 1)).status,
+        422
+    );
     assert_eq!(ask(&log.request(10, 12, false).replacen("old 10", "old 13", 1)).status, 400, "old beyond new");
     assert_eq!(ask(&impostor.request(10, 12, false)).status, 403);
     assert_eq!(ask(&other_log.request(0, 12, false)).status, 404);

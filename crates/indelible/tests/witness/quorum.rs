@@ -44,7 +44,8 @@ fn two_of_three_are_enough_and_the_third_comes_when_it_can() {
     // One alone is not enough: the newest is shown, and the one before it is what the quorum said.
     (two.kill(), three.kill());
     house.grow("bob");
-    let status = house.until("one is left", |status| status.witnesses[0].size == Some(status.size) && status.witnesses[1].failing.is_some());
+    let status =
+        house.until("one is left", |status| status.witnesses[0].size == Some(status.size) && status.witnesses[1].failing.is_some());
     assert!(!status.is_fulfilled && status.cosigned_size < Some(status.size), "{status:?}");
     let shown = house.checkpoints();
     assert_eq!((shown.newest.expect("one").size, shown.cosigned.expect("one").size), (status.size, status.cosigned_size.expect("one")));
@@ -70,24 +71,38 @@ fn a_witness_that_misbehaves_is_named_and_keeps_nobody_waiting() {
         ("empty", Box::new(move |_| Some((200, plain(), String::new()))), Some(FailureKind::BadAnswer)),
         ("endless", Box::new(move |_| Some((200, plain(), "— x AAAAAAA=\n".repeat(9_000)))), Some(FailureKind::BadAnswer)),
         ("a broken one", Box::new(move |_| Some((500, plain(), "oh\n".to_owned()))), Some(FailureKind::BadAnswer)),
-        ("never the size", Box::new(move |body| {
-            let old: u64 = body.lines().next()?.strip_prefix("old ")?.parse().ok()?;
-            Some((409, size(), format!("{}\n", u64::from(old == 0))))
-        }), Some(FailureKind::BadAnswer)),
-        ("the same size", Box::new(move |body| Some((409, size(), format!("{}\n", body.lines().next()?.strip_prefix("old ")?)))), Some(FailureKind::BadAnswer)),
+        (
+            "never the size",
+            Box::new(move |body| {
+                let old: u64 = body.lines().next()?.strip_prefix("old ")?.parse().ok()?;
+                Some((409, size(), format!("{}\n", u64::from(old == 0))))
+            }),
+            Some(FailureKind::BadAnswer),
+        ),
+        (
+            "the same size",
+            Box::new(move |body| Some((409, size(), format!("{}\n", body.lines().next()?.strip_prefix("old ")?)))),
+            Some(FailureKind::BadAnswer),
+        ),
         ("no size", Box::new(move |_| Some((409, size(), "1".to_owned()))), Some(FailureKind::BadAnswer)),
         ("a larger size", Box::new(move |_| Some((409, size(), "1000000\n".to_owned()))), Some(FailureKind::RolledBack)),
         ("another root", Box::new(move |_| Some((409, plain(), "no\n".to_owned()))), Some(FailureKind::Forked)),
         ("inconsistent", Box::new(move |_| Some((422, plain(), "no\n".to_owned()))), Some(FailureKind::Forked)),
         ("unknown key", Box::new(move |_| Some((403, plain(), "no\n".to_owned()))), Some(FailureKind::UnknownKey)),
         ("unknown log", Box::new(move |_| Some((404, plain(), "no\n".to_owned()))), Some(FailureKind::UnknownLog)),
-        ("another's key", Box::new(move |body| {
-            let other = signer("fake.example", 9);
-            Some((200, plain(), forged(body, &other, &other)))
-        }), Some(FailureKind::BadAnswer)),
-        ("a forged key id", Box::new(move |body| {
-            Some((200, plain(), forged(body, &signer("fake.example", 9), &signer("fake.example", 8))))
-        }), Some(FailureKind::BadAnswer)),
+        (
+            "another's key",
+            Box::new(move |body| {
+                let other = signer("fake.example", 9);
+                Some((200, plain(), forged(body, &other, &other)))
+            }),
+            Some(FailureKind::BadAnswer),
+        ),
+        (
+            "a forged key id",
+            Box::new(move |body| Some((200, plain(), forged(body, &signer("fake.example", 9), &signer("fake.example", 8))))),
+            Some(FailureKind::BadAnswer),
+        ),
         ("a redirect", Box::new(move |_| Some((307, plain(), String::new()))), Some(FailureKind::BadAnswer)),
     ];
     for (name, answer, expected) in cases {
@@ -134,7 +149,18 @@ fn a_server_asks_the_witnesses_of_its_policy_and_shows_it_in_its_figures() {
     let file = folder.path().join("policy");
     std::fs::write(&file, format!("witness w\"1 {} {}\nquorum w\"1\n", witness.key, witness.url)).expect("written");
     let mut child = Command::new(env!("CARGO_BIN_EXE_indelible"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--log", "off", "--anchor-interval-seconds", "1", "--data"])
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--metrics-listen",
+            "127.0.0.1:0",
+            "--log",
+            "off",
+            "--anchor-interval-seconds",
+            "1",
+            "--data",
+        ])
         .arg(&data)
         .arg("--checkpoints")
         .arg(folder.path().join("data.checkpoints"))
