@@ -4,6 +4,7 @@ mod anchors;
 mod append;
 mod bench;
 mod clock;
+mod cosigning;
 mod faults;
 mod files;
 mod reads;
