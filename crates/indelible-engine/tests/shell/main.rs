@@ -47,6 +47,7 @@ fn anyone_can_look_and_nobody_can_write() {
         "insert or replace into heads select project, size, zeroblob(32), tree_root, hmac_key_id, mac, compact_range, recorded_at, last_row from heads",
         "update heads set size = 1",
         "delete from heads",
+        "insert into cosignatures values (1, 'w', 'x', 0)",
         "insert into resources select project_id, type, 'another', version, body from resources where type = 'api_key' limit 1",
         "insert or replace into resources select project_id, type, id, version, '{}' from resources",
         "update resources set body = '{}'",

@@ -1,7 +1,6 @@
 //! Kill -9 of a witness while two stories of one log are being told to it.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -54,9 +53,7 @@ fn kill_nine_never_lets_a_witness_cosign_two_roots_for_one_size() {
         }
         for n in 0..KILLS {
             std::thread::sleep(Duration::from_millis(40 + n * 17 % 60));
-            let killed = Command::new("kill").args(["-KILL", &witness.id().to_string()]).status().expect("kill runs");
-            assert!(killed.success());
-            witness.kill();
+            witness.kill_now();
             witness = Witness::start_on(&store, &address, &[&key]);
             assert_eq!(witness.key, verifier_key);
         }

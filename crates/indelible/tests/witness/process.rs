@@ -42,18 +42,14 @@ impl Witness {
         self.kill_now();
     }
 
-    /// Its process id, for killing it while others ask.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Stops it as an operator would.
     pub(crate) fn stop(mut self) {
         Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
         assert!(self.child.wait().expect("ends").success());
     }
 
-    fn kill_now(&mut self) {
+    /// The same, for one whose place another takes.
+    pub(crate) fn kill_now(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
     }
