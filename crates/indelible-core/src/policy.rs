@@ -15,7 +15,7 @@ pub struct Policy {
     logs: Vec<Log>,
     witnesses: Vec<Witness>,
     groups: Vec<Group>,
-    quorum: Option<Member>,
+    quorum: Quorum,
 }
 
 /// A log whose checkpoints count.
@@ -49,6 +49,14 @@ struct Group {
 enum Member {
     Witness(usize),
     Group(usize),
+}
+
+/// What is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quorum {
+    /// No witness at all.
+    Nobody,
+    Member(Member),
 }
 
 /// Why a text is not a policy.
@@ -111,7 +119,10 @@ impl Policy {
             let members = group.members.iter().filter(|member| holds(&groups, **member)).count();
             groups.push(members >= group.threshold);
         }
-        self.quorum.is_none_or(|member| holds(&groups, member))
+        match self.quorum {
+            Quorum::Nobody => true,
+            Quorum::Member(member) => holds(&groups, member),
+        }
     }
 }
 
@@ -122,7 +133,7 @@ struct Reader<'a> {
     groups: Vec<Group>,
     /// What each name is, and whether a group has it.
     names: HashMap<&'a [u8], (Member, bool)>,
-    quorum: Option<Option<Member>>,
+    quorum: Option<Quorum>,
 }
 
 impl<'a> Reader<'a> {
@@ -212,9 +223,11 @@ impl<'a> Reader<'a> {
         if self.quorum.is_some() {
             return Err("there is a quorum already".to_owned());
         }
-        let known = || self.names.get(name).map(|(member, _)| *member);
-        let quorum =
-            if *name == b"none" { None } else { Some(known().ok_or_else(|| format!("{:?} is not defined further up", shown(name)))?) };
+        let quorum = match (*name, self.names.get(name)) {
+            (b"none", _) => Quorum::Nobody,
+            (_, Some((member, _))) => Quorum::Member(*member),
+            (_, None) => return Err(format!("{:?} is not defined further up", shown(name))),
+        };
         self.quorum = Some(quorum);
         Ok(())
     }

@@ -60,7 +60,7 @@ fn the_example_asks_for_two_of_one_kind_and_one_of_the_other() {
 fn what_is_a_policy_is_read() {
     for (text, witnesses) in [
         ("quorum none\n", 0),
-        ("# nothing\n \t\n  # more\nquorum\tnone \n", 0),
+        ("#nothing\n \t\n  # more\nquorum\tnone \n", 0),
         ("witness a <W1>\nquorum a\n", 1),
         ("quorum none\nlog <L1> https://log.example\nwitness a <W1> https://w.example/\nlog <L2>\n", 1),
         ("witness K <W1>\nwitness \u{212a} <W2>\ngroup all any K \u{212a}\nquorum all\n", 2),
@@ -148,8 +148,8 @@ proptest! {
     /// A cosignature more never makes a quorum fail, and a flat group counts.
     #[test]
     fn more_cosignatures_are_never_less(threshold in 1_usize..=7, cosigned in any::<u8>(), more in 0_u8..7) {
-        let mut text: String = (1..8).map(|n| format!("witness w{n} <W{n}>\n")).collect();
-        text.push_str(&format!("group g {threshold} w1 w2 w3 w4 w5 w6 w7\nquorum g\n"));
+        let witnesses: Vec<String> = (1..8).map(|n| format!("witness w{n} <W{n}>")).collect();
+        let text = format!("{}\ngroup g {threshold} w1 w2 w3 w4 w5 w6 w7\nquorum g\n", witnesses.join("\n"));
         let policy = read(&text).expect("a policy");
         let holds = |set: u8| policy.is_fulfilled(|witness| {
             let n: u8 = witness.name[1..].parse().expect("a number");

@@ -71,9 +71,10 @@ pub(crate) fn at(ledger: &Connection, size: u64) -> Result<Option<Stored>, Store
     while let Some(row) = rows.next()? {
         let (witness, line): (String, String) = (row.get(0)?, row.get(1)?);
         let received_at = Timestamp::from_micros(row.get(2)?).unwrap_or(Timestamp::MIN);
-        match verified(&note, &witness, &line) {
-            Some((key, signature, seconds)) => cosignatures.push(Cosignature { key, signature, seconds, received_at }),
-            None => tracing::error!(size, witness, "a stored cosignature does not hold"),
+        if let Some((key, signature, seconds)) = verified(&note, &witness, &line) {
+            cosignatures.push(Cosignature { key, signature, seconds, received_at });
+        } else {
+            tracing::error!(size, witness, "a stored cosignature does not hold");
         }
     }
     Ok(Some(Stored { size, note, cosignatures }))

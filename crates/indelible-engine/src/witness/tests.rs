@@ -51,10 +51,14 @@ impl Log {
     fn request(&self, old: u64, size: u64, other: bool) -> String {
         let leaves: Vec<_> = (0..size).map(|n| leaf_hash(&[n as u8, u8::from(other && n == 5)])).collect();
         let mut edge = Edge::new();
-        leaves.iter().for_each(|leaf| edge.append(*leaf, &mut Vec::new()));
+        for leaf in &leaves {
+            edge.append(*leaf, &mut Vec::new());
+        }
         let hash_at = |height: u32, index: u64| {
             let mut range = Range::new(0);
-            leaves.get((index << height) as usize..((index + 1) << height) as usize)?.iter().for_each(|leaf| range.push(*leaf));
+            for leaf in leaves.get((index << height) as usize..((index + 1) << height) as usize)? {
+                range.push(*leaf);
+            }
             range.root()
         };
         let checkpoint = Checkpoint { origin: self.signer.verifier_key().name().clone(), size, root: edge.root() };

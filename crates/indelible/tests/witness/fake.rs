@@ -31,7 +31,7 @@ impl Fake {
                     counted.fetch_add(1, Ordering::SeqCst);
                     match answer(&body) {
                         Some((status, content_type, body)) => respond(&stream, status, &content_type, &body),
-                        None => std::thread::sleep(Duration::from_secs(60)),
+                        None => std::thread::sleep(Duration::from_mins(1)),
                     }
                 });
             }

@@ -60,12 +60,12 @@ fn kill_nine_never_lets_a_witness_cosign_two_roots_for_one_size() {
         over.store(true, Ordering::Relaxed);
     });
     let cosigned = cosigned.into_inner().expect("unpoisoned");
-    let (largest, story) = cosigned.last_key_value().expect("some were cosigned");
-    assert!(cosigned.len() > 3 && cosigned.values().all(|other| other == story), "{cosigned:?}");
+    let (largest, told) = cosigned.last_key_value().expect("some were cosigned");
+    assert!(cosigned.len() > 3 && cosigned.values().all(|other| other == told), "{cosigned:?}");
     // What was acknowledged is remembered: it may have gone one further, whose answer was lost.
-    let answer = add(&witness.url, &log.request(0, largest + 2, *story)).expect("it answers");
+    let answer = add(&witness.url, &log.request(0, largest + 2, *told)).expect("it answers");
     let size: u64 = answer.body.trim_end().parse().expect("a size");
     assert!(answer.status == 409 && size >= *largest, "{answer:?} after {largest}");
-    assert_ne!(add(&witness.url, &log.request(size, size + 1, !story)).expect("it answers").status, 200);
-    assert_eq!(add(&witness.url, &log.request(size, size + 1, *story)).expect("it answers").status, 200);
+    assert_ne!(add(&witness.url, &log.request(size, size + 1, !told)).expect("it answers").status, 200);
+    assert_eq!(add(&witness.url, &log.request(size, size + 1, *told)).expect("it answers").status, 200);
 }

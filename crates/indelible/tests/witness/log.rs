@@ -30,7 +30,9 @@ impl Log {
 
     pub(crate) fn checkpoint(&self, size: u64, other: bool) -> Note {
         let mut edge = Edge::new();
-        Self::leaves(size, other).into_iter().for_each(|leaf| edge.append(leaf, &mut Vec::new()));
+        for leaf in Self::leaves(size, other) {
+            edge.append(leaf, &mut Vec::new());
+        }
         let checkpoint = Checkpoint { origin: self.signer.verifier_key().name().clone(), size, root: edge.root() };
         checkpoint.sign(&[&self.signer]).expect("it signs")
     }
@@ -40,7 +42,9 @@ impl Log {
         let leaves = Self::leaves(size, other);
         let hash_at = |height: u32, index: u64| {
             let mut range = Range::new(0);
-            leaves.get((index << height) as usize..((index + 1) << height) as usize)?.iter().for_each(|leaf| range.push(*leaf));
+            for leaf in leaves.get((index << height) as usize..((index + 1) << height) as usize)? {
+                range.push(*leaf);
+            }
             range.root()
         };
         let proof = consistency::proof(old, size, hash_at).unwrap_or_default();

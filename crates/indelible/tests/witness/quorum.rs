@@ -12,8 +12,8 @@ use crate::house::{House, kinds, log_key};
 use crate::process::Witness;
 
 fn policy(witnesses: &[(&str, &str)]) -> String {
-    let lines: String = (1..).zip(witnesses).map(|(n, (key, url))| format!("witness w{n} {key} {url}\n")).collect();
-    format!("{lines}group two 2 w1 w2 w3\nquorum two\n")
+    let lines: Vec<String> = (1..).zip(witnesses).map(|(n, (key, url))| format!("witness w{n} {key} {url}")).collect();
+    format!("{}\ngroup two 2 w1 w2 w3\nquorum two\n", lines.join("\n"))
 }
 
 #[test]
@@ -42,7 +42,8 @@ fn two_of_three_are_enough_and_the_third_comes_when_it_can() {
     house.until("the third comes", |status| status.witnesses[2].size == Some(newest.size));
     assert_eq!(house.checkpoints().newest.expect("one").cosigned_by.len(), 3);
     // One alone is not enough: the newest is shown, and the one before it is what the quorum said.
-    (two.kill(), three.kill());
+    two.kill();
+    three.kill();
     house.grow("bob");
     let status =
         house.until("one is left", |status| status.witnesses[0].size == Some(status.size) && status.witnesses[1].failing.is_some());
@@ -55,17 +56,14 @@ fn two_of_three_are_enough_and_the_third_comes_when_it_can() {
     assert!(again.cosigned_size >= status.cosigned_size && again.witnesses[1].size == status.cosigned_size, "{again:?}");
 }
 
-#[test]
-fn a_witness_that_misbehaves_is_named_and_keeps_nobody_waiting() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let data = folder.path().join("data");
-    let key = log_key(&data);
-    let start = |name: &str| Witness::start(&folder.path().join(name), &[&key]);
-    let (one, two) = (start("one"), start("two"));
+/// Status, media type and body that are answered to a request's body.
+type Answers = Box<dyn Fn(&str) -> Option<(u16, String, String)> + Send + Sync>;
+
+/// What a witness may do, and what is said of it; of one that has not answered yet, nothing.
+fn misbehaviours() -> Vec<(&'static str, Answers, Option<FailureKind>)> {
     let plain = || "text/plain".to_owned();
     let size = || "text/x.tlog.size".to_owned();
-    type Answers = Box<dyn Fn(&str) -> Option<(u16, String, String)> + Send + Sync>;
-    let cases: Vec<(&str, Answers, Option<FailureKind>)> = vec![
+    vec![
         ("slow", Box::new(|_| None), None),
         ("garbage", Box::new(move |_| Some((200, plain(), "hello\n".to_owned()))), Some(FailureKind::BadAnswer)),
         ("empty", Box::new(move |_| Some((200, plain(), String::new()))), Some(FailureKind::BadAnswer)),
@@ -104,8 +102,17 @@ fn a_witness_that_misbehaves_is_named_and_keeps_nobody_waiting() {
             Some(FailureKind::BadAnswer),
         ),
         ("a redirect", Box::new(move |_| Some((307, plain(), String::new()))), Some(FailureKind::BadAnswer)),
-    ];
-    for (name, answer, expected) in cases {
+    ]
+}
+
+#[test]
+fn a_witness_that_misbehaves_is_named_and_keeps_nobody_waiting() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let key = log_key(&data);
+    let start = |name: &str| Witness::start(&folder.path().join(name), &[&key]);
+    let (one, two) = (start("one"), start("two"));
+    for (name, answer, expected) in misbehaviours() {
         let fake = Fake::start(answer);
         let fake_key = signer("fake.example", 8).verifier_key().to_string();
         let house = House::open(&data, Some(&policy(&[(&one.key, &one.url), (&two.key, &two.url), (&fake_key, &fake.url)])));
