@@ -153,7 +153,9 @@ fn questions(server: &Server, rows: u64, name: &str, report: &mut Report) -> any
 /// Verifies the stopped ledger with the program itself, as an auditor would.
 fn verify(data: &Path, rows: u64, report: &mut Report) -> anyhow::Result<()> {
     let begin = Instant::now();
-    let mut child = Command::new(program()).args(["verify", "--json", "--data"]).arg(data).stdout(Stdio::piped()).spawn()?;
+    let mut command = Command::new(program());
+    command.args(["verify", "--json", "--data"]).arg(data).arg("--checkpoints").arg(data.with_extension("checkpoints"));
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
     let process = Process(child.id());
     let (mut resident, mut processor) = (0.0, 0.0);
     // What it prints fits the pipe, so it cannot wait for us. The last look is at most a moment old.

@@ -1,8 +1,8 @@
 //! Anchors: what makes the ledger provable to those who have neither its keys nor its word. At an interval, on demand and
 //! at shutdown, what was committed is signed, tree by tree, against the checkpoint store outside of the data folder.
 //!
-//! [`seal`] is one pass; [`thread`] says when. A tree that did not grow out of what was signed before is not signed again: the
-//! refusal is logged once, shown in [`Anchoring::report`], and stays until somebody deals with it. Appends go on meanwhile.
+//! `seal` is one pass; `thread` says when. A tree that did not grow out of what was signed before is not signed again: the
+//! refusal is logged once, shown in `Anchoring::report`, and stays until somebody deals with it. Appends go on meanwhile.
 
 mod adopt;
 mod checkpoints;

@@ -1,7 +1,7 @@
 //! Evidence bundles (`docs/bundle.md`): entries of a project with what proves them, as a tar, against the newest checkpoint that
 //! was signed. Where the caller may, what is committed is sealed first; events after the checkpoint are left out.
 //!
-//! Two passes, because the manifest comes first and names the digest of every file: [`survey`] reads everything and keeps
+//! Two passes, because the manifest comes first and names the digest of every file: `survey` reads everything and keeps
 //! digests, [`Export::write`] reads it again. Rows are never changed and trees only grow, so both read the same up to the
 //! checkpoint; where they do not, the bundle is broken off before its end. No transaction is open while somebody reads slowly, nothing
 //! goes to a file, and memory does not grow with the entries of a range; a selection takes 24 bytes each.
