@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
-use crate::store::private_folder;
+use crate::store::{open_durable, private_folder};
 
 /// `PRAGMA application_id`: "indc".
 const APPLICATION_ID: i32 = 0x696e_6463;
@@ -69,22 +69,7 @@ impl Checkpoints {
         let path = file(root, instance);
         let failed = |error: &dyn std::fmt::Display| CheckpointsError::Unusable(path.clone(), error.to_string());
         private_folder(root).map_err(|error| failed(&error))?;
-        let open = || -> Result<Connection, rusqlite::Error> {
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let mut connection = Connection::open_with_flags(&path, flags)?;
-            connection.busy_timeout(crate::store::BUSY_WAIT)?;
-            // A journal that is deleted at commit, and that deletion synced: no file beside that a copy could forget.
-            connection.pragma_update(None, "journal_mode", "delete")?;
-            connection.pragma_update(None, "synchronous", "extra")?;
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            if transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))? == 0 {
-                transaction.execute_batch(TABLES)?;
-                transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-            }
-            transaction.commit()?;
-            Ok(connection)
-        };
-        let connection = open().map_err(|error| failed(&error))?;
+        let connection = open_durable(&path, TABLES, APPLICATION_ID).map_err(|error| failed(&error))?;
         Ok(Self { path, connection })
     }
 
@@ -159,6 +144,18 @@ mod tests {
         assert!(matches!(other.swap(&swap(Some("0"), "x")), Err(CheckpointsError::Moved(_))));
         other.swap(&swap(Some("1"), "2")).expect("the next");
         assert_eq!(one.read("log/a").expect("read").as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn the_store_is_its_owners_alone_and_of_its_kind() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        drop(Checkpoints::open(folder.path(), "log").expect("it opens"));
+        let mode = std::fs::metadata(file(folder.path(), "log")).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let other = Connection::open(file(folder.path(), "other")).expect("it opens");
+        other.execute_batch("CREATE TABLE checkpoints (origin TEXT, checkpoint TEXT)").expect("written");
+        assert!(matches!(Checkpoints::open(folder.path(), "other"), Err(CheckpointsError::Unusable(..))));
     }
 
     #[test]

@@ -171,11 +171,11 @@ impl Sealer {
         for origin in std::mem::take(&mut self.adopting) {
             self.adopt(&mut state, &keys, now, &origin)?;
         }
-        if opened {
-            self.look_at_all(&state, &keys)?;
-        }
+        // Heads, tiles and rows of one moment: appends go on meanwhile.
         state.ledger.execute_batch("BEGIN")?;
-        let signed = state.intervals.read(&state.ledger).map_err(SealError::from).and_then(|()| self.sign_all(&state, &keys, now));
+        let looked = if opened { self.look_at_all(&state, &keys) } else { Ok(()) };
+        let read = looked.and_then(|()| Ok(state.intervals.read(&state.ledger)?));
+        let signed = read.and_then(|()| self.sign_all(&state, &keys, now));
         state.ledger.execute_batch("COMMIT")?;
         let mut signed = signed?;
         while !signed.is_empty() {

@@ -86,7 +86,7 @@ impl Ledger {
         let since = self.inner.clock.now();
         let made = self.make(rotation, &home, since).map_err(|reason| AppendError::Unavailable { reason, outcome_unknown: false })?;
         let Made { id, state, change, data } = made;
-        // A key that persists although this fails serves from the next start on; until then the one before it does.
+        // A key that persists although this fails serves from the next start or rotation on; until then the one before it does.
         self.mutate(Mutation {
             caller,
             home,
@@ -130,6 +130,9 @@ impl Ledger {
         let mut state = Object::new();
         match rotation {
             Rotation::Hmac => {
+                // A rotation that failed may have persisted after all: its id is taken, and serves.
+                let reader = inner.readers.get().map_err(|error| error.to_string())?;
+                inner.keystore.load_serving(&reader).map_err(key_error)?;
                 let id = inner.keystore.newest_ring_id() + 1;
                 inner.keystore.make_ring_key(id).map_err(key_error)?;
                 Ok(Made { id, state, change: Change::RingKey { id, since }, data: None })

@@ -4,11 +4,13 @@
 //! SQL lies in `sqlite/`. Nothing here decides what is written; [`crate::write`] does.
 
 mod connection;
+mod durable;
 mod folder;
 mod readers;
 mod tiles;
 
 pub(crate) use connection::{BUSY_WAIT, Expected, PAGE_BYTES, StoreError, open_reader, open_writer};
+pub(crate) use durable::open_durable;
 pub(crate) use folder::{Folder, private_folder, write_private};
 pub(crate) use readers::{Reader, Readers};
 pub(crate) use tiles::{Tiles, Tree};

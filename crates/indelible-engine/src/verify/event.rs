@@ -3,7 +3,7 @@
 
 use indelible_core::chain::Hash;
 use indelible_core::note::Name;
-use indelible_core::tree::{Range, inclusion, leaf_hash, subtree_from_tiles};
+use indelible_core::tree::{Range, inclusion, leaf_hash};
 use indelible_core::verify::{Finding, Row, Verdict, one_row};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
@@ -140,36 +140,9 @@ fn tree_fault(
     if Range::from_nodes(0, head.size, head.compact_range.clone()).and_then(|range| range.root()) != Some(head.tree_root) {
         return Ok(Some("the compact range of the head does not lead to its tree root"));
     }
-    let mut failed = None;
-    let path = inclusion::path(sequence, head.size, |height, index| {
-        subtree_from_tiles(height, index, |level, position| match tile(ledger, &head, project, level, position) {
-            Ok(tile) => tile,
-            Err(error) => {
-                failed = Some(error);
-                None
-            }
-        })
-    });
-    if let Some(error) = failed {
-        return Err(error);
-    }
+    let mut tiles = Tiles::new(ledger, Tree::Project(project), head.size);
+    let path = inclusion::path(sequence, head.size, |height, index| tiles.hash_at(height, index));
+    let path = tiles.finish(path)?;
     let root = path.and_then(|path| inclusion::root(leaf, sequence, head.size, &path));
     Ok((root != Some(head.tree_root)).then_some("the tiles do not lead from the event to the tree root of the head"))
-}
-
-fn tile(
-    ledger: &Connection,
-    head: &indelible_core::verify::Head,
-    project: i64,
-    level: u8,
-    position: u64,
-) -> Result<Option<Vec<u8>>, rusqlite::Error> {
-    let full = head.size.checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0);
-    if position == full {
-        return Ok(head.partial_tiles.get(usize::from(level)).map(|hashes| hashes.concat()));
-    }
-    ledger
-        .prepare_cached("SELECT hashes FROM tiles WHERE project = ?1 AND level = ?2 AND position = ?3")?
-        .query_row(params![project, level, position as i64], |row| row.get(0))
-        .optional()
 }

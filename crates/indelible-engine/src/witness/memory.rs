@@ -11,9 +11,10 @@ use indelible_core::checkpoint::Checkpoint;
 use indelible_core::note::{Name, Signature};
 use indelible_core::time::Timestamp;
 use indelible_core::witness::{Answer, LastCosigned};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::WitnessError;
+use crate::store::open_durable;
 
 /// `PRAGMA application_id`: "indw".
 const APPLICATION_ID: i32 = 0x696e_6477;
@@ -61,7 +62,10 @@ impl Memory {
 
     fn connection(&mut self) -> Result<&mut Connection, WitnessError> {
         if self.connection.is_none() {
-            self.connection = Some(connect(&self.path).map_err(|error| WitnessError::Store(self.path.clone(), error))?);
+            self.connection = Some(
+                open_durable(&self.path, TABLES, APPLICATION_ID)
+                    .map_err(|error| WitnessError::Store(self.path.clone(), error.to_string()))?,
+            );
         }
         self.connection.as_mut().ok_or_else(|| WitnessError::Store(self.path.clone(), "it is not open".to_owned()))
     }
@@ -132,31 +136,4 @@ impl Memory {
         let row = params![checkpoint.origin.as_str(), size, checkpoint.root, kind, now.as_micros(), body, SUSPICIONS_MAX];
         self.connection()?.execute(insert, row).map(drop).map_err(failed)
     }
-}
-
-fn connect(path: &Path) -> Result<Connection, String> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let make = std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
-    make.and_then(|file| file.sync_all()).map_err(|error| error.to_string())?;
-    if let Some(folder) = path.parent() {
-        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| error.to_string())?;
-    }
-    let open = || -> Result<Connection, rusqlite::Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(crate::store::BUSY_WAIT)?;
-        connection.pragma_update(None, "journal_mode", "delete")?;
-        connection.pragma_update(None, "synchronous", "extra")?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))? == 0 {
-            transaction.execute_batch(TABLES)?;
-            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        }
-        transaction.commit()?;
-        Ok(connection)
-    };
-    let connection = open().map_err(|error| error.to_string())?;
-    let application: i32 =
-        connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(|error: rusqlite::Error| error.to_string())?;
-    if application == APPLICATION_ID { Ok(connection) } else { Err("it is not the memory of a witness".to_owned()) }
 }

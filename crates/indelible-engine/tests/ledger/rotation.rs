@@ -1,9 +1,11 @@
 //! Keys rotate: the new one serves at once, what is old verifies and opens under the old, and an event tells of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indelible_engine::access::Scope;
 use indelible_engine::append::Receipt;
+use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::query::{Opening, Search};
 use indelible_engine::resource::{MutateError, NewApiKey};
 use indelible_engine::{Rotation, access};
@@ -51,6 +53,30 @@ fn a_new_ring_key_serves_at_once_and_the_old_rows_verify_under_theirs() {
     let bench = bench.reopen();
     bench.append(&[event(2, "after a restart")]).expect("appended");
     assert_eq!(opened(&bench, 2)["hmac_key_id"], 2);
+    bench.verify();
+}
+
+/// Fails the next COMMIT after it was done, once armed.
+#[derive(Default)]
+struct Persisting(AtomicBool);
+
+impl Faults for Persisting {
+    fn strikes(&self, write: Write, when: When) -> bool {
+        (write, when) == (Write::Commit, When::After) && self.0.swap(false, Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn a_rotation_that_failed_and_persisted_does_not_bar_the_next() {
+    let faults = Arc::new(Persisting::default());
+    let bench = Bench::with(|options| options.faults = Some(Arc::<Persisting>::clone(&faults)));
+    faults.0.store(true, Ordering::SeqCst);
+    assert!(matches!(wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Hmac)), Err(MutateError::Append(_))));
+    bench.append(&[event(0, "between")]).expect("the store is open again");
+    let rotated = wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Hmac)).expect("rotated");
+    assert_eq!(rotated.id, 3, "the second is the one that persisted");
+    bench.append(&[event(1, "after")]).expect("appended");
+    assert_eq!(opened(&bench, 1)["hmac_key_id"], 3);
     bench.verify();
 }
 

@@ -42,6 +42,7 @@ fn every_command_works_offline() {
     let folder = Folder::new();
     every_command(&On(&folder.target()));
     confirms_the_clock(&On(&folder.target()));
+    keeps_the_ledgers_own_keys(&On(&folder.target()), &folder);
     let rebuilt = folder.run(&["index", "rebuild", "--json"]).ok().json();
     assert!(rebuilt[0]["rows"].as_u64() > Some(5));
 }
@@ -53,12 +54,33 @@ fn every_command_works_through_a_server() {
     every_command(&On(&server.target()));
     let instance = folder.path().join("instance.key").display().to_string();
     confirms_the_clock(&On(&server.target_with(&instance)));
+    keeps_the_ledgers_own_keys(&On(&server.target_with(&instance)), &folder);
     let refused = On(&server.target()).run(&["index", "rebuild"]);
     assert_eq!((refused.code, refused.err.contains("stop the server")), (1, true), "{}", refused.err);
 }
 
 fn confirms_the_clock(on: &On<'_>) {
     assert!(on.run(&["clock", "confirm", "--json"]).ok().json()[0]["confirmed_at"].is_string());
+}
+
+fn keeps_the_ledgers_own_keys(on: &On<'_>, folder: &Folder) {
+    for (kind, serves) in [("hmac", "hmac_key 2 serves"), ("signing", "signing_key 2 serves"), ("data", "serves")] {
+        let rotated = on.run(&["keys", "rotate", kind]).ok();
+        assert!(rotated.last().ends_with(serves), "{kind}: {}", rotated.out);
+    }
+    let renewed = on.run(&["keys", "rewrap", "--json"]).ok().json();
+    assert!(renewed[0]["renewed"].as_u64() > Some(0) && renewed[0]["unopened"] == 0, "{renewed:?}");
+    assert!(on.run(&["keys", "rewrap"]).ok().out.starts_with("renewed 0 wraps"), "all of them are");
+    assert_eq!(on.run(&["checkpoints", "adopt", "--json"]).ok().json()[0]["adopted"], json!([]));
+    assert!(on.run(&["checkpoints", "adopt"]).ok().err.contains("nothing to adopt"));
+    let project = on.run(&["projects", "list", "--json"]).ok().json();
+    let project = project.iter().find(|project| project["name"] == "default").expect("the default project")["id"].clone();
+    let out = folder.path().join("../chain.json").display().to_string();
+    on.run(&["keys", "export-chain", "--project", project.as_str().expect("an id"), "--out", &out]).ok();
+    let keys: Value = serde_json::from_slice(&std::fs::read(&out).expect("written")).expect("JSON");
+    assert_eq!((&keys["project_id"], keys["keys"].as_array().map(Vec::len)), (&project, Some(2)));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&out).expect("a file").permissions());
+    assert_eq!(mode & 0o777, 0o600);
 }
 
 fn every_command(on: &On<'_>) {
