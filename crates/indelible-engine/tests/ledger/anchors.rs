@@ -137,6 +137,11 @@ fn without_its_checkpoint_store_nothing_is_signed_again() {
     let bench = Bench::over(folder);
     bench.append(&[event(0, "one")]).expect("appended");
     assert_eq!(seal(&bench).refused.expect("refused").kind, RefusalKind::NoCheckpoint);
+    // The trees that nothing is appended to are among them, and stay so.
+    let refused = bench.ledger.status().sealing.refused;
+    assert!(refused >= 4, "every tree: {refused}");
+    seal(&bench);
+    assert_eq!(bench.ledger.status().sealing.refused, refused);
 }
 
 #[test]
