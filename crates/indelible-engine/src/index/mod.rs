@@ -234,7 +234,7 @@ impl Index {
     /// where `go_on` said no before.
     pub(crate) fn view_at(&self, row: i64, go_on: &dyn Fn() -> bool) -> Option<Arc<View>> {
         while self.reached_blocking(row, &mut |_| go_on()) {
-            if let Some(view) = self.view().filter(|view| view.ids.through() >= row) {
+            if let Some(view) = self.view().filter(|view| view.through() >= row) {
                 return Some(view);
             }
             if !go_on() {
@@ -369,6 +369,11 @@ impl View {
     /// The token key.
     pub(crate) const fn key(&self) -> TokenKey {
         self.key
+    }
+
+    /// The last row that is in it.
+    pub(crate) fn through(&self) -> i64 {
+        self.ids.through()
     }
 
     /// The blocks of a project, as far as they are indexed.

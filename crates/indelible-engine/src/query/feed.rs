@@ -18,26 +18,40 @@ pub(crate) fn ascending(scan: &Scan<'_>, first: u64, limit: usize) -> Result<Vec
 
 /// Hands matches from the sequence `first` on to `each`, until it says stop.
 pub(crate) fn each_ascending(scan: &Scan<'_>, first: u64, each: &mut dyn FnMut(Found) -> Result<bool, ScanError>) -> Result<(), ScanError> {
-    let Some(first_row) = first_row(scan, first)? else { return Ok(()) };
-    let (mut count, mut before) = (0, 0);
-    scan.postings().read(scan.index, (first_row, scan.last_row), Direction::Ascending, |row| {
+    let (mut count, mut before, mut go_on) = (0, 0, true);
+    let mut examine = |row: i64| -> Result<bool, ScanError> {
         scan.tick(&mut count)?;
-        // Rows ascend, whatever a forged list does: none comes twice.
-        if row <= before {
-            return Ok(true);
-        }
-        before = row;
         match scan.examine(row)? {
             Some(found) if found.sequence >= first => each(found),
             _ => Ok(true),
         }
-    })
+    };
+    // What is indexed meanwhile belongs to the tail all the same: both ends are those of the scan.
+    if let Some(first_row) = first_row(scan, first)? {
+        scan.postings().read(scan.index, (first_row, scan.last_row), Direction::Ascending, |row| {
+            // Rows ascend, whatever a forged list does: none comes twice.
+            if row > before {
+                before = row;
+                go_on = examine(row)?;
+            }
+            Ok::<_, ScanError>(go_on)
+        })?;
+    }
+    let mut tail = if go_on { scan.tail()?.into_iter() } else { Vec::new().into_iter() };
+    while go_on && let Some(row) = tail.next() {
+        go_on = examine(row)?;
+    }
+    Ok(())
 }
 
-/// A row at or before the one with this sequence, near it; `None` where the index ends before it.
+/// A row at or before the one with this sequence, near it; `None` where what is indexed ends before it.
 fn first_row(scan: &Scan<'_>, sequence: u64) -> Result<Option<i64>, ScanError> {
     let blocks = scan.view.blocks(scan.project);
     let Some(newest) = blocks.len().checked_sub(1) else { return Ok(None) };
+    let last_row = blocks[newest].last_row.min(scan.last_row);
+    if sequence_at(scan, last_row)?.is_some_and(|there| there < sequence) {
+        return Ok(None);
+    }
     let mut at = usize::try_from(sequence / BLOCK_ROWS).unwrap_or(usize::MAX).min(newest);
     // A block holds 4,096 rows; where rows were taken out of the ledger, sequences lie lower than they should.
     while at > 0 && sequence_at(scan, blocks[at].first_row)?.is_none_or(|there| there > sequence) {

@@ -95,6 +95,9 @@ impl Best {
 pub(crate) fn newest(scan: &Scan<'_>, bounds: Bounds, limit: usize) -> Result<Vec<Found>, ScanError> {
     let blocks = scan.view.blocks(scan.project);
     let mut walk = Walk { scan, bounds, blocks: &blocks, best: Best { rows: BinaryHeap::new(), kept: HashSet::new(), limit }, count: 0 };
+    for row in scan.tail()?.into_iter().rev() {
+        walk.examine(row)?;
+    }
     let postings = scan.postings();
     let mut next = walk.wanted(blocks.len());
     while let Some(block) = next {
@@ -213,10 +216,16 @@ impl Walk<'_> {
             if hint.is_some_and(|key| !self.best.wants(key)) {
                 break;
             }
-            self.scan.tick(&mut self.count)?;
-            if let Some(found) = self.scan.examine(row)?.filter(|found| self.bounds.hold(found.key)) {
-                self.best.keep(found);
-            }
+            self.examine(row)?;
+        }
+        Ok(())
+    }
+
+    /// Reads one candidate.
+    fn examine(&mut self, row: i64) -> Result<(), ScanError> {
+        self.scan.tick(&mut self.count)?;
+        if let Some(found) = self.scan.examine(row)?.filter(|found| self.bounds.hold(found.key)) {
+            self.best.keep(found);
         }
         Ok(())
     }

@@ -22,6 +22,9 @@ use indelible_core::filter::Filter;
 
 /// How long a read waits for the index to reach the ledger's head.
 const INDEX_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Rows that are looked at one by one rather than waited for: about what waiting for a small transaction of the index would cost,
+/// which a reader who asks again and again would otherwise pay for its own records.
+const TAIL_ROWS_MAX: i64 = 256;
 /// How long a read may take, the wait for a free lane included.
 const QUERY_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -175,23 +178,23 @@ impl Lane<'_> {
         })
     }
 
-    /// Waits until the index has come to `head`.
-    pub(crate) fn wait_for_index(&self, head: HeadMark) -> Result<Arc<View>, ReadError> {
+    /// Waits until the index has come to `row`.
+    fn wait_for_index(&self, row: i64) -> Result<Arc<View>, ReadError> {
         let index = &self.ledger.inner.index;
         let wait = Deadline::after(INDEX_WAIT_MAX);
         index
-            .view_at(head.last_row, &|| !wait.is_over())
+            .view_at(row, &|| !wait.is_over())
             .ok_or_else(|| ReadError::Unavailable("the index has not caught up with the ledger; try again shortly".to_owned()))
     }
 
-    /// Runs `with` on a scan of the project up to `head`.
+    /// Runs `with` on a scan of the project up to `head`. The index has to have come near it, no more.
     pub(crate) fn scan<T>(
         &self,
         head: HeadMark,
         filter: Option<&Filter>,
         with: impl FnOnce(&Scan<'_>) -> Result<T, ScanError>,
     ) -> Result<T, ReadError> {
-        let view = self.wait_for_index(head)?;
+        let view = self.wait_for_index(head.last_row.saturating_sub(TAIL_ROWS_MAX).max(0))?;
         let index = view.reader().map_err(|error| self.failed(ScanError::Index(error)))?;
         let ledger = self.reader()?;
         let names = (self.number, self.reading.project.id);
@@ -201,7 +204,7 @@ impl Lane<'_> {
 
     /// The row before this one in the project.
     pub(crate) fn row_before(&self, row: i64) -> Result<Option<i64>, ReadError> {
-        let view = self.wait_for_index(HeadMark { size: 0, last_row: row - 1 })?;
+        let view = self.wait_for_index(row - 1)?;
         let read = || -> Result<Option<i64>, ScanError> {
             let (index, mut before) = (view.reader()?, None);
             let every = Postings::token(view.key().every_row(self.number));

@@ -2,6 +2,8 @@
 //!
 //! Nothing is taken from the index but row numbers and hints: project, key and match are read from the ledger's own
 //! bytes. So a forged index hides rows (verification finds that) and never adds one or puts it elsewhere.
+//!
+//! The newest few rows may not be indexed yet: they are the tail, and all of them are candidates.
 
 use std::time::{Duration, Instant};
 
@@ -84,8 +86,10 @@ pub(crate) struct Scan<'a> {
     pub(crate) project: i64,
     /// The same project.
     pub(crate) project_id: Uuid,
-    /// Rows after this one are not looked at.
+    /// Rows after this one are not asked of the index.
     pub(crate) last_row: i64,
+    /// The last row of the tail; the first one is that after `last_row`.
+    tail_end: i64,
     /// What must match.
     pub(crate) filter: Option<&'a Filter>,
     /// When to give up.
@@ -94,17 +98,31 @@ pub(crate) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// A scan of one project.
+    /// A scan of one project up to `head`, of which the index of `view` knows at least what it knows now.
     pub(crate) fn new(
         view: &'a View,
         (index, ledger): (&'a Connection, &'a Connection),
         (project, project_id): (i64, Uuid),
-        last_row: i64,
+        head: i64,
         filter: Option<&'a Filter>,
         deadline: Deadline,
     ) -> Self {
         let necessary = filter.and_then(Filter::necessary_bytes).map(|bytes| Finder::new(&bytes).into_owned());
-        Self { view, index, ledger, project, project_id, last_row, filter, deadline, necessary }
+        let last_row = head.min(view.through());
+        Self { view, index, ledger, project, project_id, last_row, tail_end: head, filter, deadline, necessary }
+    }
+
+    /// The project's rows that the index has not come to, oldest first.
+    pub(crate) fn tail(&self) -> Result<Vec<i64>, ScanError> {
+        if self.tail_end <= self.last_row {
+            return Ok(Vec::new());
+        }
+        let read = || -> Result<Vec<i64>, rusqlite::Error> {
+            let mut statement =
+                self.ledger.prepare_cached("SELECT row FROM events WHERE row > ?1 AND row <= ?2 AND project = ?3 ORDER BY row")?;
+            statement.query_map(params![self.last_row, self.tail_end, self.project], |row| row.get(0))?.collect()
+        };
+        read().map_err(ScanError::Ledger)
     }
 
     /// The posting list that every match is on.

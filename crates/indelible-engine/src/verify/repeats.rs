@@ -56,7 +56,8 @@ impl Repeats {
         }
         let mut found = Vec::new();
         let mut statement = ledger.prepare("SELECT sequence FROM events WHERE row = ?1 AND project = ?2 AND id = ?3")?;
-        for ((project, id), rows) in &self.suspects {
+        // Most suspects are false yeses of the filter and stand once: looking each of them up would cost more than the walk.
+        for ((project, id), rows) in self.suspects.iter().filter(|(_, rows)| rows.len() > 1) {
             let mut sequences = Vec::new();
             for row in rows {
                 let mut at = statement.query(rusqlite::params![row, project, id])?;
