@@ -34,7 +34,7 @@ impl std::fmt::Debug for Secret {
 /// Label of the chain key.
 const CHAIN: &[u8] = b"indelible/chain/v1";
 
-/// The keys of one project under one ring key: chain, submissions, redaction.
+/// The keys of one project under one ring key: chain, submissions, redaction, documents.
 #[derive(Debug, Clone)]
 pub struct ProjectKeys {
     /// Ring id, counted from 1.
@@ -42,6 +42,7 @@ pub struct ProjectKeys {
     pub(crate) chain: hmac::Key,
     pub(crate) submission: hmac::Key,
     pub(crate) redaction: hmac::Key,
+    document: hmac::Key,
 }
 
 /// The chain key of a project, which an auditor of that project may be handed (`formats.md`, Chain).
@@ -57,17 +58,33 @@ fn derive(ring: &hmac::Key, label: &[u8], project_id: Uuid) -> [u8; 32] {
 }
 
 impl ProjectKeys {
-    /// Derives the three keys of `project_id` (`formats.md`, Chain and Redaction hmac): each is
-    /// `HMAC-SHA256(ring key, label ‖ project id)`.
+    /// Derives the keys of `project_id` (`formats.md`, Chain and Redaction hmac; documents as `docs/resources.md` says): each
+    /// is `HMAC-SHA256(ring key, label ‖ project id)`.
     pub fn derive(ring_id: u64, ring_key: &Secret, project_id: Uuid) -> Self {
         let ring = hmac::Key::new(hmac::HMAC_SHA256, ring_key.bytes());
         let key = |label| hmac::Key::new(hmac::HMAC_SHA256, &derive(&ring, label, project_id));
-        Self { ring_id, chain: key(CHAIN), submission: key(b"indelible/submission/v1"), redaction: key(b"indelible/redact/v1") }
+        Self {
+            ring_id,
+            chain: key(CHAIN),
+            submission: key(b"indelible/submission/v1"),
+            redaction: key(b"indelible/redact/v1"),
+            document: key(b"indelible/document/v1"),
+        }
     }
 
     /// The MAC by which a retry is known (`formats.md`, Chain, Retry).
     pub fn submission_mac(&self, submission: &Submission<'_>) -> [u8; 32] {
         array(&hmac::sign(&self.submission, submission.canonical()))
+    }
+
+    /// The MAC by which an event commits to the stored document of a resource:
+    /// `HMAC-SHA256(key, type ‖ 0x00 ‖ id ‖ 0x00 ‖ version (u64 BE) ‖ body)`. Neither type nor id holds a zero byte.
+    pub fn document_mac(&self, kind: &str, id: &str, version: u64, body: &str) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.document);
+        for part in [kind.as_bytes(), &[0], id.as_bytes(), &[0], &version.to_be_bytes(), body.as_bytes()] {
+            context.update(part);
+        }
+        array(&context.sign())
     }
 
     /// What stands in the place of a hashed value: `hmac-sha256:` and hex (`formats.md`, Redaction hmac). `value` is a
@@ -112,6 +129,8 @@ mod tests {
             assert_eq!(keys.redaction_mac(text(case, "redacted").as_bytes()), text(case, "redaction_mac"));
             let submission = Submission::parse(text(case, "submission").as_bytes(), Source::Caller, Uuid::nil()).expect("valid");
             assert_eq!(hex::encode(&keys.submission_mac(&submission)), text(case, "submission_mac"));
+            let document = keys.document_mac("halt", "0190a5f0", 3, text(case, "redacted"));
+            assert_eq!(hex::encode(&document), text(case, "document_mac"));
             assert_eq!(keys.ring_id, 7);
         }
     }

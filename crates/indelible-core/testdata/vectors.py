@@ -114,6 +114,9 @@ def keys():
             "submission_probe": mac(derive(b"indelible/submission/v1"), b"probe").hex(),
             "redacted": redacted,
             "redaction_mac": "hmac-sha256:" + mac(derive(b"indelible/redact/v1"), redacted.encode()).hex(),
+            "document_mac": mac(
+                derive(b"indelible/document/v1"), b"halt\0" + b"0190a5f0\0" + (3).to_bytes(8, "big") + redacted.encode()
+            ).hex(),
             "submission": submission,
             "submission_mac": mac(
                 derive(b"indelible/submission/v1"), canonical_submission(submission, str(uuid.UUID(int=0))).encode()

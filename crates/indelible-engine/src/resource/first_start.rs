@@ -203,8 +203,8 @@ fn write(desk: &Desk, writer: &Writer, instance: &Instance, story: [(i64, Mutati
     let mut changes = instance.rows();
     let mut events: Vec<Prepared> = Vec::new();
     for (number, mut mutation) in story {
+        let prepared = desk.prepare_numbered(mutation.event(&desk.keystore), number);
         changes.append(&mut mutation.changes);
-        let prepared = desk.prepare_numbered(mutation.event(), number);
         events.push(prepared.map_err(|fault| OpenError::Store(format!("the first start cannot be recorded: {fault}")))?);
     }
     let told = writer.submit_blocking(Work::with_changes(events, changes, Privilege::Engine));

@@ -1,9 +1,15 @@
 //! Resources: typed structs kept as versioned JSON documents. The only write is the function that also takes the
 //! caller and appends the event.
 
+mod answers;
 mod api_keys;
 pub(crate) mod document;
 mod first_start;
+mod keep;
+mod kept;
+mod kind;
+mod kinds;
+mod lookup;
 mod mutate;
 mod projects;
 pub(crate) mod registry;
@@ -13,8 +19,14 @@ use uuid::Uuid;
 
 use crate::access::{KeyKind, Owner, Scope};
 
+pub use answers::Once;
+pub(crate) use answers::KEPT_MICROS as ANSWERS_KEPT_MICROS;
 pub(crate) use first_start::{Instance, first_start};
-pub(crate) use mutate::{Mutation, load};
+pub use keep::Done;
+pub use kept::{ENVELOPE, Kept};
+pub use kind::{Actions, KINDS, Kind, Level, Number, kind};
+pub use lookup::{Listed, Listing, PAGE_DEFAULT, PAGE_MAX};
+pub(crate) use mutate::{DOCUMENT, Mutation, load};
 
 /// A project: one chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +88,17 @@ pub enum MutateError {
     /// There is none of that id that the caller may see (404).
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// It was changed since the caller looked at it (412).
+    #[error("it is at version {current} and not at {expected}")]
+    Stale {
+        /// What the caller knew.
+        expected: u64,
+        /// What it is now.
+        current: u64,
+    },
+    /// What is there already stands against it (409).
+    #[error("{0}")]
+    Conflict(&'static str),
     /// The document breaks a rule (422).
     #[error(transparent)]
     Fault(#[from] indelible_core::fault::Fault),

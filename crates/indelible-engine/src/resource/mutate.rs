@@ -3,19 +3,26 @@
 use std::sync::Arc;
 
 use indelible_core::fault::{Fault, FaultKind};
+use indelible_core::hex;
 use indelible_core::json::Value;
 use indelible_core::limits::NAME_BYTES_MAX;
 use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::document::{Document, KeyDocument, OrganizationDocument, ProjectDocument};
+use super::kept::Kept;
 use super::registry::Registry;
 use super::{MutateError, Project};
 use crate::access::Caller;
 use crate::append::{AppendError, EngineEvent, ResourceMembers};
+use crate::keystore::KeyStore;
 use crate::ledger::Ledger;
 use crate::store::StoreError;
 use crate::write::{Change, Privilege, Work};
+
+/// `context` member of the event about a resource: version of its document, ring id, and MAC
+/// ([`indelible_core::key::ProjectKeys::document_mac`]), joined by colons. Verification holds the stored document against it.
+pub(crate) const DOCUMENT: &str = "document";
 
 /// A change of one resource by somebody, in the words of its event.
 pub(crate) struct Mutation<'a> {
@@ -31,12 +38,25 @@ pub(crate) struct Mutation<'a> {
 }
 
 impl Mutation<'_> {
-    /// The event that tells of it.
-    pub(crate) fn event(&mut self) -> EngineEvent {
+    /// The event that tells of it, and commits to the documents that are written with it.
+    pub(crate) fn event(&mut self, keystore: &KeyStore) -> EngineEvent {
         let mut event = EngineEvent::new(self.caller, &self.home, self.action, "allow");
         event.resource = Some(ResourceMembers { kind: self.kind, id: self.id.clone(), parent: None });
         event.before = self.before.take();
         event.after = self.after.take();
+        let own = self.changes.iter().find_map(|change| match change {
+            Change::Resource { project_id, kind, id, version, body } if (*kind, id) == (self.kind, &self.id) => {
+                Some((*project_id, *version, body))
+            }
+            _ => None,
+        });
+        if let Some((project_id, version, body)) = own {
+            let keys = keystore.project_keys(project_id, keystore.newest_ring_id());
+            event.context.extend(keys.map(|keys| {
+                let mac = keys.document_mac(self.kind, &self.id, version.unsigned_abs(), body);
+                (DOCUMENT, format!("{version}:{}:{}", keys.ring_id, hex::encode(&mac)))
+            }));
+        }
         event
     }
 }
@@ -68,7 +88,7 @@ impl Ledger {
 
     /// Appends the event and writes the documents in one transaction: both, or neither.
     pub(crate) async fn mutate(&self, mut mutation: Mutation<'_>) -> Result<(), MutateError> {
-        let events = self.prepare_all(vec![mutation.event()])?;
+        let events = self.prepare_all(vec![mutation.event(&self.inner.keystore)])?;
         let work = Work::with_changes(events, std::mem::take(&mut mutation.changes), Privilege::Engine);
         let answer = self.inner.writer.submit(work).await;
         if let Err(AppendError::Unavailable { outcome_unknown: true, .. }) = &answer {
@@ -88,6 +108,7 @@ impl Ledger {
     ) -> MutateError {
         let (outcome, reason) = match &error {
             MutateError::Forbidden(_) | MutateError::NotFound(_) => ("deny", error.to_string()),
+            MutateError::Stale { .. } | MutateError::Conflict(_) => ("error", error.to_string()),
             MutateError::Fault(fault) => ("error", format!("invalid at {}", fault.pointer)),
             // Could not be recorded a moment ago, will not be now.
             MutateError::Append(_) => return error,
@@ -127,7 +148,13 @@ pub(crate) fn load(connection: &Connection, registry: &Registry) -> Result<(), S
                 registry.put_project(Arc::new(project), number);
             }
             KeyDocument::TYPE => registry.put_key(KeyDocument::from_body(&id, &body).map_err(corrupt)?),
-            other => tracing::warn!(kind = other, "a resource of a type that this version does not know"),
+            noun => match super::kind(noun) {
+                Some(kind) => match Kept::read(noun, &id, row.get(3)?, &body).map_err(corrupt)? {
+                    Some(kept) => registry.keep(kind, &Arc::new(kept)),
+                    None => registry.end(kind, Uuid::try_parse(&id).unwrap_or_default()),
+                },
+                None => tracing::warn!(kind = noun, "a resource of a type that this version does not know"),
+            },
         }
     }
     Ok(())

@@ -1,11 +1,14 @@
 //! What is known without asking the store: organizations, projects and keys, as they are after the last commit.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use uuid::Uuid;
 
 use super::document::{KeyDocument, OrganizationDocument};
+use super::kept::{Kept, Shared};
+use super::kind::Kind;
 use super::{Owner, Project};
 
 /// A project and the small integer that stands for it in the store.
@@ -24,6 +27,8 @@ struct State {
     system_projects: HashMap<Uuid, Uuid>,
     organizations: HashMap<Uuid, OrganizationDocument>,
     keys: HashMap<Uuid, Arc<KeyDocument>>,
+    /// Resources of every other kind, by noun and id.
+    kept: BTreeMap<(&'static str, Uuid), Shared>,
 }
 
 /// The map of everything known.
@@ -90,6 +95,33 @@ impl Registry {
             }
             (Owner::Instance, _) | (Owner::Organization(_), Owner::Project(_)) => false,
         }
+    }
+
+    /// A resource that has not ended.
+    pub(crate) fn kept(&self, kind: &Kind, id: Uuid) -> Option<Shared> {
+        self.read(|state| state.kept.get(&(kind.noun, id)).cloned())
+    }
+
+    /// Resources of a kind in the order of their ids, from the one after `after`: the first `limit` that are `wanted`.
+    pub(crate) fn kept_after(&self, kind: &Kind, after: Option<Uuid>, limit: usize, wanted: &dyn Fn(&Kept) -> bool) -> Vec<Shared> {
+        let mut all: Vec<Shared> = self.read(|state| {
+            let from = after.map_or(Bound::Included((kind.noun, Uuid::nil())), |after| Bound::Excluded((kind.noun, after)));
+            state.kept.range((from, Bound::Included((kind.noun, Uuid::max())))).map(|(_, kept)| Arc::clone(kept)).collect()
+        });
+        all.retain(|kept| wanted(kept));
+        all.truncate(limit);
+        all
+    }
+
+    /// Takes in a resource that is committed.
+    pub(crate) fn keep(&self, kind: &'static Kind, kept: &Shared) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.kept.insert((kind.noun, kept.id), Arc::clone(kept));
+    }
+
+    /// Lets go of a resource whose end is committed.
+    pub(crate) fn end(&self, kind: &'static Kind, id: Uuid) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).kept.remove(&(kind.noun, id));
     }
 
     /// Takes in an organization that is committed.

@@ -1,69 +1,125 @@
-//! Stored resources and signing keys against the events about them: a key that no event tells of was put there by a hand other than the
-//! ledger's.
+//! Stored resources and signing keys against the events about them: one that no event tells of was put there by a hand other than the
+//! ledger's, and so was one that is not what the last event about it commits to.
 //!
-//! Looked for is the event of its making, by action, resource and chain, which no client can append. The states
-//! themselves are not compared: they lie in sealed contents, and the digest of a key's secret in none of them.
+//! The event of every change commits to the document that was written with it, by a MAC in its `context` ([`DOCUMENT`]); no
+//! client can append such an event, for it would have to have come in by way of the engine. Of a signing key its making is looked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use indelible_core::hex;
 use indelible_core::json::{self, Object, Value};
+use memchr::memmem::Finder;
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
+use super::walk::Keys;
+use crate::resource::DOCUMENT;
+
 /// What comes after the name of the first member of an entry, its action.
-const BEGINNING: &[u8] = b"{\"action\":\"";
+const KEY_MADE: &[u8] = b"{\"action\":\"key.create\"";
 /// `resource.type` of a key that signs, whose action is `key.create`.
 const SIGNING_KEY: &str = "signing_key";
-/// The verb of the events looked for.
-const MADE: &[u8] = b".create";
 
-/// Resources whose event was not met so far: project, type, id, as they are stored.
-#[derive(Default)]
+/// Project, type, id, as they are stored.
+type Name = (String, String, String);
+
+/// What is stored, and what was told of it so far.
 pub(super) struct Resources {
-    untold: BTreeSet<(String, String, String)>,
+    /// Version and body.
+    stored: BTreeMap<Name, (i64, String)>,
+    /// What the last event about each commits to.
+    told: BTreeMap<Name, String>,
+    /// Signing keys of whose making no event told so far.
+    unmade: BTreeSet<Name>,
+    speaks: Finder<'static>,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        let speaks = Finder::new(format!("\"{DOCUMENT}\":\"").as_bytes()).into_owned();
+        Self { stored: BTreeMap::new(), told: BTreeMap::new(), unmade: BTreeSet::new(), speaks }
+    }
 }
 
 impl Resources {
     /// Reads which there are.
     pub(super) fn load(ledger: &Connection) -> Result<Self, rusqlite::Error> {
-        let mut statement = ledger.prepare("SELECT project_id, type, id FROM resources")?;
-        let mut untold: BTreeSet<_> =
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
+        let mut resources = Self::default();
+        let mut statement = ledger.prepare("SELECT project_id, type, id, version, body FROM resources")?;
+        let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), (row.get(3)?, row.get(4)?))))?;
+        resources.stored = rows.collect::<Result<_, _>>()?;
         let system = ledger.query_row("SELECT value FROM instance WHERE key = 'system_project_id'", [], |row| row.get(0)).optional()?;
         let system: String = system.unwrap_or_default();
         let mut statement = ledger.prepare("SELECT id FROM signing_keys")?;
         for id in statement.query_map([], |row| row.get::<_, i64>(0))? {
-            untold.insert((system.clone(), SIGNING_KEY.to_owned(), id?.to_string()));
+            resources.unmade.insert((system.clone(), SIGNING_KEY.to_owned(), id?.to_string()));
         }
-        Ok(Self { untold })
+        Ok(resources)
     }
 
     /// Takes note of the entry of a row of `project_id`.
     pub(super) fn entry(&mut self, project_id: Uuid, entry: &[u8]) {
-        let Some(noun) = made(entry).filter(|_| !self.untold.is_empty()) else { return };
+        let made = !self.unmade.is_empty() && entry.starts_with(KEY_MADE);
+        if !made && self.speaks.find(entry).is_none() {
+            return;
+        }
         let Ok(Value::Object(members)) = json::parse(entry) else { return };
-        let Some(Value::Object(resource)) = members.get("resource") else { return };
-        let (kind, id) = (text(resource, "type"), text(resource, "id"));
-        let of_its_kind = kind == Some(noun) || (noun, kind) == ("key", Some(SIGNING_KEY));
-        if let (Some("allow"), true, Some(kind), Some(id)) = (text(&members, "outcome"), of_its_kind, kind, id) {
-            self.untold.remove(&(project_id.to_string(), kind.to_owned(), id.to_owned()));
+        let (Some(resource), Some(recorder)) = (object(&members, "resource"), object(&members, "recorder")) else { return };
+        let (Some(kind), Some(id)) = (text(resource, "type"), text(resource, "id")) else { return };
+        if text(recorder, "path") != Some("engine") || text(&members, "outcome") != Some("allow") {
+            return;
+        }
+        let name = (project_id.to_string(), kind.to_owned(), id.to_owned());
+        if made && kind == SIGNING_KEY {
+            self.unmade.remove(&name);
+        }
+        if let Some(document) = object(&members, "context").and_then(|context| text(context, DOCUMENT)) {
+            self.told.insert(name, document.to_owned());
         }
     }
 
-    /// Those of which no event told: the project they name, and one sentence.
-    pub(super) fn untold(self) -> impl Iterator<Item = (Option<Uuid>, String)> {
-        self.untold.into_iter().map(|(project_id, kind, id)| {
-            let detail = format!("no event tells of the making of the stored resource {kind} {id}");
-            (Uuid::try_parse(&project_id).ok(), detail)
-        })
+    /// What the events do not explain: the project it is about, and one sentence. Of `only` one project, where one is given: the rows
+    /// of others were not read.
+    pub(super) fn unexplained(self, keys: &dyn Keys, only: Option<Uuid>) -> Vec<(Option<Uuid>, String)> {
+        let asked = |name: &Name| only.is_none_or(|only| Uuid::try_parse(&name.0).ok().is_none_or(|id| id == only));
+        let mut found: Vec<(Name, &str)> = Vec::new();
+        for name in self.unmade {
+            found.push((name, "no event tells of the making of the stored resource"));
+        }
+        for (name, (version, body)) in &self.stored {
+            let Some(told) = self.told.get(name) else {
+                found.push((name.clone(), "no event tells of the making of the stored resource"));
+                continue;
+            };
+            if !commits(told, name, *version, body, keys) {
+                found.push((name.clone(), "the last event about it tells of another document than is stored for the resource"));
+            }
+        }
+        for name in self.told.into_keys().filter(|name| !self.stored.contains_key(name)) {
+            found.push((name, "events tell of a document, and none is stored for the resource"));
+        }
+        found.retain(|(name, _)| asked(name));
+        found.into_iter().map(|(name, what)| (Uuid::try_parse(&name.0).ok(), format!("{what} {} {}", name.1, name.2))).collect()
     }
 }
 
-/// The noun of an action that makes something.
-fn made(entry: &[u8]) -> Option<&str> {
-    let rest = entry.strip_prefix(BEGINNING)?;
-    let action = &rest[..rest.iter().position(|byte| *byte == b'"')?];
-    std::str::from_utf8(action.strip_suffix(MADE)?).ok()
+/// Whether what an event commits to is this document. A ring key that is not there is told of where rows are verified.
+fn commits(told: &str, (project_id, kind, id): &Name, version: i64, body: &str, keys: &dyn Keys) -> bool {
+    let mut parts = told.splitn(3, ':');
+    let (Some(told_version), Some(ring), Some(mac)) = (parts.next(), parts.next(), parts.next()) else { return false };
+    if told_version != version.to_string() {
+        return false;
+    }
+    let (Ok(project_id), Ok(ring)) = (Uuid::try_parse(project_id), ring.parse()) else { return false };
+    let Some(keys) = keys.project_keys(project_id, ring) else { return true };
+    hex::encode(&keys.document_mac(kind, id, version.unsigned_abs(), body)) == mac
+}
+
+fn object<'v, 'a>(object: &'v Object<'a>, name: &str) -> Option<&'v Object<'a>> {
+    match object.get(name) {
+        Some(Value::Object(members)) => Some(members),
+        _ => None,
+    }
 }
 
 fn text<'v>(object: &'v Object<'_>, name: &str) -> Option<&'v str> {

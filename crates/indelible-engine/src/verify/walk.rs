@@ -367,8 +367,8 @@ impl<'a> Chains<'a> {
             self.find(found.project, Verdict::Altered, found.sequence, found.detail);
         }
         self.compare_numbers();
-        for (project_id, detail) in std::mem::take(&mut self.resources).untold() {
-            // The rows of a project that is not asked for were not read; a resource of no project is told in any case.
+        for (project_id, detail) in std::mem::take(&mut self.resources).unexplained(self.keys.as_ref(), self.ground.only) {
+            // A resource of no project is told in any case.
             let number = self.verifiers.iter().find_map(|(number, (id, _))| (Some(*id) == project_id).then_some(*number));
             self.find(number.unwrap_or_default(), Verdict::Altered, None, detail);
         }

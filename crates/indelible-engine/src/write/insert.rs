@@ -10,10 +10,11 @@ use indelible_core::tree::Tile;
 use rusqlite::{CachedStatement, Connection};
 
 use super::heads::Head;
-use super::{AnchorRow, Change};
+use super::{AnchorRow, AnswerRow, Change};
 use crate::append::{Prepared, PreparedContent};
 use crate::faults::{Faults, When, Write};
 use crate::keystore::DataKey;
+use crate::resource::ANSWERS_KEPT_MICROS;
 use crate::store::{Expected, StoreError};
 
 /// Does a write, unless a test wants it to fail.
@@ -179,6 +180,7 @@ impl<'c> Inserter<'c> {
                 Change::RingKey { id, since } => {
                     self.connection.execute("INSERT INTO ring_keys (id, since) VALUES (?1, ?2)", (*id as i64, since.as_micros()))?;
                 }
+                Change::Answer(row) => self.answer(row)?,
                 Change::DataKey(key) => self.data_key(key)?,
                 Change::Rewrap { row, key, wrap } => {
                     if !key.is_stored() {
@@ -205,6 +207,15 @@ impl<'c> Inserter<'c> {
         let mut insert =
             self.connection.prepare_cached("INSERT INTO instance_leaves (position, project, number, leaf) VALUES (?1, ?2, ?3, ?4)")?;
         insert.execute((row.position as i64, row.project, number, &row.leaf))?;
+        Ok(())
+    }
+
+    fn answer(&self, row: &AnswerRow) -> Result<(), StoreError> {
+        let oldest = row.answered_at.as_micros() - ANSWERS_KEPT_MICROS;
+        self.connection.execute("DELETE FROM answers WHERE answered_at <= ?1", [oldest])?;
+        let insert = "INSERT INTO answers (caller, key, request, type, id, answered_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let (caller, id) = (row.caller.as_bytes(), row.id.as_bytes());
+        self.connection.execute(insert, (caller, row.key, row.request, row.kind, id, row.answered_at.as_micros()))?;
         Ok(())
     }
 

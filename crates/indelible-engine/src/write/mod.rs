@@ -149,6 +149,8 @@ pub(crate) enum Change {
         /// The wrap.
         wrap: Wrapped,
     },
+    /// A row of `answers`; those that are no longer kept go.
+    Answer(Box<AnswerRow>),
     /// A row of `signing_keys`.
     SigningKey {
         /// Its number in the key store.
@@ -181,6 +183,23 @@ pub(crate) struct AnchorRow {
     pub(crate) position: u64,
     /// The leaf there.
     pub(crate) leaf: String,
+}
+
+/// A row of `answers`.
+#[derive(Debug, Clone)]
+pub(crate) struct AnswerRow {
+    /// The key that asked.
+    pub(crate) caller: Uuid,
+    /// MAC of the `Idempotency-Key`.
+    pub(crate) key: [u8; 32],
+    /// MAC of the request.
+    pub(crate) request: [u8; 32],
+    /// Type of the resource.
+    pub(crate) kind: &'static str,
+    /// Its id.
+    pub(crate) id: Uuid,
+    /// When.
+    pub(crate) answered_at: Timestamp,
 }
 
 /// A batch for the writer.

@@ -5,6 +5,7 @@ mod append;
 mod bench;
 mod bundles;
 mod clock;
+mod control;
 mod cosigning;
 mod faults;
 mod files;

@@ -83,6 +83,19 @@ CREATE TABLE resources (
     PRIMARY KEY (project_id, type, id)
 ) STRICT;
 
+-- Requests with an Idempotency-Key and what they made, for a day. key and request are MACs.
+CREATE TABLE answers (
+    caller      BLOB NOT NULL, -- the API key
+    key         BLOB NOT NULL,
+    request     BLOB NOT NULL,
+    type        TEXT NOT NULL,
+    id          BLOB NOT NULL,
+    answered_at INTEGER NOT NULL, -- microseconds since 1970
+    PRIMARY KEY (caller, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX answers_by_time ON answers (answered_at);
+
 -- What was signed of a chain and its tree, one an interval. anchor and the notes are TEXT so that anyone can look.
 CREATE TABLE anchors (
     project    INTEGER NOT NULL,

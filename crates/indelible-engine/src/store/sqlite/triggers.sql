@@ -210,6 +210,21 @@ BEGIN
     SELECT RAISE(ABORT, 'cosignatures: rows are never deleted');
 END;
 
+CREATE TRIGGER answers_insert BEFORE INSERT ON answers
+BEGIN
+    SELECT RAISE(ABORT, 'answers: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER answers_update BEFORE UPDATE ON answers
+BEGIN
+    SELECT RAISE(ABORT, 'answers: rows are never changed');
+END;
+
+CREATE TRIGGER answers_delete BEFORE DELETE ON answers
+BEGIN
+    SELECT RAISE(ABORT, 'answers: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
 CREATE TRIGGER signing_keys_insert BEFORE INSERT ON signing_keys
 BEGIN
     SELECT RAISE(ABORT, 'signing_keys: only the ledger writes here') WHERE NOT indelible_writes();

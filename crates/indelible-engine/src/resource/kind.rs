@@ -1,0 +1,187 @@
+//! What a kind of resource is: its words, where it may belong, who may write it, and what its documents must be.
+//!
+//! The API, the command line, the OpenAPI document and the events are all made from [`KINDS`]. A kind whose documents are read
+//! here is a typed struct ([`Spec`]); unknown members, wrong types and missing members are refused with their place.
+
+use indelible_core::fault::{Fault, FaultKind};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::MutateError;
+use super::kept::Kept;
+use super::registry::Registry;
+use crate::access::{Owner, Scope};
+
+pub use super::kinds::KINDS;
+
+/// What a resource may belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// The instance.
+    Instance,
+    /// An organization.
+    Organization,
+    /// A project.
+    Project,
+}
+
+impl Level {
+    /// The word of `owner.type`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::Organization => "organization",
+            Self::Project => "project",
+        }
+    }
+
+    /// That of an owner.
+    pub const fn of(owner: Owner) -> Self {
+        match owner {
+            Owner::Instance => Self::Instance,
+            Owner::Organization(_) => Self::Organization,
+            Owner::Project(_) => Self::Project,
+        }
+    }
+}
+
+/// How many of a kind an owner has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Number {
+    /// Any number, each with an id of its own.
+    Many,
+    /// One, under the owner's id, that is there from the start with every member as it is by default.
+    One,
+}
+
+/// A kind of resource.
+pub struct Kind {
+    /// `resource.type` of its events, the noun of its actions, and its name on the command line.
+    pub noun: &'static str,
+    /// Its name in URLs.
+    pub plural: &'static str,
+    /// What it is, one sentence.
+    pub doc: &'static str,
+    /// What it may belong to.
+    pub levels: &'static [Level],
+    /// How many there are.
+    pub number: Number,
+    /// What changing it needs.
+    pub scope: Scope,
+    /// Actions of its events; `None` where there is no such change.
+    pub actions: Actions,
+    /// JSON Schema of a document.
+    pub schema: fn() -> Value,
+    /// A document that is valid, for the documentation and for tests.
+    pub example: &'static str,
+    /// Reads a document strictly; returns it as it is stored.
+    pub(super) read: fn(&str) -> Result<String, Fault>,
+    /// Whether a change may be, beside what is known.
+    pub(super) admit: fn(&Admission<'_>) -> Result<(), MutateError>,
+}
+
+/// The actions of a kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Actions {
+    /// What making one is called.
+    pub create: Option<&'static str>,
+    /// What changing one is called.
+    pub update: Option<&'static str>,
+    /// What ending one is called.
+    pub delete: Option<&'static str>,
+}
+
+/// A change that is about to be, and what it is held against.
+pub(super) struct Admission<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) owner: Owner,
+    /// As it will be, unless it ends.
+    pub(super) after: Option<&'a Kept>,
+}
+
+/// A typed document.
+pub(crate) trait Spec: Serialize + DeserializeOwned + JsonSchema {
+    /// What its types do not say.
+    fn check(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+/// The kind of this noun.
+pub fn kind(noun: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.noun == noun).copied()
+}
+
+/// Refuses nothing.
+pub(super) const fn always(_: &Admission<'_>) -> Result<(), MutateError> {
+    Ok(())
+}
+
+/// Reads a document of type `S`, and writes it as it is stored.
+pub(super) fn strict<S: Spec>(text: &str) -> Result<String, Fault> {
+    let spec: S = typed(text)?;
+    spec.check()?;
+    serde_json::to_string(&spec).map_err(|error| Fault::new(FaultKind::Invalid, "", error.to_string()))
+}
+
+/// A document of type `S`.
+pub(crate) fn typed<S: DeserializeOwned>(text: &str) -> Result<S, Fault> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| fault(&error))
+}
+
+/// The schema of `S`, without the dialect it is written in.
+pub(super) fn schema<S: JsonSchema>() -> Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<S>().to_value();
+    if let Some(members) = schema.as_object_mut() {
+        members.remove("$schema");
+        members.remove("title");
+    }
+    schema
+}
+
+/// Where and what, without the value: the library quotes values in some of its messages.
+fn fault(error: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
+    let mut pointer = String::new();
+    for segment in error.path() {
+        match segment {
+            serde_path_to_error::Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            serde_path_to_error::Segment::Map { key } | serde_path_to_error::Segment::Enum { variant: key } => {
+                indelible_core::json::push_pointer(&mut pointer, key);
+            }
+            serde_path_to_error::Segment::Unknown => {}
+        }
+    }
+    let message = error.inner().to_string();
+    // ` at line 1 column 7`: of a text that the caller has not seen.
+    let message = message.rfind(" at line ").map_or(message.as_str(), |at| &message[..at]);
+    let quoted = |prefix: &str| message.strip_prefix(prefix).and_then(|rest| rest.split('`').next());
+    if let Some(name) = quoted("unknown field `") {
+        // The path of some errors ends at the member itself, of others at the object that holds it.
+        let mut own = String::new();
+        indelible_core::json::push_pointer(&mut own, name);
+        if !pointer.ends_with(&own) {
+            pointer.push_str(&own);
+        }
+        let known = message.split_once(", expected ").map_or(String::new(), |(_, known)| format!("; expected {known}"));
+        return Fault::new(FaultKind::Invalid, pointer, format!("an unknown member{known}"));
+    }
+    if let Some(name) = quoted("missing field `") {
+        indelible_core::json::push_pointer(&mut pointer, name);
+        return Fault::new(FaultKind::Invalid, pointer, "is required");
+    }
+    if message.starts_with("unknown variant `") {
+        let known = message.split_once(", expected ").map_or("another value", |(_, known)| known);
+        return Fault::new(FaultKind::Invalid, pointer, format!("expected {known}"));
+    }
+    // `invalid type: string "…", expected u64` and its like.
+    let said = match message.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None if message.starts_with("invalid") => "is not valid".to_owned(),
+        None => message.to_owned(),
+    };
+    Fault::new(FaultKind::Invalid, pointer, said)
+}

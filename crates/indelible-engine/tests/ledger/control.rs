@@ -1,0 +1,287 @@
+//! Resources of every kind: made, changed, ended; each change and each refusal in the record, document and event together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use indelible_core::json::{self, Value};
+use indelible_engine::access::{Caller, Envelope, KeyKind, Owner, Scope};
+use indelible_engine::faults::{Faults, When, Write};
+use indelible_engine::query::{Opening, ReadError, Search};
+use indelible_engine::resource::{KINDS, Kept, Kind, Listing, MutateError, NewApiKey, Number, Once, kind};
+use uuid::Uuid;
+
+use crate::bench::{Bench, wait};
+
+fn halts() -> &'static Kind {
+    kind("halt").expect("a kind")
+}
+
+fn budgets() -> &'static Kind {
+    kind("budget").expect("a kind")
+}
+
+fn make(bench: &Bench, kind: &'static Kind) -> Arc<Kept> {
+    wait(bench.ledger.create_resource(&bench.admin(), kind, None, kind.example, None)).expect("made").kept
+}
+
+/// Newest first: action, outcome, reason and resource id of what the project's chain tells of a kind, with its states.
+fn told(bench: &Bench, kind: &Kind) -> Vec<(String, String, Option<Value<'static>>, Option<Value<'static>>)> {
+    let filter = format!(r#"resource.type eq "{}" and action ne "audit.read""#, kind.noun);
+    let opening = Opening { content: true, purpose: Some("a test".to_owned()) };
+    let search = Search { filter: Some(filter), limit: Some(1_000), opening, ..Search::default() };
+    let page = wait(bench.ledger.search(&bench.admin(), &bench.project(), search)).expect("a page");
+    let told = page.records.iter().map(|record| {
+        let record = json::parse(record).expect("JSON").into_owned();
+        let word = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let state = |name: &str| record.get("content").and_then(|content| content.get(name)).cloned();
+        (word("action"), word("outcome"), state("before_state"), state("after_state"))
+    });
+    told.collect()
+}
+
+fn same(a: Option<&Value<'_>>, b: Option<&Value<'_>>) -> bool {
+    let text = |value: Option<&Value<'_>>| {
+        value.map(|value| {
+            let mut out = Vec::new();
+            json::write_canonical(value, &mut out);
+            out
+        })
+    };
+    text(a) == text(b)
+}
+
+#[test]
+fn every_kind_is_made_changed_and_ended_and_replaying_its_events_rebuilds_it() {
+    let mut bench = Bench::new();
+    for kind in KINDS {
+        let first = match kind.number {
+            Number::Many => make(&bench, kind),
+            Number::One => wait(bench.ledger.resource(&bench.admin(), kind, bench.ledger.default_project_id())).expect("always there"),
+        };
+        assert_eq!(first.version, u64::from(kind.number == Number::Many), "{}", kind.noun);
+        let mut last = first;
+        if kind.actions.update.is_some() {
+            let done = wait(bench.ledger.update_resource(&bench.admin(), kind, last.id, last.version, kind.example)).expect("changed");
+            assert_eq!((done.kept.version, done.kept.created_at), (last.version + 1, last.created_at));
+            last = done.kept;
+        }
+        bench = bench.reopen();
+        let found = wait(bench.ledger.resource(&bench.admin(), kind, last.id)).expect("after a restart too");
+        assert_eq!(found, last, "{}", kind.noun);
+        let events = told(&bench, kind);
+        assert!(same(events[0].3.as_ref(), Some(&last.state())), "{}: {:?}", kind.noun, events[0]);
+        if kind.actions.delete.is_some() {
+            wait(bench.ledger.delete_resource(&bench.admin(), kind, last.id, Some(last.version))).expect("ended");
+            let gone = wait(bench.ledger.resource(&bench.admin(), kind, last.id)).expect_err("gone");
+            assert_eq!(gone, ReadError::NotFound(kind.noun));
+            bench = bench.reopen();
+            assert_eq!(wait(bench.ledger.resource(&bench.admin(), kind, last.id)).expect_err("gone"), ReadError::NotFound(kind.noun));
+            let again = wait(bench.ledger.delete_resource(&bench.admin(), kind, last.id, None)).expect_err("gone");
+            assert_eq!(again, MutateError::NotFound(kind.noun));
+        }
+        // What each event says was before is what the one before it left.
+        let events: Vec<_> = told(&bench, kind).into_iter().rev().filter(|event| event.1 == "allow").collect();
+        let expected: Vec<&str> = [kind.actions.create, kind.actions.update, kind.actions.delete].into_iter().flatten().collect();
+        assert_eq!(events.iter().map(|event| event.0.as_str()).collect::<Vec<_>>(), expected);
+        for pair in events.windows(2) {
+            assert!(same(pair[0].3.as_ref(), pair[1].2.as_ref()), "{}", kind.noun);
+        }
+    }
+    bench.verify();
+}
+
+#[test]
+fn a_stale_version_is_refused_told_and_changes_nothing() {
+    let bench = Bench::new();
+    let kept = make(&bench, budgets());
+    let patch = |version, text: &str| wait(bench.ledger.update_resource(&bench.admin(), budgets(), kept.id, version, text));
+    patch(1, r#"{"limit_micros":5}"#).expect("changed");
+    assert_eq!(patch(1, r#"{"limit_micros":6}"#), Err(MutateError::Stale { expected: 1, current: 2 }));
+    let ended = wait(bench.ledger.delete_resource(&bench.admin(), budgets(), kept.id, Some(1)));
+    assert_eq!(ended, Err(MutateError::Stale { expected: 1, current: 2 }));
+    let fault = patch(2, r#"{"currency":null}"#).expect_err("it is required");
+    assert!(matches!(&fault, MutateError::Fault(fault) if fault.pointer == "/currency"), "{fault:?}");
+    let now = wait(bench.ledger.resource(&bench.admin(), budgets(), kept.id)).expect("there");
+    assert!(now.version == 2 && now.document.contains("\"limit_micros\":5"));
+    let outcomes: Vec<(String, String)> = told(&bench, budgets()).into_iter().map(|event| (event.0, event.1)).collect();
+    let expected = [("update", "error"), ("delete", "error"), ("update", "error"), ("update", "allow"), ("create", "allow")];
+    assert_eq!(outcomes, expected.map(|(verb, outcome)| (format!("budget.{verb}"), outcome.to_owned())));
+}
+
+#[test]
+fn a_thousand_updates_at_once_have_one_winner_a_version() {
+    let bench = Bench::new();
+    let kept = make(&bench, budgets());
+    let (mut won, mut lost) = (0, 0);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..1_000_u64 {
+            let (ledger, admin, id) = (bench.ledger.clone(), bench.admin(), kept.id);
+            tasks.spawn(async move {
+                let patch = format!(r#"{{"limit_micros":{n}}}"#);
+                ledger.update_resource(&admin, budgets(), id, 1 + n / 100, &patch).await
+            });
+        }
+        while let Some(result) = tasks.join_next().await {
+            match result.expect("no panic") {
+                Ok(_) => won += 1,
+                Err(MutateError::Stale { .. }) => lost += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    let now = wait(bench.ledger.resource(&bench.admin(), budgets(), kept.id)).expect("there");
+    assert_eq!((won + lost, now.version), (1_000, 1 + won));
+    assert!(won >= 1, "the first version has a winner");
+    bench.verify();
+}
+
+#[test]
+fn the_same_request_has_its_effect_once() {
+    let bench = Bench::new();
+    let once = |key: &str, request: &str| Once::new(key, request.to_owned()).expect("a key");
+    let create = |kind: &'static Kind, once: &Once| wait(bench.ledger.create_resource(&bench.admin(), kind, None, kind.example, Some(once)));
+    let prices = kind("model_price").expect("a kind");
+    let first = create(prices, &once("a", "1")).expect("made");
+    let again = create(prices, &once("a", "1")).expect("answered again");
+    assert!(!first.replayed && again.replayed && again.kept == first.kept);
+    let before = told(&bench, prices).len();
+    assert!(matches!(create(prices, &once("a", "2")), Err(MutateError::Conflict(_))), "another request");
+    assert!(matches!(create(budgets(), &once("a", "1")), Err(MutateError::Conflict(_))), "another kind");
+    assert!(matches!(create(prices, &once("b", "1")), Err(MutateError::Conflict(_))), "another key: the price is there");
+    assert_eq!(told(&bench, prices).len(), before + 2, "refusals are told, replays are not");
+    let bench = bench.reopen();
+    let create = |once: &Once| wait(bench.ledger.create_resource(&bench.admin(), prices, None, prices.example, Some(once)));
+    assert!(create(&once("a", "1")).expect("after a restart too").replayed);
+    wait(bench.ledger.delete_resource(&bench.admin(), prices, first.kept.id, None)).expect("ended");
+    assert!(matches!(create(&once("a", "1")), Err(MutateError::Conflict(_))), "what it made has ended");
+    assert!(Once::new("", String::new()).is_err() && Once::new(&"x".repeat(256), String::new()).is_err() && Once::new("ä", String::new()).is_err());
+}
+
+fn narrow(bench: &Bench, maker: &Caller, owner: Owner, scopes: &[Scope]) -> Caller {
+    let new = NewApiKey { name: "n".to_owned(), owner, kind: KeyKind::Application, scopes: scopes.to_vec(), expires_at: None };
+    let (_, text) = wait(bench.ledger.create_api_key(maker, new)).expect("made");
+    bench.ledger.authenticate(Some(&text), Envelope::default()).expect("a key")
+}
+
+#[test]
+fn nobody_reaches_what_is_not_theirs_and_each_try_is_told_at_home() {
+    let bench = Bench::new();
+    let other = wait(bench.ledger.create_project(&bench.instance(), None, "other")).expect("made");
+    let them = narrow(&bench, &bench.instance(), Owner::Project(other.id), &Scope::ALL);
+    let reader = narrow(&bench, &bench.instance(), Owner::Project(bench.ledger.default_project_id()), &[Scope::AuditRead]);
+    let kept = make(&bench, halts());
+    let mine = told(&bench, halts()).len();
+    let look = |caller: &Caller, id: Uuid| wait(bench.ledger.resource(caller, halts(), id));
+    assert_eq!(look(&them, kept.id).expect_err("not theirs"), look(&them, Uuid::from_u128(7)).expect_err("nowhere"));
+    assert_eq!(look(&reader, kept.id).expect("a reader may look").id, kept.id);
+    let listed = wait(bench.ledger.resources(&them, halts(), &Listing::default())).expect("a page");
+    assert!(listed.kept.is_empty() && listed.next_after.is_none());
+    let within = Listing { within: Some(Owner::Project(bench.ledger.default_project_id())), ..Listing::default() };
+    assert_eq!(wait(bench.ledger.resources(&them, halts(), &within)).expect_err("not theirs"), ReadError::NotFound("project"));
+    let clear = |caller: &Caller, id: Uuid| wait(bench.ledger.delete_resource(caller, halts(), id, None));
+    assert_eq!(clear(&them, kept.id), Err(MutateError::NotFound("halt")));
+    assert_eq!(clear(&them, Uuid::from_u128(7)), Err(MutateError::NotFound("halt")));
+    assert!(matches!(clear(&reader, kept.id), Err(MutateError::Forbidden(_))));
+    let issue = |caller: &Caller, owner| wait(bench.ledger.create_resource(caller, halts(), Some(owner), halts().example, None));
+    assert_eq!(issue(&them, Owner::Project(bench.ledger.default_project_id())), Err(MutateError::NotFound("project")));
+    assert!(matches!(issue(&them, Owner::Instance), Err(MutateError::Fault(_))), "a halt belongs to no instance");
+    let theirs = Search { filter: Some(r#"resource.type eq "halt""#.to_owned()), ..Search::default() };
+    let page = wait(bench.ledger.search(&them, &other, theirs)).expect("a page");
+    assert_eq!(page.records.len(), 2 + 2 + 2 + 2, "looks, lists, clears and issues that were refused or empty");
+    assert_eq!(told(&bench, halts()).len(), mine + 1, "the reader's try alone");
+}
+
+#[test]
+fn pages_hold_every_resource_once() {
+    let bench = Bench::new();
+    let ids: Vec<Uuid> = (0..25).map(|_| make(&bench, halts()).id).collect();
+    for limit in [1, 7, 25, 26] {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let listing = Listing { after, limit: Some(limit), ..Listing::default() };
+            let page = wait(bench.ledger.resources(&bench.admin(), halts(), &listing)).expect("a page");
+            assert!(page.kept.len() <= limit);
+            found.extend(page.kept.iter().map(|kept| kept.id));
+            after = page.next_after;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, ids, "{limit}");
+    }
+    for limit in [0, 1_001] {
+        let listing = Listing { limit: Some(limit), ..Listing::default() };
+        assert!(matches!(wait(bench.ledger.resources(&bench.admin(), halts(), &listing)), Err(ReadError::Options(_))));
+    }
+}
+
+#[test]
+fn a_document_that_holds_a_credential_is_refused() {
+    let bench = Bench::new();
+    let document = r#"{"subject":{"type":"agent","id":"a"},"reason":"see https://x.example/?api_key=hunter2hunter2"}"#;
+    let error = wait(bench.ledger.create_resource(&bench.admin(), halts(), None, document, None)).expect_err("refused");
+    assert!(matches!(&error, MutateError::Fault(fault) if fault.pointer == "/reason"), "{error:?}");
+}
+
+struct Strike {
+    write: Write,
+    when: When,
+    left: AtomicI64,
+}
+
+impl Faults for Strike {
+    fn strikes(&self, write: Write, when: When) -> bool {
+        (write, when) == (self.write, self.when) && self.left.fetch_sub(1, Ordering::SeqCst) == 0
+    }
+}
+
+#[test]
+fn each_write_may_fail_and_document_and_event_are_both_there_or_neither() {
+    for change in ["create", "update", "delete"] {
+        for write in [Write::Event, Write::Content, Write::Wrap, Write::Head, Write::Resource, Write::Commit] {
+            for when in [When::Before, When::After] {
+                strike(change, write, when, 0);
+                if write == Write::Resource {
+                    strike(change, write, when, 1);
+                }
+            }
+        }
+    }
+}
+
+fn strike(change: &str, write: Write, when: When, nth: i64) {
+    let faults = Arc::new(Strike { write, when, left: AtomicI64::new(-1) });
+    let bench = Bench::with(|options| options.faults = Some(Arc::<Strike>::clone(&faults)));
+    let kept = make(&bench, budgets());
+    let once = Once::new("k", "r".to_owned()).expect("a key");
+    let events = bench.events();
+    faults.left.store(nth, Ordering::SeqCst);
+    let done = match change {
+        "create" => wait(bench.ledger.create_resource(&bench.admin(), budgets(), None, budgets().example, Some(&once))),
+        "update" => wait(bench.ledger.update_resource(&bench.admin(), budgets(), kept.id, 1, r#"{"limit_micros":5}"#)),
+        _ => wait(bench.ledger.delete_resource(&bench.admin(), budgets(), kept.id, None)),
+    };
+    faults.left.store(-1, Ordering::SeqCst);
+    // What the running ledger believes is what a restart finds.
+    let seen = |bench: &Bench| {
+        let all = wait(bench.ledger.resources(&bench.admin(), budgets(), &Listing::default())).expect("a list");
+        all.kept.iter().map(|kept| (kept.id, kept.version)).collect::<Vec<_>>()
+    };
+    let running = seen(&bench);
+    let bench = bench.reopen();
+    let stored = seen(&bench);
+    let place = format!("{change} {write:?} {when:?} {nth}");
+    assert_eq!(running, stored, "{place}");
+    let changed = stored != vec![(kept.id, 1)];
+    // Two looks at the list were recorded.
+    assert_eq!(bench.events() - events - 2, u64::from(changed), "{place}");
+    if done.is_ok() {
+        assert!(changed, "{place}");
+    }
+    if change == "create" {
+        let again = wait(bench.ledger.create_resource(&bench.admin(), budgets(), None, budgets().example, Some(&once))).expect("made");
+        assert_eq!(again.replayed, changed, "{place}");
+    }
+}
