@@ -90,17 +90,17 @@ impl Ledger {
         Ok(kept)
     }
 
-    /// Changes a resource by a merge patch (RFC 7396), if it is still at the version `expected`.
+    /// Changes a resource by a merge patch (RFC 7396), if it is still at the version `expected`, where one is given.
     pub async fn update_resource(
         &self,
         caller: &Caller,
         kind: &'static Kind,
         id: Uuid,
-        expected: u64,
+        expected: Option<u64>,
         patch: &str,
     ) -> Result<Done, MutateError> {
         let Some(action) = kind.actions.update else { return Err(MutateError::NotFound(kind.noun)) };
-        self.change(caller, kind, (action, id), Some(expected), Some(patch)).await
+        self.change(caller, kind, (action, id), expected, Some(patch)).await
     }
 
     /// Ends a resource, if it is still at the version `expected`, where one is given.

@@ -61,7 +61,7 @@ fn every_kind_is_made_changed_and_ended_and_replaying_its_events_rebuilds_it() {
         assert_eq!(first.version, u64::from(kind.number == Number::Many), "{}", kind.noun);
         let mut last = first;
         if kind.actions.update.is_some() {
-            let done = wait(bench.ledger.update_resource(&bench.admin(), kind, last.id, last.version, kind.example)).expect("changed");
+            let done = wait(bench.ledger.update_resource(&bench.admin(), kind, last.id, Some(last.version), kind.example)).expect("changed");
             assert_eq!((done.kept.version, done.kept.created_at), (last.version + 1, last.created_at));
             last = done.kept;
         }
@@ -94,7 +94,7 @@ fn every_kind_is_made_changed_and_ended_and_replaying_its_events_rebuilds_it() {
 fn a_stale_version_is_refused_told_and_changes_nothing() {
     let bench = Bench::new();
     let kept = make(&bench, budgets());
-    let patch = |version, text: &str| wait(bench.ledger.update_resource(&bench.admin(), budgets(), kept.id, version, text));
+    let patch = |version, text: &str| wait(bench.ledger.update_resource(&bench.admin(), budgets(), kept.id, Some(version), text));
     patch(1, r#"{"limit_micros":5}"#).expect("changed");
     assert_eq!(patch(1, r#"{"limit_micros":6}"#), Err(MutateError::Stale { expected: 1, current: 2 }));
     let ended = wait(bench.ledger.delete_resource(&bench.admin(), budgets(), kept.id, Some(1)));
@@ -120,7 +120,7 @@ fn a_thousand_updates_at_once_have_one_winner_a_version() {
             let (ledger, admin, id) = (bench.ledger.clone(), bench.admin(), kept.id);
             tasks.spawn(async move {
                 let patch = format!(r#"{{"limit_micros":{n}}}"#);
-                ledger.update_resource(&admin, budgets(), id, 1 + n / 100, &patch).await
+                ledger.update_resource(&admin, budgets(), id, Some(1 + n / 100), &patch).await
             });
         }
         while let Some(result) = tasks.join_next().await {
@@ -260,7 +260,7 @@ fn strike(change: &str, write: Write, when: When, nth: i64) {
     faults.left.store(nth, Ordering::SeqCst);
     let done = match change {
         "create" => wait(bench.ledger.create_resource(&bench.admin(), budgets(), None, budgets().example, Some(&once))),
-        "update" => wait(bench.ledger.update_resource(&bench.admin(), budgets(), kept.id, 1, r#"{"limit_micros":5}"#)),
+        "update" => wait(bench.ledger.update_resource(&bench.admin(), budgets(), kept.id, Some(1), r#"{"limit_micros":5}"#)),
         _ => wait(bench.ledger.delete_resource(&bench.admin(), budgets(), kept.id, None)),
     };
     faults.left.store(-1, Ordering::SeqCst);

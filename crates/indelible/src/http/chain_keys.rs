@@ -22,7 +22,7 @@ pub(super) static ROUTE: Route = Route {
     parameters: &[PROJECT_ID],
     body: bodiless,
     status: 200,
-    answers: || {
+    answers: |_| {
         let key = json!({
             "type": "object",
             "required": ["hmac_key_id", "key"],

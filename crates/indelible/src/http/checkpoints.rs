@@ -21,7 +21,7 @@ pub(super) static ROUTE: Route = Route {
     parameters: &[],
     body: bodiless,
     status: 200,
-    answers: || {
+    answers: |_| {
         let adopted = json!({"adopted": {"type": "array", "items": {"type": "string"}, "description": "Origins."}});
         vec![("application/json", json!({"type": "object", "required": ["adopted"], "properties": adopted}))]
     },

@@ -20,7 +20,7 @@ pub(super) static ROUTE: Route = Route {
     parameters: &[],
     body: bodiless,
     status: 200,
-    answers: || {
+    answers: |_| {
         let confirmed = json!({"confirmed_at": {"type": "string", "format": "date-time"}});
         vec![("application/json", json!({"type": "object", "required": ["confirmed_at"], "properties": confirmed}))]
     },

@@ -31,7 +31,7 @@ pub(super) static ROUTE: Route = Route {
     ],
     body: bodiless,
     status: 200,
-    answers: || {
+    answers: |_| {
         let schema = json!({
             "type": "object",
             "required": ["from", "to", "hashes", "proof", "checkpoint"],

@@ -50,7 +50,7 @@ pub(super) static ROUTE: Route = Route {
                   each content before its key leaves. Needs `audit:read`, and `content:decrypt` with a purpose for `content`.",
     variables: &[],
     parameters: &[PROJECT_ID],
-    body: || {
+    body: |_| {
         let sequence = json!({"type": "integer", "minimum": 0});
         let time = json!({"type": "string", "format": "date-time"});
         let schema = json!({
@@ -70,7 +70,7 @@ pub(super) static ROUTE: Route = Route {
         vec![("application/json", schema)]
     },
     status: 200,
-    answers: || vec![("application/x-tar", json!({"type": "string", "format": "binary"}))],
+    answers: |_| vec![("application/x-tar", json!({"type": "string", "format": "binary"}))],
     problems: &[
         Kind::InvalidQuery,
         Kind::InvalidFilter,

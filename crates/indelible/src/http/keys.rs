@@ -21,7 +21,7 @@ pub(super) static ROUTE: Route = Route {
     parameters: &[PROJECT_ID],
     body: bodiless,
     status: 200,
-    answers: || {
+    answers: |_| {
         let time = |doc: &str| json!({"type": ["string", "null"], "format": "date-time", "description": doc});
         let key = json!({
             "type": "object",

@@ -15,9 +15,8 @@ use utoipa::openapi::{
 
 use super::problem::Kind;
 use super::query::{Parameter, Values};
-use super::route::{Audit, Handler, Route, Verb};
-use super::routes::ROUTES;
-use super::schema;
+use super::route::{Audit, Route, Verb};
+use super::{routes, schema};
 
 /// Problems that every keyed route may answer with.
 const KEYED_PROBLEMS: &[Kind] = &[Kind::Unauthorized, Kind::RateLimited, Kind::Unavailable];
@@ -27,10 +26,11 @@ const COMMON_PROBLEMS: &[Kind] = &[Kind::CrossOrigin, Kind::MethodNotAllowed, Ki
 /// The document, as JSON.
 pub(super) fn document() -> String {
     let mut paths = PathsBuilder::new();
-    for route in ROUTES {
+    for route in routes::all() {
         let method = match route.verb {
             Verb::Get => HttpMethod::Get,
             Verb::Post => HttpMethod::Post,
+            Verb::Patch => HttpMethod::Patch,
             Verb::Delete => HttpMethod::Delete,
         };
         paths = paths.path(template(route.path), PathItem::new(method, operation(route)));
@@ -47,8 +47,7 @@ pub(super) fn document() -> String {
     let document = OpenApiBuilder::new().info(info.build()).paths(paths.build()).components(Some(components.build())).build();
     let mut document = serde_json::to_value(document).expect("the document holds strings and numbers only");
     // Put in as they are: the library's own type for schemas would lose keywords of JSON Schema that it does not know.
-    let schemas = schema::components().into_iter().map(|(name, schema)| (name.to_owned(), schema));
-    document["components"]["schemas"] = Value::Object(schemas.collect());
+    document["components"]["schemas"] = Value::Object(schema::components().into_iter().collect());
     document.to_string()
 }
 
@@ -82,7 +81,17 @@ fn operation(route: &Route) -> Operation {
                 .schema(Some(read(values(parameter)))),
         );
     }
-    let bodies = (route.body)();
+    for header in route.headers() {
+        operation = operation.parameter(
+            ParameterBuilder::new()
+                .name(header.name)
+                .parameter_in(ParameterIn::Header)
+                .required(if header.required { Required::True } else { Required::False })
+                .description(Some(header.doc))
+                .schema(Some(read(json!({"type": "string"})))),
+        );
+    }
+    let bodies = (route.body)(route);
     if !bodies.is_empty() {
         let mut body = RequestBodyBuilder::new().required(Some(Required::True));
         for (media_type, schema) in bodies {
@@ -91,14 +100,14 @@ fn operation(route: &Route) -> Operation {
         operation = operation.request_body(Some(body.build()));
     }
     let mut success = ResponseBuilder::new().description("Done.");
-    for (media_type, schema) in (route.answers)() {
+    for (media_type, schema) in (route.answers)(route) {
         success = success.content(media_type, ContentBuilder::new().schema(Some(read(schema))).build());
     }
     operation = operation.response(route.status.to_string(), success);
     for (status, kinds) in problems(route) {
         operation = operation.response(status.to_string(), problem(&kinds));
     }
-    if matches!(route.handler, Handler::Keyed(_)) {
+    if route.is_keyed() {
         operation = operation.security(SecurityRequirement::new("key", Vec::<String>::new()));
     }
     let extension = match route.audit {
@@ -110,7 +119,7 @@ fn operation(route: &Route) -> Operation {
 
 /// The problems of a route, by status.
 fn problems(route: &Route) -> BTreeMap<u16, Vec<Kind>> {
-    let keyed = if matches!(route.handler, Handler::Keyed(_)) { KEYED_PROBLEMS } else { &[] };
+    let keyed = if route.is_keyed() { KEYED_PROBLEMS } else { &[] };
     let mut by_status: BTreeMap<u16, Vec<Kind>> = BTreeMap::new();
     for kind in COMMON_PROBLEMS.iter().chain(keyed).chain(route.problems) {
         let kinds = by_status.entry(kind.status()).or_default();
@@ -174,7 +183,7 @@ mod tests {
                 assert!(variables.iter().all(|v| path.contains(&format!("{{{}}}", v["name"].as_str().unwrap_or("?")))), "{path}");
             }
         }
-        let mut listed: Vec<_> = ROUTES.iter().map(|route| (route.verb.as_str().to_owned(), template(route.path))).collect();
+        let mut listed: Vec<_> = routes::all().iter().map(|route| (route.verb.as_str().to_owned(), template(route.path))).collect();
         described.sort();
         listed.sort();
         assert_eq!(described, listed);
@@ -201,13 +210,13 @@ mod tests {
         for to in found {
             assert!(document.pointer(to.trim_start_matches('#')).is_some(), "{to}");
         }
-        for route in ROUTES {
+        for route in routes::all() {
             let pointer = format!("/paths/{}/{}", template(route.path).replace('/', "~1"), route.verb.as_str().to_lowercase());
-            for (media_type, schema) in (route.answers)() {
+            for (media_type, schema) in (route.answers)(route) {
                 let answer = &document.pointer(&pointer).expect(route.path)["responses"][route.status.to_string()]["content"][media_type];
                 assert_eq!(answer["schema"], schema, "{}", route.path);
             }
-            for (media_type, schema) in (route.body)() {
+            for (media_type, schema) in (route.body)(route) {
                 let body = &document.pointer(&pointer).expect(route.path)["requestBody"]["content"][media_type];
                 assert_eq!(body["schema"], schema, "{}", route.path);
             }

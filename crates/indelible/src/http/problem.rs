@@ -78,8 +78,12 @@ kinds! {
     RequestTimeout = 408 "request-timeout" "The request did not arrive in time";
     /// The id belongs to another event. Nothing of the request was written. Choose a new id, or send what was sent first.
     IdConflict = 409 "id-conflict" "The id belongs to another event";
+    /// What is there already stands against it. Nothing was changed. `detail` says what.
+    Conflict = 409 "conflict" "It conflicts with what is there";
     /// Nothing that was signed covers it yet: the next anchor will. Wait `Retry-After` seconds, or seal now with `POST /v1/audit/anchors`.
     NotAnchored = 409 "not-anchored" "No anchor covers this yet";
+    /// It was changed since it was looked at: `If-Match` names another version than it is at. Look again, and decide again.
+    StaleVersion = 412 "stale-version" "It was changed meanwhile";
     /// The request is larger than its limit, as sent or after decompression.
     RequestTooLarge = 413 "request-too-large" "The request is too large";
     /// `Content-Type` is not one that this URL takes.
@@ -94,6 +98,8 @@ kinds! {
     EventTooLarge = 422 "event-too-large" "The event is too large";
     /// The document of a key, a project or an export breaks a rule. `errors` points at the fault where it has a place.
     InvalidResource = 422 "invalid-resource" "The document is not valid";
+    /// A change names the version it is made of: send the `ETag` of the resource as `If-Match`.
+    VersionRequired = 428 "version-required" "If-Match is required";
     /// The key, or a source without a valid key, has sent more requests than its rate allows. Wait `Retry-After` seconds.
     RateLimited = 429 "rate-limited" "Too many requests";
     /// The writer has more waiting than it takes. Nothing of the request was written. Wait `Retry-After` seconds.

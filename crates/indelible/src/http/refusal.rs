@@ -122,6 +122,8 @@ impl From<MutateError> for Problem {
         let problem = match error {
             MutateError::Forbidden(_) => Self::new(Kind::Forbidden, detail),
             MutateError::NotFound(_) => Self::new(Kind::NotFound, detail),
+            MutateError::Stale { .. } => Self::new(Kind::StaleVersion, detail),
+            MutateError::Conflict(_) => Self::new(Kind::Conflict, detail),
             MutateError::Fault(fault) => resource(&fault),
             MutateError::Append(error) => error.into(),
         };

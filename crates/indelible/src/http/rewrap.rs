@@ -25,12 +25,12 @@ pub(super) static ROUTE: Route = Route {
                   Needs `audit:admin` and a key of the instance or of the organization.",
     variables: &[],
     parameters: &[],
-    body: || {
+    body: |_| {
         let id = json!({"type": "string", "format": "uuid", "description": "By default the default organization."});
         vec![("application/json", json!({"type": "object", "additionalProperties": false, "properties": {"organization_id": id}}))]
     },
     status: 200,
-    answers: || {
+    answers: |_| {
         let count = json!({"type": "integer"});
         let properties = json!({"data_key_id": count, "renewed": count, "unopened": count});
         vec![("application/json", json!({"type": "object", "required": ["data_key_id", "renewed", "unopened"], "properties": properties}))]

@@ -25,7 +25,7 @@ pub(super) static ROUTE: Route = Route {
                   organization will do. An append that was under way may be told 503 and to try again.",
     variables: &[],
     parameters: &[],
-    body: || {
+    body: |_| {
         let schema = json!({
             "type": "object",
             "additionalProperties": false,
@@ -38,7 +38,7 @@ pub(super) static ROUTE: Route = Route {
         vec![("application/json", schema)]
     },
     status: 201,
-    answers: || {
+    answers: |_| {
         let properties = json!({
             "kind": {"type": "string", "enum": ["hmac_key", "signing_key", "data_key"]},
             "id": {"type": "integer"},

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::Response;
+use indelible_engine::resource;
 use serde_json::Value;
 
 use super::app::App;
@@ -23,6 +24,8 @@ pub(super) enum Verb {
     Get,
     /// POST
     Post,
+    /// PATCH
+    Patch,
     /// DELETE
     Delete,
 }
@@ -33,6 +36,7 @@ impl Verb {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Patch => "PATCH",
             Self::Delete => "DELETE",
         }
     }
@@ -50,13 +54,40 @@ pub enum Audit {
 /// A handler for whoever has a key: it is given the request, and its body unread.
 pub(super) type Keyed = fn(Call, Body) -> Answer;
 
+/// [`Keyed`] for a kind of resource.
+pub(super) type KeptHandler = fn(&'static resource::Kind, Call, Body) -> Answer;
+
 /// Who may come.
 pub(super) enum Handler {
     /// Anybody.
     Open(fn(Arc<App>) -> Answer),
     /// Whoever has a key.
     Keyed(Keyed),
+    /// Whoever has a key, for a kind of resource.
+    Kept(&'static resource::Kind, KeptHandler),
 }
+
+/// A header field of a request.
+pub(super) struct Header {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Whether it has to be there.
+    pub(super) required: bool,
+    /// One line.
+    pub(super) doc: &'static str,
+}
+
+/// draft-ietf-httpapi-idempotency-key-header
+pub(super) const IDEMPOTENCY_KEY: Header = Header {
+    name: "Idempotency-Key",
+    required: false,
+    doc: "The same key with the same body has its effect once, and is answered alike for a day, but for what is shown once.",
+};
+/// RFC 9110, section 13.1.1
+pub(super) const IF_MATCH: Header =
+    Header { name: "If-Match", required: true, doc: "The `ETag` that the change is made of; `*` for whatever is there." };
+/// Where it may be left out.
+pub(super) const MAYBE_IF_MATCH: Header = Header { required: false, ..IF_MATCH };
 
 /// One URL and method.
 pub(super) struct Route {
@@ -75,11 +106,11 @@ pub(super) struct Route {
     /// Query parameters.
     pub(super) parameters: &'static [Parameter],
     /// Media types and their schemas.
-    pub(super) body: fn() -> Vec<(&'static str, Value)>,
+    pub(super) body: fn(&Self) -> Vec<(&'static str, Value)>,
     /// Status of success.
     pub(super) status: u16,
     /// Media types and schemas of success; the first is what who asks for nothing gets.
-    pub(super) answers: fn() -> Vec<(&'static str, Value)>,
+    pub(super) answers: fn(&Self) -> Vec<(&'static str, Value)>,
     /// Problems beyond those that every route may answer with.
     pub(super) problems: &'static [Kind],
     /// How it is audited.
@@ -88,7 +119,32 @@ pub(super) struct Route {
     pub(super) handler: Handler,
 }
 
+impl Route {
+    /// The kind of resource that it is about.
+    pub(super) const fn kind(&self) -> Option<&'static resource::Kind> {
+        match self.handler {
+            Handler::Kept(kind, _) => Some(kind),
+            Handler::Open(_) | Handler::Keyed(_) => None,
+        }
+    }
+
+    /// Header fields that it reads, beside those that every route does.
+    pub(super) const fn headers(&self) -> &'static [Header] {
+        match (self.kind(), self.verb) {
+            (Some(_), Verb::Post) => &[IDEMPOTENCY_KEY],
+            (Some(_), Verb::Patch) => &[IF_MATCH],
+            (Some(_), Verb::Delete) => &[MAYBE_IF_MATCH],
+            _ => &[],
+        }
+    }
+
+    /// Whether a key is needed.
+    pub(super) const fn is_keyed(&self) -> bool {
+        !matches!(self.handler, Handler::Open(_))
+    }
+}
+
 /// No body.
-pub(super) fn bodiless() -> Vec<(&'static str, Value)> {
+pub(super) fn bodiless(_: &Route) -> Vec<(&'static str, Value)> {
     Vec::new()
 }

@@ -1,6 +1,6 @@
 //! Every URL, in one table.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::body::Body;
@@ -15,14 +15,14 @@ use super::call::{Call, PROJECT_ID};
 use super::exchange::Origin;
 use super::problem::{Kind, Problem};
 use super::query::Query;
-use super::route::{Audit, Handler, Keyed, Route, Verb};
+use super::route::{Answer, Audit, Handler, Route, Verb};
 use super::{
     anchors, api_keys, body, chain_keys, checkpoints, clock, consistency, conversations, enter, events, exports, keys, openapi, process,
-    projects, rewrap, rotation, runs, tlog, verify,
+    projects, resources, rewrap, rotation, runs, tlog, verify,
 };
 
-/// Every URL and method.
-pub(super) static ROUTES: &[&Route] = &[
+/// URLs of their own.
+static ROUTES: &[&Route] = &[
     &events::submit::ROUTE,
     &events::check::ROUTE,
     &events::list::ROUTE,
@@ -55,6 +55,15 @@ pub(super) static ROUTES: &[&Route] = &[
     &process::openapi::ROUTE,
 ];
 
+/// Every URL and method: those of their own, and those of every kind of resource.
+pub(super) fn all() -> &'static [&'static Route] {
+    static ALL: LazyLock<Vec<&'static Route>> = LazyLock::new(|| {
+        let of_kinds = indelible_engine::resource::KINDS.iter().flat_map(|kind| resources::routes(kind));
+        ROUTES.iter().copied().chain(of_kinds).collect()
+    });
+    &ALL
+}
+
 /// A route as others see it.
 #[derive(Debug, Clone)]
 pub struct Listed {
@@ -73,10 +82,10 @@ pub fn list() -> Vec<Listed> {
     let listed = |route: &&Route| Listed {
         method: route.verb.as_str(),
         path: openapi::template(route.path),
-        keyed: matches!(route.handler, Handler::Keyed(_)),
+        keyed: route.is_keyed(),
         audit: route.audit,
     };
-    ROUTES.iter().map(listed).collect()
+    all().iter().map(listed).collect()
 }
 
 /// The template of the route that answered, for the log.
@@ -86,10 +95,11 @@ pub(super) struct Answered(pub(super) &'static str);
 /// The router of the whole table.
 pub(super) fn router(app: &Arc<App>) -> Router {
     let mut router = Router::new();
-    for route in ROUTES {
+    for route in all() {
         let filter = match route.verb {
             Verb::Get => MethodFilter::GET,
             Verb::Post => MethodFilter::POST,
+            Verb::Patch => MethodFilter::PATCH,
             Verb::Delete => MethodFilter::DELETE,
         };
         let app = Arc::clone(app);
@@ -109,14 +119,15 @@ async fn wrong_method() -> Response<Body> {
 async fn answer(app: Arc<App>, route: &'static Route, request: Request) -> Response<Body> {
     let mut response = match &route.handler {
         Handler::Open(handler) => handler(app).await.unwrap_or_else(Problem::into_response),
-        Handler::Keyed(handler) => keyed(app, route, *handler, request).await,
+        Handler::Keyed(handler) => keyed(app, route, move |call, unread| handler(call, unread), request).await,
+        Handler::Kept(kind, handler) => keyed(app, route, move |call, unread| handler(kind, call, unread), request).await,
     };
     response.extensions_mut().insert(Answered(route.path));
     response
 }
 
 /// Authenticates, checks the query, runs the handler.
-async fn keyed(app: Arc<App>, route: &'static Route, handler: Keyed, request: Request) -> Response<Body> {
+async fn keyed(app: Arc<App>, route: &'static Route, handler: impl FnOnce(Call, Body) -> Answer, request: Request) -> Response<Body> {
     let (mut parts, mut unread) = request.into_parts();
     let Some(origin) = parts.extensions.remove::<Origin>() else {
         return Problem::new(Kind::Internal, "a request without an origin").into_response();

@@ -19,7 +19,7 @@ pub(super) static ROUTE: Route = Route {
     parameters: &[INCLUDE, PURPOSE, PROJECT_ID],
     body: bodiless,
     status: 200,
-    answers: || vec![("application/json", json!({"type": "object"}))],
+    answers: |_| vec![("application/json", json!({"type": "object"}))],
     problems: &[Kind::InvalidQuery, Kind::InvalidPurpose, Kind::Forbidden, Kind::NotFound, Kind::QueueFull],
     audit: Audit::Action("audit.read"),
     handler: Handler::Keyed(|call, _| Box::pin(handle(call))),

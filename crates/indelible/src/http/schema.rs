@@ -4,7 +4,7 @@ use indelible_core::event::members::{CONTENT, ENTRY, Member, Owner, Shape};
 use indelible_core::limits::{ACTION_BYTES_MAX, CONTEXT_KEY_BYTES_MAX, CONTEXT_KEYS_MAX, CONTEXT_VALUE_BYTES_MAX};
 use serde_json::{Map, Value, json};
 
-use super::{anchors, api_keys, events, projects};
+use super::{anchors, api_keys, events, projects, resources};
 
 /// A reference to one of [`components`].
 pub(super) fn reference(name: &str) -> Value {
@@ -12,8 +12,8 @@ pub(super) fn reference(name: &str) -> Value {
 }
 
 /// The schemas that others refer to.
-pub(super) fn components() -> Vec<(&'static str, Value)> {
-    vec![
+pub(super) fn components() -> Vec<(String, Value)> {
+    let own = [
         ("Event", event()),
         ("Record", record()),
         ("Page", events::list::page_schema()),
@@ -22,7 +22,9 @@ pub(super) fn components() -> Vec<(&'static str, Value)> {
         ("Project", projects::project_schema()),
         ("Anchor", anchors::anchor_schema()),
         ("Problem", problem()),
-    ]
+    ];
+    let own = own.into_iter().map(|(name, schema)| (name.to_owned(), schema));
+    own.chain(indelible_engine::resource::KINDS.iter().flat_map(|kind| resources::schemas(kind))).collect()
 }
 
 /// What a caller may submit.

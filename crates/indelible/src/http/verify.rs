@@ -21,7 +21,7 @@ pub(super) static ROUTE: Route = Route {
     parameters: &[PROJECT_ID],
     body: bodiless,
     status: 200,
-    answers: || {
+    answers: |_| {
         let schema = json!({
             "type": "object",
             "required": ["project_id", "events", "unanchored", "verdict", "findings", "findings_total"],

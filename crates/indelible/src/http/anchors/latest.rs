@@ -19,7 +19,7 @@ pub(in super::super) static ROUTE: Route = Route {
     parameters: &[PROJECT_ID],
     body: bodiless,
     status: 200,
-    answers: || vec![("application/json", status_schema())],
+    answers: |_| vec![("application/json", status_schema())],
     problems: &[Kind::InvalidQuery, Kind::Forbidden, Kind::NotFound, Kind::QueueFull],
     audit: Audit::Action("audit.read"),
     handler: Handler::Keyed(|call, _| Box::pin(handle(call))),

@@ -31,7 +31,7 @@ pub(in super::super) static ROUTE: Route = Route {
     ],
     body: bodiless,
     status: 200,
-    answers: || {
+    answers: |_| {
         let schema = json!({
             "type": "object",
             "required": ["anchors", "next_since"],

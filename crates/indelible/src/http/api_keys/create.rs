@@ -11,12 +11,12 @@ use indelible_engine::resource::NewApiKey;
 use serde_json::json;
 
 use super::super::call::{self, Call};
-use super::super::json::{members, missing, string, uuid};
+use super::super::json::{members, missing, string};
 use super::super::problem::Problem;
 use super::super::refusal;
 use super::super::route::{Audit, Handler, Route, Verb};
-use super::super::{document, schema};
-use super::{kind_schema, owner_schema, render, scopes_schema};
+use super::super::{document, owner, schema};
+use super::{kind_schema, render, scopes_schema};
 
 pub(in super::super) static ROUTE: Route = Route {
     name: "create_api_key",
@@ -27,7 +27,7 @@ pub(in super::super) static ROUTE: Route = Route {
                   `key` is shown in this answer and never again. Needs `control:write`.",
     variables: &[],
     parameters: &[],
-    body: || {
+    body: |_| {
         let schema = json!({
             "type": "object",
             "additionalProperties": false,
@@ -36,14 +36,14 @@ pub(in super::super) static ROUTE: Route = Route {
                 "name": {"type": "string"},
                 "scopes": scopes_schema(),
                 "kind": kind_schema(),
-                "owner": owner_schema(),
+                "owner": owner::schema(),
                 "expires_at": {"type": "string", "format": "date-time"},
             },
         });
         vec![("application/json", schema)]
     },
     status: 201,
-    answers: || vec![("application/json", schema::reference("ApiKey"))],
+    answers: |_| vec![("application/json", schema::reference("ApiKey"))],
     problems: document::PROBLEMS,
     audit: Audit::Action("api_key.create"),
     handler: Handler::Keyed(|call, unread| Box::pin(handle(call, unread))),
@@ -67,7 +67,7 @@ fn read(value: &Value<'_>, own: Owner) -> Result<NewApiKey, Fault> {
         .transpose()?;
     Ok(NewApiKey {
         name: string(object, "name")?.ok_or_else(|| missing("name"))?.to_owned(),
-        owner: object.get("owner").map_or(Ok(own), |owner| read_owner(owner).map_err(|fault| fault.within("owner")))?,
+        owner: object.get("owner").map_or(Ok(own), |owner| owner::read(owner).map_err(|fault| fault.within("owner")))?,
         kind: read_kind(object)?,
         scopes: read_scopes(object)?,
         expires_at,
@@ -96,20 +96,6 @@ fn read_scopes(object: &Object<'_>) -> Result<Vec<Scope>, Fault> {
         }
     }
     Ok(scopes)
-}
-
-fn read_owner(value: &Value<'_>) -> Result<Owner, Fault> {
-    let object = members(value, &["type", "id"])?;
-    let id = uuid(object, "id")?;
-    match (string(object, "type")?, id) {
-        (Some("instance"), None) => Ok(Owner::Instance),
-        (Some("instance"), Some(_)) => Err(Fault::new(FaultKind::Invalid, "/id", "the instance has no id here")),
-        (Some("organization"), Some(id)) => Ok(Owner::Organization(id)),
-        (Some("project"), Some(id)) => Ok(Owner::Project(id)),
-        (Some("organization" | "project"), None) => Err(missing("id")),
-        (Some(_), _) => Err(Fault::new(FaultKind::Invalid, "/type", "must be one of: instance, organization, project")),
-        (None, _) => Err(missing("type")),
-    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub(in super::super) static ROUTE: Route = Route {
     parameters: &[],
     body: bodiless,
     status: 200,
-    answers: || {
+    answers: |_| {
         let keys = json!({"data": {"type": "array", "items": schema::reference("ApiKey")}});
         vec![("application/json", json!({"type": "object", "required": ["data"], "properties": keys}))]
     },

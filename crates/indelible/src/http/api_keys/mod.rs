@@ -4,24 +4,20 @@ pub(super) mod create;
 pub(super) mod list;
 pub(super) mod revoke;
 
-use indelible_engine::access::{KeyKind, Owner};
+use indelible_engine::access::KeyKind;
 use indelible_engine::resource::ApiKey;
 use serde_json::{Value, json};
 
 use super::json::Document;
+use super::owner;
 
 /// A key as JSON; `secret` only where it was just made.
 pub(crate) fn render(key: &ApiKey, secret: Option<&str>) -> Vec<u8> {
-    let owner = match key.owner {
-        Owner::Instance => Document::new().text("type", "instance"),
-        Owner::Organization(id) => Document::new().text("type", "organization").uuid("id", id),
-        Owner::Project(id) => Document::new().text("type", "project").uuid("id", id),
-    };
     let scopes = key.scopes.iter().map(|scope| format!("\"{}\"", scope.as_str())).collect::<Vec<_>>().join(",");
     let document = Document::new()
         .uuid("id", key.id)
         .text("name", &key.name)
-        .json("owner", &owner.end())
+        .json("owner", &owner::render(key.owner))
         .text("kind", key.kind.as_str())
         .json("scopes", format!("[{scopes}]").as_bytes())
         .time("created_at", key.created_at)
@@ -42,24 +38,13 @@ pub(super) fn key_schema() -> Value {
         "properties": {
             "id": {"type": "string", "format": "uuid"},
             "name": {"type": "string"},
-            "owner": owner_schema(),
+            "owner": owner::schema(),
             "kind": kind_schema(),
             "scopes": scopes_schema(),
             "created_at": {"type": "string", "format": "date-time"},
             "expires_at": time,
             "revoked_at": time,
             "key": {"type": "string", "description": "The key itself, in the answer that made it and nowhere else."},
-        },
-    })
-}
-
-fn owner_schema() -> Value {
-    json!({
-        "type": "object",
-        "required": ["type"],
-        "properties": {
-            "type": {"type": "string", "enum": ["instance", "organization", "project"]},
-            "id": {"type": "string", "format": "uuid", "description": "Absent for the instance."},
         },
     })
 }

@@ -19,7 +19,7 @@ pub(in super::super) static ROUTE: Route = Route {
     parameters: &[],
     body: bodiless,
     status: 200,
-    answers: || vec![("application/json", schema::reference("ApiKey"))],
+    answers: |_| vec![("application/json", schema::reference("ApiKey"))],
     problems: &[Kind::InvalidQuery, Kind::Forbidden, Kind::NotFound, Kind::QueueFull, Kind::OutcomeUnknown],
     audit: Audit::Action("api_key.revoke"),
     handler: Handler::Keyed(|call, _| Box::pin(handle(call))),

@@ -29,7 +29,7 @@ pub(in super::super) static ROUTE: Route = Route {
     parameters: &[PROJECT_ID],
     body: bodies,
     status: 200,
-    answers: || {
+    answers: |_| {
         let properties = json!({
             "id": {"type": "string", "format": "uuid"},
             "duplicate": {"type": "boolean", "description": "True where it is there already; else absent."},

@@ -38,7 +38,7 @@ pub(in super::super) static ROUTE: Route = Route {
     ],
     body: bodiless,
     status: 200,
-    answers: || vec![("application/json", schema::reference("Page"))],
+    answers: |_| vec![("application/json", schema::reference("Page"))],
     problems: &[
         Kind::InvalidQuery,
         Kind::InvalidFilter,

@@ -23,7 +23,7 @@ pub(in super::super) static ROUTE: Route = Route {
     parameters: &[PROJECT_ID],
     body: bodiless,
     status: 200,
-    answers: || {
+    answers: |_| {
         let text = |doc: &str| json!({"type": "string", "description": doc});
         let instance = json!({
             "type": ["object", "null"],

@@ -19,7 +19,7 @@ pub(in super::super) static ROUTE: Route = Route {
     parameters: &[INCLUDE, PURPOSE, PROJECT_ID],
     body: bodiless,
     status: 200,
-    answers: || vec![("application/json", schema::reference("Record"))],
+    answers: |_| vec![("application/json", schema::reference("Record"))],
     problems: &[Kind::InvalidQuery, Kind::InvalidPurpose, Kind::Forbidden, Kind::NotFound, Kind::QueueFull],
     audit: Audit::Action("audit.read"),
     handler: Handler::Keyed(|call, _| Box::pin(handle(call))),

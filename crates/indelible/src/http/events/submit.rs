@@ -45,7 +45,7 @@ pub(in super::super) static ROUTE: Route = Route {
     parameters: &[PROJECT_ID],
     body: bodies,
     status: 201,
-    answers: || {
+    answers: |_| {
         let receipt = schema::reference("Receipt");
         let receipts = json!({"type": "object", "required": ["receipts"], "properties": {"receipts": {"type": "array", "items": receipt}}});
         vec![("application/json", json!({"oneOf": [receipt, receipts]}))]
@@ -81,7 +81,7 @@ pub(super) enum Wish {
 }
 
 /// The forms of a body of events.
-pub(super) fn bodies() -> Vec<(&'static str, serde_json::Value)> {
+pub(super) fn bodies(_: &Route) -> Vec<(&'static str, serde_json::Value)> {
     let event = schema::reference("Event");
     vec![
         ("application/json", json!({"oneOf": [event, {"type": "array", "items": event, "maxItems": 10_000}]})),

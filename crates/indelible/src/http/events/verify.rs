@@ -21,7 +21,7 @@ pub(in super::super) static ROUTE: Route = Route {
     parameters: &[PROJECT_ID],
     body: bodiless,
     status: 200,
-    answers: || {
+    answers: |_| {
         let schema = json!({
             "type": "object",
             "required": ["id", "sequence", "valid", "verdict", "anchored", "anchor", "findings"],

@@ -23,7 +23,7 @@ pub(in super::super) static ROUTE: Route = Route {
     description: "In the organization that is named, or in the default one. Needs `control:write` and a key of the instance or of the organization.",
     variables: &[],
     parameters: &[],
-    body: || {
+    body: |_| {
         let schema = json!({
             "type": "object",
             "additionalProperties": false,
@@ -33,7 +33,7 @@ pub(in super::super) static ROUTE: Route = Route {
         vec![("application/json", schema)]
     },
     status: 201,
-    answers: || vec![("application/json", schema::reference("Project"))],
+    answers: |_| vec![("application/json", schema::reference("Project"))],
     problems: document::PROBLEMS,
     audit: Audit::Action("project.create"),
     handler: Handler::Keyed(|call, unread| Box::pin(handle(call, unread))),

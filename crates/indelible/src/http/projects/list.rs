@@ -23,7 +23,7 @@ pub(in super::super) static ROUTE: Route = Route {
     parameters: &[],
     body: bodiless,
     status: 200,
-    answers: || {
+    answers: |_| {
         let projects = json!({"data": {"type": "array", "items": schema::reference("Project")}});
         vec![("application/json", json!({"type": "object", "required": ["data"], "properties": projects}))]
     },

@@ -20,7 +20,7 @@ pub(in super::super) static ROUTE: Route = Route {
     parameters: &[],
     body: bodiless,
     status: 200,
-    answers: || vec![("text/plain", json!({"type": "string"}))],
+    answers: |_| vec![("text/plain", json!({"type": "string"}))],
     problems: &[Kind::InvalidQuery, Kind::Forbidden, Kind::NotFound, Kind::NotAnchored, Kind::QueueFull, Kind::Unprovable],
     audit: Audit::Action("audit.read"),
     handler: Handler::Keyed(|call, _| Box::pin(handle(call))),

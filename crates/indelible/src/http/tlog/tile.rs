@@ -27,7 +27,7 @@ pub(in super::super) static ROUTE: Route = Route {
     parameters: &[],
     body: bodiless,
     status: 200,
-    answers: || vec![("application/octet-stream", json!({"type": "string", "contentMediaType": "application/octet-stream"}))],
+    answers: |_| vec![("application/octet-stream", json!({"type": "string", "contentMediaType": "application/octet-stream"}))],
     problems: &[Kind::InvalidQuery, Kind::Forbidden, Kind::NotFound, Kind::QueueFull, Kind::Unprovable],
     audit: Audit::Action("audit.read"),
     handler: Handler::Keyed(|call, _| Box::pin(handle(call))),

@@ -1,0 +1,135 @@
+//! Resources of every kind: the same five URLs for each, made from its [`Kind`]. What a kind does not do has no URL.
+
+mod create;
+mod delete;
+mod list;
+mod show;
+mod update;
+
+use axum::body::Body;
+use axum::http::header::{ETAG, HeaderValue, IF_MATCH};
+use axum::http::{Response, StatusCode};
+use indelible_engine::resource::{ENVELOPE, Kept, Kind};
+use serde_json::{Value, json};
+
+use super::call::{self, Call};
+use super::owner;
+use super::problem::{self, Problem};
+use super::route::{Handler, Route};
+use super::schema;
+
+/// Made once, when the table is first looked at.
+fn kept(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
+/// The URLs of a kind.
+pub(super) fn routes(kind: &'static Kind) -> Vec<&'static Route> {
+    let actions = kind.actions;
+    let routes = [
+        actions.create.map(|action| create::route(kind, action)),
+        Some(list::route(kind)),
+        Some(show::route(kind)),
+        actions.update.map(|action| update::route(kind, action)),
+        actions.delete.map(|action| delete::route(kind, action)),
+    ];
+    routes.into_iter().flatten().map(|route| &*Box::leak(Box::new(route))).collect()
+}
+
+fn collection(kind: &Kind) -> &'static str {
+    kept(format!("/v1/{}", kind.plural))
+}
+
+fn item(kind: &Kind) -> &'static str {
+    kept(format!("/v1/{}/{{id}}", kind.plural))
+}
+
+/// The name of its schema: `model_price` is `ModelPrice`.
+fn schema_name(kind: &Kind) -> String {
+    let capital = |word: &str| word.chars().next().map(|first| first.to_uppercase().to_string() + &word[first.len_utf8()..]);
+    kind.noun.split('_').filter_map(capital).collect()
+}
+
+fn own_schema(route: &Route) -> Value {
+    route.kind().map_or_else(|| json!({}), |kind| schema::reference(&schema_name(kind)))
+}
+
+fn document_schema(route: &Route) -> Value {
+    route.kind().map_or_else(|| json!({}), |kind| schema::reference(&format!("{}Document", schema_name(kind))))
+}
+
+/// The schemas of a kind: of its document as it is sent, and of the resource as it is shown.
+pub(super) fn schemas(kind: &'static Kind) -> Vec<(String, Value)> {
+    let mut document = (kind.schema)();
+    let mut shown = document.clone();
+    shown["description"] = json!(kind.doc);
+    let time = json!({"type": "string", "format": "date-time"});
+    let version = json!({"type": "integer", "minimum": 0, "description": "Counted from 1. 0 where nobody has changed it yet."});
+    let envelope = [json!({"type": "string", "format": "uuid"}), owner::schema(), version, time.clone(), time];
+    let mut required: Vec<Value> = shown["required"].as_array().cloned().unwrap_or_default();
+    for (name, schema) in ENVELOPE.iter().zip(envelope) {
+        shown["properties"][*name] = schema;
+        required.push(json!(name));
+    }
+    shown["required"] = json!(required);
+    // A later version of the server may add members.
+    shown["additionalProperties"] = json!(true);
+    let mut owner = owner::schema();
+    let levels: Vec<&str> = kind.levels.iter().map(|level| level.as_str()).collect();
+    owner["description"] = json!(format!("What it belongs to, one of: {}. By default what the caller's key belongs to.", levels.join(", ")));
+    document["properties"]["owner"] = owner;
+    vec![(format!("{}Document", schema_name(kind)), document), (schema_name(kind), shown)]
+}
+
+/// A resource as it is shown.
+fn render(kept: &Kept) -> Vec<u8> {
+    kept.state().to_canonical()
+}
+
+/// An answer that shows a resource, with the version by which it can be changed.
+fn answer(status: StatusCode, kept: &Kept) -> Response<Body> {
+    let mut response = call::json(status, render(kept));
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", kept.version)) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// The version that `If-Match` names; `None` for `*`, and for none where none has to be.
+fn version(call: &Call) -> Result<Option<Option<u64>>, Problem> {
+    let mut values = call.headers.get_all(IF_MATCH).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(Some(None));
+    }
+    let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).filter(|_| values.next().is_none());
+    // A tag that was never given is that of no version.
+    match version.map(str::parse) {
+        Some(Ok(version)) => Ok(Some(Some(version))),
+        _ => Err(Problem::new(problem::Kind::StaleVersion, "If-Match is one ETag of this resource, or `*`")),
+    }
+}
+
+/// Problems of every change of one resource.
+static CHANGE_PROBLEMS: &[problem::Kind] = &[
+    problem::Kind::InvalidQuery,
+    problem::Kind::MalformedJson,
+    problem::Kind::MalformedBody,
+    problem::Kind::Forbidden,
+    problem::Kind::NotFound,
+    problem::Kind::RequestTimeout,
+    problem::Kind::Conflict,
+    problem::Kind::StaleVersion,
+    problem::Kind::VersionRequired,
+    problem::Kind::RequestTooLarge,
+    problem::Kind::UnsupportedMediaType,
+    problem::Kind::UnsupportedEncoding,
+    problem::Kind::InvalidResource,
+    problem::Kind::QueueFull,
+    problem::Kind::OutcomeUnknown,
+];
+
+const fn handler(kind: &'static Kind, handler: super::route::KeptHandler) -> Handler {
+    Handler::Kept(kind, handler)
+}
