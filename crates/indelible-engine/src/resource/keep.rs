@@ -86,7 +86,7 @@ impl Ledger {
         let document = self.read_document(kind, home, document)?;
         let now = self.inner.clock.now();
         let kept = Kept { id: self.new_id(), owner, version: 1, created_at: now, updated_at: now, document };
-        (kind.admit)(&Admission { registry: &self.inner.registry, owner, after: Some(&kept) })?;
+        self.admit(kind, owner, Some(&kept))?;
         Ok(kept)
     }
 
@@ -104,7 +104,13 @@ impl Ledger {
     }
 
     /// Ends a resource, if it is still at the version `expected`, where one is given.
-    pub async fn delete_resource(&self, caller: &Caller, kind: &'static Kind, id: Uuid, expected: Option<u64>) -> Result<Done, MutateError> {
+    pub async fn delete_resource(
+        &self,
+        caller: &Caller,
+        kind: &'static Kind,
+        id: Uuid,
+        expected: Option<u64>,
+    ) -> Result<Done, MutateError> {
         let Some(action) = kind.actions.delete else { return Err(MutateError::NotFound(kind.noun)) };
         self.change(caller, kind, (action, id), expected, None).await
     }
@@ -184,10 +190,13 @@ impl Ledger {
         if let Some(patch) = patch {
             after.document = self.read_document(kind, home, &merged(&before.document, patch)?)?;
         }
-        let admission =
-            Admission { registry: &self.inner.registry, owner: before.owner, after: patch.is_some().then_some(&after) };
-        (kind.admit)(&admission)?;
+        self.admit(kind, before.owner, patch.is_some().then_some(&after))?;
         Ok(after)
+    }
+
+    fn admit(&self, kind: &'static Kind, owner: Owner, after: Option<&Kept>) -> Result<(), MutateError> {
+        let admission = Admission { registry: &self.inner.registry, owner, after };
+        kind.admit.map_or(Ok(()), |admit| admit(&admission))
     }
 
     /// The chain of what `owner` is, if the caller's key reaches so far.
@@ -214,8 +223,8 @@ impl Ledger {
     /// stored without it.
     fn read_document(&self, kind: &'static Kind, home: &Project, text: &str) -> Result<String, MutateError> {
         let document = (kind.read)(text)?;
-        let value: serde_json::Value = serde_json::from_str(&document)
-            .map_err(|error| MutateError::Fault(Fault::new(FaultKind::Invalid, "", error.to_string())))?;
+        let value: serde_json::Value =
+            serde_json::from_str(&document).map_err(|error| MutateError::Fault(Fault::new(FaultKind::Invalid, "", error.to_string())))?;
         let keystore = &self.inner.keystore;
         let Some(keys) = keystore.project_keys(home.id, keystore.newest_ring_id()) else { return Ok(document) };
         let rules = &self.inner.desk.rules;

@@ -79,7 +79,13 @@ pub struct Kind {
     /// Reads a document strictly; returns it as it is stored.
     pub(super) read: fn(&str) -> Result<String, Fault>,
     /// Whether a change may be, beside what is known.
-    pub(super) admit: fn(&Admission<'_>) -> Result<(), MutateError>,
+    pub(super) admit: Option<Admit>,
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.noun)
+    }
 }
 
 /// The actions of a kind.
@@ -92,6 +98,9 @@ pub struct Actions {
     /// What ending one is called.
     pub delete: Option<&'static str>,
 }
+
+/// Holds a change against what is known.
+pub(super) type Admit = fn(&Admission<'_>) -> Result<(), MutateError>;
 
 /// A change that is about to be, and what it is held against.
 pub(super) struct Admission<'a> {
@@ -112,11 +121,6 @@ pub(crate) trait Spec: Serialize + DeserializeOwned + JsonSchema {
 /// The kind of this noun.
 pub fn kind(noun: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.noun == noun).copied()
-}
-
-/// Refuses nothing.
-pub(super) const fn always(_: &Admission<'_>) -> Result<(), MutateError> {
-    Ok(())
 }
 
 /// Reads a document of type `S`, and writes it as it is stored.
@@ -150,7 +154,7 @@ fn fault(error: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
     let mut pointer = String::new();
     for segment in error.path() {
         match segment {
-            serde_path_to_error::Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            serde_path_to_error::Segment::Seq { index } => indelible_core::json::push_pointer(&mut pointer, &index.to_string()),
             serde_path_to_error::Segment::Map { key } | serde_path_to_error::Segment::Enum { variant: key } => {
                 indelible_core::json::push_pointer(&mut pointer, key);
             }

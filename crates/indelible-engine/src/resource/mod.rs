@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use crate::access::{KeyKind, Owner, Scope};
 
-pub use answers::Once;
 pub(crate) use answers::KEPT_MICROS as ANSWERS_KEPT_MICROS;
+pub use answers::Once;
 pub(crate) use first_start::{Instance, first_start};
 pub use keep::Done;
 pub use kept::{ENVELOPE, Kept};

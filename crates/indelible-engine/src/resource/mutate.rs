@@ -148,13 +148,17 @@ pub(crate) fn load(connection: &Connection, registry: &Registry) -> Result<(), S
                 registry.put_project(Arc::new(project), number);
             }
             KeyDocument::TYPE => registry.put_key(KeyDocument::from_body(&id, &body).map_err(corrupt)?),
-            noun => match super::kind(noun) {
-                Some(kind) => match Kept::read(noun, &id, row.get(3)?, &body).map_err(corrupt)? {
-                    Some(kept) => registry.keep(kind, &Arc::new(kept)),
-                    None => registry.end(kind, Uuid::try_parse(&id).unwrap_or_default()),
-                },
-                None => tracing::warn!(kind = noun, "a resource of a type that this version does not know"),
-            },
+            noun => {
+                let Some(kind) = super::kind(noun) else {
+                    tracing::warn!(kind = noun, "a resource of a type that this version does not know");
+                    continue;
+                };
+                if let Some(kept) = Kept::read(noun, &id, row.get(3)?, &body).map_err(corrupt)? {
+                    registry.keep(kind, &Arc::new(kept));
+                } else {
+                    registry.end(kind, Uuid::try_parse(&id).unwrap_or_default());
+                }
+            }
         }
     }
     Ok(())

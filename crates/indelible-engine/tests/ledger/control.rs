@@ -61,7 +61,8 @@ fn every_kind_is_made_changed_and_ended_and_replaying_its_events_rebuilds_it() {
         assert_eq!(first.version, u64::from(kind.number == Number::Many), "{}", kind.noun);
         let mut last = first;
         if kind.actions.update.is_some() {
-            let done = wait(bench.ledger.update_resource(&bench.admin(), kind, last.id, Some(last.version), kind.example)).expect("changed");
+            let done =
+                wait(bench.ledger.update_resource(&bench.admin(), kind, last.id, Some(last.version), kind.example)).expect("changed");
             assert_eq!((done.kept.version, done.kept.created_at), (last.version + 1, last.created_at));
             last = done.kept;
         }
@@ -141,7 +142,8 @@ fn a_thousand_updates_at_once_have_one_winner_a_version() {
 fn the_same_request_has_its_effect_once() {
     let bench = Bench::new();
     let once = |key: &str, request: &str| Once::new(key, request.to_owned()).expect("a key");
-    let create = |kind: &'static Kind, once: &Once| wait(bench.ledger.create_resource(&bench.admin(), kind, None, kind.example, Some(once)));
+    let create =
+        |kind: &'static Kind, once: &Once| wait(bench.ledger.create_resource(&bench.admin(), kind, None, kind.example, Some(once)));
     let prices = kind("model_price").expect("a kind");
     let first = create(prices, &once("a", "1")).expect("made");
     let again = create(prices, &once("a", "1")).expect("answered again");
@@ -156,7 +158,11 @@ fn the_same_request_has_its_effect_once() {
     assert!(create(&once("a", "1")).expect("after a restart too").replayed);
     wait(bench.ledger.delete_resource(&bench.admin(), prices, first.kept.id, None)).expect("ended");
     assert!(matches!(create(&once("a", "1")), Err(MutateError::Conflict(_))), "what it made has ended");
-    assert!(Once::new("", String::new()).is_err() && Once::new(&"x".repeat(256), String::new()).is_err() && Once::new("ä", String::new()).is_err());
+    assert!(
+        Once::new("", String::new()).is_err()
+            && Once::new(&"x".repeat(256), String::new()).is_err()
+            && Once::new("ä", String::new()).is_err()
+    );
 }
 
 fn narrow(bench: &Bench, maker: &Caller, owner: Owner, scopes: &[Scope]) -> Caller {

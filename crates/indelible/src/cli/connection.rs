@@ -4,6 +4,9 @@
 use indelible_core::verify::Finding;
 use indelible_engine::export::ExportRequest;
 use indelible_engine::query::{Opening, Page, Search};
+use indelible_engine::access::Owner;
+use indelible_engine::resource::Kind;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::export::Written;
@@ -92,6 +95,16 @@ operations! {
     projects() -> Vec<Vec<u8>>;
     /// Writes an evidence bundle.
     export(request: &ExportRequest, out: &mut dyn std::io::Write) -> Written;
+    /// Makes a resource.
+    create_resource(kind: &'static Kind, owner: Option<Owner>, document: &Value) -> Vec<u8>;
+    /// One resource.
+    resource(kind: &'static Kind, id: Uuid) -> Vec<u8>;
+    /// All resources of a kind, one each.
+    resources(kind: &'static Kind) -> Vec<Vec<u8>>;
+    /// Changes a resource by a merge patch.
+    update_resource(kind: &'static Kind, id: Uuid, version: u64, patch: &Value) -> Vec<u8>;
+    /// Ends a resource.
+    delete_resource(kind: &'static Kind, id: Uuid, version: Option<u64>) -> ();
     /// Takes the clock for right; the time that was confirmed.
     confirm_clock() -> String;
     /// Rotates a key; what serves now.

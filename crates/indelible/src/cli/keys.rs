@@ -226,7 +226,7 @@ fn scope(word: &str) -> Result<Scope, String> {
     Scope::parse(word).ok_or_else(|| format!("one of {}", Scope::ALL.map(Scope::as_str).join(", ")))
 }
 
-fn owner(text: &str) -> Result<Owner, String> {
+pub(super) fn owner(text: &str) -> Result<Owner, String> {
     let id = |id: &str| id.parse().map_err(|_| "the id must be a UUID".to_owned());
     match text.split_once(':') {
         None if text == "instance" => Ok(Owner::Instance),

@@ -19,6 +19,7 @@ mod online;
 mod output;
 mod projects;
 mod proof;
+mod resources;
 mod run;
 mod show;
 mod sql;
@@ -67,6 +68,9 @@ pub enum Command {
     Checkpoints(checkpoints::Args),
     /// Say that the system clock is right, after a jump stopped appends
     Clock(clock::Args),
+    /// Resources, a command for each kind
+    #[command(flatten)]
+    Resource(resources::Args),
 }
 
 /// Runs one command.
@@ -88,6 +92,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Index(args) => index::run(&args),
         Command::Checkpoints(args) => checkpoints::run(&args),
         Command::Clock(args) => clock::run(&args),
+        Command::Resource(args) => resources::run(&args),
     })
 }
 

@@ -12,9 +12,9 @@ use indelible_engine::access::Owner;
 use indelible_engine::append::{AppendError, Foreseen, Prepared, Receipt};
 use indelible_engine::export::ExportRequest;
 use indelible_engine::query::{Opening, Page, ReadError, Search};
-use indelible_engine::resource::{NewApiKey, Project};
+use indelible_engine::resource::{Kind, Level, Listing, NewApiKey, Project};
 use indelible_engine::{Ledger, Options, Rotation};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::export::Written;
@@ -22,7 +22,7 @@ use super::keys::NewKey;
 use super::output;
 use crate::http::{
     Ids, render_adopted, render_anchor_status, render_anchors, render_api_key, render_chain_keys, render_project, render_proof,
-    render_rewrapped, render_rotated,
+    render_resource, render_rewrapped, render_rotated,
 };
 use crate::import::load::{Foretold, NotAppended, Sink};
 
@@ -137,6 +137,40 @@ impl Offline {
     pub(super) fn projects(&self) -> anyhow::Result<Vec<Vec<u8>>> {
         let projects = self.runtime.block_on(self.ledger.projects(&self.caller))?;
         Ok(projects.iter().map(|project| render_project(project)).collect())
+    }
+
+    pub(super) fn create_resource(&self, kind: &'static Kind, owner: Option<Owner>, document: &Value) -> anyhow::Result<Vec<u8>> {
+        let owner = owner.or_else(|| kind.levels.contains(&Level::Project).then_some(Owner::Project(self.project.id)));
+        let document = document.to_string();
+        let done = self.runtime.block_on(self.ledger.create_resource(&self.caller, kind, owner, &document, None))?;
+        Ok(render_resource(&done.kept))
+    }
+
+    pub(super) fn resource(&self, kind: &'static Kind, id: Uuid) -> anyhow::Result<Vec<u8>> {
+        Ok(render_resource(self.runtime.block_on(self.ledger.resource(&self.caller, kind, id))?.as_ref()))
+    }
+
+    pub(super) fn resources(&self, kind: &'static Kind) -> anyhow::Result<Vec<Vec<u8>>> {
+        let (mut found, mut listing) = (Vec::new(), Listing::default());
+        loop {
+            let listed = self.runtime.block_on(self.ledger.resources(&self.caller, kind, &listing))?;
+            found.extend(listed.kept.iter().map(|kept| render_resource(kept)));
+            if listed.next_after.is_none() {
+                return Ok(found);
+            }
+            listing.after = listed.next_after;
+        }
+    }
+
+    pub(super) fn update_resource(&self, kind: &'static Kind, id: Uuid, version: u64, patch: &Value) -> anyhow::Result<Vec<u8>> {
+        let patch = patch.to_string();
+        let done = self.runtime.block_on(self.ledger.update_resource(&self.caller, kind, id, Some(version), &patch))?;
+        Ok(render_resource(&done.kept))
+    }
+
+    pub(super) fn delete_resource(&self, kind: &'static Kind, id: Uuid, version: Option<u64>) -> anyhow::Result<()> {
+        self.runtime.block_on(self.ledger.delete_resource(&self.caller, kind, id, version))?;
+        Ok(())
     }
 
     pub(super) fn rotate_key(&self, kind: &str, organization_id: Option<Uuid>) -> anyhow::Result<Vec<u8>> {

@@ -23,7 +23,7 @@ pub(super) fn read(value: &Value<'_>) -> Result<Owner, Fault> {
 }
 
 /// Writes one.
-pub(super) fn render(owner: Owner) -> Vec<u8> {
+pub(crate) fn render(owner: Owner) -> Vec<u8> {
     let document = match owner {
         Owner::Instance => Document::new().text("type", "instance"),
         Owner::Organization(id) => Document::new().text("type", "organization").uuid("id", id),

@@ -73,6 +73,8 @@ pub struct Listed {
     pub path: String,
     /// Whether a key is needed.
     pub keyed: bool,
+    /// The kind of resource that it is about, where all kinds have one.
+    pub kind: Option<&'static str>,
     /// How it is audited.
     pub audit: Audit,
 }
@@ -83,6 +85,7 @@ pub fn list() -> Vec<Listed> {
         method: route.verb.as_str(),
         path: openapi::template(route.path),
         keyed: route.is_keyed(),
+        kind: route.kind().map(|kind| kind.noun),
         audit: route.audit,
     };
     all().iter().map(listed).collect()

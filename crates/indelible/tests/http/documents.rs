@@ -1,6 +1,6 @@
 //! The pages of the API say what the server does.
 
-use indelible::http::{ProblemKind, problem_reference, routes};
+use indelible::http::{ProblemKind, problem_reference, resource_reference, routes};
 
 fn page(name: &str) -> String {
     let path = format!("{}/../../docs/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -19,12 +19,23 @@ fn every_problem_is_on_its_page() {
 #[test]
 fn every_route_has_its_heading_and_an_example() {
     let text = page("http.md");
-    for route in routes() {
+    // Those of resources are on a page of their own, which is made from the kinds.
+    let routes: Vec<_> = routes().into_iter().filter(|route| route.kind.is_none()).collect();
+    for route in &routes {
         let heading = format!("### {} {}\n", route.method, route.path);
         let at = text.find(&heading).unwrap_or_else(|| panic!("{heading}"));
         let section = text[at + heading.len()..].split("\n### ").next().expect("a section");
         let stem = route.path.split('{').next().expect("a path");
         assert!(section.contains("curl") && section.contains(stem), "{heading} has no example");
     }
-    assert_eq!(text.matches("\n### ").count(), routes().len(), "no route that is not there");
+    assert_eq!(text.matches("\n### ").count(), routes.len(), "no route that is not there");
+}
+
+#[test]
+fn every_kind_of_resource_is_on_its_page() {
+    let path = format!("{}/../../docs/resources.md", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, resource_reference()).expect("docs/ can be written");
+    }
+    assert_eq!(page("resources.md"), resource_reference(), "cargo test -p indelible with UPDATE_DOCS=1 writes it anew");
 }

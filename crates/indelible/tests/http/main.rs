@@ -15,6 +15,7 @@ mod keys;
 mod process;
 mod projects;
 mod proofs;
+mod resources;
 mod runs;
 mod server;
 mod verify;

@@ -7,8 +7,8 @@ use indelible_core::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::MutateError;
 use super::super::kind::{Actions, Admission, Kind, Level, Number, Spec, schema, strict};
+use super::super::{Kept, MutateError};
 use super::check_text;
 use crate::access::{Owner, Scope};
 
@@ -61,7 +61,7 @@ impl Spec for Halt {
 
 /// A project halts in itself, an organization in all of it.
 fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
-    let Some(halt) = admission.after.and_then(|kept| kept.typed::<Halt>()) else { return Ok(()) };
+    let Some(halt) = admission.after.and_then(Kept::typed::<Halt>) else { return Ok(()) };
     let wrong = match (halt.subject.kind, admission.owner) {
         (HaltedKind::Project, Owner::Organization(_)) => Some("a project is halted by a halt that belongs to it"),
         (HaltedKind::Organization, Owner::Project(_)) => Some("an organization is halted by a halt that belongs to it"),
@@ -81,5 +81,5 @@ pub(crate) static KIND: Kind = Kind {
     schema: schema::<Halt>,
     example: r#"{"subject":{"type":"agent","id":"agent-7"},"reason":"It deletes what it should read."}"#,
     read: strict::<Halt>,
-    admit,
+    admit: Some(admit),
 };

@@ -5,7 +5,7 @@ use indelible_core::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::kind::{Actions, Kind, Level, Number, Spec, always, schema, strict};
+use super::super::kind::{Actions, Kind, Level, Number, Spec, schema, strict};
 use super::{check_text, check_time};
 use crate::access::Scope;
 
@@ -53,5 +53,5 @@ pub(crate) static KIND: Kind = Kind {
     schema: schema::<LegalHold>,
     example: r#"{"name":"Case 2026-17","reason":"Litigation over the October orders.","from":"2026-10-01T00:00:00Z"}"#,
     read: strict::<LegalHold>,
-    admit: always,
+    admit: None,
 };

@@ -13,14 +13,8 @@ use indelible_core::time::Timestamp;
 use super::kind::Kind;
 
 /// All of them.
-pub static KINDS: &[&Kind] = &[
-    &budgets::KIND,
-    &halts::KIND,
-    &legal_holds::KIND,
-    &model_prices::KIND,
-    &project_settings::KIND,
-    &retention_policies::KIND,
-];
+pub static KINDS: &[&Kind] =
+    &[&budgets::KIND, &halts::KIND, &legal_holds::KIND, &model_prices::KIND, &project_settings::KIND, &retention_policies::KIND];
 
 /// A text that people give: 1 to so many bytes without control characters.
 fn check_text(member: &str, text: &str, bytes_max: usize) -> Result<(), Fault> {
@@ -79,9 +73,17 @@ mod tests {
             ("halt", r#"{"subject":{"type":"agent","id":"a"},"reason":""}"#, "/reason"),
             ("halt", r#"{"subject":{"type":"agent"},"reason":"r"}"#, "/subject/id"),
             ("budget", r#"{"name":"a","subject":{"type":"model"},"period":"day","limit_micros":1,"currency":"USD"}"#, "/subject/id"),
-            ("budget", r#"{"name":"a","subject":{"type":"project"},"period":"day","limit_micros":"secret-value","currency":"USD"}"#, "/limit_micros"),
+            (
+                "budget",
+                r#"{"name":"a","subject":{"type":"project"},"period":"day","limit_micros":"secret-value","currency":"USD"}"#,
+                "/limit_micros",
+            ),
             ("budget", r#"{"name":"a","subject":{"type":"project"},"period":"day","limit_micros":-1,"currency":"USD"}"#, "/limit_micros"),
-            ("budget", r#"{"name":"a","subject":{"type":"project"},"period":"day","limit_micros":1,"currency":"secret-value"}"#, "/currency"),
+            (
+                "budget",
+                r#"{"name":"a","subject":{"type":"project"},"period":"day","limit_micros":1,"currency":"secret-value"}"#,
+                "/currency",
+            ),
             ("model_price", r#"{"provider":"p","model":"m","currency":"USD","input_micros_per_million":1}"#, "/output_micros_per_million"),
             ("legal_hold", r#"{"name":"n","reason":"r","from":"secret-value"}"#, "/from"),
             ("retention_policy", r#"{"name":"n","keep_days":0}"#, "/keep_days"),

@@ -77,5 +77,5 @@ pub(crate) static KIND: Kind = Kind {
     schema: schema::<ModelPrice>,
     example: r#"{"provider":"example","model":"large-2","currency":"USD","input_micros_per_million":3000000,"output_micros_per_million":15000000}"#,
     read: strict::<ModelPrice>,
-    admit,
+    admit: Some(admit),
 };

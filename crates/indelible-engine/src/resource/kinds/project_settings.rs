@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::kind::{Actions, Kind, Level, Number, Spec, always, schema, strict};
+use super::super::kind::{Actions, Kind, Level, Number, Spec, schema, strict};
 use crate::access::Scope;
 
 /// The settings.
@@ -51,5 +51,5 @@ pub(crate) static KIND: Kind = Kind {
     schema: schema::<ProjectSettings>,
     example: r#"{"default_decision":"deny","enforcement":"shadow"}"#,
     read: strict::<ProjectSettings>,
-    admit: always,
+    admit: None,
 };

@@ -7,7 +7,7 @@ use indelible_engine::resource::Kind;
 use super::super::call::Call;
 use super::super::problem::{self, Problem};
 use super::super::route::{Audit, Route, Verb, bodiless};
-use super::{handler, item, kept, version};
+use super::{IfMatch, handler, item, kept};
 
 pub(super) fn route(kind: &'static Kind, action: &'static str) -> Route {
     Route {
@@ -37,7 +37,7 @@ pub(super) fn route(kind: &'static Kind, action: &'static str) -> Route {
 
 async fn handle(kind: &'static Kind, call: Call) -> Result<Response<Body>, Problem> {
     let id = call.id(kind.noun)?;
-    let expected = version(&call)?.flatten();
+    let expected = IfMatch::read(&call)?.version();
     call.app.ledger.delete_resource(&call.caller, kind, id, expected).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

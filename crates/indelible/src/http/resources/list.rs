@@ -18,7 +18,8 @@ use super::{collection, handler, kept, own_schema, render};
 
 const ORGANIZATION_ID: Parameter =
     Parameter { name: "organization_id", values: Values::Uuid, doc: "Only what belongs to this organization or to a project of it." };
-const LIMIT: Parameter = Parameter { name: "limit", values: Values::Integer(1, PAGE_MAX as u64), doc: "Resources on a page; 100 if absent." };
+const LIMIT: Parameter =
+    Parameter { name: "limit", values: Values::Integer(1, PAGE_MAX as u64), doc: "Resources on a page; 100 if absent." };
 const CURSOR: Parameter = Parameter { name: "cursor", values: Values::Text, doc: "`next_cursor` of the page before." };
 
 pub(super) fn route(kind: &'static Kind) -> Route {

@@ -3,6 +3,7 @@
 mod create;
 mod delete;
 mod list;
+mod reference;
 mod show;
 mod update;
 
@@ -17,6 +18,8 @@ use super::owner;
 use super::problem::{self, Problem};
 use super::route::{Handler, Route};
 use super::schema;
+
+pub use reference::reference;
 
 /// Made once, when the table is first looked at.
 fn kept(text: String) -> &'static str {
@@ -76,13 +79,14 @@ pub(super) fn schemas(kind: &'static Kind) -> Vec<(String, Value)> {
     shown["additionalProperties"] = json!(true);
     let mut owner = owner::schema();
     let levels: Vec<&str> = kind.levels.iter().map(|level| level.as_str()).collect();
-    owner["description"] = json!(format!("What it belongs to, one of: {}. By default what the caller's key belongs to.", levels.join(", ")));
+    owner["description"] =
+        json!(format!("What it belongs to, one of: {}. By default what the caller's key belongs to.", levels.join(", ")));
     document["properties"]["owner"] = owner;
     vec![(format!("{}Document", schema_name(kind)), document), (schema_name(kind), shown)]
 }
 
 /// A resource as it is shown.
-fn render(kept: &Kept) -> Vec<u8> {
+pub(crate) fn render(kept: &Kept) -> Vec<u8> {
     kept.state().to_canonical()
 }
 
@@ -95,19 +99,37 @@ fn answer(status: StatusCode, kept: &Kept) -> Response<Body> {
     response
 }
 
-/// The version that `If-Match` names; `None` for `*`, and for none where none has to be.
-fn version(call: &Call) -> Result<Option<Option<u64>>, Problem> {
-    let mut values = call.headers.get_all(IF_MATCH).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
-    if text == "*" {
-        return Ok(Some(None));
+/// What `If-Match` asks for (RFC 9110, section 13.1.1).
+enum IfMatch {
+    /// It is not there.
+    Absent,
+    /// `*`
+    Anything,
+    /// One ETag of ours.
+    Version(u64),
+}
+
+impl IfMatch {
+    fn read(call: &Call) -> Result<Self, Problem> {
+        let mut values = call.headers.get_all(IF_MATCH).iter();
+        let Some(value) = values.next() else { return Ok(Self::Absent) };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return Ok(Self::Anything);
+        }
+        let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).filter(|_| values.next().is_none());
+        // A tag that was never given is that of no version.
+        match version.map(str::parse) {
+            Some(Ok(version)) => Ok(Self::Version(version)),
+            _ => Err(Problem::new(problem::Kind::StaleVersion, "If-Match is one ETag of this resource, or `*`")),
+        }
     }
-    let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).filter(|_| values.next().is_none());
-    // A tag that was never given is that of no version.
-    match version.map(str::parse) {
-        Some(Ok(version)) => Ok(Some(Some(version))),
-        _ => Err(Problem::new(problem::Kind::StaleVersion, "If-Match is one ETag of this resource, or `*`")),
+
+    const fn version(&self) -> Option<u64> {
+        match self {
+            Self::Version(version) => Some(*version),
+            Self::Absent | Self::Anything => None,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::super::call::Call;
 use super::super::problem::{self, Problem};
 use super::super::route::{Audit, Route, Verb};
 use super::super::{document, refusal};
-use super::{CHANGE_PROBLEMS, answer, handler, item, kept, own_schema, version};
+use super::{CHANGE_PROBLEMS, IfMatch, answer, handler, item, kept, own_schema};
 
 /// RFC 7396; plain JSON is taken for it.
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -41,11 +41,13 @@ pub(super) fn route(kind: &'static Kind, action: &'static str) -> Route {
 async fn handle(kind: &'static Kind, call: Call, unread: Body) -> Result<Response<Body>, Problem> {
     let text = document::read_as(&call, unread, &[MERGE_PATCH, "application/json"]).await?;
     let id = call.id(kind.noun)?;
-    let expected = version(&call)?.ok_or_else(|| {
-        Problem::new(problem::Kind::VersionRequired, "send the ETag of what you change as If-Match, so that nobody's change is lost")
-    })?;
+    let expected = IfMatch::read(&call)?;
+    if matches!(expected, IfMatch::Absent) {
+        let detail = "send the ETag of what you change as If-Match, so that nobody's change is lost";
+        return Err(Problem::new(problem::Kind::VersionRequired, detail));
+    }
     document::parse(&text).map_err(|fault| refusal::resource(&fault))?;
     let patch = String::from_utf8_lossy(&text);
-    let done = call.app.ledger.update_resource(&call.caller, kind, id, expected, &patch).await?;
+    let done = call.app.ledger.update_resource(&call.caller, kind, id, expected.version(), &patch).await?;
     Ok(answer(StatusCode::OK, &done.kept))
 }

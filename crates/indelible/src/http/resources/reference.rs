@@ -1,0 +1,100 @@
+//! The page about resources, `docs/resources.md`, made from the kinds.
+
+use std::fmt::Write as _;
+
+use indelible_engine::resource::{KINDS, Kind, Number};
+use serde_json::Value;
+
+const BEGINNING: &str = "# Resources
+
+What is configured in Indelible: budgets, halts, holds and the rest. Every kind has the same URLs, and each change is in the record in the
+transaction that makes it: before, after and what differs, or why it was refused.
+
+| request | does | headers |
+|---|---|---|
+| `POST /v1/KIND` | makes one, from its document and `owner` | `Idempotency-Key`: the same key with the same body has its effect once, for a day; a repeated answer has `Idempotent-Replayed: true` and shows the resource as it is now |
+| `GET /v1/KIND?project_id=&organization_id=&limit=&cursor=` | a page of them, oldest first: `{\"data\":[…],\"next_cursor\":…}` | |
+| `GET /v1/KIND/{id}` | one, with its version as `ETag` | |
+| `PATCH /v1/KIND/{id}` | changes it by a merge patch (RFC 7396) | `If-Match`: the `ETag` that the change is made of, required; another version is 412, none is 428 |
+| `DELETE /v1/KIND/{id}` | ends it; its events stay | `If-Match`: if given, as above |
+
+A resource is its document with the members that Indelible sets: `id` (UUIDv7), `owner` (`{\"type\":\"project\",\"id\":…}`), `version` (counted from 1),
+`created_at`, `updated_at`. Who may read the log (`audit:read`) may look at it; changing it needs the scope below. A key of a project sees the
+resources of the project; one of an organization, those of the organization and of its projects; one of the instance, all. What a key may not see is
+answered as if it were not there. Documents lie in the ledger readable, so one that holds a credential is refused.
+
+The event of every change commits to the stored document: `context.document` is `VERSION:RING:MAC`, where MAC is HMAC-SHA256 under
+`HMAC-SHA256(ring key, \"indelible/document/v1\" ‖ project id)` over `type ‖ 0x00 ‖ id ‖ 0x00 ‖ version (u64 BE) ‖ stored body`. `indelible verify` holds
+every stored resource against the last event about it, and names one that was put there, changed, put back or removed by another hand.
+
+On the command line: `indelible KIND --help`; for example `indelible halt issue '{\"subject\":{\"type\":\"agent\",\"id\":\"agent-7\"},\"reason\":\"It loops.\"}'`.
+
+This page is made from `crates/indelible-engine/src/resource/kinds/`.
+";
+
+/// The text of `docs/resources.md`.
+pub fn reference() -> String {
+    let mut text = String::from(BEGINNING);
+    for kind in KINDS {
+        write_kind(kind, &mut text);
+    }
+    text
+}
+
+fn write_kind(kind: &Kind, text: &mut String) {
+    let levels: Vec<&str> = kind.levels.iter().map(|level| level.as_str()).collect();
+    let actions = [kind.actions.create, kind.actions.update, kind.actions.delete];
+    let mut actions: Vec<String> = actions.into_iter().flatten().map(|action| format!("`{action}`")).collect();
+    actions.dedup();
+    let number = if kind.number == Number::One { " There is always one; it is changed, never made." } else { "" };
+    let _ = write!(
+        text,
+        "\n## {}\n\n{}{number} `/v1/{}`; belongs to: {}; events: {}; changing it needs `{}`.\n\n| member | type | meaning |\n|---|---|---|\n",
+        kind.noun,
+        kind.doc,
+        kind.plural,
+        levels.join(", "),
+        actions.join(", "),
+        kind.scope.as_str()
+    );
+    write_members("", &(kind.schema)(), text);
+    let _ = write!(text, "\n```json\n{}\n```\n", kind.example);
+}
+
+fn write_members(prefix: &str, schema: &Value, text: &mut String) {
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let Some(members) = schema["properties"].as_object() else { return };
+    for (name, member) in members {
+        let needed = if required.contains(&name.as_str()) { "" } else { ", may be absent" };
+        let doc = member["description"].as_str().unwrap_or_default().replace('\n', " ");
+        let _ = writeln!(text, "| `{prefix}{name}` | {}{needed} | {doc} |", sort(member));
+        write_members(&format!("{prefix}{name}."), member, text);
+    }
+}
+
+/// The type of a member in words.
+fn sort(member: &Value) -> String {
+    let choices = |items: &Value, name: &str| -> Vec<String> {
+        items.as_array().into_iter().flatten().filter_map(|item| item[name].as_str().map(|word| format!("`{word}`"))).collect()
+    };
+    let mut words: Vec<String> =
+        member["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).map(|w| format!("`{w}`")).collect();
+    words.extend(choices(&member["oneOf"], "const"));
+    if !words.is_empty() {
+        return words.join(", ");
+    }
+    let format = member["format"].as_str().filter(|format| *format == "date-time" || *format == "uuid");
+    match &member["type"] {
+        Value::String(sort) if sort == "array" => format!("array of {}", sort_of_items(&member["items"])),
+        Value::String(sort) => format.unwrap_or(sort).to_owned(),
+        Value::Array(sorts) => format
+            .map(str::to_owned)
+            .or_else(|| sorts.iter().find_map(|sort| sort.as_str().filter(|s| *s != "null")).map(str::to_owned))
+            .unwrap_or_default(),
+        _ => "object".to_owned(),
+    }
+}
+
+fn sort_of_items(items: &Value) -> String {
+    items["type"].as_str().unwrap_or("object").to_owned()
+}

@@ -1,0 +1,171 @@
+//! Resources of every kind by HTTP: each change and each refusal leaves the one event that the document of the API promises.
+
+use indelible_engine::resource::{KINDS, Kind, Level, Number};
+use serde_json::{Value, json};
+
+use crate::server::{Ask, House, pointers};
+
+const NOBODY: &str = "00000000-0000-4000-8000-00000000dead";
+
+fn path(kind: &Kind) -> String {
+    format!("/v1/{}", kind.plural)
+}
+
+fn make(house: &House, kind: &Kind) -> Value {
+    match kind.number {
+        Number::Many => house.post(&path(kind), kind.example).send().is(201),
+        Number::One => house.get(&format!("{}/{}", path(kind), house.project)).send().is(200),
+    }
+}
+
+fn patch<'h>(house: &'h House, kind: &Kind, id: &str, body: &str) -> Ask<'h> {
+    house.ask("PATCH", &format!("{}/{id}", path(kind))).header("content-type", "application/merge-patch+json").body(body.to_owned())
+}
+
+fn tag(resource: &Value) -> String {
+    format!("\"{}\"", resource["version"])
+}
+
+#[test]
+fn every_kind_is_made_shown_changed_and_ended_and_each_is_in_the_log() {
+    let house = House::start();
+    for kind in KINDS {
+        let project = house.project.as_str();
+        let mut now = make(&house, kind);
+        let item = format!("{}/{}", path(kind), now["id"].as_str().expect("an id"));
+        if let Some(action) = kind.actions.create {
+            let answer = house.post(&path(kind), &json!({"x": 1})).refused(422, "invalid-resource", (project, action, "error"));
+            assert_eq!(pointers(&answer).len(), 1, "{answer}");
+            let mut second: Value = serde_json::from_str(kind.example).expect("JSON");
+            second["owner"] = json!({"type": "project", "id": project});
+            if kind.noun == "model_price" {
+                second["model"] = json!("other");
+            }
+            let answer = house.post(&path(kind), &second).send();
+            let made = answer.is(201);
+            answer.left(&house, (project, action, "allow"));
+            assert_eq!(answer.header("location"), Some(format!("{}/{}", path(kind), made["id"].as_str().expect("an id")).as_str()));
+            assert_eq!((answer.header("etag"), &made["version"]), (Some("\"1\""), &json!(1)));
+        }
+        let shown = house.get(&item).send();
+        assert_eq!(shown.is(200), now);
+        assert_eq!(shown.header("etag"), Some(tag(&now).as_str()));
+        shown.left(&house, (project, "audit.read", "allow"));
+        if let Some(action) = kind.actions.update {
+            let id = now["id"].as_str().expect("an id").to_owned();
+            patch(&house, kind, &id, "{}").refused(428, "version-required", (project, action, "error"));
+            patch(&house, kind, &id, "{}").header("if-match", "\"77\"").refused(412, "stale-version", (project, action, "error"));
+            patch(&house, kind, &id, "{}").header("if-match", "\"x\"").refused(412, "stale-version", (project, action, "error"));
+            patch(&house, kind, &id, "{").header("if-match", "*").refused(400, "malformed-json", (project, action, "error"));
+            patch(&house, kind, &id, "[]").header("if-match", "*").refused(422, "invalid-resource", (project, action, "error"));
+            patch(&house, kind, NOBODY, "{}").header("if-match", "*").refused(404, "not-found", (project, action, "deny"));
+            let answer = patch(&house, kind, &id, kind.example).header("if-match", &tag(&now)).send();
+            now = answer.is(200);
+            answer.left(&house, (project, action, "allow"));
+        }
+        if let Some(action) = kind.actions.delete {
+            let end = || house.ask("DELETE", &item);
+            end().header("if-match", "\"77\"").refused(412, "stale-version", (project, action, "error"));
+            let answer = end().header("if-match", &tag(&now)).send();
+            assert_eq!((answer.status, answer.body.len()), (204, 0));
+            answer.left(&house, (project, action, "allow"));
+            end().refused(404, "not-found", (project, action, "deny"));
+            house.get(&item).refused(404, "not-found", (project, "audit.read", "error"));
+        }
+    }
+}
+
+#[test]
+fn who_may_not_is_refused_and_told() {
+    let house = House::start();
+    let narrow = house.make_key(&house.project, "application", &["events:append"]);
+    let (other, stranger) = house.tenant("other");
+    for kind in KINDS {
+        let project = house.project.as_str();
+        let now = make(&house, kind);
+        let id = now["id"].as_str().expect("an id").to_owned();
+        let item = format!("{}/{id}", path(kind));
+        house.get(&path(kind)).key(&narrow).refused(403, "forbidden", (project, "audit.read", "deny"));
+        house.get(&item).key(&narrow).refused(403, "forbidden", (project, "audit.read", "deny"));
+        // What is not theirs and what is nowhere are answered alike, and told at their home.
+        for id in [id.as_str(), NOBODY] {
+            let item = format!("{}/{id}", path(kind));
+            house.get(&item).key(&stranger).refused(404, "not-found", (&other, "audit.read", "error"));
+            if let Some(action) = kind.actions.update {
+                patch(&house, kind, id, "{}").header("if-match", "*").key(&stranger).refused(404, "not-found", (&other, action, "deny"));
+            }
+            if let Some(action) = kind.actions.delete {
+                house.ask("DELETE", &item).key(&stranger).refused(404, "not-found", (&other, action, "deny"));
+            }
+        }
+        if let Some(action) = kind.actions.create {
+            house.post(&path(kind), kind.example).key(&narrow).refused(403, "forbidden", (project, action, "deny"));
+            let mut theirs: Value = serde_json::from_str(kind.example).expect("JSON");
+            theirs["owner"] = json!({"type": "project", "id": project});
+            let real = house.post(&path(kind), &theirs).key(&stranger).refused(404, "not-found", (&other, action, "deny"));
+            theirs["owner"]["id"] = json!(NOBODY);
+            let guessed = house.post(&path(kind), &theirs).key(&stranger).refused(404, "not-found", (&other, action, "deny"));
+            assert_eq!(real, guessed);
+            if !kind.levels.contains(&Level::Instance) {
+                let problem = house.post(&path(kind), kind.example).key(&house.instance);
+                let problem = problem.refused(422, "invalid-resource", (&house.system, action, "error"));
+                assert_eq!(pointers(&problem), ["/owner"]);
+            }
+        }
+        if let Some(action) = kind.actions.update {
+            patch(&house, kind, &id, "{}").header("if-match", "*").key(&narrow).refused(403, "forbidden", (project, action, "deny"));
+        }
+        if let Some(action) = kind.actions.delete {
+            house.ask("DELETE", &item).key(&narrow).refused(403, "forbidden", (project, action, "deny"));
+        }
+        let page = house.get(&path(kind)).key(&stranger).send().is(200);
+        assert_eq!(page, json!({"data": [], "next_cursor": null}), "{}", kind.noun);
+    }
+}
+
+#[test]
+fn a_request_with_a_key_has_its_effect_once() {
+    let house = House::start();
+    let kind = KINDS[1];
+    let send = |key: &str, body: &str| house.post(&path(kind), body).header("idempotency-key", key).send();
+    let first = send("a", kind.example);
+    let again = send("a", kind.example);
+    assert_eq!((first.is(201), first.header("idempotent-replayed")), (again.is(201), None));
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    let action = kind.actions.create.expect("an action");
+    assert_eq!(house.log(&format!("action eq \"{action}\"")).len(), 1);
+    let other = kind.example.replace("agent-7", "agent-8");
+    let conflict = house.post(&path(kind), other.as_str()).header("idempotency-key", "a");
+    conflict.refused(409, "conflict", (&house.project, action, "error"));
+    send("b", other.as_str()).is(201);
+    let long = "x".repeat(256);
+    let refused = house.post(&path(kind), kind.example).header("idempotency-key", &long);
+    refused.refused(422, "invalid-resource", (&house.project, action, "error"));
+}
+
+#[test]
+fn pages_are_walked_by_their_cursors() {
+    let house = House::start();
+    let kind = KINDS[1];
+    let made: Vec<Value> = (0..5).map(|_| make(&house, kind)).collect();
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = house.get(&format!("{}?limit=2{cursor}", path(kind))).send().is(200);
+        found.extend(page["data"].as_array().expect("data").clone());
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(found, made);
+    let project = house.project.as_str();
+    for wrong in ["x", "", "eyJhZnRlciI6IjAifQ"] {
+        let ask = house.get(&format!("{}?cursor={wrong}", path(kind)));
+        ask.refused(400, "invalid-cursor", (project, "audit.read", "error"));
+    }
+    let elsewhere = house.get(&format!("{}?cursor={}", path(KINDS[0]), &cursor["&cursor=".len()..]));
+    elsewhere.refused(400, "invalid-cursor", (project, "audit.read", "error"));
+    let both = house.get(&format!("{}?project_id={project}&organization_id={}", path(kind), house.organization));
+    both.refused(400, "invalid-query", (project, "audit.read", "error"));
+    house.get(&format!("{}?project_id={NOBODY}", path(kind))).refused(404, "not-found", (project, "audit.read", "error"));
+    let all = house.get(&format!("{}?organization_id={}", path(kind), house.organization)).key(&house.instance).send().is(200);
+    assert_eq!(all["data"], json!(made));
+}
