@@ -12,7 +12,7 @@ use indelible_engine::query::Search;
 use indelible_engine::query::anchors::{AnchorStatus, Published};
 use indelible_engine::resource::MutateError;
 
-use crate::bench::{Bench, event, wait};
+use crate::bench::{Bench, copy, event, wait};
 
 fn seal(bench: &Bench) -> AnchorStatus {
     wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed")
@@ -40,19 +40,6 @@ fn check(bench: &Bench) -> Vec<Anchor> {
         read.push(anchor);
     }
     read
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("readable") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("copied");
-        }
-    }
 }
 
 #[test]

@@ -117,3 +117,16 @@ pub(crate) fn event(n: u64, text: &str) -> String {
 pub(crate) fn id(n: u64) -> Uuid {
     Uuid::from_u128(0x4000_8000_0000_0000_0000 | u128::from(n))
 }
+
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("readable") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use indelible_engine::query::{Opening, ReadError, Search};
 use indelible_engine::resource::{KINDS, Kept, Kind, Listing, MutateError, NewApiKey, Number, Once, kind};
 use uuid::Uuid;
 
-use crate::bench::{Bench, wait};
+use crate::bench::{Bench, copy, wait};
 
 fn halts() -> &'static Kind {
     kind("halt").expect("a kind")
@@ -289,5 +289,50 @@ fn strike(change: &str, write: Write, when: When, nth: i64) {
     if change == "create" {
         let again = wait(bench.ledger.create_resource(&bench.admin(), budgets(), None, budgets().example, Some(&once))).expect("made");
         assert_eq!(again.replayed, changed, "{place}");
+    }
+}
+
+/// What a hand with a shell does to the stored resources, once the triggers are dropped.
+#[test]
+fn a_resource_that_its_events_do_not_explain_is_named() {
+    let bench = Bench::new();
+    let (kept, other) = (make(&bench, budgets()), make(&bench, halts()));
+    wait(bench.ledger.update_resource(&bench.admin(), budgets(), kept.id, None, r#"{"limit_micros":5}"#)).expect("changed");
+    wait(bench.ledger.delete_resource(&bench.admin(), halts(), other.id, None)).expect("cleared");
+    bench.verify();
+    let Bench { folder, ledger, .. } = bench;
+    ledger.close();
+    let (budget, halt) = (kept.id, other.id);
+    let cases = [
+        format!("UPDATE resources SET body = replace(body, '\"limit_micros\":5', '\"limit_micros\":6') WHERE id = '{budget}'"),
+        format!("UPDATE resources SET version = version - 1 WHERE id = '{budget}'"),
+        format!("UPDATE resources SET type = 'halt' WHERE id = '{budget}'"),
+        format!("DELETE FROM resources WHERE id = '{budget}'"),
+        format!("DELETE FROM resources WHERE id = '{halt}'"),
+        // A halt that was cleared comes back, and a key that was never made.
+        format!("UPDATE resources SET version = 1, body = (SELECT body FROM resources WHERE id = '{budget}') WHERE id = '{halt}'"),
+        format!(
+            "INSERT INTO resources SELECT project_id, type, '{}', 1, body FROM resources WHERE type = 'api_key' LIMIT 1",
+            Uuid::from_u128(7)
+        ),
+        "UPDATE resources SET body = replace(body, 'audit:read', 'audit:admin') WHERE type = 'api_key'".to_owned(),
+        "UPDATE resources SET body = replace(body, 'default', 'defaulted') WHERE type = 'project'".to_owned(),
+    ];
+    let checkpoints = folder.path().join("data.checkpoints");
+    for sql in cases {
+        let copy = tempfile::tempdir().expect("a folder");
+        let data = copy.path().join("data");
+        copy(&folder.path().join("data"), &data);
+        let store = rusqlite::Connection::open(data.join("ledger.db")).expect("it opens");
+        let triggers: Vec<String> = store
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+            .and_then(|mut names| names.query_map([], |row| row.get(0))?.collect())
+            .expect("names");
+        triggers.iter().for_each(|name| store.execute_batch(&format!("DROP TRIGGER {name}")).expect("dropped"));
+        assert!(store.execute(&sql, []).expect("changed") > 0, "{sql}");
+        drop(store);
+        let reports = indelible_engine::verify::verify_folder(&data, &checkpoints, None, None, &mut |_| {}).expect("verified");
+        let findings: Vec<_> = reports.iter().flat_map(|report| &report.findings).collect();
+        assert!(!findings.is_empty() && findings.iter().all(|finding| finding.detail.contains("resource")), "{sql}: {findings:?}");
     }
 }

@@ -2,9 +2,9 @@
 //! prints the same.
 
 use indelible_core::verify::Finding;
+use indelible_engine::access::Owner;
 use indelible_engine::export::ExportRequest;
 use indelible_engine::query::{Opening, Page, Search};
-use indelible_engine::access::Owner;
 use indelible_engine::resource::Kind;
 use serde_json::Value;
 use uuid::Uuid;

@@ -7,4 +7,5 @@ mod https;
 mod import;
 mod program;
 mod proofs;
+mod resources;
 mod tamper;

@@ -79,7 +79,9 @@ fn every_kind_is_made_shown_changed_and_ended_and_each_is_in_the_log() {
 fn who_may_not_is_refused_and_told() {
     let house = House::start();
     let narrow = house.make_key(&house.project, "application", &["events:append"]);
-    let (other, stranger) = house.tenant("other");
+    let (other, _) = house.tenant("other");
+    let scopes = ["audit:read", "audit:write", "audit:admin", "control:write"];
+    let stranger = house.make_key(&other, "application", &scopes);
     for kind in KINDS {
         let project = house.project.as_str();
         let now = make(&house, kind);

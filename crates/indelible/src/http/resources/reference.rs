@@ -7,7 +7,8 @@ use serde_json::Value;
 
 const BEGINNING: &str = "# Resources
 
-What is configured in Indelible: budgets, halts, holds and the rest. Every kind has the same URLs, and each change is in the record in the
+What is configured in Indelible: budgets, halts, holds and the rest. They are kept and recorded here; decisions, spending and purging, which they are
+for, are not built yet. Every kind has the same URLs, and each change is in the record in the
 transaction that makes it: before, after and what differs, or why it was refused.
 
 | request | does | headers |
@@ -74,12 +75,12 @@ fn write_members(prefix: &str, schema: &Value, text: &mut String) {
 
 /// The type of a member in words.
 fn sort(member: &Value) -> String {
-    let choices = |items: &Value, name: &str| -> Vec<String> {
-        items.as_array().into_iter().flatten().filter_map(|item| item[name].as_str().map(|word| format!("`{word}`"))).collect()
-    };
-    let mut words: Vec<String> =
-        member["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).map(|w| format!("`{w}`")).collect();
-    words.extend(choices(&member["oneOf"], "const"));
+    // Values with a description of their own stand one by one, the others together.
+    let parts = std::iter::once(member).chain(member["oneOf"].as_array().into_iter().flatten());
+    let words: Vec<String> = parts
+        .flat_map(|part| part["enum"].as_array().into_iter().flatten().chain(part.get("const")))
+        .filter_map(|word| word.as_str().map(|word| format!("`{word}`")))
+        .collect();
     if !words.is_empty() {
         return words.join(", ");
     }

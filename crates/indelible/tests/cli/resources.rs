@@ -1,0 +1,64 @@
+//! `indelible KIND …`, offline and through a server: every kind, every verb, by the example of its own help.
+
+use indelible_engine::resource::{KINDS, Number};
+use serde_json::{Value, json};
+
+use super::program::{Folder, Server, run_with};
+
+fn go(target: &[String], arguments: &[&str], input: &str) -> super::program::Ran {
+    let all: Vec<&str> = arguments.iter().copied().chain(target.iter().map(String::as_str)).collect();
+    run_with(&all, input.as_bytes())
+}
+
+fn verb(action: &'static str) -> &'static str {
+    action.split_once('.').expect("noun.verb").1
+}
+
+fn every_kind(folder: &Folder, target: &[String]) {
+    let projects = go(target, &["projects", "list", "--json"], "").ok().json();
+    let project = projects.iter().find(|project| project["system"] == false).expect("a project")["id"].as_str().expect("an id").to_owned();
+    for kind in KINDS {
+        let noun = kind.noun.replace('_', "-");
+        let id = if let (Number::Many, Some(create)) = (kind.number, kind.actions.create) {
+            let made = go(target, &[&noun, verb(create), kind.example, "--json"], "").ok().json();
+            assert_eq!((&made[0]["version"], &made[0]["owner"]), (&json!(1), &json!({"type": "project", "id": project})), "{noun}");
+            let listed = go(target, &[&noun, "list", "--json"], "").ok().json();
+            assert!(listed.contains(&made[0]), "{noun}");
+            assert!(go(target, &[&noun, "list"], "").ok().out.contains(made[0]["id"].as_str().expect("an id")));
+            let refused = go(target, &[&noun, verb(create), "{\"x\":1}"], "");
+            assert!(refused.code == 1 && !refused.err.is_empty(), "{}", refused.err);
+            made[0]["id"].as_str().expect("an id").to_owned()
+        } else {
+            project.clone()
+        };
+        let shown = go(target, &[&noun, "show", &id, "--json"], "").ok().json();
+        if let Some(update) = kind.actions.update {
+            let update = if kind.actions.create == kind.actions.update { "update" } else { verb(update) };
+            let file = format!("@{}", folder.file("patch.json", kind.example));
+            let changed = go(target, &[&noun, update, &id, &file, "--json"], "").ok().json();
+            let before = shown[0]["version"].as_u64().expect("a version");
+            assert_eq!(changed[0]["version"], json!(before + 1), "{noun}");
+            let stale = go(target, &[&noun, update, &id, "-", "--if-version", "77"], kind.example);
+            assert!(stale.code == 1 && stale.err.contains("at version"), "{}", stale.err);
+        }
+        if let Some(delete) = kind.actions.delete {
+            go(target, &[&noun, verb(delete), &id], "").ok();
+            assert_eq!(go(target, &[&noun, "show", &id], "").code, 1, "{noun}");
+        }
+    }
+}
+
+#[test]
+fn every_kind_has_its_commands_offline_and_through_a_server() {
+    let folder = Folder::new();
+    go(&folder.target(), &["projects", "list"], "");
+    let made: Vec<Value> = go(&folder.target(), &["projects", "create", "first", "--json"], "").ok().json();
+    assert_eq!(made.len(), 1);
+    every_kind(&folder, &folder.target());
+    let server = Server::start(&folder.path());
+    every_kind(&folder, &server.target());
+    for kind in KINDS {
+        let help = run_with(&[kind.noun.replace('_', "-").as_str(), "--help"], b"").ok();
+        assert!(help.out.contains(kind.doc.split('.').next().expect("a sentence").split(',').next().expect("a part")), "{}", help.out);
+    }
+}
