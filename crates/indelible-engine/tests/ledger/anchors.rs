@@ -1,6 +1,5 @@
 //! Anchors: what is sealed is what is there, whatever breaks between the steps, and an older copy is seen.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use indelible_core::anchor::Anchor;

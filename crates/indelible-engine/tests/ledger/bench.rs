@@ -118,6 +118,7 @@ pub(crate) fn id(n: u64) -> Uuid {
     Uuid::from_u128(0x4000_8000_0000_0000_0000 | u128::from(n))
 }
 
+/// Copies a folder and all that is in it.
 pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
     for entry in std::fs::read_dir(from).expect("readable") {

@@ -320,15 +320,17 @@ fn a_resource_that_its_events_do_not_explain_is_named() {
     ];
     let checkpoints = folder.path().join("data.checkpoints");
     for sql in cases {
-        let copy = tempfile::tempdir().expect("a folder");
-        let data = copy.path().join("data");
+        let second = tempfile::tempdir().expect("a folder");
+        let data = second.path().join("data");
         copy(&folder.path().join("data"), &data);
         let store = rusqlite::Connection::open(data.join("ledger.db")).expect("it opens");
         let triggers: Vec<String> = store
             .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
             .and_then(|mut names| names.query_map([], |row| row.get(0))?.collect())
             .expect("names");
-        triggers.iter().for_each(|name| store.execute_batch(&format!("DROP TRIGGER {name}")).expect("dropped"));
+        for name in triggers {
+            store.execute_batch(&format!("DROP TRIGGER {name}")).expect("dropped");
+        }
         assert!(store.execute(&sql, []).expect("changed") > 0, "{sql}");
         drop(store);
         let reports = indelible_engine::verify::verify_folder(&data, &checkpoints, None, None, &mut |_| {}).expect("verified");

@@ -1,6 +1,7 @@
 //! Operations through a server, over HTTP or HTTPS.
 
 mod download;
+mod resources;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,9 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use indelible_core::event::Submission;
 use indelible_core::fault::Fault;
-use indelible_engine::access::Owner;
 use indelible_engine::query::{Feed, Opening, Page, Search};
-use indelible_engine::resource::{Kind, Level};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -22,7 +21,6 @@ use uuid::Uuid;
 use super::connection::Verification;
 use super::keys::NewKey;
 use super::target::read_key;
-use crate::http::render_owner;
 use crate::import::load::{Foretold, NotAppended, Sink};
 
 /// Tries where the server asks to come back later.
@@ -167,18 +165,6 @@ impl Online {
             (_, None) => self.agent.post(url).header("authorization", &self.authorization).send_empty(),
         };
         self.settle(answer)
-    }
-
-    /// Changes or ends a resource that is at a version.
-    fn change(&self, method: &str, url: &str, body: &str, version: Option<u64>) -> Result<Vec<u8>, Failure> {
-        let request = ureq::http::Request::builder().method(method).uri(url).header("authorization", &self.authorization);
-        let request = match version {
-            Some(version) => request.header("if-match", format!("\"{version}\"")),
-            None => request,
-        };
-        let request = if body.is_empty() { request } else { request.header("content-type", "application/merge-patch+json") };
-        let request = request.body(body.to_owned()).map_err(|error| Failure::Other(error.into()))?;
-        self.settle(self.agent.run(request))
     }
 
     /// What an answer says.
@@ -339,41 +325,6 @@ impl Online {
 
     pub(super) fn projects(&self) -> anyhow::Result<Vec<Vec<u8>>> {
         self.list("/v1/projects")
-    }
-
-    pub(super) fn create_resource(&self, kind: &'static Kind, owner: Option<Owner>, document: &Value) -> anyhow::Result<Vec<u8>> {
-        let mut body = document.clone();
-        let owner = owner.or_else(|| self.project.filter(|_| kind.levels.contains(&Level::Project)).map(Owner::Project));
-        if let (Some(owner), Some(members)) = (owner, body.as_object_mut()) {
-            members.insert("owner".to_owned(), serde_json::from_slice(&render_owner(owner))?);
-        }
-        self.post(&format!("/v1/{}", kind.plural), &body)
-    }
-
-    pub(super) fn resource(&self, kind: &'static Kind, id: Uuid) -> anyhow::Result<Vec<u8>> {
-        self.get(&format!("/v1/{}/{id}", kind.plural), &[])
-    }
-
-    pub(super) fn resources(&self, kind: &'static Kind) -> anyhow::Result<Vec<Vec<u8>>> {
-        let (path, project) = (format!("/v1/{}", kind.plural), self.project_text());
-        let (mut found, mut cursor) = (Vec::new(), None::<String>);
-        loop {
-            let mut query: Vec<(&str, &str)> = project.as_deref().map(|project| ("project_id", project)).into_iter().collect();
-            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-            let page: Answer = serde_json::from_slice(&self.get(&path, &query)?).context("the server's answer is not a list")?;
-            found.extend(page.data.iter().map(|item| item.get().as_bytes().to_vec()));
-            let Some(next) = page.next_cursor else { return Ok(found) };
-            cursor = Some(next);
-        }
-    }
-
-    pub(super) fn update_resource(&self, kind: &'static Kind, id: Uuid, version: u64, patch: &Value) -> anyhow::Result<Vec<u8>> {
-        Ok(self.change("PATCH", &self.url(&format!("/v1/{}/{id}", kind.plural), &[]), &patch.to_string(), Some(version))?)
-    }
-
-    pub(super) fn delete_resource(&self, kind: &'static Kind, id: Uuid, version: Option<u64>) -> anyhow::Result<()> {
-        self.change("DELETE", &self.url(&format!("/v1/{}/{id}", kind.plural), &[]), "", version)?;
-        Ok(())
     }
 
     pub(super) fn rotate_key(&self, kind: &str, organization_id: Option<Uuid>) -> anyhow::Result<Vec<u8>> {
