@@ -1,5 +1,6 @@
 //! Every member of an entry, once: its name, its shape and who sets it. In canonical order at each level.
 
+use crate::json::word;
 use crate::limits::{
     CHAIN_LINKS_MAX, CHANGES_MAX, FILTER_BYTES_MAX, INTEGER_MAX, LIST_ITEMS_MAX, NAME_BYTES_MAX, PURPOSE_BYTES_MAX, TEXT_BYTES_MAX,
     URL_BYTES_MAX,
@@ -10,6 +11,8 @@ use crate::limits::{
 pub struct Member {
     /// Its name in JSON.
     pub name: &'static str,
+    /// The first bytes of its name, by which it is found.
+    word: u64,
     /// Its shape.
     pub shape: Shape,
     /// Who sets it.
@@ -77,21 +80,25 @@ pub const OUTCOME_DETAILS: &[&str] = &["success", "policy_denial", "provider_err
 /// Assurances, strongest first.
 pub const ASSURANCES: &[&str] = &["transactional", "gateway", "hook", "telemetry", "self_reported"];
 
+const fn member(name: &'static str, shape: Shape, owner: Owner, required: bool, doc: &'static str) -> Member {
+    Member { name, word: word(name), shape, owner, required, doc }
+}
+
 const fn caller(name: &'static str, shape: Shape, doc: &'static str) -> Member {
-    Member { name, shape, owner: Owner::Caller, required: false, doc }
+    member(name, shape, Owner::Caller, false, doc)
 }
 
 /// A member without which the object that holds it means nothing.
 const fn needed(name: &'static str, shape: Shape, doc: &'static str) -> Member {
-    Member { name, shape, owner: Owner::Caller, required: true, doc }
+    member(name, shape, Owner::Caller, true, doc)
 }
 
 const fn engine(name: &'static str, shape: Shape, doc: &'static str) -> Member {
-    Member { name, shape, owner: Owner::Engine, required: false, doc }
+    member(name, shape, Owner::Engine, false, doc)
 }
 
 const fn server(name: &'static str, shape: Shape, doc: &'static str) -> Member {
-    Member { name, shape, owner: Owner::Server, required: false, doc }
+    member(name, shape, Owner::Server, false, doc)
 }
 
 /// The members of an entry, in canonical order.
@@ -250,7 +257,8 @@ pub static CONTENT: &[&str] =
 
 /// The member of `members` called `name`.
 pub fn find(members: &'static [Member], name: &str) -> Option<&'static Member> {
-    members.binary_search_by(|member| member.name.cmp(name)).ok().map(|at| &members[at])
+    let word = word(name);
+    members.binary_search_by(|member| member.word.cmp(&word).then_with(|| member.name.cmp(name))).ok().map(|at| &members[at])
 }
 
 #[cfg(test)]

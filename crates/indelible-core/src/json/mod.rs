@@ -5,6 +5,7 @@
 //! the input. Its agreement with `serde_json` on what JSON is, is a property test and a fuzz target.
 
 mod cut;
+mod order;
 mod parse;
 mod plain;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod write;
 use std::borrow::Cow;
 
 pub use cut::{Cut, cut};
+pub(crate) use order::word;
 pub use parse::{check_array, parse, parse_item};
 pub use write::{write_canonical, write_string, write_verbatim};
 
@@ -99,7 +101,7 @@ impl<'a> Object<'a> {
 
     /// Puts the members into the order of RFC 8785, section 3.2.3; not those of values inside.
     pub fn sort(&mut self) {
-        let order = |a: &(Cow<'a, str>, Value<'a>), b: &(Cow<'a, str>, Value<'a>)| write::utf16_order(&a.0, &b.0);
+        let order = |a: &(Cow<'a, str>, Value<'a>), b: &(Cow<'a, str>, Value<'a>)| order::utf16_order(&a.0, &b.0);
         if !self.members.is_sorted_by(|a, b| order(a, b).is_le()) {
             self.members.sort_unstable_by(order);
         }

@@ -8,8 +8,10 @@ use super::{Object, Value};
 use crate::fault::{Fault, FaultKind};
 use crate::limits::{JSON_DEPTH_MAX, JSON_VALUES_MAX};
 
-/// Objects up to this size look for duplicate names by comparing all pairs; larger ones hash.
+/// Objects up to this size look for duplicate names by comparing pairs; larger ones hash.
 const PAIRWISE_MEMBERS_MAX: usize = 16;
+/// Members of open objects for which there is room from the beginning: an event seldom has more.
+const OPEN_MEMBERS: usize = 32;
 
 /// Reads one JSON text, with white space around it and nothing else.
 ///
@@ -40,13 +42,18 @@ struct Parser<'a> {
     at: usize,
     /// Values begun.
     values: usize,
+    /// Members of the objects that are not read to their end, those of the innermost last. An object takes its own when it ends, and so is made once
+    /// and of its size.
+    open: Vec<(Cow<'a, str>, Value<'a>)>,
+    /// The same for items of arrays.
+    open_items: Vec<Value<'a>>,
 }
 
 impl<'a> Parser<'a> {
     fn new(bytes: &'a [u8]) -> Result<Self, Fault> {
         let text = std::str::from_utf8(bytes)
             .map_err(|e| Fault::new(FaultKind::Malformed, "", format!("not UTF-8 at byte {}", e.valid_up_to())))?;
-        Ok(Self { text, bytes, at: 0, values: 0 })
+        Ok(Self { text, bytes, at: 0, values: 0, open: Vec::new(), open_items: Vec::new() })
     }
 
     /// What `read` reads, with white space around it and nothing else.
@@ -83,6 +90,9 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Inlined, so that a scalar goes straight to where it is kept.
+    #[expect(clippy::inline_always, reason = "measured: without it every value is copied twice")]
+    #[inline(always)]
     fn value(&mut self, depth: usize) -> Result<Value<'a>, Fault> {
         self.values += 1;
         if self.values > JSON_VALUES_MAX {
@@ -91,7 +101,7 @@ impl<'a> Parser<'a> {
         match self.peek() {
             Some(b'{') => self.object(depth + 1),
             Some(b'[') => self.array(depth + 1),
-            Some(b'"') => self.string().map(Value::String),
+            Some(b'"') => Ok(Value::String(self.string()?)),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b't') => self.word("true", Value::Bool(true)),
             Some(b'f') => self.word("false", Value::Bool(false)),
@@ -109,9 +119,9 @@ impl<'a> Parser<'a> {
     }
 
     fn array(&mut self, depth: usize) -> Result<Value<'a>, Fault> {
-        let mut items = Vec::new();
-        self.items(depth, |_, item| items.push(item))?;
-        Ok(Value::Array(items))
+        let first = self.open_items.len();
+        self.items(depth, |parser, item| parser.open_items.push(item))?;
+        Ok(Value::Array(self.open_items.split_off(first)))
     }
 
     /// Hands each item of an array to `each`.
@@ -144,27 +154,22 @@ impl<'a> Parser<'a> {
         Self::check_depth(depth)?;
         self.at += 1;
         self.skip_space();
-        let mut members: Vec<(Cow<'a, str>, Value<'a>)> = Vec::new();
-        let mut seen: HashSet<Cow<'a, str>> = HashSet::new();
-        let mut ascending = true;
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Value::Object(Object { members }));
+            return Ok(Value::Object(Object::new()));
         }
+        let first = self.open.len();
+        if first == 0 {
+            self.open.reserve(OPEN_MEMBERS);
+        }
+        let mut names = Names::default();
         loop {
             self.skip_space();
             if self.peek() != Some(b'"') {
                 return Err(self.malformed("a member name was expected"));
             }
             let name = self.string()?;
-            // Names that ascend, as they do in an entry, cannot repeat.
-            ascending = ascending && members.last().is_none_or(|(last, _)| *last < name);
-            if !ascending && members.len() >= PAIRWISE_MEMBERS_MAX && seen.is_empty() {
-                seen = members.iter().map(|(key, _)| key.clone()).collect();
-            }
-            let repeated =
-                !ascending && if seen.is_empty() { members.iter().any(|(key, _)| *key == name) } else { !seen.insert(name.clone()) };
-            if repeated {
+            if names.repeats(&name, &self.open[first..]) {
                 return Err(Fault::new(FaultKind::Invalid, "", "the same member twice in one object").within(&name));
             }
             self.skip_space();
@@ -174,13 +179,13 @@ impl<'a> Parser<'a> {
             self.at += 1;
             self.skip_space();
             let value = self.value(depth).map_err(|f| f.within(&name))?;
-            members.push((name, value));
+            self.open.push((name, value));
             self.skip_space();
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(Value::Object(Object { members }));
+                    return Ok(Value::Object(Object { members: self.open.split_off(first) }));
                 }
                 _ => return Err(self.malformed("`,` or `}` was expected")),
             }
@@ -220,32 +225,31 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads a string whose opening quote is next. Borrowed unless it holds an escape.
+    #[inline]
     fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
-        self.at += 1;
-        let from = self.at;
-        self.plain()?;
-        if self.peek() == Some(b'"') {
-            let text = &self.text[from..self.at];
-            self.at += 1;
-            return Ok(Cow::Borrowed(text));
+        let from = self.at + 1;
+        let to = from + plain_length(&self.bytes[from..]);
+        if self.bytes.get(to) != Some(&b'"') {
+            return self.escaped_string().map(Cow::Owned);
         }
-        let mut out = self.text[from..self.at].to_owned();
+        self.at = to + 1;
+        Ok(Cow::Borrowed(&self.text[from..to]))
+    }
+
+    /// Reads a string that holds an escape, or what no string holds.
+    #[inline(never)]
+    fn escaped_string(&mut self) -> Result<String, Fault> {
+        self.at += 1;
+        let mut out = String::new();
         loop {
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(Cow::Owned(out));
-                }
-                Some(b'\\') => {
-                    self.at += 1;
-                    out.push(self.escape()?);
-                }
-                _ => {
-                    let from = self.at;
-                    self.plain()?;
-                    out.push_str(&self.text[from..self.at]);
-                }
+            let from = self.at;
+            self.plain()?;
+            out.push_str(&self.text[from..self.at]);
+            self.at += 1;
+            if self.bytes[self.at - 1] == b'"' {
+                return Ok(out);
             }
+            out.push(self.escape()?);
         }
     }
 
@@ -304,6 +308,44 @@ impl<'a> Parser<'a> {
         self.at += 4;
         Ok(value)
     }
+}
+
+/// What is remembered of the names of an object, to tell whether the next one repeats one of them.
+#[derive(Default)]
+struct Names<'a> {
+    /// A bit for each name that was, chosen by its length and its ends: few new names meet one that is set.
+    marks: u64,
+    /// All names, once there are many and they do not ascend.
+    seen: Option<HashSet<Cow<'a, str>>>,
+    /// Whether there are many, and they ascend, as they do in an entry: then none repeats.
+    ascend: bool,
+}
+
+impl<'a> Names<'a> {
+    /// Whether `name` is that of one of these members. It is noted.
+    #[expect(clippy::ptr_arg, reason = "it is cloned, and seldom more than a borrow of the text")]
+    fn repeats(&mut self, name: &Cow<'a, str>, members: &[(Cow<'a, str>, Value<'a>)]) -> bool {
+        if members.len() < PAIRWISE_MEMBERS_MAX {
+            let mark = mark(name.as_bytes());
+            let new = self.marks & mark == 0;
+            self.marks |= mark;
+            return !new && members.iter().any(|(other, _)| other == name);
+        }
+        if members.len() == PAIRWISE_MEMBERS_MAX {
+            self.ascend = members.is_sorted_by(|a, b| a.0 < b.0);
+        }
+        if self.ascend && members.last().is_some_and(|(last, _)| last < name) {
+            return false;
+        }
+        self.ascend = false;
+        let seen = self.seen.get_or_insert_with(|| members.iter().map(|(other, _)| other.clone()).collect());
+        !seen.insert(name.clone())
+    }
+}
+
+fn mark(name: &[u8]) -> u64 {
+    let (first, last) = (name.first().copied().unwrap_or(0), name.last().copied().unwrap_or(0));
+    1 << ((usize::from(first) * 5 + usize::from(last) * 11 + name.len()) % 64)
 }
 
 #[cfg(test)]
@@ -365,6 +407,39 @@ mod tests {
         let value = parse(text).expect("valid");
         assert_eq!(value.to_verbatim(), text);
         assert_eq!(value.to_canonical(), br#"{"a":-0,"b":1.50e+3,"c":12345678901234567890123}"#);
+    }
+
+    /// A body of tiny values must not take what large ones would.
+    #[test]
+    fn what_is_read_takes_the_room_that_it_needs() {
+        let text = br#"{"a":[1,2,3],"b":{"c":0},"d":[{"e":0}]}"#;
+        let Value::Object(top) = parse(text).expect("valid") else { panic!("an object") };
+        assert_eq!(top.members.capacity(), 3);
+        for (name, size) in [("a", 3), ("b", 1), ("d", 1)] {
+            let capacity = match top.get(name) {
+                Some(Value::Array(items)) => items.capacity(),
+                Some(Value::Object(object)) => object.members.capacity(),
+                _ => 0,
+            };
+            assert_eq!(capacity, size, "{name}");
+        }
+    }
+
+    /// Names of one mark, in and out of order, few and many.
+    #[test]
+    fn a_repeated_name_is_found_and_no_other_is() {
+        for count in 1..60 {
+            for order in [1, 7, 59] {
+                let names: Vec<String> = (0..count).map(|n| format!("k{:02}k", n * order % 61)).collect();
+                let text = |names: &[String]| format!("{{{}}}", names.iter().map(|n| format!("\"{n}\":0")).collect::<Vec<_>>().join(","));
+                assert!(parse(text(&names).as_bytes()).is_ok(), "{count} {order}");
+                for at in [0, count / 2, count - 1] {
+                    let repeated = [names.as_slice(), &names[at..=at]].concat();
+                    let fault = parse(text(&repeated).as_bytes()).expect_err("repeated");
+                    assert_eq!(fault.pointer, format!("/{}", names[at]), "{count} {order}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! [`Value`] to text: canonical (RFC 8785, numbers excepted) or in its own order.
 
-use super::Value;
+use super::order::with_order;
 use super::plain::plain_length;
-use std::cmp::Ordering;
+use super::{Object, Value};
 
 /// Appends `value` as RFC 8785 would write it: names sorted by UTF-16 code unit, no white space, shortest
 /// escapes. Numbers are written as their source text: entries hold plain integers only, and the numbers of
@@ -10,22 +10,21 @@ use std::cmp::Ordering;
 pub fn write_canonical(value: &Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Array(items) => list(out, b'[', b']', items, |item, out| write_canonical(item, out)),
-        Value::Object(object) => {
-            let member = |(name, value): (&str, &Value<'_>), out: &mut Vec<u8>| {
-                write_string(name, out);
-                out.push(b':');
-                write_canonical(value, out);
-            };
-            if object.iter().is_sorted_by(|a, b| utf16_order(a.0, b.0).is_lt()) {
-                list(out, b'{', b'}', object.iter(), member);
-            } else {
-                let mut members: Vec<_> = object.iter().collect();
-                members.sort_unstable_by(|a, b| utf16_order(a.0, b.0));
-                list(out, b'{', b'}', members, member);
-            }
-        }
+        Value::Object(object) => write_sorted(object, out),
         scalar => write_scalar(scalar, out),
     }
+}
+
+fn write_sorted(object: &Object<'_>, out: &mut Vec<u8>) {
+    let member = |(name, value): (&str, &Value<'_>), out: &mut Vec<u8>| {
+        write_string(name, out);
+        out.push(b':');
+        write_canonical(value, out);
+    };
+    with_order(&object.members.iter().map(|(name, _)| name.as_ref()), |sorted| match sorted {
+        None => list(out, b'{', b'}', object.iter(), member),
+        Some(keys) => list(out, b'{', b'}', keys.iter().map(|(_, name, at)| (*name, &object.members[*at].1)), member),
+    });
 }
 
 /// Appends `value` as compact JSON, members in the order they have.
@@ -89,16 +88,6 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(rest);
     out.push(b'"');
-}
-
-/// The order of RFC 8785, section 3.2.3. It differs from the order of UTF-8 only above U+FFFF.
-pub(super) fn utf16_order(a: &str, b: &str) -> Ordering {
-    let ordinary = a.cmp(b);
-    // The two orders can only differ where one name has a character above U+FFFF: four bytes, the first from 0xf0.
-    if ordinary == Ordering::Equal || !a.bytes().chain(b.bytes()).any(|byte| byte >= 0xf0) {
-        return ordinary;
-    }
-    a.encode_utf16().cmp(b.encode_utf16())
 }
 
 #[cfg(test)]

@@ -9,6 +9,11 @@ use std::collections::HashMap;
 /// A folded name is at most so long, bytes. Longer ones match nothing.
 const FOLDED_BYTES_MAX: usize = 64;
 
+/// Whether folding drops a byte.
+const fn is_dropped(byte: u8) -> bool {
+    matches!(byte, b'_' | b'-' | b'.' | b' ' | b'\t' | b'\r' | b'\n')
+}
+
 /// What becomes of a secret value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
@@ -132,26 +137,37 @@ impl Node {
 #[derive(Debug, Clone)]
 struct Names {
     sorted: Vec<(Box<[u8]>, Strategy)>,
-    /// Whether a name may begin with this byte, before folding.
-    first: [bool; 256],
+    /// For each byte that a name may begin with, before folding: the bytes that it may then end in, as [`end`] says.
+    ends: [u64; 256],
     longest: usize,
     shortest: usize,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        let mut first = [false; 256];
-        for byte in *b"_-. \t\r\n" {
-            first[usize::from(byte)] = true;
-        }
-        Self { sorted: Vec::new(), first, longest: 0, shortest: usize::MAX }
+        let mut ends = [0; 256];
+        (0..=u8::MAX).filter(|byte| is_dropped(*byte)).for_each(|byte| ends[usize::from(byte)] = u64::MAX);
+        Self { sorted: Vec::new(), ends, longest: 0, shortest: usize::MAX }
+    }
+}
+
+/// The bit of a name that ends in a byte that folding drops: what it ends in then is not looked at.
+const DROPPED_END: u64 = 1;
+
+/// The bit of the byte that a name ends in: one for each letter in either case, one for a byte that folding drops, one for all others.
+const fn end(byte: u8) -> u64 {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' => 1 << (byte & 31),
+        _ if is_dropped(byte) => DROPPED_END,
+        _ => 1 << 63,
     }
 }
 
 impl Names {
     fn insert(&mut self, folded: Box<[u8]>, strategy: Strategy) {
-        self.first[usize::from(folded[0].to_ascii_lowercase())] = true;
-        self.first[usize::from(folded[0].to_ascii_uppercase())] = true;
+        let ends = end(folded[folded.len() - 1]) | DROPPED_END;
+        self.ends[usize::from(folded[0].to_ascii_lowercase())] |= ends;
+        self.ends[usize::from(folded[0].to_ascii_uppercase())] |= ends;
         self.longest = self.longest.max(folded.len());
         self.shortest = self.shortest.min(folded.len());
         match self.sorted.binary_search_by(|(name, _)| name.as_ref().cmp(&folded)) {
@@ -161,8 +177,8 @@ impl Names {
     }
 
     fn find(&self, name: &str) -> Option<Strategy> {
-        let first = *name.as_bytes().first()?;
-        if !self.first[usize::from(first)] || name.len() < self.shortest {
+        let (first, last) = (*name.as_bytes().first()?, *name.as_bytes().last()?);
+        if self.ends[usize::from(first)] & end(last) == 0 || name.len() < self.shortest {
             return None;
         }
         let folded = Folded::at_most(name, self.longest)?;
@@ -187,7 +203,7 @@ impl Folded {
         let mut buffer = [0; FOLDED_BYTES_MAX];
         let mut length = 0;
         for byte in name.bytes() {
-            if matches!(byte, b'_' | b'-' | b'.' | b' ' | b'\t' | b'\r' | b'\n') {
+            if is_dropped(byte) {
                 continue;
             }
             if length == longest {
@@ -202,6 +218,29 @@ impl Folded {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.buffer[..self.length]
     }
+}
+
+/// Whether one of two bytes is in a text. Most names and values are short: eight bytes at a time is then sooner than a search that is
+/// made for long ones.
+pub(super) fn holds_either(text: &[u8], a: u8, b: u8) -> bool {
+    const SHORT_BYTES_MAX: usize = 64;
+    if text.len() > SHORT_BYTES_MAX {
+        return memchr::memchr2(a, b, text).is_some();
+    }
+    let (words, rest) = text.as_chunks::<8>();
+    let is_either = |word: u64| holds(word, a) || holds(word, b);
+    if words.iter().any(|word| is_either(u64::from_le_bytes(*word))) {
+        return true;
+    }
+    // The last eight bytes again, or all of a text that has fewer.
+    text.last_chunk::<8>().map_or_else(|| rest.iter().any(|byte| *byte == a || *byte == b), |last| is_either(u64::from_le_bytes(*last)))
+}
+
+/// Whether one of the eight bytes of a word is this one.
+const fn holds(word: u64, byte: u8) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let zeros = word ^ (ONES * byte as u64);
+    zeros.wrapping_sub(ONES) & !zeros & (ONES << 7) != 0
 }
 
 /// Headers that carry credentials, folded. `X-Amz-Date`, `X-Amz-Content-Sha256` and the like are not secret.
@@ -248,7 +287,7 @@ pub(super) fn is_secret_header(name: &str) -> bool {
 /// the list or begin with `X-`.
 pub(super) fn is_plain_secret_header(name: &str) -> bool {
     let bytes = name.as_bytes();
-    memchr::memchr(b'-', bytes).is_some()
+    holds_either(bytes, b'-', b'-')
         && Folded::new(name).is_some_and(|folded| {
             let name = folded.bytes();
             let begins = bytes.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"x-"));
@@ -310,6 +349,37 @@ mod tests {
             ("___", None),
         ] {
             assert_eq!(rules.name(name), expected, "{name}");
+        }
+    }
+
+    /// A name is not looked up where its ends say that it is none: with each byte before, behind and within, that is no other answer.
+    #[test]
+    fn the_ends_of_a_name_hide_none() {
+        let rules = Rules::standard().with("ünï-9", Strategy::Hmac).expect("a name");
+        for place in ["token", "api_key", "ünï-9", "Password_HASH"] {
+            for byte in (0..=127_u8).map(char::from) {
+                for name in [format!("{byte}{place}"), format!("{place}{byte}"), format!("{}{byte}{}", &place[..2], &place[2..])] {
+                    let folded = Folded::new(&name).expect("short");
+                    let listed = rules.names.sorted.iter().find(|(known, _)| known.as_ref() == folded.bytes());
+                    assert_eq!(rules.name(&name), listed.map(|(_, strategy)| *strategy), "{name:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_found_wherever_they_stand() {
+        for length in 0..80 {
+            for fill in [b'a', b'<', b';', 0x00, 0xba, 0xbd, 0xff] {
+                assert!(!holds_either(&vec![fill; length], b':', b'='), "{length} {fill:#x}");
+                for at in 0..length {
+                    for byte in [b':', b'='] {
+                        let mut text = vec![fill; length];
+                        text[at] = byte;
+                        assert!(holds_either(&text, b':', b'='), "{at} of {length} {fill:#x}");
+                    }
+                }
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::rule::{Strategy, is_secret_parameter};
+use super::rule::{Strategy, holds_either, is_secret_parameter};
 use super::scan;
 use super::walk::{Place, REDACTED, Redactor, is_redacted};
 use crate::fault::FaultKind;
@@ -17,6 +17,13 @@ use crate::limits::JSON_VALUES_MAX;
 
 /// Strings inside of strings are parsed so deep. Deeper ones are still scanned for names and values, escaped as they are.
 pub(super) const TEXT_DEPTH_MAX: u8 = 8;
+
+/// Whether a text may show a secret: what it takes is a mark (`:`, `=`), or a beginning like that of JSON or of a token. Told first, since it
+/// is no of almost every name and value.
+pub(super) fn may_show(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    matches!(bytes.first(), Some(b'"' | b'[' | b'{' | b'B' | b'b' | b' ' | b'\t' | b'\r' | b'\n')) || holds_either(bytes, b':', b'=')
+}
 
 /// Text that is copied but for some places.
 pub(super) struct Edits<'t> {
@@ -56,11 +63,11 @@ type Pass<'r> = fn(&Redactor<'r>, &str, u8) -> Option<String>;
 impl<'r> Redactor<'r> {
     /// The text without its secrets, or `None` where there are none.
     pub(super) fn text(&self, text: &str, place: Place<'_>) -> Option<String> {
+        if may_show(text) { self.look_into(text, place) } else { None }
+    }
+
+    fn look_into(&self, text: &str, place: Place<'_>) -> Option<String> {
         let bytes = text.as_bytes();
-        let marked = memchr::memchr2(b':', b'=', bytes).is_some();
-        if !marked && !matches!(bytes.first(), Some(b'"' | b'[' | b'{' | b'B' | b'b' | b' ' | b'\t' | b'\r' | b'\n')) {
-            return None;
-        }
         if place.depth < TEXT_DEPTH_MAX
             && encloses_json(bytes.trim_ascii())
             && bytes.len() > 4

@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::rule::{Node, Rules, Strategy, is_plain_secret_header, is_secret_header};
+use super::text::may_show;
 use crate::json::{Object, Value};
 use crate::key::{ProjectKeys, REDACTION_PREFIX};
 
@@ -83,8 +84,12 @@ impl Redactor<'_> {
     /// the same is told apart by a number.
     fn names(&self, object: &mut Object<'_>, depth: u8) -> bool {
         let place = Place { depth, ..Place::default() };
-        let clean: Vec<(usize, String)> =
-            object.iter().enumerate().filter_map(|(at, (name, _))| Some((at, self.text(name, place)?))).collect();
+        let clean: Vec<(usize, String)> = object
+            .iter()
+            .enumerate()
+            .filter(|(_, (name, _))| may_show(name))
+            .filter_map(|(at, (name, _))| Some((at, self.text(name, place)?)))
+            .collect();
         if clean.is_empty() {
             return false;
         }

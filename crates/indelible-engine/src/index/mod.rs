@@ -189,7 +189,7 @@ impl Index {
     /// Rows that may bear this id; the caller compares. [`IndexError::Behind`] while an index that is built anew has
     /// not come far enough to tell.
     pub(crate) fn find(&self, project: i64, id: Uuid) -> Result<Vec<i64>, IndexError> {
-        let started = Instant::now();
+        let mut started = None;
         loop {
             let view = self.shared.view().ok_or(IndexError::Behind(0));
             let behind = match view.map(|view| (view.ids.look(project, id), view)) {
@@ -215,7 +215,7 @@ impl Index {
             };
             // A view that was only just opened does not know yet how far behind it is.
             let nearly = !(ID_WAIT_ROWS..=i64::MAX / 2).contains(&behind);
-            if !nearly || started.elapsed() > ID_WAIT_MAX {
+            if !nearly || started.get_or_insert_with(Instant::now).elapsed() > ID_WAIT_MAX {
                 tracing::warn!(rows = behind, "an id cannot be looked for: the index is behind");
                 return Err(IndexError::Behind(behind));
             }

@@ -83,12 +83,13 @@ impl Thread {
         let faults = self.parts.faults.as_ref();
         faulty(faults, Write::Begin, || Ok(connection.execute_batch("BEGIN IMMEDIATE")?))?;
         self.heads.begin();
+        let events = works.iter().map(|work| work.events.len()).sum();
         let mut group = Group {
             inserter: Inserter::new(connection, &self.expected, faults)?,
             planner: PlannerParts { connection, keystore: &self.parts.keystore, index: &self.parts.index },
             heads: &mut self.heads,
-            pending: HashMap::new(),
-            ids: Vec::new(),
+            pending: HashMap::with_capacity(events),
+            ids: Vec::with_capacity(events),
             tiles: Vec::new(),
             data_keys: Vec::new(),
             last_row: self.last_row,

@@ -207,11 +207,14 @@ async fn lines(desk: Desk<'_>, reader: &mut Reader<'_>, batch: &mut Batch) -> Re
             continue;
         }
         // What was searched before holds no line end: it is the beginning of a long line.
-        let line_end = text[searched..].iter().rposition(|byte| *byte == b'\n').map(|at| searched + at + 1);
+        let line_end = memchr::memrchr(b'\n', &text[searched..]).map(|at| searched + at + 1);
         let end = if more { line_end.unwrap_or(0) } else { text.len() };
         if end > 0 && !batch.is_overfull() {
             let block = &text[..end];
-            let pieces: Vec<_> = block.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).map(Piece::Line).collect();
+            let ends = memchr::memchr_iter(b'\n', block).chain([end]);
+            let mut from = 0;
+            let lines = ends.map(|to| &block[std::mem::replace(&mut from, to + 1)..to]);
+            let pieces: Vec<_> = lines.filter(|line| !line.trim_ascii().is_empty()).map(Piece::Line).collect();
             apart(end, || batch.add(desk, pieces));
         }
         text.drain(..end);
