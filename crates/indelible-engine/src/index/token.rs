@@ -51,6 +51,16 @@ impl TokenKey {
         let mut text = Uuid::encode_buffer();
         self.token(project, ID, id.hyphenated().encode_lower(&mut text))
     }
+
+    /// A hash of an id that no index holds: from its bytes, and all 64 bits of it.
+    pub(crate) fn id_hash(self, project: i64, id: [u8; 16]) -> Token {
+        let id = u128::from_le_bytes(id);
+        let mut state = Sip::new(self.0, self.1);
+        state.word(project as u64);
+        state.word(id as u64);
+        state.word((id >> 64) as u64);
+        Token(state.finish())
+    }
 }
 
 impl Token {

@@ -4,11 +4,12 @@
 //! each row's id, as long as those are kept; after that, by a second pass over the ids alone.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::index::{Bloom, Token, open_reader, path};
+use crate::index::{Bloom, Token, TokenKey, open_reader, path};
 
 /// Suspects kept; a ledger in which more ids repeat is in a state that a thousand findings describe as well.
 const SUSPECTS_MAX: usize = 1_000_000;
@@ -16,15 +17,7 @@ const SUSPECTS_MAX: usize = 1_000_000;
 /// Rows of which 32 bits are kept: 128 MiB.
 const PRINTS_MAX: usize = 1 << 25;
 
-/// Nobody gains by a collision here: it costs a second look.
-fn token(project: i64, id: [u8; 16]) -> Token {
-    let id = u128::from_le_bytes(id);
-    let (low, high) = (id as u64, (id >> 64) as u64);
-    let sum = low.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ high.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
-    Token((sum ^ sum >> 32).wrapping_add((project as u64).wrapping_mul(0x1656_67b1_9e37_79f9)))
-}
-
-/// What is kept of it.
+/// What is kept of the hash of an id.
 const fn print(token: Token) -> u32 {
     token.0 as u32
 }
@@ -32,6 +25,8 @@ const fn print(token: Token) -> u32 {
 /// Ids so far.
 pub(super) struct Repeats {
     seen: Bloom,
+    /// Known to nobody, so that who chooses ids cannot choose many of one hash.
+    key: TokenKey,
     /// Of each row from 1 on; `None` where rows are not asked for or not there, or are too many.
     prints: Option<Vec<u32>>,
     suspects: HashMap<(i64, [u8; 16]), Vec<i64>>,
@@ -40,14 +35,17 @@ pub(super) struct Repeats {
 
 impl Repeats {
     pub(super) fn new() -> Self {
-        Self { seen: Bloom::with_room_for(0), prints: Some(Vec::new()), suspects: HashMap::new(), rows: 0 }
+        let random = RandomState::new();
+        let key = u128::from(random.hash_one(0)) << 64 | u128::from(random.hash_one(1));
+        let key = TokenKey::new(key.to_le_bytes());
+        Self { seen: Bloom::with_room_for(0), key, prints: Some(Vec::new()), suspects: HashMap::new(), rows: 0 }
     }
 
     /// Takes note of a row.
     pub(super) fn add(&mut self, project: i64, id: &[u8], row: i64) {
         let Ok(id) = <[u8; 16]>::try_from(id) else { return };
         self.rows = self.rows.max(row);
-        let token = token(project, id);
+        let token = self.key.id_hash(project, id);
         self.prints = self.prints.take().filter(|prints| prints.len() < PRINTS_MAX && row == prints.len() as i64 + 1);
         if let Some(prints) = &mut self.prints {
             prints.push(print(token));
@@ -103,7 +101,7 @@ impl Repeats {
     fn match_prints(&mut self, prints: &[u32]) {
         let mut of_print: HashMap<u32, Vec<(i64, [u8; 16])>> = HashMap::new();
         for (project, id) in self.suspects.keys() {
-            of_print.entry(print(token(*project, *id))).or_default().push((*project, *id));
+            of_print.entry(print(self.key.id_hash(*project, *id))).or_default().push((*project, *id));
         }
         for (at, print) in prints.iter().enumerate() {
             for suspect in of_print.get(print).into_iter().flatten() {
