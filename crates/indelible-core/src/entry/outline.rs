@@ -3,11 +3,11 @@
 //! Takes canonical JSON (no white space, names without escapes). Members it does not know are passed over, whatever
 //! the schema version. It looks for structure, not for every rule of JSON: that bytes are the right ones, hashes say.
 
-use memchr::memchr2;
 use uuid::Uuid;
 
 use crate::chain::Hash;
 use crate::hex;
+use crate::json::plain_length;
 use crate::time::Timestamp;
 
 /// What verification needs of a stored entry, read from its bytes without making a tree of values. Names and
@@ -76,14 +76,14 @@ fn read_sealed(value: &[u8]) -> Option<(Hash, u64)> {
     let (mut sha256, mut bytes) = (None, None);
     members(value, |name, value| match name {
         b"bytes" => once(&mut bytes, integer(value)),
-        b"sha256" => once(&mut sha256, hex::decode_array(text(value)?)),
+        b"sha256" => once(&mut sha256, hex::decode_digits(quoted(value)?)),
         _ => Some(()),
     })?;
     Some((sha256?, bytes?))
 }
 
-fn text(value: &[u8]) -> Option<&str> {
-    std::str::from_utf8(value.strip_prefix(b"\"")?.strip_suffix(b"\"")?).ok()
+fn quoted(value: &[u8]) -> Option<&[u8]> {
+    value.strip_prefix(b"\"")?.strip_suffix(b"\"")
 }
 
 fn integer(value: &[u8]) -> Option<u64> {
@@ -91,14 +91,21 @@ fn integer(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok().filter(|_| plain)?.parse().ok()
 }
 
+/// The hyphenated form in lower case, and no other.
 fn uuid(value: &[u8]) -> Option<Uuid> {
-    let text = text(value)?;
-    let canonical = text.len() == uuid::fmt::Hyphenated::LENGTH && !text.bytes().any(|b| b.is_ascii_uppercase());
-    Uuid::try_parse(text).ok().filter(|_| canonical)
+    let text: &[u8; uuid::fmt::Hyphenated::LENGTH] = quoted(value)?.try_into().ok()?;
+    if [8, 13, 18, 23].iter().any(|at| text[*at] != b'-') {
+        return None;
+    }
+    let mut digits = [0; 32];
+    for (to, from) in [(0..8, 0..8), (8..12, 9..13), (12..16, 14..18), (16..20, 19..23), (20..32, 24..36)] {
+        digits[to].copy_from_slice(&text[from]);
+    }
+    hex::decode_digits(&digits).map(Uuid::from_bytes)
 }
 
 fn time(value: &[u8]) -> Option<Timestamp> {
-    Timestamp::parse(text(value)?)
+    Timestamp::parse(std::str::from_utf8(quoted(value)?).ok()?)
 }
 
 /// Hands each member of an object to `each` as the bytes between the quotes of its name and the bytes of its value.
@@ -132,13 +139,14 @@ fn end_of_string(bytes: &[u8], at: usize) -> Option<usize> {
     if bytes.get(at) != Some(&b'"') {
         return None;
     }
-    let mut from = at + 1;
+    let mut at = at + 1;
     loop {
-        let found = from + memchr2(b'"', b'\\', bytes.get(from..)?)?;
-        if bytes[found] == b'"' {
-            return Some(found + 1);
+        at += plain_length(bytes.get(at..)?);
+        match bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
         }
-        from = found + 2;
     }
 }
 

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::terms::{Branch, Inner, TREE, find, write_label};
-use crate::json::{self, Value};
+use crate::json::{self, Value, plain_length};
 use crate::limits::JSON_DEPTH_MAX;
 
 /// Hands every term of `entry` to `each`; `None` where the bytes are not canonical JSON as far as was read.
@@ -132,14 +132,18 @@ impl<'a> Scanner<'a> {
         self.take(b'"')?;
         let mut escaped = false;
         loop {
-            // A plain loop: most strings of an entry are shorter than what a vector search costs to begin.
-            self.at += self.text.as_bytes().get(self.at..)?.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-            if self.peek()? == b'"' {
-                self.at += 1;
-                return Some(escaped);
+            self.at += plain_length(self.text.as_bytes().get(self.at..)?);
+            match self.peek()? {
+                b'"' => {
+                    self.at += 1;
+                    return Some(escaped);
+                }
+                b'\\' => {
+                    escaped = true;
+                    self.at += 2;
+                }
+                _ => self.at += 1,
             }
-            escaped = true;
-            self.at += 2;
         }
     }
 

@@ -11,6 +11,8 @@ use crate::json::{Object, Value};
 /// A member that is indexed, or holds some that are.
 pub(super) struct Branch {
     pub(super) name: &'static str,
+    /// The [`head`] of the name.
+    head: u64,
     pub(super) dotted: String,
     pub(super) inner: Inner,
 }
@@ -36,7 +38,7 @@ fn grow(members: &'static [Member], above: &str) -> Vec<Branch> {
             _ => return None,
         };
         let empty = matches!(&inner, Inner::Members(branches) if branches.is_empty());
-        (!empty).then_some(Branch { name: member.name, dotted, inner })
+        (!empty).then_some(Branch { name: member.name, head: head(member.name), dotted, inner })
     };
     members.iter().filter_map(branch).collect()
 }
@@ -60,17 +62,26 @@ fn visit(branches: &[Branch], object: &Object<'_>, each: &mut dyn FnMut(&str, &s
 /// The branch called `name`, looked for from `at` on: both sides ascend in an entry, so `at` goes back only where the
 /// text was not canonical.
 pub(super) fn find<'b>(branches: &'b [Branch], at: &mut usize, name: &str) -> Option<&'b Branch> {
-    if *at > 0 && branches[*at - 1].name >= name {
+    let head = head(name);
+    let compare = |branch: &Branch| branch.head.cmp(&head).then_with(|| branch.name.cmp(name));
+    if *at > 0 && compare(&branches[*at - 1]).is_ge() {
         *at = 0;
     }
     while let Some(branch) = branches.get(*at) {
-        match branch.name.cmp(name) {
+        match compare(branch) {
             Ordering::Less => *at += 1,
             Ordering::Equal => return Some(branch),
             Ordering::Greater => return None,
         }
     }
     None
+}
+
+/// The first eight bytes of a name: most names differ in them, and no call is needed to compare them.
+fn head(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let head = bytes.iter().take(8).fold(0_u64, |head, byte| head << 8 | u64::from(*byte));
+    head.checked_shl(8 * 8_u32.saturating_sub(bytes.len() as u32)).unwrap_or(0)
 }
 
 fn emit(branch: &Branch, value: &Value<'_>, each: &mut dyn FnMut(&str, &str)) {

@@ -17,6 +17,7 @@ use std::borrow::Cow;
 pub use cut::{Cut, cut};
 pub(crate) use order::word;
 pub use parse::{check_array, parse, parse_item};
+pub(crate) use plain::plain_length;
 pub use write::{write_canonical, write_string, write_verbatim};
 
 /// A JSON value that borrows from the text it was read from.

@@ -18,6 +18,7 @@ pub use signed::{Log, StoredAnchor};
 pub use walk::Verifier;
 
 use crate::chain::Hash;
+use crate::entry::Outline;
 
 /// What is wrong, or could not be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,6 +111,8 @@ pub struct Row<'a> {
     pub sequence: u64,
     /// The `entry` column.
     pub entry: &'a [u8],
+    /// What [`Outline::read`] says of `entry`: the caller reads it once, for this and for whatever else it compares.
+    pub outline: Option<&'a Outline>,
     /// The `prev_hash` column.
     pub prev_hash: &'a [u8],
     /// The `row_hash` column.

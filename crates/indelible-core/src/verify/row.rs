@@ -33,17 +33,18 @@ impl<F: Fn(u64) -> Option<ProjectKeys>> Keys<F> {
 }
 
 /// What is known of a row from itself alone.
-pub(super) enum Standing {
+pub(super) enum Standing<'a> {
     /// Its HMAC holds: the entry and both hashes are as they were written.
-    Authentic(Outline),
+    Authentic(&'a Outline),
     /// Well formed, and its key is not there.
-    Unverifiable(Outline),
+    Unverifiable(&'a Outline),
     /// It was changed. The outline is what the changed bytes say, if they say anything.
-    Faulty(&'static str, Option<Outline>),
+    Faulty(&'static str, Option<&'a Outline>),
 }
 
-pub(super) fn examine<F: Fn(u64) -> Option<ProjectKeys>>(project_id: Uuid, row: &Row<'_>, keys: &mut Keys<F>) -> Standing {
-    let Some(outline) = Outline::read(row.entry) else { return Standing::Faulty("the entry cannot be read", None) };
+pub(super) fn examine<'a, F: Fn(u64) -> Option<ProjectKeys>>(project_id: Uuid, row: &Row<'a>, keys: &mut Keys<F>) -> Standing<'a> {
+    debug_assert_eq!(row.outline, Outline::read(row.entry).as_ref());
+    let Some(outline) = row.outline else { return Standing::Faulty("the entry cannot be read", None) };
     if outline.project_id != project_id {
         return Standing::Faulty("the entry is one of another project", Some(outline));
     }
@@ -113,7 +114,7 @@ pub fn one_row(project_id: Uuid, keys: &dyn Fn(u64) -> Option<ProjectKeys>, row:
             }
         }
     }
-    if let Some(fault) = content_fault(&outline, row) {
+    if let Some(fault) = content_fault(outline, row) {
         add(Verdict::Altered, row.sequence, fault);
     }
     findings

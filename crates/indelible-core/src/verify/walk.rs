@@ -104,12 +104,12 @@ impl Verifier {
     pub fn row(&mut self, row: &Row<'_>, full: &mut Vec<Tile>) {
         self.events += 1;
         match examine(self.project_id, row, &mut self.keys) {
-            Standing::Authentic(outline) => self.credible(row, &outline, true, full),
+            Standing::Authentic(outline) => self.credible(row, outline, true, full),
             Standing::Unverifiable(outline) => {
-                self.count_unverifiable(&outline);
-                self.credible(row, &outline, false, full);
+                self.count_unverifiable(outline);
+                self.credible(row, outline, false, full);
             }
-            Standing::Faulty(why, outline) => self.faulty(row, why, outline.as_ref(), full),
+            Standing::Faulty(why, outline) => self.faulty(row, why, outline, full),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use indelible_core::entry::Outline;
 use indelible_core::filter;
+use indelible_core::time::Timestamp;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
@@ -101,6 +102,8 @@ pub(crate) struct Stored<'a> {
     pub(crate) sequence: i64,
     pub(crate) id: Uuid,
     pub(crate) entry: &'a [u8],
+    /// What the entry says; `None` where its bytes are no entry.
+    pub(crate) occurred_at: Option<Timestamp>,
     pub(crate) row_hash: &'a [u8],
 }
 
@@ -112,12 +115,14 @@ impl<'a> Stored<'a> {
     /// Reads row, project, sequence, id, entry, in this order.
     pub(crate) fn read_without_hash(row: &'a rusqlite::Row<'_>) -> Result<Self, rusqlite::Error> {
         let id = row.get_ref(3)?.as_bytes().unwrap_or_default();
+        let entry = row.get_ref(4)?.as_bytes().unwrap_or_default();
         Ok(Self {
             row: row.get(0)?,
             project: row.get(1)?,
             sequence: row.get(2)?,
             id: Uuid::from_slice(id).unwrap_or_default(),
-            entry: row.get_ref(4)?.as_bytes().unwrap_or_default(),
+            entry,
+            occurred_at: Outline::read(entry).map(|outline| outline.occurred_at),
             row_hash: &[],
         })
     }
@@ -128,7 +133,7 @@ impl<'a> Stored<'a> {
 pub(crate) fn tokens(key: TokenKey, stored: &Stored<'_>, each: &mut dyn FnMut(Token)) -> i64 {
     each(key.every_row(stored.project));
     each(key.id(stored.project, stored.id));
-    let Some(outline) = Outline::read(stored.entry) else { return 0 };
+    let Some(occurred_at) = stored.occurred_at else { return 0 };
     filter::terms_of_bytes(stored.entry, &mut |attribute, value| each(key.token(stored.project, attribute, value)));
-    outline.occurred_at.as_micros()
+    occurred_at.as_micros()
 }

@@ -12,6 +12,7 @@ mod fill;
 pub(crate) mod fixture;
 mod follow;
 mod ids;
+pub(crate) mod leaves;
 mod posting;
 mod rebuild;
 #[cfg(test)]

@@ -1,17 +1,18 @@
 //! Stored rows, read once in stored order with their contents and wraps beside them, and handed on in batches of flat
-//! memory.
+//! memory, which is filled again when nobody holds it any more.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
+use indelible_core::entry::Outline;
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator as _;
 use rusqlite::{Connection, Rows};
 
 /// Rows in a batch at most.
 const BATCH_ROWS: usize = 2_048;
 /// Bytes in a batch before it is handed on.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// A run of rows.
 #[derive(Default)]
@@ -33,6 +34,8 @@ pub(super) struct StoredRow {
     pub(super) row_hash: Range<usize>,
     pub(super) content: Option<Range<usize>>,
     pub(super) wrap: Option<(i64, Range<usize>)>,
+    /// What the entry says of itself, read once for all that ask; `None` where its bytes are no entry.
+    pub(super) outline: Option<Outline>,
 }
 
 impl Batch {
@@ -44,6 +47,40 @@ impl Batch {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         start..self.bytes.len()
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows.len() >= BATCH_ROWS || self.bytes.len() >= BATCH_BYTES
+    }
+
+    /// The same memory, unless one great row has made it grow.
+    fn emptied(mut self) -> Self {
+        if self.bytes.capacity() > 2 * BATCH_BYTES {
+            return Self::default();
+        }
+        self.bytes.clear();
+        self.rows.clear();
+        self.orphans.clear();
+        self
+    }
+}
+
+/// Where batches go. Each is kept hold of until nobody else has it: memory that is new to the process costs more than
+/// what is read into it.
+struct Handing<'t> {
+    to: &'t [SyncSender<Arc<Batch>>],
+    lent: Vec<Arc<Batch>>,
+}
+
+impl Handing<'_> {
+    /// Hands a full batch on and gives an empty one for it; `None` where nobody takes any.
+    fn on(&mut self, full: Batch) -> Option<Batch> {
+        let full = Arc::new(full);
+        let taken = self.to.iter().filter(|to| to.send(Arc::clone(&full)).is_ok()).count();
+        self.lent.push(full);
+        let back = self.lent.iter().position(|batch| Arc::strong_count(batch) == 1);
+        let back = back.and_then(|at| Arc::into_inner(self.lent.swap_remove(at)));
+        (taken > 0).then(|| back.map(Batch::emptied).unwrap_or_default())
     }
 }
 
@@ -86,6 +123,7 @@ pub(super) fn read(ledger: &Connection, to: &[SyncSender<Arc<Batch>>]) -> Result
     let mut wraps = Beside::new("wraps", wraps.query([])?)?;
     let mut events = events.query([])?;
     let mut batch = Batch::default();
+    let mut handing = Handing { to, lent: Vec::new() };
     while let Some(stored) = events.next()? {
         let row: i64 = stored.get(0)?;
         let (project, sequence) = (stored.get(1)?, stored.get(2)?);
@@ -105,18 +143,15 @@ pub(super) fn read(ledger: &Connection, to: &[SyncSender<Arc<Batch>>]) -> Result
             }
             wraps.step()?;
         }
-        batch.rows.push(StoredRow { row, project, sequence, id, entry, prev_hash, row_hash, content, wrap });
-        if (batch.rows.len() >= BATCH_ROWS || batch.bytes.len() >= BATCH_BYTES) && !hand_on(&mut batch, to) {
-            return Ok(());
+        let outline = Outline::read(batch.bytes(&entry));
+        batch.rows.push(StoredRow { row, project, sequence, id, entry, prev_hash, row_hash, content, wrap, outline });
+        if batch.is_full() {
+            let Some(empty) = handing.on(batch) else { return Ok(()) };
+            batch = empty;
         }
     }
     contents.reach(i64::MAX, &mut batch.orphans)?;
     wraps.reach(i64::MAX, &mut batch.orphans)?;
-    hand_on(&mut batch, to);
+    handing.on(batch);
     Ok(())
-}
-
-fn hand_on(batch: &mut Batch, to: &[SyncSender<Arc<Batch>>]) -> bool {
-    let full = Arc::new(std::mem::take(batch));
-    to.iter().filter(|to| to.send(Arc::clone(&full)).is_ok()).count() > 0
 }

@@ -2,6 +2,7 @@
 //! commits to and against the checkpoint of the first anchor that covers it. What comes after it is not read.
 
 use indelible_core::chain::Hash;
+use indelible_core::entry::Outline;
 use indelible_core::note::Name;
 use indelible_core::tree::{Range, inclusion, leaf_hash};
 use indelible_core::verify::{Finding, Row, Verdict, one_row};
@@ -62,11 +63,14 @@ pub(crate) fn check(
         .prepare_cached("SELECT data_key_id, wrap FROM wraps WHERE row = ?1")?
         .query_row([row], |found| Ok((found.get(0)?, found.get(1)?)))
         .optional()?;
-    let opens =
-        |(id, bytes): (i64, Vec<u8>)| wrap::opens(keys.data_key(id).as_ref(), &stored.entry, content.as_deref(), &bytes, &mut Vec::new());
+    let outline = Outline::read(&stored.entry);
+    let opens = |(id, bytes): (i64, Vec<u8>)| {
+        wrap::opens(keys.data_key(id).as_ref(), outline.as_ref(), content.as_deref(), &bytes, &mut Vec::new())
+    };
     let columns = Row {
         sequence: stored.sequence,
         entry: &stored.entry,
+        outline: outline.as_ref(),
         prev_hash: &stored.prev_hash,
         row_hash: &stored.row_hash,
         content: content.as_deref(),

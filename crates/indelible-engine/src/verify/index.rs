@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::batch::{Batch, StoredRow};
-use crate::index::{Blocks, Key, Stored, Token, TokenKey, path, read_state, tokens};
+use crate::index::{Blocks, Key, Stored, Token, TokenKey, leaves, path, read_state, tokens};
 
 /// Rows in one sum.
 const CHUNK_ROWS: i64 = 64;
@@ -45,7 +45,6 @@ pub(super) struct Claim {
 fn open(index: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open_with_flags(index, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    connection.execute_batch("CREATE VIRTUAL TABLE temp.postings USING fts5vocab(main, terms, instance)")?;
     Ok(connection)
 }
 
@@ -81,21 +80,22 @@ impl Sums {
             *sum = sum.wrapping_add(x ^ x >> 31);
         }
     }
+
+    fn add_covered(&mut self, token: Token, row: i64, through: i64) {
+        if row <= through {
+            self.add(token, row);
+        }
+    }
 }
 
 /// The index's side.
 fn held(file: &Path, through: i64) -> Result<Sums, rusqlite::Error> {
     let connection = open(file)?;
-    let mut statement = connection.prepare("SELECT term, doc FROM temp.postings")?;
-    let mut rows = statement.query([])?;
+    connection.execute_batch("BEGIN")?;
     let mut sums = Sums::new(through);
-    while let Some(row) = rows.next()? {
-        let number: i64 = row.get(1)?;
-        if number <= through {
-            let term = row.get_ref(0)?.as_bytes().unwrap_or_default();
-            // What is no token of ours stands for itself by its length: it spoils the sum.
-            sums.add(Token::read(term).unwrap_or(Token(u64::MAX - term.len() as u64)), number);
-        }
+    if !leaves::read(&connection, &mut |token, row| sums.add_covered(token, row, through))? {
+        sums = Sums::new(through);
+        leaves::ask(&connection, &mut |token, row| sums.add_covered(token, row, through))?;
     }
     Ok(sums)
 }
@@ -150,8 +150,7 @@ impl Claim {
                 let stored = stored(&batch, row);
                 of_row.clear();
                 let occurred_at = tokens(self.key, &stored, &mut |token| of_row.push(token));
-                of_row.sort_unstable();
-                of_row.dedup();
+                once_each(&mut of_row);
                 for token in &of_row {
                     walked.sums.add(*token, row.row);
                 }
@@ -208,14 +207,11 @@ impl Claim {
         misplaced: &mut Vec<Misplaced>,
     ) -> Result<(), rusqlite::Error> {
         let mut held: HashMap<i64, usize> = HashMap::new();
-        let mut statement = index.prepare("SELECT doc FROM temp.postings")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let number: i64 = row.get(0)?;
-            if chunks.binary_search(&(number / CHUNK_ROWS * CHUNK_ROWS)).is_ok() {
-                *held.entry(number).or_default() += 1;
+        leaves::ask(index, &mut |_, row| {
+            if chunks.binary_search(&(row / CHUNK_ROWS * CHUNK_ROWS)).is_ok() {
+                *held.entry(row).or_default() += 1;
             }
-        }
+        })?;
         for first in chunks {
             self.each_of_chunk(*first, ledger, &mut |stored, wanted| {
                 if held.get(&stored.row).is_some_and(|held| *held != wanted.len()) {
@@ -241,12 +237,31 @@ impl Claim {
             let stored = Stored::read_without_hash(row)?;
             wanted.clear();
             tokens(self.key, &stored, &mut |token| wanted.push(token));
-            wanted.sort_unstable();
-            wanted.dedup();
+            once_each(&mut wanted);
             each(&stored, &wanted)?;
         }
         Ok(())
     }
+}
+
+/// Takes out what stands there twice: a value may be that of two actors of a chain. Of few tokens each is compared with
+/// each, which is faster than sorting them.
+fn once_each(tokens: &mut Vec<Token>) {
+    const FEW: usize = 40;
+    if tokens.len() > FEW {
+        tokens.sort_unstable();
+        tokens.dedup();
+        return;
+    }
+    let mut kept = 0;
+    for at in 0..tokens.len() {
+        let token = tokens[at];
+        if !tokens[..kept].contains(&token) {
+            tokens[kept] = token;
+            kept += 1;
+        }
+    }
+    tokens.truncate(kept);
 }
 
 struct Walked {
@@ -261,6 +276,7 @@ fn stored<'a>(batch: &'a Batch, row: &StoredRow) -> Stored<'a> {
         sequence: row.sequence,
         id: Uuid::from_slice(batch.bytes(&row.id)).unwrap_or_default(),
         entry: batch.bytes(&row.entry),
+        occurred_at: row.outline.as_ref().map(|outline| outline.occurred_at),
         row_hash: batch.bytes(&row.row_hash),
     }
 }

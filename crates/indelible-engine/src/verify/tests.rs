@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use indelible_core::chain::Hash;
+use indelible_core::entry::Outline;
 use indelible_core::key::{ProjectKeys, Secret};
 use indelible_core::seal::{Address, Sealer, wrap_key};
 use indelible_core::tree::{Edge, leaf_hash};
@@ -351,8 +352,9 @@ fn an_index_that_hides_a_row_is_found_out() {
         let db = open_reader(&whole.path().join("ledger.db")).expect("open");
         let (entry, id): (String, [u8; 16]) =
             db.query_row("SELECT entry, id FROM events WHERE row = ?1", [row], |found| Ok((found.get(0)?, found.get(1)?))).expect("a row");
-        let stored =
-            crate::index::Stored { row, project: 1, sequence: 428, id: Uuid::from_bytes(id), entry: entry.as_bytes(), row_hash: &[] };
+        let (id, entry) = (Uuid::from_bytes(id), entry.as_bytes());
+        let occurred_at = Outline::read(entry).map(|outline| outline.occurred_at);
+        let stored = crate::index::Stored { row, project: 1, sequence: 428, id, entry, occurred_at, row_hash: &[] };
         crate::index::tokens(key, &stored, &mut |token| {
             all.push(' ');
             token.write(&mut all);
@@ -405,11 +407,8 @@ fn an_id_that_stands_twice_is_named() {
             std::fs::remove_file(folder.path().join("index.db")).expect("removed");
         }
         let reports = verify(folder.path(), None).expect("verified");
-        // Where the index covers the ledger it tells where the second one is only if it was indexed as such; the column is named in any case.
         let sequence = Some(600 - 1 - 600 / 7);
         assert!(reports[0].findings.iter().any(|finding| finding.sequence == sequence), "{:?}", reports[0]);
-        if !with_index {
-            assert!(reports[0].findings.iter().any(|finding| finding.detail.contains("has the same id")), "{:?}", reports[0]);
-        }
+        assert!(reports[0].findings.iter().any(|finding| finding.detail.contains("has the same id")), "{:?}", reports[0]);
     }
 }

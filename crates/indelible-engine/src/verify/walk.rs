@@ -234,9 +234,9 @@ impl<'a> Chains<'a> {
     }
 
     /// The verifier of a project number. One without a name gets the name that its own rows give it.
-    fn verifier(&mut self, number: i64, entry: &[u8]) -> Result<&mut Verifier, rusqlite::Error> {
+    fn verifier(&mut self, number: i64, outline: Option<&Outline>) -> Result<&mut Verifier, rusqlite::Error> {
         if !self.verifiers.contains_key(&number) {
-            let project_id = Outline::read(entry).map(|outline| outline.project_id).unwrap_or_default();
+            let project_id = outline.map(|outline| outline.project_id).unwrap_or_default();
             self.begin(number, project_id)?;
             self.find(number, Verdict::Altered, None, format!("the ledger does not know the project number {number} of these rows"));
         }
@@ -260,7 +260,7 @@ impl<'a> Chains<'a> {
         let mut rows = 0;
         for batch in batches {
             for row in &batch.rows {
-                self.count(&batch, row);
+                self.count(row);
                 self.hash_row(&batch, row)?;
             }
             for (table, row) in &batch.orphans {
@@ -276,12 +276,12 @@ impl<'a> Chains<'a> {
     }
 
     /// What is noted of the rows of every project, asked for or not.
-    fn count(&mut self, batch: &Batch, stored: &StoredRow) {
+    fn count(&mut self, stored: &StoredRow) {
         self.gaps.row(stored.row);
         *self.counts.entry(stored.project).or_default() += 1;
         let head = self.stored.get(&stored.project).and_then(|known| known.head.as_ref());
         if head.is_some_and(|head| head.size.checked_sub(1) == Some(stored.sequence as u64))
-            && let Some(outline) = Outline::read(batch.bytes(&stored.entry))
+            && let Some(outline) = &stored.outline
         {
             self.ends.entry(stored.project).or_insert((outline.recorded_at.as_micros(), stored.row));
         }
@@ -294,18 +294,20 @@ impl<'a> Chains<'a> {
         let entry = batch.bytes(&stored.entry);
         let id = batch.bytes(&stored.id);
         let content = stored.content.as_ref().map(|content| batch.bytes(content));
-        let wrap_opens = stored.wrap.as_ref().map(|(key, wrap)| self.opens(*key, entry, content, batch.bytes(wrap)));
+        let outline = stored.outline.as_ref();
+        let wrap_opens = stored.wrap.as_ref().map(|(key, wrap)| self.opens(*key, outline, content, batch.bytes(wrap)));
         self.repeats.add(stored.project, id, stored.row);
         let row = Row {
             sequence: stored.sequence as u64,
             entry,
+            outline,
             prev_hash: batch.bytes(&stored.prev_hash),
             row_hash: batch.bytes(&stored.row_hash),
             content,
             wrap_opens,
         };
         let mut full: Vec<Tile> = Vec::new();
-        let verifier = self.verifier(stored.project, entry)?;
+        let verifier = self.verifier(stored.project, outline)?;
         verifier.row(&row, &mut full);
         let hungry = verifier.wants_anchor().is_some();
         if let Some((_, end)) = self.anchor_ends.get(&stored.project).filter(|(size, _)| *size == row.sequence + 1)
@@ -320,7 +322,7 @@ impl<'a> Chains<'a> {
         if let Some((project_id, _)) = self.verifiers.get(&stored.project) {
             self.resources.entry(*project_id, entry);
         }
-        if Outline::read(entry).is_some_and(|outline| outline.id.as_bytes() != id) {
+        if outline.is_some_and(|outline| outline.id.as_bytes() != id) {
             let detail = "the id column is not the id of the entry".to_owned();
             self.find(stored.project, Verdict::Altered, Some(stored.sequence as u64), detail);
         }
@@ -330,15 +332,15 @@ impl<'a> Chains<'a> {
                 .prepare_cached("SELECT hashes FROM tiles WHERE project = ?1 AND level = ?2 AND position = ?3")?
                 .query_row(params![stored.project, tile.level, tile.index as i64], |row| row.get(0))
                 .optional()?;
-            self.verifier(stored.project, entry)?.tile(&tile, held.as_deref());
+            self.verifier(stored.project, outline)?.tile(&tile, held.as_deref());
         }
         Ok(())
     }
 
-    fn opens(&mut self, key: i64, entry: &[u8], content: Option<&[u8]>, wrap: &[u8]) -> bool {
+    fn opens(&mut self, key: i64, outline: Option<&Outline>, content: Option<&[u8]>, wrap: &[u8]) -> bool {
         let keys = &self.keys;
         let data_key = self.data_keys.entry(key).or_insert_with(|| keys.data_key(key));
-        wrap::opens(data_key.as_ref(), entry, content, wrap, &mut self.decrypted)
+        wrap::opens(data_key.as_ref(), outline, content, wrap, &mut self.decrypted)
     }
 
     /// What is wrong with the instance tree. Who asked for one project hears of that one; of the rest, that something is.

@@ -11,10 +11,16 @@ use uuid::Uuid;
 pub(super) type DataKey = (Uuid, Option<Secret>);
 
 /// Whether `wrap` opens under the data key, which has to be one of the entry's organization, and its key opens `content`.
-/// Where the content is gone, which is a finding of its own, the wrap alone is looked at.
-pub(super) fn opens(data_key: Option<&DataKey>, entry: &[u8], content: Option<&[u8]>, wrap: &[u8], buffer: &mut Vec<u8>) -> bool {
+/// Where the content is gone, which is a finding of its own, the wrap alone is looked at. `outline` is that of the entry.
+pub(super) fn opens(
+    data_key: Option<&DataKey>,
+    outline: Option<&Outline>,
+    content: Option<&[u8]>,
+    wrap: &[u8],
+    buffer: &mut Vec<u8>,
+) -> bool {
     let Some((organization_id, Some(secret))) = data_key else { return false };
-    let Some(outline) = Outline::read(entry).filter(|outline| outline.organization_id == *organization_id) else { return false };
+    let Some(outline) = outline.filter(|outline| outline.organization_id == *organization_id) else { return false };
     let Some(content_key) = unwrap_key(secret, wrap) else { return false };
     let address = Address { organization_id: outline.organization_id, project_id: outline.project_id, event_id: outline.id };
     content.is_none_or(|content| authenticates(content, &address, &content_key, buffer))

@@ -242,7 +242,7 @@ fn one_row_is_checked_by_itself() {
         let mut chain = whole.clone();
         tamper(&mut chain);
         let previous = previous(&chain, n);
-        let findings = one_row(PROJECT, &keys, &chain.rows[n].row(), previous.as_deref());
+        let findings = one_row(PROJECT, &keys, &chain.rows[n].row(chain.rows[n].outline().as_ref()), previous.as_deref());
         findings.iter().map(|finding| (finding.kind, finding.sequence.expect("a place"))).collect::<Vec<_>>()
     };
     let before: fn(&Chain, usize) -> Option<Vec<u8>> = |c, n| Some(c.rows[n.checked_sub(1)?].row_hash.clone());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use crate::chain::Hash;
+use crate::entry::Outline;
 use crate::hex;
 use crate::key::{ProjectKeys, Secret};
 use crate::seal::{self, Address, Sealer, Wrapped};
@@ -95,10 +96,16 @@ pub(super) fn head(edge: &Edge, row_hash: Hash, hmac_key_id: u64) -> Head {
 }
 
 impl Stored {
-    pub(super) fn row(&self) -> Row<'_> {
+    pub(super) fn outline(&self) -> Option<Outline> {
+        Outline::read(&self.entry)
+    }
+
+    /// The row; `outline` is what [`Self::outline`] gives.
+    pub(super) fn row<'a>(&'a self, outline: Option<&'a Outline>) -> Row<'a> {
         Row {
             sequence: self.sequence,
             entry: &self.entry,
+            outline,
             prev_hash: &self.prev_hash,
             row_hash: &self.row_hash,
             content: self.content.as_deref(),
@@ -108,7 +115,7 @@ impl Stored {
 
     fn opens(&self, wrap: &Wrapped) -> bool {
         let Some(key) = seal::unwrap_key(&data_key(), wrap) else { return false };
-        let address = crate::entry::Outline::read(&self.entry).map(|outline| Address {
+        let address = self.outline().map(|outline| Address {
             organization_id: outline.organization_id,
             project_id: outline.project_id,
             event_id: outline.id,
@@ -130,7 +137,7 @@ impl Chain {
         let mut verifier = Verifier::new(PROJECT, Box::new(keys));
         let mut full = Vec::new();
         for row in &self.rows {
-            verifier.row(&row.row(), &mut full);
+            verifier.row(&row.row(row.outline().as_ref()), &mut full);
             for tile in full.drain(..) {
                 verifier.tile(&tile, self.tiles.get(&(tile.level, tile.index)).map(Vec::as_slice));
             }
