@@ -1,5 +1,7 @@
 //! The checkpoint store in an object store, as the command line reaches it.
 
+use indelible_engine::verify::verify_folder;
+
 use crate::moto::Place;
 use crate::program::{Folder, Ran, run_as, sample};
 
@@ -30,6 +32,9 @@ fn an_older_copy_is_told_and_adopted_beside_an_object_store() {
     let adopted = run(&folder, &place, &store, &["checkpoints", "adopt"]).ok().out;
     assert!(adopted.lines().count() >= 2 && adopted.lines().all(|line| line.starts_with("adopted ")), "{adopted}");
     assert!(run(&folder, &place, &store, &["verify"]).ok().out.contains("intact"));
+    // What the command line was told is the store that the engine names so.
+    let reports = verify_folder(&folder.path(), &place.store(), None, None, &mut |_| {}).expect("verified");
+    assert!(reports.iter().all(|report| report.findings.is_empty()), "{reports:?}");
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub(crate) enum Checkpoints {
 impl Checkpoints {
     /// Opens the store of an instance; makes it where it is not there. Whoever waits for it waits no longer than `closing` says.
     pub(crate) fn open(store: &CheckpointStore, instance: &str, closing: &Closing) -> Result<Self, CheckpointsError> {
+        #[cfg(not(feature = "aws"))]
+        let _ = closing;
         match store {
             CheckpointStore::Folder(root) => folder::FolderStore::open(root, instance).map(Self::Folder),
             #[cfg(feature = "aws")]
