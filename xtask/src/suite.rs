@@ -5,6 +5,9 @@ use std::process::{Command, ExitCode, Stdio};
 
 use crate::{install, root, tidy};
 
+/// What is off by default.
+const FEATURES: &str = "xtask/bench,indelible/aws";
+
 /// Passed and failed, tests and checks together.
 #[derive(Default)]
 struct Count {
@@ -15,6 +18,7 @@ struct Count {
 /// Runs everything, also after a failure, so that one run tells all. Ends with `N passed, N failed`.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     install::missing()?;
+    install::moto()?;
     let mut count = Count::default();
     let check = |count: &mut Count, name: &str, command: &mut Command| {
         println!("\n== {name}");
@@ -35,10 +39,13 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         count.passed += u64::from(faults.is_empty());
         count.failed += u64::from(!faults.is_empty());
     }
-    let clippy = ["clippy", "--workspace", "--all-targets", "--features", "xtask/bench", "--quiet", "--", "-D", "warnings"];
+    let clippy = ["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--quiet", "--", "-D", "warnings"];
     check(&mut count, "lints", cargo().args(clippy));
+    // Everything else is built with every feature, once.
+    let plain = ["clippy", "--package", "indelible", "--quiet", "--", "-D", "warnings"];
+    check(&mut count, "lints of the program without features", cargo().args(plain));
     tests(&mut count)?;
-    let doc = ["doc", "--workspace", "--no-deps", "--quiet"];
+    let doc = ["doc", "--workspace", "--no-deps", "--features", FEATURES, "--quiet"];
     check(&mut count, "documentation", cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"));
     if root().join("fuzz/Cargo.toml").exists() {
         let fuzz = ["check", "--quiet", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target/fuzz"];
@@ -56,7 +63,7 @@ fn cargo() -> Command {
 fn tests(count: &mut Count) -> anyhow::Result<()> {
     println!("\n== tests");
     let mut child = cargo()
-        .args(["test", "--workspace", "--no-fail-fast", "--features", "xtask/bench"])
+        .args(["test", "--workspace", "--no-fail-fast", "--features", FEATURES])
         .current_dir(root())
         .stdout(Stdio::piped())
         .spawn()?;

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::access::Strangers;
-use crate::anchor::Anchoring;
+use crate::anchor::{Anchoring, CheckpointStore, SealingFailure};
 use crate::append::Desk;
 use crate::clock::{Clock, SystemClock};
 use crate::cosigning::{self, Cosigning, CosigningStatus, Witnesses};
@@ -50,8 +50,8 @@ pub struct Options {
     pub master_key_file: Option<PathBuf>,
     /// Instance name at first start; by default `indelible-` and 8 random hex digits.
     pub instance_name: Option<String>,
-    /// Folder of the checkpoint store. It must lie outside of the data folder, and not be put back with it.
-    pub checkpoints: PathBuf,
+    /// The checkpoint store. It must lie outside of the data folder, and not be put back with it.
+    pub checkpoints: CheckpointStore,
     /// How often what was committed is anchored.
     pub anchor_interval: Duration,
     /// The witnesses that are asked to cosign the instance tree, and how they are reached; none by default.
@@ -164,8 +164,8 @@ pub struct Status {
 pub struct Sealing {
     /// Since a sealing last came to its end, or since the start where none has.
     pub since: Duration,
-    /// Whether the last one did not: it is tried again.
-    pub failing: bool,
+    /// Why the last one did not, where it did not: it is tried again.
+    pub failing: Option<SealingFailure>,
     /// Trees that are not signed, until somebody deals with it.
     pub refused: u64,
     /// Rows that no anchor covers.
@@ -193,8 +193,7 @@ pub(crate) struct Inner {
     pub(crate) readers: Arc<Readers>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) anchoring: Anchoring,
-    /// Folder of the checkpoint store.
-    pub(crate) checkpoints: PathBuf,
+    pub(crate) checkpoints: CheckpointStore,
     pub(crate) cosigning: Option<Arc<Cosigning>>,
     /// Held while a resource is read, changed and written.
     pub(crate) control: tokio::sync::Mutex<()>,
@@ -365,7 +364,7 @@ impl Ledger {
         let report = self.inner.anchoring.report();
         status.sealing = Sealing {
             since: self.inner.clock.monotonic().saturating_sub(report.sealed),
-            failing: report.failing.is_some(),
+            failing: report.failing.map(|(kind, _)| kind),
             refused: report.refused.len() as u64,
             rows_waiting: status.rows.saturating_sub(report.rows_anchored),
             sealings_total: report.passes,

@@ -1,36 +1,48 @@
-//! Where the checkpoint store lies: a folder outside of the data folder, so that an older copy put in its place is seen.
+//! Where the checkpoint store is: outside of the data folder, so that an older copy put in its place is seen. A folder, by default in
+//! the user's state folder, or a place in an object store.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use indelible_engine::anchor::CheckpointStore;
 
 /// The option that names it.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Checkpoints {
-    /// Folder of the checkpoint store, outside of the data folder and of its backup; by default `indelible` in the user's state
-    /// folder ($XDG_STATE_HOME, or ~/.local/state)
-    #[arg(long = "checkpoints", value_name = "DIR", env = "INDELIBLE_CHECKPOINTS")]
-    folder: Option<PathBuf>,
+    /// The checkpoint store, outside of the data folder and of its backup: a folder, by default `indelible` in the user's state
+    /// folder ($XDG_STATE_HOME, or ~/.local/state); or s3://BUCKET/PREFIX, with region, endpoint and credentials in the variables AWS_…
+    #[arg(long = "checkpoints", value_name = "DIR|s3://…", env = "INDELIBLE_CHECKPOINTS")]
+    named: Option<OsString>,
 }
 
 impl Checkpoints {
-    /// The folder for a data folder.
-    pub fn folder(&self, data: &Path) -> anyhow::Result<PathBuf> {
-        let folder = match &self.folder {
-            Some(folder) => folder.clone(),
-            None => state_folder(std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"))
-                .context("neither XDG_STATE_HOME nor HOME is set: name a folder for the checkpoint store with --checkpoints")?,
+    /// The store for a data folder.
+    pub fn store(&self, data: &Path) -> anyhow::Result<CheckpointStore> {
+        let store = match &self.named {
+            Some(named) => CheckpointStore::parse(named, aws_variables())?,
+            None => CheckpointStore::Folder(
+                state_folder(std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"))
+                    .context("neither XDG_STATE_HOME nor HOME is set: name a folder for the checkpoint store with --checkpoints")?,
+            ),
         };
         let absolute = |path: &Path| std::path::absolute(path).with_context(|| format!("{} is no path", path.display()));
-        if absolute(&folder)?.starts_with(absolute(data)?) {
+        if let Some(folder) = store.folder()
+            && absolute(folder)?.starts_with(absolute(data)?)
+        {
             bail!(
                 "the checkpoint store {} lies in the data folder: put back with it, it could not tell that anything is missing",
                 folder.display()
             );
         }
-        Ok(folder)
+        Ok(store)
     }
+}
+
+/// What says where a bucket is, and who asks.
+fn aws_variables() -> Vec<(String, String)> {
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    variables.filter(|(name, _)| name.starts_with("AWS_")).collect()
 }
 
 /// XDG Base Directory Specification: a relative path counts as none.
@@ -60,11 +72,24 @@ mod tests {
         }
     }
 
+    fn store(named: &str, data: &str) -> anyhow::Result<CheckpointStore> {
+        Checkpoints { named: Some(named.into()) }.store(Path::new(data))
+    }
+
     #[test]
     fn it_does_not_lie_in_the_data_folder() {
-        let named = |folder: &str| Checkpoints { folder: Some(folder.into()) };
-        assert!(named("/data/checkpoints").folder(Path::new("/data")).is_err());
-        assert!(named("data").folder(Path::new("./data")).is_err());
-        assert_eq!(named("/data-checkpoints").folder(Path::new("/data")).expect("beside"), PathBuf::from("/data-checkpoints"));
+        assert!(store("/data/checkpoints", "/data").is_err());
+        assert!(store("data", "./data").is_err());
+        assert_eq!(store("/data-checkpoints", "/data").expect("beside"), CheckpointStore::from("/data-checkpoints"));
+    }
+
+    #[test]
+    fn an_address_is_no_folder() {
+        let refused = store("postgres://host/log", "/data").expect_err("not known").to_string();
+        assert!(refused.contains("s3://bucket/prefix"), "{refused}");
+        match store("s3://bucket/prefix", "/data") {
+            Ok(store) => assert!(cfg!(feature = "aws") && store.folder().is_none(), "{store}"),
+            Err(error) => assert!(!cfg!(feature = "aws") && error.to_string().contains("`aws`"), "{error}"),
+        }
     }
 }

@@ -90,7 +90,7 @@ impl ServeArgs {
         };
         options.master_key_file.clone_from(&self.master_key_file);
         options.instance_name.clone_from(&self.instance_name);
-        options.checkpoints = self.checkpoints.folder(&self.data)?;
+        options.checkpoints = self.checkpoints.store(&self.data)?;
         options.witnesses = self.witnesses.witnesses()?;
         options.anchor_interval = Duration::from_secs(u64::from(self.anchor_interval_seconds));
         if let Some(bytes) = self.disk_reserve {

@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 
 use indelible_core::chain::Hash;
 use indelible_core::checkpoint::Checkpoint;
-use indelible_core::note::Name;
+use indelible_core::note::{Name, Note};
 use indelible_core::time::Timestamp;
 use rusqlite::OptionalExtension;
 use uuid::Uuid;
 
 use super::checkpoints::Swap;
 use super::keys::SigningKeys;
-use super::seal::{Grown, SealError, Sealer, State, instance_origin, origin, sign};
+use super::seal::{BATCH_ANCHORS, Grown, SealError, Sealer, State, instance_origin, origin, sign};
 use crate::access::{Caller, Owner, Scope};
-use crate::append::{EngineEvent, ResourceMembers};
+use crate::append::{AppendError, EngineEvent, ResourceMembers};
 use crate::ledger::Ledger;
 use crate::resource::MutateError;
 use crate::store::{StoreError, Tree};
@@ -48,6 +48,12 @@ impl Ledger {
         if !events.is_empty() {
             self.record(events).await?;
             self.inner.anchoring.adopt(adopted.clone()).await;
+            let report = self.inner.anchoring.report();
+            if report.failing.is_some() && adopted.iter().any(|origin| report.refused.contains_key(origin)) {
+                let reason =
+                    "the adoption was recorded, and the checkpoint store did not take it: once sealing works, adopt again".to_owned();
+                return Err(AppendError::Unavailable { reason, outcome_unknown: false }.into());
+            }
         }
         Ok(adopted.iter().map(|origin| origin.as_str().to_owned()).collect())
     }
@@ -80,8 +86,33 @@ impl Sealer {
         Ok(())
     }
 
-    /// Signs a tree as it is now, over whatever was signed before.
-    pub(super) fn adopt(&mut self, state: &mut State, keys: &SigningKeys, now: Timestamp, origin: &Name) -> Result<(), SealError> {
+    /// Signs trees as they are now, over whatever was signed before.
+    pub(super) fn adopt(
+        &mut self,
+        state: &mut State,
+        keys: &SigningKeys,
+        now: Timestamp,
+        origins: BTreeSet<Name>,
+    ) -> Result<(), SealError> {
+        let adopted = origins.into_iter().map(|origin| {
+            let (size, checkpoint) = self.sign_as_is(state, keys, now, &origin)?;
+            let old = state.checkpoints.read(origin.as_str())?;
+            Ok((origin.clone(), size, Swap { origin: origin.as_str().to_owned(), old, new: checkpoint.to_string() }))
+        });
+        let adopted: Vec<(Name, u64, Swap)> = adopted.collect::<Result<_, SealError>>()?;
+        for some in adopted.chunks(BATCH_ANCHORS) {
+            let swaps: Vec<Swap> = some.iter().map(|(_, _, swap)| swap.clone()).collect();
+            self.swap(&mut state.checkpoints, &swaps)?;
+            for (origin, size, _) in some {
+                self.refused.remove(origin);
+                tracing::warn!(%origin, size, "a tree was adopted as it is");
+            }
+        }
+        Ok(())
+    }
+
+    /// The checkpoint of a tree as it is now, and its size.
+    fn sign_as_is(&self, state: &State, keys: &SigningKeys, now: Timestamp, origin: &Name) -> Result<(u64, Note), SealError> {
         let (size, root) = if *origin == instance_origin(&self.parts.instance)? {
             (state.instance.size(), state.instance.root())
         } else {
@@ -95,12 +126,7 @@ impl Sealer {
             (size, root)
         };
         let signers = keys.signers(&self.parts.keystore, origin, now)?;
-        let checkpoint = sign(&Checkpoint { origin: origin.clone(), size, root }, &signers)?;
-        let old = state.checkpoints.read(origin.as_str())?;
-        self.swap(&mut state.checkpoints, &[Swap { origin: origin.as_str().to_owned(), old, new: checkpoint.to_string() }])?;
-        self.refused.remove(origin);
-        tracing::warn!(%origin, size, "a tree was adopted as it is");
-        Ok(())
+        Ok((size, sign(&Checkpoint { origin: origin.clone(), size, root }, &signers)?))
     }
 }
 

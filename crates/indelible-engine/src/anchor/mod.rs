@@ -13,7 +13,10 @@ mod on_demand;
 mod seal;
 mod thread;
 
+#[cfg(feature = "aws")]
+pub use checkpoints::Bucket;
 pub(crate) use checkpoints::Checkpoints;
+pub use checkpoints::{AddressError, CheckpointStore};
 pub(crate) use interval::rows_anchored;
 pub(crate) use keys::SigningKeys;
 pub(crate) use seal::{Parts, SealError, instance_origin, origin};
@@ -45,6 +48,17 @@ impl RefusalKind {
             Self::Forked => "forked",
         }
     }
+}
+
+/// What keeps sealing from coming to its end. The log says more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealingFailure {
+    /// The checkpoint store cannot be used.
+    CheckpointStore,
+    /// A key is missing, or does not sign.
+    Key,
+    /// The ledger cannot be read, or its writer takes nothing.
+    Ledger,
 }
 
 /// A tree that is not signed.

@@ -19,10 +19,10 @@ use indelible_core::tree::{Edge, consistency};
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
-use super::checkpoints::{Checkpoints, CheckpointsError, Swap};
+use super::checkpoints::{CheckpointStore, Checkpoints, CheckpointsError, Closing, Swap};
 use super::interval::{Anchored, Intervals, Waiting};
 use super::keys::SigningKeys;
-use super::{Refusal, RefusalKind, instance};
+use super::{Refusal, RefusalKind, SealingFailure, instance};
 use crate::append::AppendError;
 use crate::clock::Clock;
 use crate::cosigning::Cosigning;
@@ -31,8 +31,8 @@ use crate::keystore::{KeyError, KeyStore};
 use crate::store::{StoreError, Tiles, Tree, open_reader};
 use crate::write::{AnchorRow, Change, Privilege, Work, Writer};
 
-/// Anchors published in one transaction.
-const BATCH_ANCHORS: usize = 1_000;
+/// Checkpoints swapped at once, and anchors published in one transaction.
+pub(super) const BATCH_ANCHORS: usize = 1_000;
 
 /// Why a pass ended early. What it had not published waits for the next.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,17 @@ pub(crate) enum SealError {
     Append(#[from] AppendError),
 }
 
+impl SealError {
+    /// Where the fault lies.
+    pub(super) const fn kind(&self) -> SealingFailure {
+        match self {
+            Self::Checkpoints(_) => SealingFailure::CheckpointStore,
+            Self::Key(_) | Self::Sign(_) => SealingFailure::Key,
+            Self::Store(_) | Self::Append(_) => SealingFailure::Ledger,
+        }
+    }
+}
+
 impl From<rusqlite::Error> for SealError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Store(error.into())
@@ -63,7 +74,7 @@ impl From<rusqlite::Error> for SealError {
 /// What sealing works with.
 pub(crate) struct Parts {
     pub(crate) ledger_db: PathBuf,
-    pub(crate) checkpoints: PathBuf,
+    pub(crate) checkpoints: CheckpointStore,
     pub(crate) instance: String,
     pub(crate) keystore: Arc<KeyStore>,
     pub(crate) writer: Arc<Writer>,
@@ -84,6 +95,7 @@ pub(super) struct State {
 /// Seals; one a ledger.
 pub(super) struct Sealer {
     pub(super) parts: Parts,
+    closing: Closing,
     pub(super) state: Option<State>,
     /// Trees that are not signed, and why.
     pub(super) refused: BTreeMap<Name, Refusal>,
@@ -112,9 +124,9 @@ pub(super) struct Grown<'a> {
 }
 
 impl State {
-    fn open(parts: &Parts) -> Result<Self, SealError> {
+    fn open(parts: &Parts, closing: &Closing) -> Result<Self, SealError> {
         let ledger = open_reader(&parts.ledger_db)?;
-        let checkpoints = Checkpoints::open(&parts.checkpoints, &parts.instance)?;
+        let checkpoints = Checkpoints::open(&parts.checkpoints, &parts.instance, closing)?;
         let (intervals, instance) = (Intervals::load(&ledger)?, instance::edge(&ledger)?);
         Ok(Self { ledger, checkpoints, intervals, instance })
     }
@@ -156,21 +168,20 @@ impl State {
 }
 
 impl Sealer {
-    pub(super) fn new(parts: Parts) -> Self {
-        Self { parts, state: None, refused: BTreeMap::new(), adopting: BTreeSet::new() }
+    pub(super) fn new(parts: Parts, closing: Closing) -> Self {
+        Self { parts, closing, state: None, refused: BTreeMap::new(), adopting: BTreeSet::new() }
     }
 
     /// Anchors everything that is committed and not anchored; finishes what a pass before this one left.
     pub(super) fn pass(&mut self) -> Result<(), SealError> {
         let (mut state, opened) = match self.state.take() {
             Some(state) => (state, false),
-            None => (State::open(&self.parts)?, true),
+            None => (State::open(&self.parts, &self.closing)?, true),
         };
         let now = self.parts.clock.now();
         let keys = SigningKeys::load(&state.ledger)?;
-        for origin in std::mem::take(&mut self.adopting) {
-            self.adopt(&mut state, &keys, now, &origin)?;
-        }
+        let adopting = std::mem::take(&mut self.adopting);
+        self.adopt(&mut state, &keys, now, adopting)?;
         // Heads, tiles and rows of one moment: appends go on meanwhile.
         state.ledger.execute_batch("BEGIN")?;
         let looked = if opened { self.look_at_all(&state, &keys) } else { Ok(()) };

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use indelible_core::note::Name;
 use tokio::sync::oneshot;
 
-use super::Refusal;
+use super::checkpoints::{Closer, closing};
 use super::seal::{Parts, Sealer};
+use super::{Refusal, SealingFailure};
 use crate::write::{Privilege, Work};
 
 /// How sealing goes.
@@ -17,8 +18,8 @@ use crate::write::{Privilege, Work};
 pub(crate) struct Report {
     /// When a pass last came to its end, or the thread began, by the monotonic clock.
     pub(crate) sealed: Duration,
-    /// Why the last pass did not.
-    pub(crate) failing: Option<String>,
+    /// Why the last pass did not, in kind and as a sentence.
+    pub(crate) failing: Option<(SealingFailure, String)>,
     /// Trees that are not signed, by origin.
     pub(crate) refused: BTreeMap<Name, Refusal>,
     /// Rows that anchors cover, of all projects.
@@ -54,6 +55,8 @@ impl Shared {
 pub(crate) struct Anchoring {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Tells the checkpoint store.
+    closer: Closer,
 }
 
 impl Anchoring {
@@ -65,9 +68,10 @@ impl Anchoring {
             let report = &mut shared.lock().report;
             (report.sealed, report.rows_anchored) = (parts.clock.monotonic(), rows_anchored);
         }
-        let (own, sealer) = (Arc::clone(&shared), Sealer::new(parts));
+        let (closer, closing) = closing();
+        let (own, sealer) = (Arc::clone(&shared), Sealer::new(parts, closing));
         let thread = std::thread::Builder::new().name("indelible-sealer".to_owned()).spawn(move || run(&own, sealer, interval))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+        Ok(Self { shared, thread: Mutex::new(Some(thread)), closer })
     }
 
     /// Seals now: returns after a pass that began after the call. [`Self::report`] says how it went.
@@ -102,9 +106,10 @@ impl Anchoring {
         due.map_or(Duration::ZERO, |due| due.saturating_duration_since(Instant::now()))
     }
 
-    /// Seals what is committed, and returns when the thread has ended. Safe to call twice.
+    /// Seals what is committed, and returns when the thread has ended, whatever the checkpoint store does. Safe to call twice.
     pub(crate) fn close(&self) {
         self.shared.lock().closing = true;
+        self.closer.close();
         self.shared.wake.notify_one();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread
@@ -135,7 +140,7 @@ fn run(shared: &Shared, mut sealer: Sealer, interval: Duration) {
         sealer.adopting = adopting;
         let result = sealer.pass();
         due = Instant::now() + interval;
-        report(shared, &sealer, result.as_ref().err().map(ToString::to_string));
+        report(shared, &sealer, result.err().map(|error| (error.kind(), error.to_string())));
         for sender in asked {
             // Nobody waits any more: the caller went away.
             let _ = sender.send(());
@@ -146,11 +151,11 @@ fn run(shared: &Shared, mut sealer: Sealer, interval: Duration) {
     }
 }
 
-fn report(shared: &Shared, sealer: &Sealer, failing: Option<String>) {
+fn report(shared: &Shared, sealer: &Sealer, failing: Option<(SealingFailure, String)>) {
     let mut state = shared.lock();
     let report = &mut state.report;
     match &failing {
-        Some(error) if report.failing.as_ref() != Some(error) => tracing::error!(error, "sealing failed; it is tried again"),
+        Some(found) if report.failing.as_ref() != Some(found) => tracing::error!(error = found.1, "sealing failed; it is tried again"),
         None if report.failing.is_some() => tracing::info!("sealing works again"),
         _ => {}
     }

@@ -26,6 +26,7 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::access::Caller;
+use crate::anchor::CheckpointStore;
 use crate::keystore::{DataKeys, KeyStore};
 use crate::ledger::{Ledger, Mode};
 use crate::query::reading::{Lane, Reading};
@@ -58,11 +59,10 @@ pub enum VerifyError {
 }
 
 /// Verifies a data folder offline: chains, trees, heads, contents, wraps, duplicate ids, the index against the entries, and all of
-/// it against what was signed: anchors, the instance tree, and the checkpoint store in the folder `checkpoints`, which is not made
-/// where it is not there. `project_id` restricts the reports to one project.
+/// it against what was signed: anchors, the instance tree, and the checkpoint store, which is not made where it is not there. `project_id` restricts the reports to one project.
 pub fn verify_folder(
     data: &Path,
-    checkpoints: &Path,
+    checkpoints: &CheckpointStore,
     master_key_file: Option<&Path>,
     project_id: Option<Uuid>,
     progress: &mut dyn FnMut(Progress),
@@ -141,7 +141,7 @@ impl Ledger {
             let open = || open_reader(&ledger).map_err(|error| error.to_string());
             // In memory before they are stored, so never behind the snapshot.
             let keys = |_: &Connection| -> Result<Arc<dyn walk::Keys>, String> { Ok(keys.clone()) };
-            let (data, checkpoints) = (folder.root(), lane.ledger.inner.checkpoints.as_path());
+            let (data, checkpoints) = (folder.root(), &lane.ledger.inner.checkpoints);
             let ground = walk::Ground { data, checkpoints, open: &open, keys: &keys, only: Some(lane.reading.project.id) };
             let mut reports = walk::walk(&ground, &mut |_| {}).map_err(|error| {
                 tracing::error!(%error, "a project could not be verified");

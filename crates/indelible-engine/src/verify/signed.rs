@@ -4,7 +4,6 @@
 //! sealer at work beside can never make it look as if more had been signed than there is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use indelible_core::checkpoint::Checkpoint;
 use indelible_core::note::{Algorithm, Name, VerifierKey};
@@ -12,7 +11,7 @@ use indelible_core::verify::{Finding, Log, StoredAnchor, Verdict};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use crate::anchor::Checkpoints;
+use crate::anchor::{CheckpointStore, Checkpoints};
 
 /// The checkpoint store as it was before the walk, by origin.
 enum Store {
@@ -37,18 +36,18 @@ fn instance_name(ledger: &Connection) -> Result<Option<Name>, rusqlite::Error> {
     Ok(name.and_then(|name| Name::new(name).ok()))
 }
 
-fn read_store(root: &Path, instance: Option<&Name>) -> Store {
+fn read_store(checkpoints: &CheckpointStore, instance: Option<&Name>) -> Store {
     let Some(instance) = instance else { return Store::Without("is not known: the ledger does not name its instance".to_owned()) };
-    match Checkpoints::read_all(root, instance.as_str()) {
+    match Checkpoints::read_all(checkpoints, instance.as_str()) {
         Ok(Some(all)) => Store::Read(all),
-        Ok(None) => Store::Without(format!("is not in {}", root.display())),
+        Ok(None) => Store::Without(format!("is not in {checkpoints}")),
         Err(error) => Store::Without(format!("cannot be read ({error})")),
     }
 }
 
 impl Signed {
     /// To be called before the snapshot is taken.
-    pub(super) fn before(ledger: &Connection, checkpoints: &Path) -> Result<Self, rusqlite::Error> {
+    pub(super) fn before(ledger: &Connection, checkpoints: &CheckpointStore) -> Result<Self, rusqlite::Error> {
         let instance = instance_name(ledger)?;
         let store = read_store(checkpoints, instance.as_ref());
         Ok(Self { instance, public_keys: Vec::new(), store, later: BTreeSet::new() })
@@ -66,7 +65,7 @@ impl Signed {
 
     /// Looks again for trees of which the store held nothing, though the snapshot has something signed: a sealer may have
     /// signed them first in between.
-    pub(super) fn look_again(&mut self, checkpoints: &Path, mut signed: impl Iterator<Item = Option<Uuid>>) {
+    pub(super) fn look_again(&mut self, checkpoints: &CheckpointStore, mut signed: impl Iterator<Item = Option<Uuid>>) {
         let held = |origin: &Name| matches!(&self.store, Store::Read(all) if all.contains_key(origin.as_str()));
         if signed.any(|tree| self.origin(tree).is_some_and(|origin| !held(&origin)))
             && let Store::Read(all) = read_store(checkpoints, self.instance.as_ref())
@@ -104,8 +103,7 @@ impl Signed {
             },
             Store::Without(_) if !signed || self.later.contains(origin) => Ok(None),
             Store::Without(why) => {
-                let detail =
-                    format!("the checkpoint store {why}: without it a rollback cannot be told (name its folder with --checkpoints)");
+                let detail = format!("the checkpoint store {why}: without it a rollback cannot be told (name it with --checkpoints)");
                 Err(finding(Verdict::Unverifiable, detail))
             }
         }

@@ -124,7 +124,7 @@ fn verify(data: &Path, only: Option<Uuid>) -> Result<Vec<Report>, VerifyError> {
         assert!(!snapshot.is_autocommit(), "keys are read in the transaction that is walked");
         Ok(Arc::new(keys()))
     };
-    walk(&Ground { data, checkpoints: &data.join("none"), open: &open, keys: &keys, only }, &mut |_| {})
+    walk(&Ground { data, checkpoints: &data.join("none").into(), open: &open, keys: &keys, only }, &mut |_| {})
 }
 
 fn copy(from: &Path) -> tempfile::TempDir {

@@ -24,6 +24,7 @@ use super::resources::Resources;
 use super::signed::{Signed, anchor_from};
 use super::wrap::{self, DataKey};
 use super::{Progress, VerifyError};
+use crate::anchor::CheckpointStore;
 
 /// Batches under way to a thread.
 const BATCHES_AHEAD: usize = 3;
@@ -45,8 +46,8 @@ type FindKeys<'a> = dyn Fn(&Connection) -> Result<Arc<dyn Keys>, String> + 'a;
 pub(crate) struct Ground<'a> {
     /// The data folder.
     pub(crate) data: &'a Path,
-    /// Folder of the checkpoint store; it need not be there.
-    pub(crate) checkpoints: &'a Path,
+    /// The checkpoint store; it need not be there.
+    pub(crate) checkpoints: &'a CheckpointStore,
     /// Opens a reading connection to `ledger.db`.
     pub(crate) open: &'a (dyn Fn() -> Result<Connection, String> + Sync),
     /// Finds the keys, given the connection whose read transaction is walked: keys that were read before it began might

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use indelible_core::anchor::Anchor;
 use indelible_core::checkpoint::Checkpoint;
 use indelible_core::note::{Name, Note};
-use indelible_engine::anchor::RefusalKind;
+use indelible_engine::anchor::{CheckpointStore, RefusalKind};
 use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::query::Search;
 use indelible_engine::query::anchors::{AnchorStatus, Published};
@@ -15,6 +15,26 @@ use crate::bench::{Bench, copy, event, wait};
 
 fn seal(bench: &Bench) -> AnchorStatus {
     wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed")
+}
+
+/// A ledger with a checkpoint store of each kind.
+fn benches() -> Vec<Bench> {
+    vec![
+        Bench::new(),
+        #[cfg(feature = "aws")]
+        Bench::with(|options| options.checkpoints = crate::moto::Place::new().store()),
+    ]
+}
+
+/// What takes the place of a checkpoint store that was lost.
+fn lost(store: CheckpointStore) -> CheckpointStore {
+    if let Some(folder) = store.folder() {
+        std::fs::remove_dir_all(folder).expect("removed");
+        return store;
+    }
+    #[cfg(feature = "aws")]
+    let store = crate::moto::Place::new().store();
+    store
 }
 
 fn anchors(bench: &Bench) -> Vec<Published> {
@@ -85,94 +105,96 @@ fn what_waits_to_be_sealed_is_counted_from_the_start() {
     assert_eq!(bench.ledger.status().sealing.rows_waiting, 3);
     seal(&bench);
     let sealing = bench.ledger.status().sealing;
-    assert_eq!((sealing.rows_waiting, sealing.sealings_total, sealing.failing, sealing.refused), (0, 1, false, 0));
+    assert_eq!((sealing.rows_waiting, sealing.sealings_total, sealing.failing, sealing.refused), (0, 1, None, 0));
 }
 
 #[test]
 fn an_older_copy_is_not_signed_again() {
-    let bench = Bench::new();
-    bench.append(&[event(0, "one")]).expect("appended");
-    seal(&bench);
-    let bench = bench.reopen();
-    let older = tempfile::tempdir().expect("a folder");
-    let Bench { folder, ledger, .. } = bench;
-    ledger.close();
-    copy(&folder.path().join("data"), older.path());
-    let bench = Bench::over(folder);
-    bench.append(&[event(1, "two")]).expect("appended");
-    seal(&bench);
-    let Bench { folder, ledger, .. } = bench;
-    ledger.close();
-    std::fs::remove_dir_all(folder.path().join("data")).expect("removed");
-    copy(older.path(), &folder.path().join("data"));
-    let bench = Bench::over(folder);
-    let refused = seal(&bench).refused.expect("it is an older copy");
-    assert!(matches!(refused.kind, RefusalKind::RolledBack | RefusalKind::Forked), "{refused:?}");
-    // Grown past what was signed, it is another history.
-    bench.append(&(10..40).map(|n| event(n, "three")).collect::<Vec<_>>()).expect("appended");
-    assert_eq!(seal(&bench).refused.expect("a fork").kind, RefusalKind::Forked);
+    for bench in benches() {
+        bench.append(&[event(0, "one")]).expect("appended");
+        seal(&bench);
+        let bench = bench.reopen();
+        let older = tempfile::tempdir().expect("a folder");
+        let Bench { folder, ledger, store, .. } = bench;
+        ledger.close();
+        copy(&folder.path().join("data"), older.path());
+        let bench = Bench::over(folder, store);
+        bench.append(&[event(1, "two")]).expect("appended");
+        seal(&bench);
+        let Bench { folder, ledger, store, .. } = bench;
+        ledger.close();
+        std::fs::remove_dir_all(folder.path().join("data")).expect("removed");
+        copy(older.path(), &folder.path().join("data"));
+        let bench = Bench::over(folder, store);
+        let refused = seal(&bench).refused.expect("it is an older copy");
+        assert!(matches!(refused.kind, RefusalKind::RolledBack | RefusalKind::Forked), "{refused:?}");
+        // Grown past what was signed, it is another history.
+        bench.append(&(10..40).map(|n| event(n, "three")).collect::<Vec<_>>()).expect("appended");
+        assert_eq!(seal(&bench).refused.expect("a fork").kind, RefusalKind::Forked);
+    }
 }
 
 #[test]
 fn without_its_checkpoint_store_nothing_is_signed_again() {
-    let bench = Bench::new();
-    seal(&bench);
-    let Bench { folder, ledger, .. } = bench;
-    ledger.close();
-    std::fs::remove_dir_all(folder.path().join("data.checkpoints")).expect("removed");
-    let bench = Bench::over(folder);
-    bench.append(&[event(0, "one")]).expect("appended");
-    assert_eq!(seal(&bench).refused.expect("refused").kind, RefusalKind::NoCheckpoint);
-    // The trees that nothing is appended to are among them, and stay so.
-    let refused = bench.ledger.status().sealing.refused;
-    assert!(refused >= 4, "every tree: {refused}");
-    seal(&bench);
-    assert_eq!(bench.ledger.status().sealing.refused, refused);
+    for bench in benches() {
+        seal(&bench);
+        let Bench { folder, ledger, store, .. } = bench;
+        ledger.close();
+        let bench = Bench::over(folder, lost(store));
+        bench.append(&[event(0, "one")]).expect("appended");
+        assert_eq!(seal(&bench).refused.expect("refused").kind, RefusalKind::NoCheckpoint);
+        // The trees that nothing is appended to are among them, and stay so.
+        let refused = bench.ledger.status().sealing.refused;
+        assert!(refused >= 4, "every tree: {refused}");
+        seal(&bench);
+        assert_eq!(bench.ledger.status().sealing.refused, refused);
+    }
 }
 
 #[test]
 fn a_deliberate_restore_is_adopted_and_recorded() {
-    let bench = Bench::new();
-    bench.append(&[event(0, "one")]).expect("appended");
-    seal(&bench);
-    let Bench { folder, ledger, .. } = bench;
-    ledger.close();
-    std::fs::remove_dir_all(folder.path().join("data.checkpoints")).expect("removed");
-    let bench = Bench::over(folder);
-    assert!(matches!(wait(bench.ledger.adopt_checkpoints(&bench.admin())), Err(MutateError::Forbidden(_))));
-    let adopted = wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("adopted");
-    assert!(adopted.len() >= 2 && adopted.iter().any(|origin| origin.ends_with(&bench.project().id.to_string())), "{adopted:?}");
-    bench.append(&[event(1, "two")]).expect("appended");
-    let status = seal(&bench);
-    assert_eq!((status.unanchored, status.refused), (0, None));
-    check(&bench);
-    assert!(wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("nothing left to adopt").is_empty());
-    let system = wait(bench.ledger.projects(&bench.instance())).expect("projects");
-    let system = system.iter().find(|project| project.id == bench.ledger.system_project_id()).expect("the system project");
-    let search = Search { filter: Some("action eq \"checkpoint.adopt\"".to_owned()), ..Search::default() };
-    let told = wait(bench.ledger.search(&bench.instance(), system, search)).expect("a page").records;
-    assert!(told.len() >= adopted.len(), "{}", told.len());
+    for bench in benches() {
+        bench.append(&[event(0, "one")]).expect("appended");
+        seal(&bench);
+        let Bench { folder, ledger, store, .. } = bench;
+        ledger.close();
+        let bench = Bench::over(folder, lost(store));
+        assert!(matches!(wait(bench.ledger.adopt_checkpoints(&bench.admin())), Err(MutateError::Forbidden(_))));
+        let adopted = wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("adopted");
+        assert!(adopted.len() >= 2 && adopted.iter().any(|origin| origin.ends_with(&bench.project().id.to_string())), "{adopted:?}");
+        bench.append(&[event(1, "two")]).expect("appended");
+        let status = seal(&bench);
+        assert_eq!((status.unanchored, status.refused), (0, None));
+        check(&bench);
+        assert!(wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("nothing left to adopt").is_empty());
+        let system = wait(bench.ledger.projects(&bench.instance())).expect("projects");
+        let system = system.iter().find(|project| project.id == bench.ledger.system_project_id()).expect("the system project");
+        let search = Search { filter: Some("action eq \"checkpoint.adopt\"".to_owned()), ..Search::default() };
+        let told = wait(bench.ledger.search(&bench.instance(), system, search)).expect("a page").records;
+        assert!(told.len() >= adopted.len(), "{}", told.len());
+    }
 }
 
 #[test]
 fn an_older_copy_is_seen_when_it_is_opened() {
-    let bench = Bench::new();
-    bench.append(&[event(0, "one")]).expect("appended");
-    let Bench { folder, ledger, .. } = bench;
-    ledger.close();
-    let older = tempfile::tempdir().expect("a folder");
-    copy(&folder.path().join("data"), older.path());
-    let bench = Bench::over(folder);
-    bench.append(&[event(1, "two")]).expect("appended");
-    let Bench { folder, ledger, .. } = bench;
-    ledger.close();
-    std::fs::remove_dir_all(folder.path().join("data")).expect("removed");
-    copy(older.path(), &folder.path().join("data"));
-    let bench = Bench::over(folder);
-    // Nothing is appended to the project: that sealing begins is enough to look at all.
-    let adopted = wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("adopted");
-    assert!(adopted.contains(&bench.ledger.instance_name().to_owned()), "the instance tree too: {adopted:?}");
-    assert!(adopted.iter().any(|origin| origin.ends_with(&bench.project().id.to_string())), "{adopted:?}");
+    for bench in benches() {
+        bench.append(&[event(0, "one")]).expect("appended");
+        let Bench { folder, ledger, store, .. } = bench;
+        ledger.close();
+        let older = tempfile::tempdir().expect("a folder");
+        copy(&folder.path().join("data"), older.path());
+        let bench = Bench::over(folder, store);
+        bench.append(&[event(1, "two")]).expect("appended");
+        let Bench { folder, ledger, store, .. } = bench;
+        ledger.close();
+        std::fs::remove_dir_all(folder.path().join("data")).expect("removed");
+        copy(older.path(), &folder.path().join("data"));
+        let bench = Bench::over(folder, store);
+        // Nothing is appended to the project: that sealing begins is enough to look at all.
+        let adopted = wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("adopted");
+        assert!(adopted.contains(&bench.ledger.instance_name().to_owned()), "the instance tree too: {adopted:?}");
+        assert!(adopted.iter().any(|origin| origin.ends_with(&bench.project().id.to_string())), "{adopted:?}");
+    }
 }
 
 /// Strikes once, at the n-th moment between two steps of sealing.
@@ -192,51 +214,64 @@ impl Faults for Once {
 }
 
 /// As a crash there would: the pass ends, and the next one begins from what is stored.
+fn break_at(n: usize, store: Option<CheckpointStore>) -> bool {
+    let faults = Arc::new(Once { left: Mutex::new(n) });
+    let handed: Arc<dyn Faults> = Arc::clone(&faults) as _;
+    let bench = Bench::with(|options| {
+        options.faults = Some(handed);
+        options.checkpoints = store.unwrap_or_else(|| options.checkpoints.clone());
+    });
+    for round in 0..3 {
+        bench.append(&[event(round, "x")]).expect("appended");
+        seal(&bench);
+        // Signed and not published, as a crash leaves it, is nothing wrong.
+        bench.verify();
+    }
+    let broke = *faults.left.lock().expect("unpoisoned") <= 1;
+    // The first of these may be the one that breaks.
+    seal(&bench);
+    let status = seal(&bench);
+    assert_eq!((status.unanchored, status.refused), (0, None), "{n}");
+    check(&bench);
+    let bench = bench.reopen();
+    assert_eq!(seal(&bench).unanchored, 0, "{n}");
+    check(&bench);
+    broke
+}
+
 #[test]
 fn sealing_can_break_between_any_two_steps() {
-    let mut broke = 0;
-    for n in 2..40 {
-        let faults = Arc::new(Once { left: Mutex::new(n) });
-        let handed: Arc<dyn Faults> = Arc::clone(&faults) as _;
-        let bench = Bench::with(|options| options.faults = Some(handed));
-        for round in 0..3 {
-            bench.append(&[event(round, "x")]).expect("appended");
-            seal(&bench);
-            // Signed and not published, as a crash leaves it, is nothing wrong.
-            bench.verify();
-        }
-        broke += usize::from(*faults.left.lock().expect("unpoisoned") <= 1);
-        // The first of these may be the one that breaks.
-        seal(&bench);
-        let status = seal(&bench);
-        assert_eq!((status.unanchored, status.refused), (0, None), "{n}");
-        check(&bench);
-        let bench = bench.reopen();
-        assert_eq!(seal(&bench).unanchored, 0, "{n}");
-        check(&bench);
-    }
+    let broke = (2..40).filter(|n| break_at(*n, None)).count();
+    assert!(broke > 10, "{broke}");
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn sealing_into_an_object_store_can_break_between_any_two_steps() {
+    let broke = (2..40).filter(|n| break_at(*n, Some(crate::moto::Place::new().store()))).count();
     assert!(broke > 10, "{broke}");
 }
 
 #[test]
 fn verification_beside_a_sealer_sees_nothing_wrong() {
-    let bench = Bench::new();
-    let done = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for n in 0..60 {
-                bench.append(&[event(n, "x")]).expect("appended");
-                seal(&bench);
+    for bench in benches() {
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 0..60 {
+                    bench.append(&[event(n, "x")]).expect("appended");
+                    seal(&bench);
+                }
+                done.store(true, std::sync::atomic::Ordering::SeqCst);
+            });
+            let mut times = 0;
+            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                bench.verify();
+                times += 1;
             }
-            done.store(true, std::sync::atomic::Ordering::SeqCst);
+            assert!(times > 1, "{times}");
         });
-        let mut times = 0;
-        while !done.load(std::sync::atomic::Ordering::SeqCst) {
-            bench.verify();
-            times += 1;
-        }
-        assert!(times > 1, "{times}");
-    });
-    let project = bench.ledger.default_project_id();
-    assert_eq!(bench.verify().iter().find(|report| report.project_id == project).map(|report| report.unanchored), Some(0));
+        let project = bench.ledger.default_project_id();
+        assert_eq!(bench.verify().iter().find(|report| report.project_id == project).map(|report| report.unanchored), Some(0));
+    }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use indelible_core::event::{Source, Submission};
 use indelible_core::fault::Fault;
 use indelible_engine::access::Caller;
+use indelible_engine::anchor::CheckpointStore;
 use indelible_engine::append::{AppendError, Prepared, Receipt};
 use indelible_engine::resource::Project;
 use indelible_engine::{FirstStart, Ledger, Options};
@@ -15,6 +16,8 @@ pub(crate) struct Bench {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) ledger: Ledger,
     pub(crate) first: Option<FirstStart>,
+    /// Its checkpoint store.
+    pub(crate) store: CheckpointStore,
 }
 
 impl Bench {
@@ -29,30 +32,28 @@ impl Bench {
         // Tests seal when they mean to.
         options.anchor_interval = std::time::Duration::from_hours(1);
         change(&mut options);
+        let store = options.checkpoints.clone();
         let opened = Ledger::open(options).expect("it opens");
-        Self { folder, ledger: opened.ledger, first: opened.first_start }
+        Self { folder, ledger: opened.ledger, first: opened.first_start, store }
     }
 
     /// Closes it and opens it again.
     pub(crate) fn reopen(self) -> Self {
-        let Self { folder, ledger, .. } = self;
+        let Self { folder, ledger, store, .. } = self;
         ledger.close();
-        Self::over(folder)
+        Self::over(folder, store)
     }
 
     /// Opens what lies in a folder.
-    pub(crate) fn over(folder: tempfile::TempDir) -> Self {
-        let opened = Ledger::open(Options::new(folder.path().join("data"))).expect("it opens again");
-        Self { folder, ledger: opened.ledger, first: opened.first_start }
+    pub(crate) fn over(folder: tempfile::TempDir, store: CheckpointStore) -> Self {
+        let mut options = Options::new(folder.path().join("data"));
+        options.checkpoints = store.clone();
+        let opened = Ledger::open(options).expect("it opens again");
+        Self { folder, ledger: opened.ledger, first: opened.first_start, store }
     }
 
     pub(crate) fn data(&self) -> std::path::PathBuf {
         self.folder.path().join("data")
-    }
-
-    /// Where its checkpoint store lies unless a test names another folder.
-    pub(crate) fn checkpoints(&self) -> std::path::PathBuf {
-        self.folder.path().join("data.checkpoints")
     }
 
     /// The administrator of the default project.
@@ -82,8 +83,8 @@ impl Bench {
 
     /// Every row of every chain verifies; the reports.
     pub(crate) fn verify(&self) -> Vec<indelible_core::verify::Report> {
-        let reports = indelible_engine::verify::verify_folder(&self.data(), &self.checkpoints(), None, None, &mut |_| {})
-            .expect("it can be verified");
+        let reports =
+            indelible_engine::verify::verify_folder(&self.data(), &self.store, None, None, &mut |_| {}).expect("it can be verified");
         for report in &reports {
             assert!(report.findings.is_empty(), "{report:?}");
         }

@@ -62,8 +62,9 @@ fn bench(store: &Path, when: When) -> (Bench, Arc<Once>) {
     options.anchor_interval = Duration::from_hours(1);
     options.witnesses = Some(witnesses);
     options.faults = Some(Arc::<Once>::clone(&faults));
+    let store = options.checkpoints.clone();
     let opened = indelible_engine::Ledger::open(options).expect("it opens again");
-    (Bench { folder, ledger: opened.ledger, first: None }, faults)
+    (Bench { folder, ledger: opened.ledger, first: None, store }, faults)
 }
 
 fn cosigned(bench: &Bench) -> CosigningStatus {

@@ -3,12 +3,21 @@
 mod anchors;
 mod append;
 mod bench;
+#[cfg(feature = "aws")]
+mod bucket;
 mod bundles;
 mod clock;
 mod control;
 mod cosigning;
 mod faults;
 mod files;
+#[cfg(feature = "aws")]
+mod moto;
+#[cfg(feature = "aws")]
+mod proxy;
 mod reads;
 mod resources;
 mod rotation;
+
+#[cfg(feature = "aws")]
+use indelible_engine::anchor::{Bucket, CheckpointStore};

@@ -69,7 +69,7 @@ impl Target {
         self.check_folder(folder)?;
         let mut options = Options::new(&self.data);
         options.master_key_file.clone_from(&self.master_key_file);
-        options.checkpoints = self.checkpoints.folder(&self.data)?;
+        options.checkpoints = self.checkpoints.store(&self.data)?;
         let opened = Ledger::open(options).map_err(|error| match error {
             OpenError::Locked(_) => anyhow::anyhow!(
                 "a server holds {}: go through it with --server http://127.0.0.1:4680 --key-file {}, or stop it",

@@ -41,7 +41,7 @@ fn verify(target: &Target) -> anyhow::Result<Vec<Verification>> {
     }
     target.check_folder(Folder::MustExist)?;
     let bar = output::bar(0, false);
-    let checkpoints = target.checkpoints.folder(&target.data)?;
+    let checkpoints = target.checkpoints.store(&target.data)?;
     let reports = verify_folder(&target.data, &checkpoints, target.master_key_file.as_deref(), target.project, &mut |progress| {
         bar.set_length(progress.rows_total);
         bar.set_position(progress.rows);

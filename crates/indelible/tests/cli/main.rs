@@ -1,11 +1,19 @@
 //! The command line as its users meet it: the real program, on folders and through a server.
 
+#[cfg(feature = "aws")]
+mod bucket;
 mod bundles;
 mod commands;
 mod demo;
 mod https;
 mod import;
+#[cfg(feature = "aws")]
+#[path = "../../../indelible-engine/tests/ledger/moto.rs"]
+mod moto;
 mod program;
 mod proofs;
 mod resources;
 mod tamper;
+
+#[cfg(feature = "aws")]
+use indelible_engine::anchor::{Bucket, CheckpointStore};

@@ -4,6 +4,8 @@
 
 mod across;
 mod api_keys;
+#[cfg(feature = "aws")]
+mod bucket;
 mod clock;
 mod conversations;
 mod documents;
@@ -12,6 +14,9 @@ mod event;
 mod events;
 mod exports;
 mod keys;
+#[cfg(feature = "aws")]
+#[path = "../../../indelible-engine/tests/ledger/moto.rs"]
+mod moto;
 mod process;
 mod projects;
 mod proofs;
@@ -20,3 +25,6 @@ mod runs;
 mod server;
 mod verify;
 mod wire;
+
+#[cfg(feature = "aws")]
+use indelible_engine::anchor::{Bucket, CheckpointStore};

@@ -129,7 +129,7 @@ impl Forge {
     pub(super) fn verify(self) -> Vec<Report> {
         let Self { folder, db } = self;
         drop(db);
-        let (data, checkpoints) = (folder.path().join("data"), folder.path().join("data.checkpoints"));
+        let (data, checkpoints) = (folder.path().join("data"), folder.path().join("data.checkpoints").into());
         crate::verify::verify_folder(&data, &checkpoints, None, None, &mut |_| {}).expect("verified")
     }
 
