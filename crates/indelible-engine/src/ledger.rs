@@ -9,15 +9,16 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::access::Strangers;
-use crate::anchor::Anchoring;
+use crate::anchor::{Anchoring, Obstacle};
 use crate::append::Desk;
 use crate::clock::{Clock, SystemClock};
 use crate::cosigning::{self, Cosigning, CosigningStatus, Witnesses};
 use crate::faults::Faults;
 use crate::index::Index;
 use crate::keystore::{DataKeys, KeyStore};
+use crate::kms::KeyArn;
 use crate::resource::registry::Registry;
-use crate::resource::{Instance, first_start, load};
+use crate::resource::{Instance, Wishes, first_start, load};
 use crate::store::{Expected, Folder, Readers, StoreError, open_writer};
 use crate::write::{Parts, Privilege, Work, Writer, start};
 
@@ -50,6 +51,10 @@ pub struct Options {
     pub master_key_file: Option<PathBuf>,
     /// Instance name at first start; by default `indelible-` and 8 random hex digits.
     pub instance_name: Option<String>,
+    /// The key in AWS KMS that signs first. Later ones come by rotation.
+    pub signing_kms: Option<KeyArn>,
+    /// The key in AWS KMS that wraps the keys of new organizations. Those that are there stay as they are.
+    pub organization_kms: Option<KeyArn>,
     /// Folder of the checkpoint store. It must lie outside of the data folder, and not be put back with it.
     pub checkpoints: PathBuf,
     /// How often what was committed is anchored.
@@ -80,6 +85,8 @@ impl Options {
             mode: Mode::default(),
             master_key_file: None,
             instance_name: None,
+            signing_kms: None,
+            organization_kms: None,
             disk_reserve_bytes: DISK_RESERVE_BYTES,
             queue_bytes_max: QUEUE_BYTES_MAX,
             clock: Arc::new(SystemClock),
@@ -164,8 +171,8 @@ pub struct Status {
 pub struct Sealing {
     /// Since a sealing last came to its end, or since the start where none has.
     pub since: Duration,
-    /// Whether the last one did not: it is tried again.
-    pub failing: bool,
+    /// What kept the last one from its end; it is tried again.
+    pub failing: Option<Obstacle>,
     /// Trees that are not signed, until somebody deals with it.
     pub refused: u64,
     /// Rows that no anchor covers.
@@ -251,7 +258,11 @@ impl Read {
         let key = |error: crate::keystore::KeyError| OpenError::Key(error.to_string());
         let master = options.master_key_file.as_deref();
         let keystore = Arc::new(KeyStore::open(folder.root(), master, options.mode, last_row == 0).map_err(key)?);
+        keystore.check_built().map_err(key)?;
         keystore.load_serving(&ledger).map_err(key)?;
+        if let Some(wanted) = options.signing_kms.as_ref().filter(|_| last_row > 0) {
+            compare(wanted, &keystore, &ledger)?;
+        }
         let registry = Arc::<Registry>::default();
         load(&ledger, &registry)?;
         Ok(Self {
@@ -287,7 +298,12 @@ impl Ledger {
         let (instance, first) = if let Some(instance) = known {
             (instance, None)
         } else {
-            let made = first_start(folder.root(), options.instance_name.as_deref(), &desk, &registry, &writer);
+            let wishes = Wishes {
+                instance_name: options.instance_name.as_deref(),
+                signing_kms: options.signing_kms.as_ref(),
+                organization_kms: options.organization_kms.as_ref(),
+            };
+            let made = first_start(folder.root(), &wishes, &desk, &registry, &writer);
             made.map(|(instance, first)| (instance, Some(first))).inspect_err(|_| writer.close())?
         };
         let readers = Readers::new(folder.ledger_db());
@@ -365,7 +381,7 @@ impl Ledger {
         let report = self.inner.anchoring.report();
         status.sealing = Sealing {
             since: self.inner.clock.monotonic().saturating_sub(report.sealed),
-            failing: report.failing.is_some(),
+            failing: report.failing.map(|(obstacle, _)| obstacle),
             refused: report.refused.len() as u64,
             rows_waiting: status.rows.saturating_sub(report.rows_anchored),
             sealings_total: report.passes,
@@ -407,6 +423,15 @@ impl Drop for Inner {
         self.stop();
         tracing::debug!(folder = %self.folder.root().display(), "closed");
     }
+}
+
+/// The option names the key that signs first. Where another does by now, that is said, and nothing is done about it.
+fn compare(wanted: &KeyArn, keystore: &KeyStore, ledger: &Connection) -> Result<(), StoreError> {
+    let newest: Option<i64> = ledger.query_row("SELECT max(id) FROM signing_keys", [], |row| row.get(0))?;
+    if newest.and_then(|id| keystore.kms_signing_key(id.unsigned_abs())).as_ref() != Some(wanted) {
+        tracing::warn!(%wanted, "this KMS key does not sign: another does since the first start; `indelible keys rotate signing --kms` lets it");
+    }
+    Ok(())
 }
 
 fn last_row(connection: &Connection) -> Result<i64, StoreError> {

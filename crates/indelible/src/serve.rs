@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use indelible_engine::{FirstStart, Ledger, Mode, Options};
+use indelible_engine::{FirstStart, KeyArn, Ledger, Mode, Options};
 use tracing_subscriber::EnvFilter;
 
 use crate::checkpoints::Checkpoints;
@@ -54,6 +54,12 @@ pub struct ServeArgs {
     /// Name of the instance; fixed at first start.
     #[arg(long, value_name = "NAME")]
     pub instance_name: Option<String>,
+    /// The Ed25519 key in AWS KMS that signs anchors and checkpoints from the first start on; later ones by `keys rotate`.
+    #[arg(long, value_name = "ARN", env = "INDELIBLE_SIGNING_KMS")]
+    pub signing_kms: Option<KeyArn>,
+    /// The key in AWS KMS that wraps the keys of new organizations.
+    #[arg(long, value_name = "ARN", env = "INDELIBLE_ORGANIZATION_KMS")]
+    pub organization_kms: Option<KeyArn>,
     /// Requests a second that one key may send; 0 is without limit.
     #[arg(long, value_name = "REQUESTS", default_value_t = HttpOptions::default().key_rate)]
     pub rate_limit: u32,
@@ -90,6 +96,8 @@ impl ServeArgs {
         };
         options.master_key_file.clone_from(&self.master_key_file);
         options.instance_name.clone_from(&self.instance_name);
+        options.signing_kms.clone_from(&self.signing_kms);
+        options.organization_kms.clone_from(&self.organization_kms);
         options.checkpoints = self.checkpoints.folder(&self.data)?;
         options.witnesses = self.witnesses.witnesses()?;
         options.anchor_interval = Duration::from_secs(u64::from(self.anchor_interval_seconds));

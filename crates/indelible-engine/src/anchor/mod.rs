@@ -47,6 +47,28 @@ impl RefusalKind {
     }
 }
 
+/// What keeps a pass of sealing from its end. It is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The ledger cannot be read or written.
+    Ledger,
+    /// The checkpoint store cannot be used.
+    Checkpoints,
+    /// A key that signs cannot be used, or what it signed does not hold.
+    SigningKey,
+}
+
+impl Obstacle {
+    /// The word in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ledger => "ledger",
+            Self::Checkpoints => "checkpoint_store",
+            Self::SigningKey => "signing_key",
+        }
+    }
+}
+
 /// A tree that is not signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::access::{KeyKind, Owner, Scope};
 
-pub(crate) use first_start::{Instance, first_start};
+pub(crate) use first_start::{Instance, Wishes, first_start};
 pub(crate) use mutate::{Mutation, load};
 
 /// A project: one chain.

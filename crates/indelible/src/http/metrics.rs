@@ -48,7 +48,7 @@ impl Metrics {
             ("indelible_queue_bytes", "Bytes waiting for the writer.", status.queue_bytes),
             ("indelible_queue_events", "Events waiting for the writer.", status.queue_events),
             ("indelible_rows_unanchored", "Rows that no anchor covers.", status.sealing.rows_waiting),
-            ("indelible_sealing_failing", "1 while sealing fails and is tried again.", u64::from(status.sealing.failing)),
+            ("indelible_sealing_failing", "1 while sealing fails and is tried again.", u64::from(status.sealing.failing.is_some())),
             ("indelible_trees_refused", "Trees that are not signed until somebody deals with it.", status.sealing.refused),
         ];
         for (name, help, value) in gauges {
