@@ -1,4 +1,5 @@
-//! Installs, through the system's package manager, what the tests and the bench need and the machine lacks.
+//! Installs what the tests and the bench need and the machine lacks: programs through the system's package manager, and moto, which
+//! imitates Amazon's services, into a folder of its own below `target/`.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,6 +17,9 @@ const TOOLS: &[(&str, &str)] = &[
     ("initdb", "postgresql"),
     ("runuser", "util-linux"),
 ];
+
+/// moto and the web server that it runs in, each in one version.
+const MOTO: &[&str] = &["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5", "werkzeug==3.1.9"];
 
 /// Where Debian keeps PostgreSQL's server programs, which are not on the path.
 const POSTGRES_FOLDER: &str = "/usr/lib/postgresql";
@@ -54,6 +58,31 @@ fn apt(arguments: &[&str]) -> anyhow::Result<()> {
     let status = command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").status().context("apt-get cannot be run")?;
     ensure!(status.success(), "apt-get {} failed", arguments.join(" "));
     Ok(())
+}
+
+/// Installs moto into the virtual environment `target/moto`, where tests look for it, unless these versions are there.
+pub(crate) fn moto() -> anyhow::Result<()> {
+    let folder = crate::root().join("target/moto");
+    let (installed, wanted) = (folder.join("installed"), MOTO.join("\n"));
+    if std::fs::read_to_string(&installed).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    println!("installing {}", MOTO.join(", "));
+    let run = |program: &Path, arguments: &[&str]| {
+        let status = Command::new(program).args(arguments).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let path = folder.to_str().context("target/ has a name that is not UTF-8")?;
+    let make = ["-m", "venv", "--clear", path];
+    if !run(Path::new("python3"), &make) {
+        // Debian keeps half of it in a package of its own.
+        apt(&["install", "-y", "-qq", "--no-install-recommends", "python3-venv"])?;
+        ensure!(run(Path::new("python3"), &make), "python3 cannot make a virtual environment in {path}");
+    }
+    let pip = [&["-m", "pip", "install", "--quiet", "--disable-pip-version-check"], MOTO].concat();
+    ensure!(run(&folder.join("bin/python"), &pip), "pip cannot install {}", MOTO.join(", "));
+    // Last, so that what was cut off is begun anew.
+    std::fs::write(installed, wanted).context("target/moto cannot be written")
 }
 
 fn present(tool: &str) -> bool {

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test`, `cargo xtask tidy`, `cargo xtask bench`.
+//! The project's own commands: `cargo xtask test`, `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask install`.
 //!
 //! `test` is what the README and CI call. It builds in seconds: only `bench` needs the engine, and is
 //! compiled when asked for.
@@ -31,6 +31,8 @@ enum Command {
     Test,
     /// The rules of the house alone
     Tidy,
+    /// Installs what the tests need, for who runs some of them with `cargo test`
+    Install,
     /// Measures Indelible beside its baselines, in one run
     Bench(BenchArguments),
 }
@@ -55,6 +57,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Test => suite::run(),
         Command::Tidy => Ok(tidy::run()),
+        Command::Install => install::missing().and_then(|()| install::moto()).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench_command(&arguments),
     }
 }
