@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::access::Strangers;
-use crate::anchor::{Anchoring, Obstacle};
+use crate::anchor::{Anchoring, SealingFailure};
 use crate::append::Desk;
 use crate::clock::{Clock, SystemClock};
 use crate::cosigning::{self, Cosigning, CosigningStatus, Witnesses};
@@ -171,8 +171,8 @@ pub struct Status {
 pub struct Sealing {
     /// Since a sealing last came to its end, or since the start where none has.
     pub since: Duration,
-    /// What kept the last one from its end; it is tried again.
-    pub failing: Option<Obstacle>,
+    /// Why the last one did not, where it did not: it is tried again.
+    pub failing: Option<SealingFailure>,
     /// Trees that are not signed, until somebody deals with it.
     pub refused: u64,
     /// Rows that no anchor covers.
@@ -381,7 +381,7 @@ impl Ledger {
         let report = self.inner.anchoring.report();
         status.sealing = Sealing {
             since: self.inner.clock.monotonic().saturating_sub(report.sealed),
-            failing: report.failing.map(|(obstacle, _)| obstacle),
+            failing: report.failing.map(|(kind, _)| kind),
             refused: report.refused.len() as u64,
             rows_waiting: status.rows.saturating_sub(report.rows_anchored),
             sealings_total: report.passes,

@@ -47,24 +47,24 @@ impl RefusalKind {
     }
 }
 
-/// What keeps a pass of sealing from its end. It is tried again.
+/// What keeps sealing from coming to its end. The log says more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Obstacle {
-    /// The ledger cannot be read or written.
-    Ledger,
+pub enum SealingFailure {
     /// The checkpoint store cannot be used.
-    Checkpoints,
-    /// A key that signs cannot be used, or what it signed does not hold.
-    SigningKey,
+    CheckpointStore,
+    /// A key is missing, or does not sign.
+    Key,
+    /// The ledger cannot be read, or its writer takes nothing.
+    Ledger,
 }
 
-impl Obstacle {
+impl SealingFailure {
     /// The word in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::CheckpointStore => "checkpoint_store",
+            Self::Key => "signing_key",
             Self::Ledger => "ledger",
-            Self::Checkpoints => "checkpoint_store",
-            Self::SigningKey => "signing_key",
         }
     }
 }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::checkpoints::{Checkpoints, CheckpointsError, Swap};
 use super::interval::{Anchored, Intervals, Waiting};
 use super::keys::SigningKeys;
-use super::{Obstacle, Refusal, RefusalKind, instance};
+use super::{Refusal, RefusalKind, SealingFailure, instance};
 use crate::append::AppendError;
 use crate::clock::Clock;
 use crate::cosigning::Cosigning;
@@ -55,11 +55,12 @@ pub(crate) enum SealError {
 }
 
 impl SealError {
-    pub(super) const fn obstacle(&self) -> Obstacle {
+    /// Where the fault lies.
+    pub(super) const fn kind(&self) -> SealingFailure {
         match self {
-            Self::Store(_) | Self::Append(_) => Obstacle::Ledger,
-            Self::Checkpoints(_) => Obstacle::Checkpoints,
-            Self::Key(_) | Self::Sign(_) => Obstacle::SigningKey,
+            Self::Checkpoints(_) => SealingFailure::CheckpointStore,
+            Self::Key(_) | Self::Sign(_) => SealingFailure::Key,
+            Self::Store(_) | Self::Append(_) => SealingFailure::Ledger,
         }
     }
 }

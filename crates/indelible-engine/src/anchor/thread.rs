@@ -9,7 +9,7 @@ use indelible_core::note::Name;
 use tokio::sync::oneshot;
 
 use super::seal::{Parts, Sealer};
-use super::{Obstacle, Refusal};
+use super::{Refusal, SealingFailure};
 use crate::write::{Privilege, Work};
 
 /// How sealing goes.
@@ -17,8 +17,8 @@ use crate::write::{Privilege, Work};
 pub(crate) struct Report {
     /// When a pass last came to its end, or the thread began, by the monotonic clock.
     pub(crate) sealed: Duration,
-    /// Why the last pass did not.
-    pub(crate) failing: Option<(Obstacle, String)>,
+    /// Why the last pass did not, in kind and as a sentence.
+    pub(crate) failing: Option<(SealingFailure, String)>,
     /// Trees that are not signed, by origin.
     pub(crate) refused: BTreeMap<Name, Refusal>,
     /// Rows that anchors cover, of all projects.
@@ -135,7 +135,7 @@ fn run(shared: &Shared, mut sealer: Sealer, interval: Duration) {
         sealer.adopting = adopting;
         let result = sealer.pass();
         due = Instant::now() + interval;
-        report(shared, &sealer, result.err().map(|error| (error.obstacle(), error.to_string())));
+        report(shared, &sealer, result.err().map(|error| (error.kind(), error.to_string())));
         for sender in asked {
             // Nobody waits any more: the caller went away.
             let _ = sender.send(());
@@ -146,13 +146,11 @@ fn run(shared: &Shared, mut sealer: Sealer, interval: Duration) {
     }
 }
 
-fn report(shared: &Shared, sealer: &Sealer, failing: Option<(Obstacle, String)>) {
+fn report(shared: &Shared, sealer: &Sealer, failing: Option<(SealingFailure, String)>) {
     let mut state = shared.lock();
     let report = &mut state.report;
     match &failing {
-        Some(failure) if report.failing.as_ref() != Some(failure) => {
-            tracing::error!(error = failure.1, "sealing failed; it is tried again")
-        }
+        Some(found) if report.failing.as_ref() != Some(found) => tracing::error!(error = found.1, "sealing failed; it is tried again"),
         None if report.failing.is_some() => tracing::info!("sealing works again"),
         _ => {}
     }

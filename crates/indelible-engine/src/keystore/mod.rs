@@ -94,7 +94,7 @@ pub(crate) enum KeyError {
         /// Whose key it is.
         organization_id: Uuid,
         /// Why not.
-        error: KmsError,
+        error: Box<KmsError>,
     },
     /// No key of an organization; its contents are unreadable.
     #[error("the key of organization {0} is gone")]

@@ -64,7 +64,7 @@ impl KeyStore {
             KmsFile::Organization { arn, instance, ciphertext } => {
                 let purpose = Purpose { instance: &instance, organization_id };
                 let opened = self.kms.decrypt(&arn, &ciphertext, &purpose);
-                opened.map_err(|error| KeyError::Closed { path: path.to_owned(), organization_id, error })
+                opened.map_err(|error| KeyError::Closed { path: path.to_owned(), organization_id, error: error.into() })
             }
             KmsFile::Signing { .. } => Err(KeyError::NotAKey(path.to_owned(), "it is a key that signs")),
         }

@@ -144,7 +144,9 @@ mod tests {
                 KmsFile::read(path, &text, &master)
             };
             assert!(read(&good).is_ok());
-            for bad in [good.replace("key/a", "alias/a"), good.replace('\n', "\r\n"), format!("{good}more 1\n"), good.replacen(' ', "  ", 1)] {
+            for bad in
+                [good.replace("key/a", "alias/a"), good.replace('\n', "\r\n"), format!("{good}more 1\n"), good.replacen(' ', "  ", 1)]
+            {
                 assert!(matches!(read(&bad), Err(KeyError::NotAKey(..))), "{bad}");
             }
         }

@@ -11,11 +11,7 @@ const ARN_BYTES_MAX: usize = 256;
 
 /// The ARN of a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyArn {
-    text: String,
-    partition: (usize, usize),
-    region: (usize, usize),
-}
+pub struct KeyArn(String);
 
 /// Why a text is not the ARN of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,23 +27,27 @@ pub enum ArnError {
 impl KeyArn {
     /// The ARN.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0
+    }
+
+    fn part(&self, at: usize) -> &str {
+        self.0.split(':').nth(at).unwrap_or_default()
     }
 
     /// `aws`, `aws-cn`, `aws-us-gov`, …
     pub(crate) fn partition(&self) -> &str {
-        &self.text[self.partition.0..self.partition.1]
+        self.part(1)
     }
 
     /// Where the key lives.
     pub(crate) fn region(&self) -> &str {
-        &self.text[self.region.0..self.region.1]
+        self.part(3)
     }
 }
 
 impl Display for KeyArn {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.0)
     }
 }
 
@@ -67,13 +67,10 @@ impl FromStr for KeyArn {
             return Err(ArnError::Form);
         }
         match resource.split_once('/') {
-            Some(("key", id)) if is_word(id) => {}
-            Some(("alias", _)) => return Err(ArnError::Alias),
-            _ => return Err(ArnError::Form),
+            Some(("key", id)) if is_word(id) => Ok(Self(text.to_owned())),
+            Some(("alias", _)) => Err(ArnError::Alias),
+            _ => Err(ArnError::Form),
         }
-        let partition = (4, 4 + partition.len());
-        let region = (partition.1 + 5, partition.1 + 5 + region.len());
-        Ok(Self { text: text.to_owned(), partition, region })
     }
 }
 

@@ -23,6 +23,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// `20260102T030405Z`, within some minutes of now.
+#[expect(clippy::disallowed_methods, reason = "another program's clock, not the ledger's")]
 fn is_fresh(stamp: &str) -> bool {
     let part = |range| stamp.get(range).unwrap_or_default();
     let time = [part(0..4), "-", part(4..6), "-", part(6..11), ":", part(11..13), ":", part(13..16)].concat();
@@ -57,11 +58,8 @@ pub(super) fn check(headers: &BTreeMap<String, String>, body: &[u8]) -> Result<(
     if with_token && header("x-amz-security-token")? != SESSION_TOKEN {
         return Err("UnrecognizedClientException");
     }
-    let mut canonical = "POST\n/\n\n".to_owned();
-    for name in &names {
-        canonical.push_str(&format!("{name}:{}\n", header(name)?));
-    }
-    canonical.push_str(&format!("\n{signed}\n{}", sha256(body)));
+    let lines: Vec<String> = names.iter().map(|name| Ok(format!("{name}:{}\n", header(name)?))).collect::<Result<_, &'static str>>()?;
+    let canonical = format!("POST\n/\n\n{}\n{signed}\n{}", lines.concat(), sha256(body));
     let text = format!("AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{}", sha256(canonical.as_bytes()));
     let key =
         [day, REGION, "kms", "aws4_request"].iter().fold(format!("AWS4{SECRET_ACCESS_KEY}").into_bytes(), |key, part| mac(&key, part));

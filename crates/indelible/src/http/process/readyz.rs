@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use indelible_engine::Sealing;
-use indelible_engine::anchor::Obstacle;
+use indelible_engine::anchor::SealingFailure;
 use serde_json::{Value, json};
 
 use super::super::app::App;
@@ -52,13 +52,11 @@ fn answer(app: &Arc<App>) -> Result<Response<Body>, Problem> {
 /// What keeps rows from being sealed, in words that anybody may read.
 const fn degraded(sealing: &Sealing) -> Option<&'static str> {
     match (sealing.failing, sealing.refused) {
-        (Some(Obstacle::Ledger), _) => Some("sealing fails and is tried again: the log of the server says why"),
-        (Some(Obstacle::Checkpoints), _) => {
-            Some("sealing fails and is tried again: the checkpoint store cannot be used, the log of the server says why")
+        (Some(SealingFailure::CheckpointStore), _) => {
+            Some("sealing fails at the checkpoint store and is tried again: the log of the server says why")
         }
-        (Some(Obstacle::SigningKey), _) => {
-            Some("sealing fails and is tried again: a signing key cannot be used, the log of the server says why")
-        }
+        (Some(SealingFailure::Key), _) => Some("sealing fails at a key and is tried again: the log of the server says why"),
+        (Some(SealingFailure::Ledger), _) => Some("sealing fails and is tried again: the log of the server says why"),
         (None, 0) => None,
         (None, _) => Some("a tree is not signed: /v1/audit/anchors/latest of its project says why"),
     }
