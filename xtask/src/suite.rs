@@ -5,6 +5,9 @@ use std::process::{Command, ExitCode, Stdio};
 
 use crate::{install, root, tidy};
 
+/// What lints and tests are built with, once. That the program builds without, the documentation shows.
+const FEATURES: &str = "xtask/bench,indelible/aws";
+
 /// Passed and failed, tests and checks together.
 #[derive(Default)]
 struct Count {
@@ -36,7 +39,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         count.passed += u64::from(faults.is_empty());
         count.failed += u64::from(!faults.is_empty());
     }
-    let clippy = ["clippy", "--workspace", "--all-targets", "--features", "xtask/bench", "--quiet", "--", "-D", "warnings"];
+    let clippy = ["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--quiet", "--", "-D", "warnings"];
     check(&mut count, "lints", cargo().args(clippy));
     tests(&mut count)?;
     let doc = ["doc", "--workspace", "--no-deps", "--quiet"];
@@ -57,7 +60,7 @@ fn cargo() -> Command {
 fn tests(count: &mut Count) -> anyhow::Result<()> {
     println!("\n== tests");
     let mut child = cargo()
-        .args(["test", "--workspace", "--no-fail-fast", "--features", "xtask/bench"])
+        .args(["test", "--workspace", "--no-fail-fast", "--features", FEATURES])
         .current_dir(root())
         .stdout(Stdio::piped())
         .spawn()?;

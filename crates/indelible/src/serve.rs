@@ -157,8 +157,9 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         let server = Server::bind(ledger.clone(), clock, http, args.listen, metrics).await;
         let server = server.with_context(|| format!("listening on {}", args.listen))?;
+        let stop = stop();
         announce(&server, &ledger, &args.data, opened.first_start.as_ref(), questions.as_ref())?;
-        server.run(stop()).await;
+        server.run(stop).await;
         anyhow::Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(5));
@@ -166,19 +167,22 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     served
 }
 
-/// Ends at SIGTERM or SIGINT.
-pub(crate) async fn stop() {
+/// Ends at SIGTERM or SIGINT, from the call on: one that comes before anybody waits for it is not lost, and kills nothing.
+pub(crate) fn stop() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        match signals {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
             }
+            _ => std::future::pending().await,
         }
-        _ => std::future::pending().await,
+        tracing::info!(target: "indelible::serve", "stopping: finishing what is under way");
     }
-    tracing::info!(target: "indelible::serve", "stopping: finishing what is under way");
 }
 
 /// Says where it listens, and at first start where the keys are.

@@ -10,9 +10,11 @@ use indelible_core::json::{self, Object, Value};
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
+use crate::keystore::ROTATE;
+
 /// What comes after the name of the first member of an entry, its action.
 const BEGINNING: &[u8] = b"{\"action\":\"";
-/// `resource.type` of a key that signs, whose action is `key.create`.
+/// `resource.type` of a key that signs, whose action is `key.create` for the first and [`ROTATE`] for each that came after it.
 const SIGNING_KEY: &str = "signing_key";
 /// The verb of the events looked for.
 const MADE: &[u8] = b".create";
@@ -63,6 +65,9 @@ impl Resources {
 fn made(entry: &[u8]) -> Option<&str> {
     let rest = entry.strip_prefix(BEGINNING)?;
     let action = &rest[..rest.iter().position(|byte| *byte == b'"')?];
+    if action == ROTATE.as_bytes() {
+        return Some("key");
+    }
     std::str::from_utf8(action.strip_suffix(MADE)?).ok()
 }
 

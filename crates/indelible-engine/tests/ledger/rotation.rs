@@ -109,6 +109,7 @@ fn a_new_signing_key_signs_beside_the_old_one() {
     let anchor = indelible_core::anchor::Anchor::parse(latest.anchor.as_bytes()).expect("an anchor");
     assert_eq!(anchor.signing_key_id, own[1].verifier_key.id(), "the new one signs anchors");
     anchor.verify(&note, own[1].verifier_key.name(), &[own[1].verifier_key.clone()]).expect("signed");
+    bench.verify();
 }
 
 #[test]

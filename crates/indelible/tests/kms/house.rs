@@ -85,7 +85,10 @@ impl Place {
         };
         // The rest is read, so that it never waits for us.
         std::thread::spawn(move || lines.for_each(drop));
-        Ok(House { child: Some(child), data: self.path("data"), url, metrics, log_key })
+        let house = House { child: Some(child), data: self.path("data"), url, metrics, log_key };
+        // Once it answers it can be stopped.
+        house.get("/healthz");
+        Ok(house)
     }
 
     /// What the last server logged.
@@ -184,6 +187,18 @@ impl House {
         keys.filter(|key| key.split('+').next().is_some_and(|name| name.contains('/'))).collect()
     }
 
+    /// The events of the instance's own project that match.
+    pub(crate) fn told(&self, filter: &str) -> Vec<Value> {
+        let (_, projects) = self.ask(By::Instance, "GET", "/v1/projects", &Value::Null);
+        let all = projects["data"].as_array().expect("projects");
+        let system = all.iter().find(|project| project["organization_id"] == "00000000-0000-0000-0000-000000000000").expect("one");
+        let filter = filter.replace(' ', "%20").replace('"', "%22");
+        let path = format!("/v1/audit/events?limit=100&project_id={}&filter={filter}", system["id"].as_str().expect("an id"));
+        let (status, page) = self.ask(By::Instance, "GET", &path, &Value::Null);
+        assert_eq!(status, 200, "{page}");
+        page["data"].as_array().expect("events").clone()
+    }
+
     /// A figure of `/metrics`.
     pub(crate) fn figure(&self, name: &str) -> Option<f64> {
         let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
@@ -211,7 +226,8 @@ impl House {
     pub(crate) fn stop(mut self) {
         let mut child = self.child.take().expect("it runs");
         Command::new("kill").arg(child.id().to_string()).status().expect("kill runs");
-        assert!(child.wait().expect("it ends").success());
+        let status = child.wait().expect("it ends");
+        assert!(status.success(), "{status}");
     }
 }
 

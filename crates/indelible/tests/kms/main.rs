@@ -9,5 +9,6 @@ mod rotation;
 mod signing;
 mod witness;
 
+#[expect(dead_code, reason = "the tests of the client make use of the rest")]
 #[path = "../../../indelible-engine/tests/kms_server/mod.rs"]
 mod kms_server;

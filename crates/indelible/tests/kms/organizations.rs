@@ -7,7 +7,7 @@ use crate::kms_server::{KmsServer, Trouble};
 
 /// What was said in an event, opened.
 fn said(house: &House, id: &str) -> String {
-    let event = house.get(&format!("/v1/audit/events/{id}?content=true&purpose=a%20test"));
+    let event = house.get(&format!("/v1/audit/events/{id}?include=content&purpose=a%20test"));
     event["content"]["arguments"]["said"].as_str().unwrap_or_default().to_owned()
 }
 
