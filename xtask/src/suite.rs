@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use crate::{install, root, tidy};
 
-/// What is off by default.
+/// What lints and tests are built with, once. That the program builds without, the documentation shows.
 const FEATURES: &str = "xtask/bench,indelible/aws";
 
 /// Passed and failed, tests and checks together.

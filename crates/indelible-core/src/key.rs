@@ -50,6 +50,17 @@ pub fn chain_key(ring_key: &Secret, project_id: Uuid) -> [u8; 32] {
     derive(&hmac::Key::new(hmac::HMAC_SHA256, ring_key.bytes()), CHAIN, project_id)
 }
 
+/// The MAC of a key file that holds no secret (`docs/operation.md`, Keys in AWS KMS):
+/// `HMAC-SHA256(HMAC-SHA256(master key, "indelible/key-file/v1"), name ‖ 0x0A ‖ text)`, so that nobody without the master key makes or moves one.
+pub fn file_mac(master_key: &Secret, name: &str, text: &str) -> [u8; 32] {
+    let key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, master_key.bytes()), b"indelible/key-file/v1");
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()));
+    for part in [name.as_bytes(), b"\n", text.as_bytes()] {
+        context.update(part);
+    }
+    array(&context.sign())
+}
+
 fn derive(ring: &hmac::Key, label: &[u8], project_id: Uuid) -> [u8; 32] {
     let mut context = hmac::Context::with_key(ring);
     context.update(label);
@@ -133,6 +144,15 @@ mod tests {
             assert_eq!(hex::encode(&document), text(case, "document_mac"));
             assert_eq!(keys.ring_id, 7);
         }
+    }
+
+    /// The expected value is that of Python's `hmac`.
+    #[test]
+    fn the_mac_of_a_key_file_agrees_with_another_implementation() {
+        let mac = file_mac(&Secret::new([1; 32]), "signing-2.key", "kms x\n");
+        assert_eq!(hex::encode(&mac), "f0b4b90063a2649c22310f864e0d71a4880806bacd416abe982370e76e78507c");
+        assert_ne!(mac, file_mac(&Secret::new([1; 32]), "signing-3.key", "kms x\n"));
+        assert_ne!(mac, file_mac(&Secret::new([1; 32]), "signing-2.key", "kms y\n"));
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub const TILE_HASHES: usize = 256;
 pub const NOTE_SIGNATURES_MAX: usize = 100;
 /// A signed note, bytes: room for 100 post-quantum signatures of 5 kB in base64.
 pub const NOTE_BYTES_MAX: usize = 1024 * 1024;
+/// The text of a note that is signed here, bytes: no more than what AWS KMS takes as a RAW message.
+pub const SIGNED_TEXT_BYTES_MAX: usize = 4_096;
 /// A proof with its checkpoint, bytes: the hashes and what an application adds, before the note.
 pub const PROOF_BYTES_MAX: usize = NOTE_BYTES_MAX + 64 * 1024;
 /// Hashes in one inclusion or consistency proof: as many as a tree of [`TREE_SIZE_MAX`] leaves has levels.
@@ -93,6 +95,8 @@ pub const TREE_SIZE_MAX: u64 = i64::MAX as u64;
 
 const _: () = assert!(ENTRY_BYTES_MAX == u16::MAX as usize);
 const _: () = assert!(NOTE_SIGNATURES_MAX >= 16 && NOTE_SIGNATURES_MAX * 7_000 <= NOTE_BYTES_MAX);
+// An origin, and at most: `indelible-anchor/v1`, a number of 19 digits, a hash in base64, four newlines.
+const _: () = assert!(NAME_BYTES_MAX + 19 + 19 + 44 + 4 <= SIGNED_TEXT_BYTES_MAX && SIGNED_TEXT_BYTES_MAX <= 4_096);
 const _: () = assert!(POLICY_LINES_OF_A_KIND_MAX >= 32 && POLICY_LINES_OF_A_KIND_MAX < NOTE_SIGNATURES_MAX);
 const _: () = assert!(TREE_SIZE_MAX.ilog2() as usize + 1 == PROOF_HASHES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX < JSON_VALUES_MAX);

@@ -16,8 +16,9 @@ use crate::cosigning::{self, Cosigning, CosigningStatus, Witnesses};
 use crate::faults::Faults;
 use crate::index::Index;
 use crate::keystore::{DataKeys, KeyStore};
+use crate::kms::KeyArn;
 use crate::resource::registry::Registry;
-use crate::resource::{Instance, first_start, load};
+use crate::resource::{Instance, Wishes, first_start, load};
 use crate::store::{Expected, Folder, Readers, StoreError, open_writer};
 use crate::write::{Parts, Privilege, Work, Writer, start};
 
@@ -52,6 +53,10 @@ pub struct Options {
     pub instance_name: Option<String>,
     /// The checkpoint store. It must lie outside of the data folder, and not be put back with it.
     pub checkpoints: CheckpointStore,
+    /// The key in AWS KMS that signs first. Later ones come by rotation.
+    pub signing_kms: Option<KeyArn>,
+    /// The key in AWS KMS that wraps the keys of new organizations. Those that are there stay as they are.
+    pub organization_kms: Option<KeyArn>,
     /// How often what was committed is anchored.
     pub anchor_interval: Duration,
     /// The witnesses that are asked to cosign the instance tree, and how they are reached; none by default.
@@ -80,6 +85,8 @@ impl Options {
             mode: Mode::default(),
             master_key_file: None,
             instance_name: None,
+            signing_kms: None,
+            organization_kms: None,
             disk_reserve_bytes: DISK_RESERVE_BYTES,
             queue_bytes_max: QUEUE_BYTES_MAX,
             clock: Arc::new(SystemClock),
@@ -250,7 +257,11 @@ impl Read {
         let key = |error: crate::keystore::KeyError| OpenError::Key(error.to_string());
         let master = options.master_key_file.as_deref();
         let keystore = Arc::new(KeyStore::open(folder.root(), master, options.mode, last_row == 0).map_err(key)?);
+        keystore.check_built().map_err(key)?;
         keystore.load_serving(&ledger).map_err(key)?;
+        if let Some(wanted) = options.signing_kms.as_ref().filter(|_| last_row > 0) {
+            compare(wanted, &keystore, &ledger)?;
+        }
         let registry = Arc::<Registry>::default();
         load(&ledger, &registry)?;
         Ok(Self {
@@ -286,7 +297,12 @@ impl Ledger {
         let (instance, first) = if let Some(instance) = known {
             (instance, None)
         } else {
-            let made = first_start(folder.root(), options.instance_name.as_deref(), &desk, &registry, &writer);
+            let wishes = Wishes {
+                instance_name: options.instance_name.as_deref(),
+                signing_kms: options.signing_kms.as_ref(),
+                organization_kms: options.organization_kms.as_ref(),
+            };
+            let made = first_start(folder.root(), &wishes, &desk, &registry, &writer);
             made.map(|(instance, first)| (instance, Some(first))).inspect_err(|_| writer.close())?
         };
         let readers = Readers::new(folder.ledger_db());
@@ -406,6 +422,15 @@ impl Drop for Inner {
         self.stop();
         tracing::debug!(folder = %self.folder.root().display(), "closed");
     }
+}
+
+/// The option names the key that signs first. Where another does by now, that is said, and nothing is done about it.
+fn compare(wanted: &KeyArn, keystore: &KeyStore, ledger: &Connection) -> Result<(), StoreError> {
+    let newest: Option<i64> = ledger.query_row("SELECT max(id) FROM signing_keys", [], |row| row.get(0))?;
+    if newest.and_then(|id| keystore.kms_signing_key(id.unsigned_abs())).as_ref() != Some(wanted) {
+        tracing::warn!(%wanted, "this KMS key does not sign: another does since the first start; `indelible keys rotate signing --kms` lets it");
+    }
+    Ok(())
 }
 
 fn last_row(connection: &Connection) -> Result<i64, StoreError> {

@@ -15,6 +15,7 @@ pub mod export;
 pub mod faults;
 mod index;
 mod keystore;
+mod kms;
 mod ledger;
 pub mod query;
 pub mod resource;
@@ -24,4 +25,5 @@ pub mod witness;
 mod write;
 
 pub use keystore::{ChainKey, Rewrapped, Rotated, Rotation};
+pub use kms::{ArnError, KeyArn};
 pub use ledger::{FirstStart, Ledger, Mode, OpenError, Opened, Options, Sealing, Status};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use indelible_engine::{FirstStart, Ledger, Mode, Options};
+use indelible_engine::{FirstStart, KeyArn, Ledger, Mode, Options};
 use tracing_subscriber::EnvFilter;
 
 use crate::checkpoints::Checkpoints;
@@ -54,6 +54,12 @@ pub struct ServeArgs {
     /// Name of the instance; fixed at first start.
     #[arg(long, value_name = "NAME")]
     pub instance_name: Option<String>,
+    /// The Ed25519 key in AWS KMS that signs anchors and checkpoints from the first start on; later ones by `keys rotate`.
+    #[arg(long, value_name = "ARN", env = "INDELIBLE_SIGNING_KMS")]
+    pub signing_kms: Option<KeyArn>,
+    /// The key in AWS KMS that wraps the keys of new organizations.
+    #[arg(long, value_name = "ARN", env = "INDELIBLE_ORGANIZATION_KMS")]
+    pub organization_kms: Option<KeyArn>,
     /// Requests a second that one key may send; 0 is without limit.
     #[arg(long, value_name = "REQUESTS", default_value_t = HttpOptions::default().key_rate)]
     pub rate_limit: u32,
@@ -91,6 +97,8 @@ impl ServeArgs {
         options.master_key_file.clone_from(&self.master_key_file);
         options.instance_name.clone_from(&self.instance_name);
         options.checkpoints = self.checkpoints.store(&self.data)?;
+        options.signing_kms.clone_from(&self.signing_kms);
+        options.organization_kms.clone_from(&self.organization_kms);
         options.witnesses = self.witnesses.witnesses()?;
         options.anchor_interval = Duration::from_secs(u64::from(self.anchor_interval_seconds));
         if let Some(bytes) = self.disk_reserve {
@@ -149,8 +157,9 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         let server = Server::bind(ledger.clone(), clock, http, args.listen, metrics).await;
         let server = server.with_context(|| format!("listening on {}", args.listen))?;
+        let stop = stop();
         announce(&server, &ledger, &args.data, opened.first_start.as_ref(), questions.as_ref())?;
-        server.run(stop()).await;
+        server.run(stop).await;
         anyhow::Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(5));
@@ -158,19 +167,22 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     served
 }
 
-/// Ends at SIGTERM or SIGINT.
-pub(crate) async fn stop() {
+/// Ends at SIGTERM or SIGINT, from the call on: one that comes before anybody waits for it is not lost, and kills nothing.
+pub(crate) fn stop() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        match signals {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
             }
+            _ => std::future::pending().await,
         }
-        _ => std::future::pending().await,
+        tracing::info!(target: "indelible::serve", "stopping: finishing what is under way");
     }
-    tracing::info!(target: "indelible::serve", "stopping: finishing what is under way");
 }
 
 /// Says where it listens, and at first start where the keys are.

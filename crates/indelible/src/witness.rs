@@ -98,13 +98,14 @@ pub fn run(args: &WitnessArgs) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         let (key, logs) = (witness.verifier_key().to_string(), witness.logs().map(ToString::to_string).collect::<Vec<_>>());
         let server = WitnessServer::bind(witness, args.listen).await.with_context(|| format!("listening on {}", args.listen))?;
+        let stop = stop();
         let mut out = std::io::stdout().lock();
         logs.iter().try_for_each(|log| writeln!(out, "Witnessing {log}"))?;
         writeln!(out, "Verifier key {key}")?;
         writeln!(out, "Listening on http://{}", server.address()?)?;
         out.flush()?;
         drop(out);
-        server.run(stop()).await;
+        server.run(stop).await;
         anyhow::Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(5));

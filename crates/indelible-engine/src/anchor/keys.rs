@@ -3,7 +3,7 @@
 //! A new key signs at once. The one before it goes on signing checkpoints beside it for [`OVERLAP`], so that who has
 //! pinned the old one has that long to take the new one.
 
-use indelible_core::note::{Algorithm, LocalSigner, Name, VerifierKey};
+use indelible_core::note::{Algorithm, Name, Signer, VerifierKey};
 use indelible_core::time::Timestamp;
 use rusqlite::Connection;
 
@@ -64,8 +64,8 @@ impl SigningKeys {
     }
 
     /// Signers of a tree at a time, the newest first.
-    pub(crate) fn signers(&self, keystore: &KeyStore, origin: &Name, now: Timestamp) -> Result<Vec<LocalSigner>, KeyError> {
+    pub(crate) fn signers(&self, keystore: &KeyStore, origin: &Name, now: Timestamp) -> Result<Vec<Box<dyn Signer>>, KeyError> {
         let signs = |key: &&SigningKey| key.until.is_none_or(|until| now < until);
-        self.0.iter().rev().filter(signs).map(|key| keystore.signer(key.id, origin.clone())).collect()
+        self.0.iter().rev().filter(signs).map(|key| keystore.signer(key.id, &key.public_key, origin.clone())).collect()
     }
 }

@@ -61,6 +61,17 @@ pub enum SealingFailure {
     Ledger,
 }
 
+impl SealingFailure {
+    /// The word in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CheckpointStore => "checkpoint_store",
+            Self::Key => "signing_key",
+            Self::Ledger => "ledger",
+        }
+    }
+}
+
 /// A tree that is not signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {

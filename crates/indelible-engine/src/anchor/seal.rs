@@ -13,7 +13,7 @@ use std::sync::Arc;
 use indelible_core::anchor::Anchor;
 use indelible_core::chain::Hash;
 use indelible_core::checkpoint::Checkpoint;
-use indelible_core::note::{LocalSigner, Name, Note, Signer};
+use indelible_core::note::{KeyId, Name, Note, Signer};
 use indelible_core::time::Timestamp;
 use indelible_core::tree::{Edge, consistency};
 use rusqlite::{Connection, OptionalExtension};
@@ -103,6 +103,17 @@ pub(super) struct Sealer {
     pub(super) adopting: BTreeSet<Name>,
 }
 
+/// An anchor that may be signed: its tree grew out of what was signed before.
+struct Due {
+    project: i64,
+    number: u64,
+    last_row: i64,
+    origin: Name,
+    anchor: Anchor,
+    /// The checkpoint in whose place the new one comes.
+    old: Option<String>,
+}
+
 /// An anchor that is signed and not published.
 struct Signed {
     project: i64,
@@ -186,29 +197,33 @@ impl Sealer {
         state.ledger.execute_batch("BEGIN")?;
         let looked = if opened { self.look_at_all(&state, &keys) } else { Ok(()) };
         let read = looked.and_then(|()| Ok(state.intervals.read(&state.ledger)?));
-        let signed = read.and_then(|()| self.sign_all(&state, &keys, now));
+        let due = read.and_then(|()| self.prove_all(&state, &keys, now));
         state.ledger.execute_batch("COMMIT")?;
-        let mut signed = signed?;
-        while !signed.is_empty() {
-            let later = signed.split_off(signed.len().min(BATCH_ANCHORS));
-            self.publish(&mut state, std::mem::replace(&mut signed, later))?;
+        let mut due = due?;
+        // Whoever signs may be a network away: no view of the ledger is held open meanwhile.
+        while !due.is_empty() {
+            let later = due.split_off(due.len().min(BATCH_ANCHORS));
+            let signed = std::mem::replace(&mut due, later).into_iter().map(|due| self.sign(due, &keys, now));
+            let signed = signed.collect::<Result<Vec<_>, _>>()?;
+            self.publish(&mut state, signed)?;
         }
         self.seal_instance(&mut state, &keys, now)?;
         self.state = Some(state);
         Ok(())
     }
 
-    fn sign_all(&mut self, state: &State, keys: &SigningKeys, now: Timestamp) -> Result<Vec<Signed>, SealError> {
+    /// What is to be signed, each proved to have grown out of what was signed before.
+    fn prove_all(&mut self, state: &State, keys: &SigningKeys, now: Timestamp) -> Result<Vec<Due>, SealError> {
         let mut all = Vec::new();
         for (project, waiting) in &state.intervals.waiting {
             let id: String =
                 state.ledger.prepare_cached("SELECT project_id FROM ledgers WHERE project = ?1")?.query_row([project], |row| row.get(0))?;
             let project_id = Uuid::try_parse(&id).map_err(|_| StoreError::Corrupt(format!("{id} is not the id of a project")))?;
             let origin = origin(&self.parts.instance, project_id)?;
-            match self.sign(state, keys, now, (*project, project_id), &origin, waiting)? {
-                Ok(signed) => {
+            match prove(state, keys, now, (*project, project_id), &origin, waiting)? {
+                Ok(due) => {
                     self.refused.remove(&origin);
-                    all.push(signed);
+                    all.push(due);
                 }
                 Err(refusal) => self.refuse(origin, refusal),
             }
@@ -216,43 +231,14 @@ impl Sealer {
         Ok(all)
     }
 
-    fn sign(
-        &self,
-        state: &State,
-        keys: &SigningKeys,
-        now: Timestamp,
-        (project, project_id): (i64, Uuid),
-        origin: &Name,
-        waiting: &Waiting,
-    ) -> Result<Result<Signed, Refusal>, SealError> {
-        if let Some(sequence) = waiting.broken_at {
-            let detail = format!("sequence {sequence} does not follow on the one before it: run `indelible verify`");
-            return Ok(Err(Refusal::new(RefusalKind::Broken, detail)));
-        }
-        let head: Option<(i64, Hash, Hash)> = state
-            .ledger
-            .prepare_cached("SELECT size, row_hash, tree_root FROM heads WHERE project = ?1")?
-            .query_row([project], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
-        let Some((_, _, root)) =
-            head.filter(|(size, row_hash, _)| size.unsigned_abs() == waiting.size && *row_hash == waiting.last_row_hash)
-        else {
-            return Ok(Err(Refusal::new(RefusalKind::Broken, "the head does not agree with the rows: run `indelible verify`")));
-        };
-        let last = state.intervals.anchored.get(&project);
-        let grown = Grown { origin, size: waiting.size, root, signed_before: last.is_some() };
-        let old = match state.prove(&grown, Tree::Project(project), keys)? {
-            Ok(old) => old,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let signers = keys.signers(&self.parts.keystore, origin, now)?;
+    fn sign(&self, due: Due, keys: &SigningKeys, now: Timestamp) -> Result<Signed, SealError> {
+        let Due { project, number, last_row, origin, anchor, old } = due;
+        let signers = keys.signers(&self.parts.keystore, &origin, now)?;
         let newest = signers.first().ok_or_else(|| StoreError::Corrupt("no key signs".to_owned()))?;
-        let anchor = anchor(waiting, last, project_id, root, newest, now);
-        let note = anchor.sign(origin, newest)?;
-        let checkpoint = sign(&Checkpoint { origin: origin.clone(), size: waiting.size, root }, &signers)?;
+        let note = anchor.sign(&origin, newest.as_ref())?;
+        let checkpoint = sign(&Checkpoint { origin: origin.clone(), size: anchor.tree_size(), root: anchor.tree_root }, &signers)?;
         let swap = Swap { origin: origin.as_str().to_owned(), old, new: checkpoint.to_string() };
-        let number = last.map_or(0, |last| last.number + 1);
-        Ok(Ok(Signed { project, number, last_row: waiting.last_row, anchor, note, checkpoint, swap }))
+        Ok(Signed { project, number, last_row, anchor, note, checkpoint, swap })
     }
 
     /// Swaps in the checkpoint store, then writes the anchors and their leaves.
@@ -345,12 +331,46 @@ pub(crate) fn instance_origin(instance: &str) -> Result<Name, SealError> {
     Ok(Name::new(instance).map_err(indelible_core::note::SignError::from)?)
 }
 
-pub(super) fn sign(checkpoint: &Checkpoint, signers: &[LocalSigner]) -> Result<Note, SealError> {
-    let signers: Vec<&dyn Signer> = signers.iter().map(|signer| -> &dyn Signer { signer }).collect();
+pub(super) fn sign(checkpoint: &Checkpoint, signers: &[Box<dyn Signer>]) -> Result<Note, SealError> {
+    let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
     Ok(checkpoint.sign(&signers)?)
 }
 
-fn anchor(waiting: &Waiting, last: Option<&Anchored>, project_id: Uuid, root: Hash, signer: &LocalSigner, now: Timestamp) -> Anchor {
+/// The anchor of what waits in a project; or why nothing may be signed.
+fn prove(
+    state: &State,
+    keys: &SigningKeys,
+    now: Timestamp,
+    (project, project_id): (i64, Uuid),
+    origin: &Name,
+    waiting: &Waiting,
+) -> Result<Result<Due, Refusal>, SealError> {
+    if let Some(sequence) = waiting.broken_at {
+        let detail = format!("sequence {sequence} does not follow on the one before it: run `indelible verify`");
+        return Ok(Err(Refusal::new(RefusalKind::Broken, detail)));
+    }
+    let head: Option<(i64, Hash, Hash)> = state
+        .ledger
+        .prepare_cached("SELECT size, row_hash, tree_root FROM heads WHERE project = ?1")?
+        .query_row([project], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((_, _, root)) = head.filter(|(size, row_hash, _)| size.unsigned_abs() == waiting.size && *row_hash == waiting.last_row_hash)
+    else {
+        return Ok(Err(Refusal::new(RefusalKind::Broken, "the head does not agree with the rows: run `indelible verify`")));
+    };
+    let last = state.intervals.anchored.get(&project);
+    let grown = Grown { origin, size: waiting.size, root, signed_before: last.is_some() };
+    let old = match state.prove(&grown, Tree::Project(project), keys)? {
+        Ok(old) => old,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let newest = keys.verifier_keys(origin).pop().ok_or_else(|| StoreError::Corrupt("no key signs".to_owned()))?;
+    let anchor = anchor(waiting, last, project_id, root, newest.id(), now);
+    let number = last.map_or(0, |last| last.number + 1);
+    Ok(Ok(Due { project, number, last_row: waiting.last_row, origin: origin.clone(), anchor, old }))
+}
+
+fn anchor(waiting: &Waiting, last: Option<&Anchored>, project_id: Uuid, root: Hash, signing_key_id: KeyId, now: Timestamp) -> Anchor {
     Anchor {
         // The clock may have gone back: anchors do not.
         anchor_at: last.map_or(now, |last| now.max(last.anchor.anchor_at)),
@@ -360,7 +380,7 @@ fn anchor(waiting: &Waiting, last: Option<&Anchored>, project_id: Uuid, root: Ha
         last_row_hash: waiting.last_row_hash,
         merkle_root: waiting.interval.root(),
         tree_root: root,
-        signing_key_id: signer.verifier_key().id(),
+        signing_key_id,
         previous_anchor_sha256: last.map(|last| last.anchor.sha256()),
     }
 }

@@ -1,7 +1,7 @@
 //! The key store: the HMAC ring, the signing keys and each organization's key-encryption key, wrapped under the master key.
 //!
 //! Files of `keys/`, mode 0600: `master.key` (only where none comes from outside), `ring-<id>.key`,
-//! `signing-<id>.key`, `organization-<uuid>.key`. A wrapped key is the hex of its RFC 3394 wrap. Refused: files that group or world
+//! `signing-<id>.key`, `organization-<uuid>.key`. A wrapped key is the hex of its RFC 3394 wrap; a key in KMS is named there. Refused: files that group or world
 //! can read, files that are not keys, and a wrong master key. Symbolic links are followed (mounted secrets are
 //! links); what counts is the mode of the file they lead to.
 //!
@@ -10,20 +10,23 @@
 mod chain_keys;
 mod data_keys;
 mod files;
+mod organizations;
 mod rewrap;
 mod rotation;
+mod sealed_by_kms;
 mod signing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use indelible_core::event::timed_id;
 use indelible_core::key::{ProjectKeys, Secret};
 use indelible_core::{hex, seal};
 use uuid::Uuid;
 
+use crate::kms::{KeyArn, Kms, KmsError};
 use crate::ledger::Mode;
 use crate::store::{private_folder, write_private};
 
@@ -32,8 +35,9 @@ pub(crate) use data_keys::{DataKey, DataKeys};
 use files::Master;
 pub(crate) use files::read_private;
 pub use rewrap::Rewrapped;
-pub(crate) use rotation::{DATA_KEY, ROTATE};
+pub(crate) use rotation::{DATA_KEY, ROTATE, signing_state};
 pub use rotation::{Rotated, Rotation};
+use signing::SigningKey;
 
 /// Derived keys kept; past it the cache is emptied.
 const PROJECT_KEYS_MAX: usize = 16_384;
@@ -67,6 +71,31 @@ pub(crate) enum KeyError {
     /// The system gave no random bytes.
     #[error("the system gives no random bytes")]
     NoRandomness,
+    /// The ledger names another under its number.
+    #[error("{0} is not the key that the ledger names: put back the one that it was made with")]
+    NotTheLedgers(PathBuf),
+    /// It names a KMS key, and the program knows no KMS.
+    #[error("{0} names a key in AWS KMS, and this program was built without it: build it with `--features aws`")]
+    NotBuilt(PathBuf),
+    /// KMS has another key under that name.
+    #[error("KMS key {0} has another public key than when it was taken to sign: nothing is signed with it")]
+    OtherKmsKey(KeyArn),
+    /// KMS does not do what it is asked.
+    #[error(transparent)]
+    Kms(#[from] KmsError),
+    /// KMS does not open the key of an organization.
+    #[error(
+        "the contents of organization {organization_id} cannot be opened, nor new ones sealed, so nothing is started: {error} (the key is in \
+         {path})"
+    )]
+    Closed {
+        /// The file.
+        path: PathBuf,
+        /// Whose key it is.
+        organization_id: Uuid,
+        /// Why not.
+        error: Box<KmsError>,
+    },
     /// No key of an organization; its contents are unreadable.
     #[error("the key of organization {0} is gone")]
     NoOrganizationKey(Uuid),
@@ -79,7 +108,10 @@ pub(crate) struct KeyStore {
     ring: RwLock<BTreeMap<u64, Secret>>,
     /// The ring id that new events are made under.
     serving: AtomicU64,
-    signing: RwLock<BTreeMap<u64, Secret>>,
+    signing: RwLock<BTreeMap<u64, SigningKey>>,
+    /// Keys in KMS that were seen, by this process, to be what they were.
+    recognised: Mutex<BTreeSet<KeyArn>>,
+    kms: Arc<Kms>,
     organizations: RwLock<HashMap<Uuid, Secret>>,
     project_keys: RwLock<HashMap<(Uuid, u64), Arc<ProjectKeys>>>,
 }
@@ -128,6 +160,8 @@ impl KeyStore {
             ring: RwLock::default(),
             serving: AtomicU64::new(1),
             signing: RwLock::default(),
+            recognised: Mutex::default(),
+            kms: Arc::default(),
             organizations: RwLock::default(),
             project_keys: RwLock::default(),
         };
@@ -159,10 +193,10 @@ impl KeyStore {
                 let key = self.read_wrapped(&entry.path())?;
                 self.ring.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
             } else if let Some(id) = stem.strip_prefix("signing-").and_then(|id| id.parse::<u64>().ok()) {
-                let seed = self.read_wrapped(&entry.path())?;
-                self.signing.write().unwrap_or_else(PoisonError::into_inner).insert(id, seed);
+                let key = self.read_signing(&entry.path())?;
+                self.signing.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
             } else if let Some(id) = stem.strip_prefix("organization-").and_then(|id| Uuid::try_parse(id).ok()) {
-                let key = self.read_wrapped(&entry.path())?;
+                let key = self.read_organization(&entry.path(), id)?;
                 self.organizations.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
             }
         }
@@ -229,47 +263,17 @@ impl KeyStore {
         Some(Arc::clone(cache.entry(name).or_insert(keys)))
     }
 
-    /// Whether the key-encryption key of an organization is there.
-    pub(crate) fn has_organization_key(&self, organization_id: Uuid) -> bool {
-        self.organizations.read().unwrap_or_else(PoisonError::into_inner).contains_key(&organization_id)
-    }
-
-    /// The file of an organization's key-encryption key.
-    pub(crate) fn organization_key_file(&self, organization_id: Uuid) -> PathBuf {
-        self.folder.join(format!("organization-{organization_id}.key"))
-    }
-
-    /// Makes the key-encryption key of an organization, durable before this returns. Keeps the one that is there.
-    pub(crate) fn make_organization_key(&self, organization_id: Uuid) -> Result<(), KeyError> {
-        if self.has_organization_key(organization_id) {
-            return Ok(());
-        }
-        let key = random_secret()?;
-        self.write_wrapped(&self.organization_key_file(organization_id), &key)?;
-        self.organizations.write().unwrap_or_else(PoisonError::into_inner).insert(organization_id, key);
-        Ok(())
-    }
-
-    /// Wraps a data key under its organization's key.
-    pub(crate) fn wrap_data_key(&self, organization_id: Uuid, key: &Secret) -> Result<seal::Wrapped, KeyError> {
-        let organizations = self.organizations.read().unwrap_or_else(PoisonError::into_inner);
-        let wrapping = organizations.get(&organization_id).ok_or(KeyError::NoOrganizationKey(organization_id))?;
-        Ok(seal::wrap_key(wrapping, key))
-    }
-
-    /// Unwraps a data key; `None` where the organization's key is gone or another.
-    pub(crate) fn unwrap_data_key(&self, organization_id: Uuid, wrapped: &[u8]) -> Option<Secret> {
-        let organizations = self.organizations.read().unwrap_or_else(PoisonError::into_inner);
-        seal::unwrap_key(organizations.get(&organization_id)?, wrapped)
-    }
-
     fn write_wrapped(&self, path: &Path, key: &Secret) -> Result<(), KeyError> {
         let text = format!("{}\n", hex::encode(&seal::wrap_key(&self.master, key)));
         write_private(path, text.as_bytes()).map_err(|error| KeyError::Io(path.to_owned(), error))
     }
 
     fn read_wrapped(&self, path: &Path) -> Result<Secret, KeyError> {
-        let text = read_private(path)?;
+        self.unwrap(path, &read_private(path)?)
+    }
+
+    /// The key in the text of a file.
+    fn unwrap(&self, path: &Path, text: &str) -> Result<Secret, KeyError> {
         let wrapped = hex::decode(text.trim_end()).ok_or_else(|| KeyError::NotAKey(path.to_owned(), "it is not lower-case hex"))?;
         seal::unwrap_key(&self.master, &wrapped).ok_or_else(|| KeyError::WrongMaster(path.to_owned()))
     }

@@ -39,7 +39,7 @@ impl Ledger {
     /// `audit:admin`, of the instance or of the organization.
     pub async fn rewrap(&self, caller: &Caller, organization_id: Option<Uuid>) -> Result<Rewrapped, MutateError> {
         let _control = self.inner.control.lock().await;
-        let home = match self.check_rotation(caller, Rotation::Data(organization_id)) {
+        let home = match self.check_rotation(caller, &Rotation::Data(organization_id)) {
             Ok(home) => home,
             Err(error) => return Err(self.refuse(caller, None, (REWRAP, DATA_KEY, String::new()), error).await),
         };

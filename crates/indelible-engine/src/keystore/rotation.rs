@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::hex;
 use indelible_core::json::{Object, Value};
 use indelible_core::time::Timestamp;
@@ -14,6 +15,7 @@ use super::{DataKey, KeyError};
 use crate::access::{Caller, Owner, Scope};
 use crate::anchor::SigningKeys;
 use crate::append::AppendError;
+use crate::kms::KeyArn;
 use crate::ledger::Ledger;
 use crate::resource::{MutateError, Mutation, Project};
 use crate::store::StoreError;
@@ -25,12 +27,12 @@ pub(crate) const ROTATE: &str = "key.rotate";
 pub(crate) const DATA_KEY: &str = "data_key";
 
 /// What is rotated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rotation {
     /// The ring key, under which chains and submissions are authenticated.
     Hmac,
-    /// The key that signs anchors and checkpoints.
-    Signing,
+    /// The key that signs anchors and checkpoints: a new one here, or a key in KMS.
+    Signing(Option<KeyArn>),
     /// The data key of an organization (the default one if not named), under which new contents are sealed.
     Data(Option<Uuid>),
 }
@@ -40,17 +42,17 @@ impl Rotation {
     pub fn parse(kind: &str, organization_id: Option<Uuid>) -> Option<Self> {
         match kind {
             "hmac" => Some(Self::Hmac),
-            "signing" => Some(Self::Signing),
+            "signing" => Some(Self::Signing(None)),
             "data" => Some(Self::Data(organization_id)),
             _ => None,
         }
     }
 
     /// `resource.type` of the event.
-    const fn resource(self) -> &'static str {
+    const fn resource(&self) -> &'static str {
         match self {
             Self::Hmac => "hmac_key",
-            Self::Signing => "signing_key",
+            Self::Signing(_) => "signing_key",
             Self::Data(_) => DATA_KEY,
         }
     }
@@ -75,17 +77,55 @@ struct Made {
     data: Option<Arc<DataKey>>,
 }
 
+/// Why there is none.
+enum NotMade {
+    /// KMS refuses that key, and will again.
+    Refused(String),
+    /// Another time it may work.
+    Unavailable(String),
+}
+
+impl From<KeyError> for NotMade {
+    fn from(error: KeyError) -> Self {
+        let reason = error.to_string();
+        match error {
+            KeyError::Kms(error) if !error.may_pass() => Self::Refused(reason),
+            _ => Self::Unavailable(reason),
+        }
+    }
+}
+
+/// What the event about a signing key says of it.
+pub(crate) fn signing_state(public_key: &[u8; 32], kms_key: Option<&KeyArn>) -> Object<'static> {
+    let mut state = Object::new();
+    state.insert("algorithm", Value::string("ed25519"));
+    state.insert("public_key", Value::string(hex::encode(public_key)));
+    if let Some(arn) = kms_key {
+        state.insert("kms_key", Value::string(arn.as_str().to_owned()));
+    }
+    state
+}
+
 impl Ledger {
     /// Makes a new key and lets it serve. For keys with `audit:admin`: of the instance, or of the organization for its data key.
     pub async fn rotate_key(&self, caller: &Caller, rotation: Rotation) -> Result<Rotated, MutateError> {
         let _control = self.inner.control.lock().await;
-        let home = match self.check_rotation(caller, rotation) {
+        let home = match self.check_rotation(caller, &rotation) {
             Ok(home) => home,
             Err(error) => return Err(self.refuse(caller, None, (ROTATE, rotation.resource(), String::new()), error).await),
         };
         let since = self.inner.clock.now();
-        let made = self.make(rotation, &home, since).map_err(|reason| AppendError::Unavailable { reason, outcome_unknown: false })?;
-        let Made { id, state, change, data } = made;
+        let (ledger, wanted, whose) = (self.clone(), rotation.clone(), Arc::clone(&home));
+        let made = tokio::task::spawn_blocking(move || ledger.make(&wanted, &whose, since)).await;
+        let unavailable = |reason: String| AppendError::Unavailable { reason, outcome_unknown: false };
+        let Made { id, state, change, data } = match made.map_err(|error| unavailable(error.to_string()))? {
+            Ok(made) => made,
+            Err(NotMade::Refused(reason)) => {
+                let fault = Fault::new(FaultKind::Invalid, "/kms_key", reason);
+                return Err(self.refuse(caller, Some(home), (ROTATE, rotation.resource(), String::new()), fault.into()).await);
+            }
+            Err(NotMade::Unavailable(reason)) => return Err(unavailable(reason).into()),
+        };
         // A key that persists although this fails serves from the next start or rotation on; until then the one before it does.
         self.mutate(Mutation {
             caller,
@@ -98,18 +138,20 @@ impl Ledger {
             changes: vec![change],
         })
         .await?;
-        self.serve(rotation, id, data.as_ref());
+        self.serve(&rotation, id, data.as_ref());
         Ok(Rotated { kind: rotation.resource(), id, since })
     }
 
-    pub(super) fn check_rotation(&self, caller: &Caller, rotation: Rotation) -> Result<Arc<Project>, MutateError> {
+    pub(super) fn check_rotation(&self, caller: &Caller, rotation: &Rotation) -> Result<Arc<Project>, MutateError> {
         if !caller.has(Scope::AuditAdmin) {
             return Err(MutateError::Forbidden(Scope::AuditAdmin.as_str().to_owned()));
         }
         let registry = &self.inner.registry;
         match rotation {
-            Rotation::Hmac | Rotation::Signing if caller.owner != Owner::Instance => Err(MutateError::Forbidden("the instance".to_owned())),
-            Rotation::Hmac | Rotation::Signing => Ok(self.home_of(Owner::Instance)?),
+            Rotation::Hmac | Rotation::Signing(_) if caller.owner != Owner::Instance => {
+                Err(MutateError::Forbidden("the instance".to_owned()))
+            }
+            Rotation::Hmac | Rotation::Signing(_) => Ok(self.home_of(Owner::Instance)?),
             Rotation::Data(organization_id) => {
                 let id = organization_id.unwrap_or(match caller.owner {
                     Owner::Organization(id) => id,
@@ -124,26 +166,24 @@ impl Ledger {
         }
     }
 
-    fn make(&self, rotation: Rotation, home: &Project, since: Timestamp) -> Result<Made, String> {
+    fn make(&self, rotation: &Rotation, home: &Project, since: Timestamp) -> Result<Made, NotMade> {
         let inner = &self.inner;
-        let key_error = |error: KeyError| error.to_string();
-        let mut state = Object::new();
+        let key_error = NotMade::from;
+        let unreadable = |error: StoreError| NotMade::Unavailable(error.to_string());
+        let state = Object::new();
         match rotation {
             Rotation::Hmac => {
                 // A rotation that failed may have persisted after all: its id is taken, and serves.
-                let reader = inner.readers.get().map_err(|error| error.to_string())?;
+                let reader = inner.readers.get().map_err(unreadable)?;
                 inner.keystore.load_serving(&reader).map_err(key_error)?;
                 let id = inner.keystore.newest_ring_id() + 1;
                 inner.keystore.make_ring_key(id).map_err(key_error)?;
                 Ok(Made { id, state, change: Change::RingKey { id, since }, data: None })
             }
-            Rotation::Signing => {
-                let known =
-                    inner.readers.get().and_then(|reader| SigningKeys::load(&reader)).map_err(|error: StoreError| error.to_string())?;
-                let id = known.newest() + 1;
-                let public_key = inner.keystore.make_signing_key(id).map_err(key_error)?;
-                state.insert("algorithm", Value::string("ed25519"));
-                state.insert("public_key", Value::string(hex::encode(&public_key)));
+            Rotation::Signing(kms_key) => {
+                let known = inner.readers.get().and_then(|reader| SigningKeys::load(&reader)).map_err(unreadable)?;
+                let (id, public_key) = inner.keystore.make_signing_key(known.newest() + 1, kms_key.as_ref()).map_err(key_error)?;
+                let state = signing_state(&public_key, kms_key.as_ref());
                 Ok(Made { id, state, change: Change::SigningKey { id, public_key, since }, data: None })
             }
             Rotation::Data(_) => {
@@ -154,7 +194,7 @@ impl Ledger {
         }
     }
 
-    fn serve(&self, rotation: Rotation, id: u64, data: Option<&Arc<DataKey>>) {
+    fn serve(&self, rotation: &Rotation, id: u64, data: Option<&Arc<DataKey>>) {
         match (rotation, data) {
             (Rotation::Hmac, _) => self.inner.keystore.serve_ring_key(id),
             (Rotation::Data(_), Some(key)) => self.inner.data_keys.serve(key),

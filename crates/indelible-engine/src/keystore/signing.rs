@@ -1,44 +1,185 @@
-//! The keys that sign anchors and checkpoints: Ed25519 seeds, `signing-<id>.key`, wrapped under the master key.
+//! The keys that sign anchors and checkpoints, `signing-<id>.key`: an Ed25519 seed wrapped under the master key, or the name of a key
+//! in KMS.
 //!
 //! One key signs for every tree of the instance, under each tree's origin as its name. Ids count from 1; a rotation adds
 //! one. Which of them sign now is in the ledger (`signing_keys`), not here.
 
-use std::sync::PoisonError;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
 
-use indelible_core::note::{Algorithm, LocalSigner, Name, Signer};
+use indelible_core::key::Secret;
+use indelible_core::note::{Algorithm, LocalSigner, Name, SignError, Signer, VerifierKey};
 
-use super::{KeyError, KeyStore, random_secret};
+use super::sealed_by_kms::KmsFile;
+use super::{KeyError, KeyStore, random_secret, read_private};
+use crate::kms::{KeyArn, Kms, KmsError};
+
+/// What a KMS key signs before it is taken: nothing that a note could say.
+const TRIAL: &[u8] = b"indelible-signing-trial/v1\n";
+
+/// A key that signs, and where its private half is.
+#[derive(Clone)]
+pub(super) enum SigningKey {
+    /// Here.
+    Local(Secret),
+    /// In KMS.
+    Kms {
+        /// Which key.
+        arn: KeyArn,
+        /// Its public half, as it was when the key was taken.
+        public_key: [u8; 32],
+    },
+}
+
+impl SigningKey {
+    fn public_key(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Local(seed) => {
+                let signer = LocalSigner::from_seed(Name::new("key").ok()?, Algorithm::Ed25519, seed).ok()?;
+                Some(*signer.verifier_key().public_key())
+            }
+            Self::Kms { public_key, .. } => Some(*public_key),
+        }
+    }
+
+    /// The KMS key, if it is one.
+    const fn arn(&self) -> Option<&KeyArn> {
+        match self {
+            Self::Local(_) => None,
+            Self::Kms { arn, .. } => Some(arn),
+        }
+    }
+}
+
+/// An Ed25519 key in KMS.
+struct KmsSigner {
+    kms: Arc<Kms>,
+    arn: KeyArn,
+    key: VerifierKey,
+}
+
+impl Signer for KmsSigner {
+    fn verifier_key(&self) -> &VerifierKey {
+        &self.key
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
+        self.kms.sign(&self.arn, message).map_err(|error| SignError::Failed(error.to_string()))
+    }
+}
 
 impl KeyStore {
-    /// Makes a signing key, durable before this returns, and tells its public half. Keeps the one that is there.
-    pub(crate) fn make_signing_key(&self, id: u64) -> Result<[u8; 32], KeyError> {
-        if !self.signing.read().unwrap_or_else(PoisonError::into_inner).contains_key(&id) {
-            let seed = random_secret()?;
-            self.write_wrapped(&self.folder.join(signing_file(id)), &seed)?;
-            self.signing.write().unwrap_or_else(PoisonError::into_inner).insert(id, seed);
+    /// Makes a signing key with the first free number from `id` on, durable before this returns; its number and its public half.
+    /// A key of that number that is there already, of the same kind, was made by a rotation that was cut off: it is taken.
+    pub(crate) fn make_signing_key(&self, id: u64, kms_key: Option<&KeyArn>) -> Result<(u64, [u8; 32]), KeyError> {
+        let mut id = id;
+        while let Some(there) = self.signing_key(id) {
+            if there.arn() == kms_key {
+                let path = self.folder.join(signing_file(id));
+                return Ok((id, there.public_key().ok_or(KeyError::NotAKey(path, "it is no Ed25519 seed"))?));
+            }
+            // Never written over: what cut that rotation off may not have kept its row out of the ledger.
+            id += 1;
         }
-        let name = Name::new("key").map_err(|_| KeyError::NoRandomness)?;
-        let signer = self.signer(id, name)?;
-        Ok(*signer.verifier_key().public_key())
+        let path = self.folder.join(signing_file(id));
+        let key = match kms_key {
+            None => {
+                let seed = random_secret()?;
+                self.write_wrapped(&path, &seed)?;
+                SigningKey::Local(seed)
+            }
+            Some(arn) => {
+                let public_key = self.kms.public_key(arn)?;
+                self.try_out(arn, public_key)?;
+                KmsFile::Signing { arn: arn.clone(), public_key }.write(&path, &self.master)?;
+                SigningKey::Kms { arn: arn.clone(), public_key }
+            }
+        };
+        let public_key = key.public_key().ok_or(KeyError::NotAKey(path, "it is no Ed25519 seed"))?;
+        self.signing.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
+        Ok((id, public_key))
+    }
+
+    /// Has a KMS key sign something: one that may be asked for its public half, and for nothing else, would stop sealing.
+    fn try_out(&self, arn: &KeyArn, public_key: [u8; 32]) -> Result<(), KeyError> {
+        use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+        let signature = self.kms.sign(arn, TRIAL)?;
+        let holds = UnparsedPublicKey::new(&ED25519, public_key).verify(TRIAL, &signature);
+        let what = "its public key does not verify the signature";
+        holds.map_err(|_| KmsError::Answer { operation: "Sign", key: arn.clone(), what }.into())
+    }
+
+    /// Reads the file of a signing key.
+    pub(super) fn read_signing(&self, path: &Path) -> Result<SigningKey, KeyError> {
+        let text = read_private(path)?;
+        if !KmsFile::is_one(&text) {
+            return self.unwrap(path, &text).map(SigningKey::Local);
+        }
+        match KmsFile::read(path, &text, &self.master)? {
+            KmsFile::Signing { arn, public_key } => Ok(SigningKey::Kms { arn, public_key }),
+            KmsFile::Organization { .. } => Err(KeyError::NotAKey(path.to_owned(), "it is the key of an organization")),
+        }
+    }
+
+    fn signing_key(&self, id: u64) -> Option<SigningKey> {
+        self.signing.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
     /// Public halves of the keys that are there, by id.
     pub(crate) fn public_signing_keys(&self) -> Vec<(u64, [u8; 32])> {
-        let ids: Vec<u64> = self.signing.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
-        let public = |id: u64| Some((id, *self.signer(id, Name::new("key").ok()?).ok()?.verifier_key().public_key()));
-        ids.into_iter().filter_map(public).collect()
+        let signing = self.signing.read().unwrap_or_else(PoisonError::into_inner);
+        signing.iter().filter_map(|(id, key)| Some((*id, key.public_key()?))).collect()
     }
 
-    /// Signs under a name with key `id`.
-    pub(crate) fn signer(&self, id: u64, name: Name) -> Result<LocalSigner, KeyError> {
+    /// The KMS key that key `id` is, if it is one.
+    pub(crate) fn kms_signing_key(&self, id: u64) -> Option<KeyArn> {
+        self.signing_key(id)?.arn().cloned()
+    }
+
+    /// Refuses keys in KMS where the program was built without it: they could not sign.
+    pub(crate) fn check_built(&self) -> Result<(), KeyError> {
+        let signing = self.signing.read().unwrap_or_else(PoisonError::into_inner);
+        match signing.iter().find(|(_, key)| key.arn().is_some()) {
+            Some((id, _)) if !Kms::IS_BUILT => Err(KeyError::NotBuilt(self.folder.join(signing_file(*id)))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Signs under a name with key `id`, whose public half the ledger says is `public_key`.
+    pub(crate) fn signer(&self, id: u64, public_key: &[u8; 32], name: Name) -> Result<Box<dyn Signer>, KeyError> {
         let path = || self.folder.join(signing_file(id));
-        let seeds = self.signing.read().unwrap_or_else(PoisonError::into_inner);
-        let seed = seeds.get(&id).ok_or_else(|| KeyError::Missing(path()))?;
-        LocalSigner::from_seed(name, Algorithm::Ed25519, seed).map_err(|_| KeyError::NotAKey(path(), "it is no Ed25519 seed"))
+        let key = self.signing_key(id).ok_or_else(|| KeyError::Missing(path()))?;
+        if key.public_key().as_ref() != Some(public_key) {
+            return Err(KeyError::NotTheLedgers(path()));
+        }
+        match key {
+            SigningKey::Local(seed) => {
+                let signer = LocalSigner::from_seed(name, Algorithm::Ed25519, &seed);
+                Ok(Box::new(signer.map_err(|_| KeyError::NotAKey(path(), "it is no Ed25519 seed"))?))
+            }
+            SigningKey::Kms { arn, public_key } => {
+                self.recognise(&arn, &public_key)?;
+                let key = VerifierKey::new(name, Algorithm::Ed25519, public_key);
+                Ok(Box::new(KmsSigner { kms: Arc::clone(&self.kms), arn, key }))
+            }
+        }
+    }
+
+    /// Asks KMS, once a process, whether a key is still the one that was taken.
+    fn recognise(&self, arn: &KeyArn, public_key: &[u8; 32]) -> Result<(), KeyError> {
+        let recognised = |arn: &KeyArn| self.recognised.lock().unwrap_or_else(PoisonError::into_inner).contains(arn);
+        if recognised(arn) {
+            return Ok(());
+        }
+        if self.kms.public_key(arn)? != *public_key {
+            return Err(KeyError::OtherKmsKey(arn.clone()));
+        }
+        self.recognised.lock().unwrap_or_else(PoisonError::into_inner).insert(arn.clone());
+        Ok(())
     }
 }
 
 /// Name of a file in the key store.
-pub(super) fn signing_file(id: u64) -> String {
+fn signing_file(id: u64) -> String {
     format!("signing-{id}.key")
 }

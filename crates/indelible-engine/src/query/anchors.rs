@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::reading::Reading;
 use super::{Opening, ReadError};
 use crate::access::Caller;
-use crate::anchor::{Refusal, SealError, SigningKeys, origin};
+use crate::anchor::{Refusal, SealError, SealingFailure, SigningKeys, origin};
 use crate::ledger::Ledger;
 use crate::resource::Project;
 
@@ -54,8 +54,8 @@ pub struct AnchorStatus {
     pub latest: Option<Published>,
     /// Why nothing is signed, if so.
     pub refused: Option<Refusal>,
-    /// Whether the last attempt to seal failed; it is tried again.
-    pub failing: bool,
+    /// Why the last attempt to seal failed, where it did; it is tried again.
+    pub failing: Option<SealingFailure>,
 }
 
 /// A key under the name of a project's tree, or of the instance tree.
@@ -116,7 +116,7 @@ pub(crate) fn status(ledger: &Ledger, project: &Project, number: i64) -> Result<
         unanchored: events.saturating_sub(covered),
         latest,
         refused: report.refused.get(&origin).cloned(),
-        failing: report.failing.is_some(),
+        failing: report.failing.map(|(kind, _)| kind),
     })
 }
 

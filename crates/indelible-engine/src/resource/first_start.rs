@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use indelible_core::hex;
-use indelible_core::json::{Object, Value};
+use indelible_core::json::Value;
 use indelible_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
@@ -19,7 +19,8 @@ use super::registry::Registry;
 use super::{NewApiKey, Project, projects};
 use crate::access::{Caller, KeyKind, Owner, Scope};
 use crate::append::{AppendError, Desk, Prepared};
-use crate::keystore::{KeyError, random_bytes};
+use crate::keystore::{KeyError, random_bytes, signing_state};
+use crate::kms::KeyArn;
 use crate::ledger::{FirstStart, OpenError};
 use crate::store::{StoreError, write_private};
 use crate::write::{Change, Privilege, Work, Writer};
@@ -89,14 +90,6 @@ fn key_error(error: KeyError) -> OpenError {
     OpenError::Key(error.to_string())
 }
 
-/// What the event about a signing key says of it.
-fn signing_state(public_key: &[u8; 32]) -> Value<'static> {
-    let mut object = Object::new();
-    object.insert("algorithm", Value::string("ed25519"));
-    object.insert("public_key", Value::string(hex::encode(public_key)));
-    Value::Object(object)
-}
-
 /// The administrator's key of a project and the instance's, each written to its file before anything says that it works.
 fn draw_keys(data: &Path, desk: &Desk, project_id: Uuid, now: Timestamp) -> Result<(KeyDocument, KeyDocument), OpenError> {
     let make = |name: &str, owner, file: &str| {
@@ -109,20 +102,36 @@ fn draw_keys(data: &Path, desk: &Desk, project_id: Uuid, now: Timestamp) -> Resu
     Ok((make("administrator", Owner::Project(project_id), ADMIN_KEY)?, make("instance", Owner::Instance, INSTANCE_KEY)?))
 }
 
-/// The ledger's own keys: those of the organizations, the ring key and the one that signs, of which the public half is returned.
-fn make_own_keys(desk: &Desk, organization_id: Uuid, now: Timestamp) -> Result<([u8; 32], Vec<Change>), OpenError> {
-    for owner in [Uuid::nil(), organization_id] {
-        desk.keystore.make_organization_key(owner).map_err(key_error)?;
+/// What the first start is told.
+pub(crate) struct Wishes<'a> {
+    /// The name of the instance.
+    pub(crate) instance_name: Option<&'a str>,
+    /// The KMS key that signs first.
+    pub(crate) signing_kms: Option<&'a KeyArn>,
+    /// The KMS key that wraps the organizations' keys.
+    pub(crate) organization_kms: Option<&'a KeyArn>,
+}
+
+/// The ledger's own keys: those of the organizations, the ring key and the one that signs. What tells of the latter, and its number.
+fn make_own_keys(
+    desk: &Desk,
+    instance: &Instance,
+    wishes: &Wishes<'_>,
+    now: Timestamp,
+) -> Result<(u64, Value<'static>, Vec<Change>), OpenError> {
+    for owner in [Uuid::nil(), instance.organization_id] {
+        desk.keystore.make_organization_key(owner, &instance.name, wishes.organization_kms).map_err(key_error)?;
     }
-    let public_key = desk.keystore.make_signing_key(SIGNING_KEY).map_err(key_error)?;
+    let (id, public_key) = desk.keystore.make_signing_key(SIGNING_KEY, wishes.signing_kms).map_err(key_error)?;
     let ring = Change::RingKey { id: desk.keystore.newest_ring_id(), since: now };
-    Ok((public_key, vec![ring, Change::SigningKey { id: SIGNING_KEY, public_key, since: now }]))
+    let state = Value::Object(signing_state(&public_key, wishes.signing_kms));
+    Ok((id, state, vec![ring, Change::SigningKey { id, public_key, since: now }]))
 }
 
 /// Makes everything.
 pub(crate) fn first_start(
     data: &Path,
-    wanted_name: Option<&str>,
+    wishes: &Wishes<'_>,
     desk: &Desk,
     registry: &Registry,
     writer: &Writer,
@@ -137,14 +146,14 @@ pub(crate) fn first_start(
     let organization_system = project(id()?, organization.id, "system", true);
     let default = project(id()?, organization.id, "default", false);
     let instance = Instance {
-        name: instance_name(wanted_name)?,
+        name: instance_name(wishes.instance_name)?,
         organization_id: organization.id,
         project_id: default.id,
         system_project_id: system.id,
     };
 
     let (admin, root) = draw_keys(data, desk, default.id, now)?;
-    let (public_key, own_keys) = make_own_keys(desk, organization.id, now)?;
+    let (signing_id, signing, own_keys) = make_own_keys(desk, &instance, wishes, now)?;
     let engine = Caller::engine();
     let told = |home: &Arc<Project>, action, kind, id: String, after: Value<'static>, changes| Mutation {
         caller: &engine,
@@ -173,7 +182,7 @@ pub(crate) fn first_start(
     let organized = vec![row(system.id, &organization, 1)];
     let story = [
         (SYSTEM, made(&system, &system, SYSTEM)),
-        (SYSTEM, told(&system, "key.create", "signing_key", SIGNING_KEY.to_string(), signing_state(&public_key), own_keys)),
+        (SYSTEM, told(&system, "key.create", "signing_key", signing_id.to_string(), signing, own_keys)),
         (
             SYSTEM,
             told(&system, "organization.create", OrganizationDocument::TYPE, organization.id.to_string(), state(&organization), organized),

@@ -21,7 +21,7 @@ use crate::access::{KeyKind, Owner, Scope};
 
 pub(crate) use answers::KEPT_MICROS as ANSWERS_KEPT_MICROS;
 pub use answers::Once;
-pub(crate) use first_start::{Instance, first_start};
+pub(crate) use first_start::{Instance, Wishes, first_start};
 pub use keep::Done;
 pub use kept::{ENVELOPE, Kept};
 pub use kind::{Actions, KINDS, Kind, Level, Number, kind};

@@ -13,11 +13,14 @@ use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::walk::Keys;
+use crate::keystore::ROTATE;
 use crate::resource::DOCUMENT;
 
 /// What comes after the name of the first member of an entry, its action.
-const KEY_MADE: &[u8] = b"{\"action\":\"key.create\"";
-/// `resource.type` of a key that signs, whose action is `key.create`.
+const BEGINNING: &[u8] = b"{\"action\":\"";
+/// The action of the first signing key's making; the others come by [`ROTATE`].
+const KEY_MADE: &str = "key.create";
+/// `resource.type` of a key that signs.
 const SIGNING_KEY: &str = "signing_key";
 
 /// Project, type, id, as they are stored.
@@ -59,7 +62,7 @@ impl Resources {
 
     /// Takes note of the entry of a row of `project_id`.
     pub(super) fn entry(&mut self, project_id: Uuid, entry: &[u8]) {
-        let made = !self.unmade.is_empty() && entry.starts_with(KEY_MADE);
+        let made = !self.unmade.is_empty() && makes_a_key(entry);
         if !made && self.speaks.find(entry).is_none() {
             return;
         }
@@ -101,6 +104,12 @@ impl Resources {
         found.retain(|(name, _)| asked(name));
         found.into_iter().map(|(name, what)| (Uuid::try_parse(&name.0).ok(), format!("{what} {} {}", name.1, name.2))).collect()
     }
+}
+
+/// Whether its action is one by which keys that sign come.
+fn makes_a_key(entry: &[u8]) -> bool {
+    let Some(rest) = entry.strip_prefix(BEGINNING) else { return false };
+    [KEY_MADE, ROTATE].iter().any(|action| rest.strip_prefix(action.as_bytes()).is_some_and(|rest| rest.starts_with(b"\"")))
 }
 
 /// Whether what an event commits to is this document. A ring key that is not there is told of where rows are verified.

@@ -54,9 +54,9 @@ fn seal(bench: &Bench) -> bool {
     let status = wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("recorded");
     assert_eq!(status.refused, None);
     let failing = bench.ledger.status().sealing.failing;
-    assert_eq!(failing.is_some(), status.failing);
+    assert_eq!(failing, status.failing);
     assert!(matches!(failing, None | Some(SealingFailure::CheckpointStore)), "{failing:?}");
-    !status.failing
+    status.failing.is_none()
 }
 
 /// What is done to requests, by name; whether sealing works meanwhile, with a store that is open, and with one that is to be opened.

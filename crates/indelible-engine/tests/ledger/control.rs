@@ -318,7 +318,7 @@ fn a_resource_that_its_events_do_not_explain_is_named() {
         "UPDATE resources SET body = replace(body, 'audit:read', 'audit:admin') WHERE type = 'api_key'".to_owned(),
         "UPDATE resources SET body = replace(body, 'default', 'defaulted') WHERE type = 'project'".to_owned(),
     ];
-    let checkpoints = folder.path().join("data.checkpoints");
+    let checkpoints = folder.path().join("data.checkpoints").into();
     for sql in cases {
         let second = tempfile::tempdir().expect("a folder");
         let data = second.path().join("data");

@@ -95,7 +95,7 @@ fn a_missing_ring_key_is_said_to_be_missing() {
 fn a_new_signing_key_signs_beside_the_old_one() {
     let bench = Bench::new();
     wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
-    let rotated = wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Signing)).expect("rotated");
+    let rotated = wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Signing(None))).expect("rotated");
     assert_eq!((rotated.kind, rotated.id), ("signing_key", 2));
     let status = wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
     let latest = status.latest.expect("an anchor");
@@ -109,6 +109,7 @@ fn a_new_signing_key_signs_beside_the_old_one() {
     let anchor = indelible_core::anchor::Anchor::parse(latest.anchor.as_bytes()).expect("an anchor");
     assert_eq!(anchor.signing_key_id, own[1].verifier_key.id(), "the new one signs anchors");
     anchor.verify(&note, own[1].verifier_key.name(), &[own[1].verifier_key.clone()]).expect("signed");
+    bench.verify();
 }
 
 #[test]
@@ -218,7 +219,7 @@ fn who_may_not_rotate_does_not_and_each_try_is_recorded() {
     };
     let (_, text) = wait(bench.ledger.create_api_key(&bench.instance(), new)).expect("made");
     let reader = bench.ledger.authenticate(Some(&text), access::Envelope::default()).expect("a key");
-    assert!(forbidden(wait(bench.ledger.rotate_key(&reader, Rotation::Signing)).map(drop)));
+    assert!(forbidden(wait(bench.ledger.rotate_key(&reader, Rotation::Signing(None))).map(drop)));
     let denied = told(&bench, "key.rotate").into_iter().filter(|event| event["outcome"] == "deny").count();
     assert_eq!(denied, 1, "the reader's, in the chain of the instance");
     assert!(!bench.data().join("keys/ring-2.key").exists());

@@ -2,6 +2,7 @@
 //! prints the same.
 
 use indelible_core::verify::Finding;
+use indelible_engine::Rotation;
 use indelible_engine::access::Owner;
 use indelible_engine::export::ExportRequest;
 use indelible_engine::query::{Opening, Page, Search};
@@ -108,7 +109,7 @@ operations! {
     /// Takes the clock for right; the time that was confirmed.
     confirm_clock() -> String;
     /// Rotates a key; what serves now.
-    rotate_key(kind: &str, organization_id: Option<Uuid>) -> Vec<u8>;
+    rotate_key(rotation: &Rotation) -> Vec<u8>;
     /// Renews wraps; how many.
     rewrap(organization_id: Option<Uuid>) -> Vec<u8>;
     /// The chain keys of the project.

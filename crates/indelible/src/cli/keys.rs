@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indelible_core::time::Timestamp;
 use indelible_engine::access::{KeyKind, Owner, Scope};
+use indelible_engine::{KeyArn, Rotation};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -39,6 +40,9 @@ enum Command {
         /// For `data`: the organization; by default the default one
         #[arg(long, value_name = "ID")]
         organization: Option<Uuid>,
+        /// For `signing`: an Ed25519 key in AWS KMS that signs from now on
+        #[arg(long, value_name = "ARN")]
+        kms: Option<KeyArn>,
         #[command(flatten)]
         target: Target,
     },
@@ -122,8 +126,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Create(create) => make(create)?,
         Command::List { target } => list(target)?,
-        Command::Rotate { kind, organization, target } => {
-            let rotated = target.connect(Folder::MustExist)?.rotate_key(kind, *organization)?;
+        Command::Rotate { kind, organization, kms, target } => {
+            let rotation = match (kind.as_str(), organization, kms) {
+                ("hmac", None, None) => Rotation::Hmac,
+                ("signing", None, kms) => Rotation::Signing(kms.clone()),
+                ("data", organization, None) => Rotation::Data(*organization),
+                (_, Some(_), _) => bail!("only data keys belong to an organization: leave --organization away"),
+                (_, _, _) => bail!("only keys that sign are in AWS KMS: leave --kms away"),
+            };
+            let rotated = target.connect(Folder::MustExist)?.rotate_key(&rotation)?;
             if target.json {
                 output::line(&rotated)?;
             } else {

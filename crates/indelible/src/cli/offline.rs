@@ -173,9 +173,8 @@ impl Offline {
         Ok(())
     }
 
-    pub(super) fn rotate_key(&self, kind: &str, organization_id: Option<Uuid>) -> anyhow::Result<Vec<u8>> {
-        let rotation = Rotation::parse(kind, organization_id).context("a key is one of hmac, signing, data")?;
-        Ok(render_rotated(&self.runtime.block_on(self.ledger.rotate_key(&self.caller, rotation))?))
+    pub(super) fn rotate_key(&self, rotation: &Rotation) -> anyhow::Result<Vec<u8>> {
+        Ok(render_rotated(&self.runtime.block_on(self.ledger.rotate_key(&self.caller, rotation.clone()))?))
     }
 
     pub(super) fn rewrap(&self, organization_id: Option<Uuid>) -> anyhow::Result<Vec<u8>> {

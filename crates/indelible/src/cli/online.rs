@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use indelible_core::event::Submission;
 use indelible_core::fault::Fault;
+use indelible_engine::Rotation;
 use indelible_engine::query::{Feed, Opening, Page, Search};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -327,11 +328,14 @@ impl Online {
         self.list("/v1/projects")
     }
 
-    pub(super) fn rotate_key(&self, kind: &str, organization_id: Option<Uuid>) -> anyhow::Result<Vec<u8>> {
-        let mut body = json!({"kind": kind});
-        if let Some(id) = organization_id {
-            body["organization_id"] = json!(id.to_string());
-        }
+    pub(super) fn rotate_key(&self, rotation: &Rotation) -> anyhow::Result<Vec<u8>> {
+        let body = match rotation {
+            Rotation::Hmac => json!({"kind": "hmac"}),
+            Rotation::Signing(None) => json!({"kind": "signing"}),
+            Rotation::Signing(Some(kms_key)) => json!({"kind": "signing", "kms_key": kms_key.as_str()}),
+            Rotation::Data(None) => json!({"kind": "data"}),
+            Rotation::Data(Some(id)) => json!({"kind": "data", "organization_id": id.to_string()}),
+        };
         self.post("/v1/audit/keys/rotate", &body)
     }
 

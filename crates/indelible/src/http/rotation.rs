@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::json::Value;
-use indelible_engine::{Rotated, Rotation};
+use indelible_engine::{KeyArn, Rotated, Rotation};
 use serde_json::json;
 
 use super::call::{self, Call};
@@ -21,7 +21,7 @@ pub(super) static ROUTE: Route = Route {
     summary: "Rotate a key",
     description: "`hmac` is the ring key of chains and submissions, `signing` the key that signs anchors and checkpoints, `data` the key under \
                   which an organization's new contents are sealed (which also rotates by itself every 30 days). The new key serves at once; what \
-                  was made under the old ones verifies and opens under them. Needs `audit:admin` and a key of the instance; for `data`, one of the \
+                  was made under the old ones verifies and opens under them. A KMS key signs something before it is taken: 422 where it does not. Needs `audit:admin` and a key of the instance; for `data`, one of the \
                   organization will do. An append that was under way may be told 503 and to try again.",
     variables: &[],
     parameters: &[],
@@ -33,6 +33,7 @@ pub(super) static ROUTE: Route = Route {
             "properties": {
                 "kind": {"type": "string", "enum": ["hmac", "signing", "data"]},
                 "organization_id": {"type": "string", "format": "uuid", "description": "For `data`; by default the default organization."},
+                "kms_key": {"type": "string", "description": "For `signing`: the ARN of an Ed25519 key in AWS KMS, which signs from now on; by default a new key of the server's own."},
             },
         });
         vec![("application/json", schema)]
@@ -59,13 +60,19 @@ async fn handle(call: Call, unread: Body) -> Result<Response<Body>, Problem> {
 }
 
 fn read(value: &Value<'_>) -> Result<Rotation, Fault> {
-    let object = members(value, &["kind", "organization_id"])?;
+    let object = members(value, &["kind", "organization_id", "kms_key"])?;
     let kind = string(object, "kind")?.ok_or_else(|| missing("kind"))?;
     let organization_id = uuid(object, "organization_id")?;
+    let kms_key = string(object, "kms_key")?.map(str::parse::<KeyArn>).transpose();
+    let kms_key = kms_key.map_err(|error| Fault::new(FaultKind::Invalid, "/kms_key", error.to_string()))?;
     match Rotation::parse(kind, organization_id) {
-        Some(Rotation::Hmac | Rotation::Signing) if organization_id.is_some() => {
+        Some(Rotation::Hmac | Rotation::Signing(_)) if organization_id.is_some() => {
             Err(Fault::new(FaultKind::Invalid, "/organization_id", "only data keys belong to an organization"))
         }
+        Some(Rotation::Hmac | Rotation::Data(_)) if kms_key.is_some() => {
+            Err(Fault::new(FaultKind::Invalid, "/kms_key", "only keys that sign are in AWS KMS"))
+        }
+        Some(Rotation::Signing(_)) => Ok(Rotation::Signing(kms_key)),
         Some(rotation) => Ok(rotation),
         None => Err(Fault::new(FaultKind::Invalid, "/kind", "not one of hmac, signing, data")),
     }

@@ -170,11 +170,12 @@ impl Forge {
     }
 
     /// The log's own signer, or a stranger.
-    pub(super) fn signer(&self, origin: Name, stranger: bool) -> LocalSigner {
+    pub(super) fn signer(&self, origin: Name, stranger: bool) -> Box<dyn Signer> {
         if stranger {
-            LocalSigner::from_seed(origin, Algorithm::Ed25519, &Secret::new([7; 32])).expect("a seed")
+            Box::new(LocalSigner::from_seed(origin, Algorithm::Ed25519, &Secret::new([7; 32])).expect("a seed"))
         } else {
-            self.keystore().signer(1, origin).expect("a signer")
+            let (id, public_key) = self.keystore().public_signing_keys()[0];
+            self.keystore().signer(id, &public_key, origin).expect("a signer")
         }
     }
 
@@ -266,9 +267,9 @@ impl Forge {
                 (anchor.merkle_root, anchor.tree_root) = (interval.root(), edge.root());
                 anchor.previous_anchor_sha256 = previous.as_ref().map(Anchor::sha256);
                 anchor.signing_key_id = signer.verifier_key().id();
-                let note = anchor.sign(&origin, &signer).expect("signed").to_string();
+                let note = anchor.sign(&origin, signer.as_ref()).expect("signed").to_string();
                 let checkpoint = Checkpoint { origin: origin.clone(), size: anchor.tree_size(), root: anchor.tree_root };
-                let checkpoint = checkpoint.sign(&[&signer]).expect("signed").to_string();
+                let checkpoint = checkpoint.sign(&[signer.as_ref()]).expect("signed").to_string();
                 let bytes = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
                 let row = params![project, number, bytes(anchor.to_bytes()), note, checkpoint];
                 self.db
@@ -291,7 +292,7 @@ impl Forge {
         for leaf in leaves {
             edge.append(leaf_hash(leaf.as_bytes()), &mut tiles);
             let checkpoint = Checkpoint { origin: origin.clone(), size: edge.size(), root: edge.root() };
-            let checkpoint = checkpoint.sign(&[&signer]).expect("signed").to_string();
+            let checkpoint = checkpoint.sign(&[signer.as_ref()]).expect("signed").to_string();
             let row = params![edge.size() as i64, checkpoint];
             self.db.execute("UPDATE instance_checkpoints SET checkpoint = ?2 WHERE size = ?1", row).expect("a checkpoint");
         }

@@ -4,6 +4,7 @@ pub(super) mod latest;
 pub(super) mod list;
 pub(super) mod seal;
 
+use indelible_engine::anchor::SealingFailure;
 use indelible_engine::query::anchors::{AnchorPage, AnchorStatus, Published};
 use serde_json::{Value, json};
 
@@ -37,7 +38,8 @@ pub(crate) fn render_status(status: &AnchorStatus) -> Vec<u8> {
         .number("unanchored", status.unanchored)
         .json("latest", status.latest.as_ref().map(render).as_deref().unwrap_or(b"null"))
         .json("refusal", refusal.as_deref().unwrap_or(b"null"))
-        .flag("failing", status.failing)
+        .flag("failing", status.failing.is_some())
+        .maybe_text("failing_at", status.failing.map(SealingFailure::as_str))
         .end()
 }
 
@@ -90,13 +92,14 @@ pub(super) fn status_schema() -> Value {
     });
     json!({
         "type": "object",
-        "required": ["events", "unanchored", "latest", "refusal", "failing"],
+        "required": ["events", "unanchored", "latest", "refusal", "failing", "failing_at"],
         "properties": {
             "events": {"type": "integer"},
             "unanchored": {"type": "integer", "description": "Events that no anchor covers."},
             "latest": {"oneOf": [super::schema::reference("Anchor"), {"type": "null"}]},
             "refusal": refusal,
             "failing": {"type": "boolean", "description": "Whether the last attempt to seal failed; it is tried again."},
+            "failing_at": {"type": ["string", "null"], "enum": ["checkpoint_store", "signing_key", "ledger", null]},
         },
     })
 }
