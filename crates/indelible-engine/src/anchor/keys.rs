@@ -58,6 +58,11 @@ impl SigningKeys {
         self.0.last().map_or(0, |key| key.id)
     }
 
+    /// Their public halves.
+    pub(crate) fn public_keys(&self) -> Vec<[u8; 32]> {
+        self.0.iter().map(|key| key.public_key).collect()
+    }
+
     /// The verifier keys of a tree.
     pub(crate) fn verifier_keys(&self, origin: &Name) -> Vec<VerifierKey> {
         self.0.iter().map(|key| VerifierKey::new(origin.clone(), Algorithm::Ed25519, key.public_key)).collect()

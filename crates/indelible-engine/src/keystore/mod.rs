@@ -10,10 +10,10 @@
 mod chain_keys;
 mod data_keys;
 mod files;
+mod kms_file;
 mod organizations;
 mod rewrap;
 mod rotation;
-mod sealed_by_kms;
 mod signing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -80,13 +80,15 @@ pub(crate) enum KeyError {
     /// KMS has another key under that name.
     #[error("KMS key {0} has another public key than when it was taken to sign: nothing is signed with it")]
     OtherKmsKey(KeyArn),
+    /// It signs, or signed, already.
+    #[error("KMS key {0} is among the keys that sign, or signed, already: make another")]
+    Known(KeyArn),
     /// KMS does not do what it is asked.
     #[error(transparent)]
     Kms(#[from] KmsError),
     /// KMS does not open the key of an organization.
     #[error(
-        "the contents of organization {organization_id} cannot be opened, nor new ones sealed, so nothing is started: {error} (the key is in \
-         {path})"
+        "without the key of organization {organization_id} its contents cannot be opened, nor new ones sealed: {error} (the key is in {path})"
     )]
     Closed {
         /// The file.

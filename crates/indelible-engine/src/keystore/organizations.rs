@@ -11,7 +11,7 @@ use indelible_core::key::Secret;
 use indelible_core::seal;
 use uuid::Uuid;
 
-use super::sealed_by_kms::KmsFile;
+use super::kms_file::KmsFile;
 use super::{KeyError, KeyStore, random_secret, read_private};
 use crate::kms::{DataKey, KeyArn, KmsError, Purpose};
 

@@ -90,6 +90,7 @@ impl From<KeyError> for NotMade {
         let reason = error.to_string();
         match error {
             KeyError::Kms(error) if !error.may_pass() => Self::Refused(reason),
+            KeyError::Known(_) => Self::Refused(reason),
             _ => Self::Unavailable(reason),
         }
     }
@@ -182,7 +183,8 @@ impl Ledger {
             }
             Rotation::Signing(kms_key) => {
                 let known = inner.readers.get().and_then(|reader| SigningKeys::load(&reader)).map_err(unreadable)?;
-                let (id, public_key) = inner.keystore.make_signing_key(known.newest() + 1, kms_key.as_ref()).map_err(key_error)?;
+                let (id, public_key) =
+                    inner.keystore.make_signing_key(known.newest() + 1, kms_key.as_ref(), &known.public_keys()).map_err(key_error)?;
                 let state = signing_state(&public_key, kms_key.as_ref());
                 Ok(Made { id, state, change: Change::SigningKey { id, public_key, since }, data: None })
             }

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 use indelible_core::key::Secret;
 use indelible_core::note::{Algorithm, LocalSigner, Name, SignError, Signer, VerifierKey};
 
-use super::sealed_by_kms::KmsFile;
+use super::kms_file::KmsFile;
 use super::{KeyError, KeyStore, random_secret, read_private};
 use crate::kms::{KeyArn, Kms, KmsError};
 
@@ -70,43 +70,49 @@ impl Signer for KmsSigner {
 
 impl KeyStore {
     /// Makes a signing key with the first free number from `id` on, durable before this returns; its number and its public half.
-    /// A key of that number that is there already, of the same kind, was made by a rotation that was cut off: it is taken.
-    pub(crate) fn make_signing_key(&self, id: u64, kms_key: Option<&KeyArn>) -> Result<(u64, [u8; 32]), KeyError> {
+    /// A key of that number that is there already, and is the same, was made by a rotation that was cut off: it is taken. `known` are
+    /// the keys that the ledger names, of which none signs under two numbers.
+    pub(crate) fn make_signing_key(&self, id: u64, kms_key: Option<&KeyArn>, known: &[[u8; 32]]) -> Result<(u64, [u8; 32]), KeyError> {
+        let in_kms = kms_key.map(|arn| Ok::<_, KeyError>((arn.clone(), self.try_out(arn)?))).transpose()?;
+        if let Some((arn, public_key)) = &in_kms
+            && known.contains(public_key)
+        {
+            return Err(KeyError::Known(arn.clone()));
+        }
         let mut id = id;
         while let Some(there) = self.signing_key(id) {
-            if there.arn() == kms_key {
-                let path = self.folder.join(signing_file(id));
-                return Ok((id, there.public_key().ok_or(KeyError::NotAKey(path, "it is no Ed25519 seed"))?));
+            let public_key = there.public_key();
+            let is_wanted = there.arn() == kms_key && in_kms.as_ref().is_none_or(|(_, wanted)| public_key == Some(*wanted));
+            match public_key {
+                Some(public_key) if is_wanted => return Ok((id, public_key)),
+                // Never written over: what cut that rotation off may not have kept its row out of the ledger.
+                _ => id += 1,
             }
-            // Never written over: what cut that rotation off may not have kept its row out of the ledger.
-            id += 1;
         }
         let path = self.folder.join(signing_file(id));
-        let key = match kms_key {
-            None => {
-                let seed = random_secret()?;
-                self.write_wrapped(&path, &seed)?;
-                SigningKey::Local(seed)
-            }
-            Some(arn) => {
-                let public_key = self.kms.public_key(arn)?;
-                self.try_out(arn, public_key)?;
-                KmsFile::Signing { arn: arn.clone(), public_key }.write(&path, &self.master)?;
-                SigningKey::Kms { arn: arn.clone(), public_key }
-            }
+        let key = if let Some((arn, public_key)) = in_kms {
+            KmsFile::Signing { arn: arn.clone(), public_key }.write(&path, &self.master)?;
+            SigningKey::Kms { arn, public_key }
+        } else {
+            let seed = random_secret()?;
+            self.write_wrapped(&path, &seed)?;
+            SigningKey::Local(seed)
         };
         let public_key = key.public_key().ok_or(KeyError::NotAKey(path, "it is no Ed25519 seed"))?;
         self.signing.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
         Ok((id, public_key))
     }
 
-    /// Has a KMS key sign something: one that may be asked for its public half, and for nothing else, would stop sealing.
-    fn try_out(&self, arn: &KeyArn, public_key: [u8; 32]) -> Result<(), KeyError> {
+    /// Has a KMS key sign something, and tells its public half: one that may be asked for that, and for nothing else, would stop
+    /// sealing.
+    fn try_out(&self, arn: &KeyArn) -> Result<[u8; 32], KeyError> {
         use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+        let public_key = self.kms.public_key(arn)?;
         let signature = self.kms.sign(arn, TRIAL)?;
         let holds = UnparsedPublicKey::new(&ED25519, public_key).verify(TRIAL, &signature);
         let what = "its public key does not verify the signature";
-        holds.map_err(|_| KmsError::Answer { operation: "Sign", key: arn.clone(), what }.into())
+        holds.map_err(|_| KmsError::Answer { operation: "Sign", key: arn.clone(), what })?;
+        Ok(public_key)
     }
 
     /// Reads the file of a signing key.

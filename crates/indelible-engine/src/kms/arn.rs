@@ -35,6 +35,7 @@ impl KeyArn {
     }
 
     /// `aws`, `aws-cn`, `aws-us-gov`, …
+    #[cfg(any(test, feature = "aws"))]
     pub(crate) fn partition(&self) -> &str {
         self.part(1)
     }

@@ -4,6 +4,7 @@ use super::KeyArn;
 
 /// Why there is no answer of KMS that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "said by programs that were built with it"))]
 pub(crate) enum KmsError {
     /// The program was built without it.
     #[cfg_attr(all(feature = "aws", not(test)), expect(dead_code, reason = "said by programs that were built without it"))]

@@ -94,11 +94,12 @@ fn throttling_and_errors_of_kms_are_tried_again_and_nothing_else_is() {
 #[test]
 fn what_is_no_answer_is_told_from_what_is_none_in_time() {
     let (server, kms, key) = house();
-    for trouble in [Trouble::Garbage, Trouble::Oversized, Trouble::OtherKey] {
+    for (trouble, words) in [(Trouble::Garbage, "not JSON"), (Trouble::Oversized, "64 KiB"), (Trouble::OtherKey, "another key")] {
         server.trouble(Some(trouble.clone()));
         for error in [kms.sign(&key, b"x").map(drop), kms.public_key(&key).map(drop)] {
             let error = error.expect_err("no answer");
             assert!(matches!(error, KmsError::Answer { .. }) && !error.may_pass(), "{trouble:?}: {error}");
+            assert!(error.to_string().contains(words), "{trouble:?}: {error}");
         }
     }
     server.asked();

@@ -122,7 +122,7 @@ fn make_own_keys(
     for owner in [Uuid::nil(), instance.organization_id] {
         desk.keystore.make_organization_key(owner, &instance.name, wishes.organization_kms).map_err(key_error)?;
     }
-    let (id, public_key) = desk.keystore.make_signing_key(SIGNING_KEY, wishes.signing_kms).map_err(key_error)?;
+    let (id, public_key) = desk.keystore.make_signing_key(SIGNING_KEY, wishes.signing_kms, &[]).map_err(key_error)?;
     let ring = Change::RingKey { id: desk.keystore.newest_ring_id(), since: now };
     let state = Value::Object(signing_state(&public_key, wishes.signing_kms));
     Ok((id, state, vec![ring, Change::SigningKey { id, public_key, since: now }]))

@@ -30,18 +30,21 @@ fn old_and_new_sign_while_they_overlap() {
         }
     }
     // By the command line, and back to a key of the ledger's own.
-    let third = kms.signing_key();
+    let (third, fourth) = (kms.signing_key(), kms.signing_key());
     let (code, said) = house.command(By::Instance, &["keys", "rotate", "signing", "--kms", &third]);
     assert!(code == 0 && said.contains("signing_key 4 serves"), "{said}");
     let (code, said) = house.command(By::Instance, &["keys", "rotate", "signing"]);
     assert!(code == 0 && said.contains("signing_key 5 serves"), "{said}");
     assert_eq!(signatures(&house.sealed().0), 5);
+    // No key signs under two numbers.
+    let (status, problem) = house.rotate(Some(&first));
+    assert!(status == 422 && problem["detail"].as_str().is_some_and(|detail| detail.contains("already")), "{problem}");
     house.stop();
     let (code, said) = place.verify("");
     assert_eq!(code, 0, "{said}");
     let (code, said) = crate::house::run(
         &kms.url,
-        &["keys", "rotate", "signing", "--kms", &first, "--data", &place.text("data"), "--checkpoints", &place.text("checkpoints")],
+        &["keys", "rotate", "signing", "--kms", &fourth, "--data", &place.text("data"), "--checkpoints", &place.text("checkpoints")],
     );
     assert!(code == 0 && said.contains("signing_key 6 serves"), "offline as well: {said}");
     assert_eq!(place.verify("").0, 0);

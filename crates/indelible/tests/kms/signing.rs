@@ -53,8 +53,8 @@ fn a_key_in_kms_signs_from_the_first_start_and_everything_verifies() {
     assert_eq!(code, 0, "{said}");
     let (code, said) = run("", &["verify-bundle", &bundle, "--keys-file", &key_file]);
     assert_eq!(code, 0, "{said}");
-    let verified = house.get("/v1/audit/verify");
-    assert!(verified["findings"].as_array().is_some_and(Vec::is_empty), "{verified}");
+    let report = house.get("/v1/audit/verify");
+    assert!(report["findings"].as_array().is_some_and(Vec::is_empty), "{report}");
     house.stop();
 
     // Offline, without any KMS.
