@@ -7,7 +7,10 @@ use crate::program::{Folder, Ran, run_as, sample};
 
 fn run(folder: &Folder, place: &Place, store: &str, arguments: &[&str]) -> Ran {
     let (settings, target) = (place.settings(), folder.target());
-    let variables: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    // A proxy is not asked for what is on this machine.
+    let proxies = ["HTTP_PROXY", "http_proxy", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1"));
+    let variables = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let variables: Vec<(&str, &str)> = variables.chain(proxies).collect();
     let target = target.iter().map(String::as_str).chain(["--checkpoints", store]);
     run_as(&variables, &arguments.iter().copied().chain(target).collect::<Vec<_>>(), b"")
 }

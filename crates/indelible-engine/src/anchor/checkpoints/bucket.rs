@@ -103,13 +103,13 @@ async fn load(objects: &Objects, instance: &str) -> Result<Option<Trees>, Checkp
     let mut reads = JoinSet::new();
     for number in base..newest {
         if number - base >= READS_AT_ONCE {
-            take(&mut reads, &mut segments).await?;
+            take(objects, &mut reads, &mut segments).await?;
         }
         let (objects, instance) = (objects.clone(), instance.to_owned());
         reads.spawn(async move { read(&objects, &instance, number).await });
     }
     while !reads.is_empty() {
-        take(&mut reads, &mut segments).await?;
+        take(objects, &mut reads, &mut segments).await?;
     }
     let mut segments = segments.into_values();
     let whole = segments.next().and_then(Trees::of);
@@ -132,11 +132,12 @@ async fn read(objects: &Objects, instance: &str, number: u64) -> Result<Segment,
 
 /// Takes the next segment that was read.
 async fn take(
+    objects: &Objects,
     reads: &mut JoinSet<Result<Segment, CheckpointsError>>,
     segments: &mut BTreeMap<u64, Segment>,
 ) -> Result<(), CheckpointsError> {
     if let Some(read) = reads.join_next().await {
-        let segment = read.expect("reading does not panic and is not cancelled")?;
+        let segment = read.map_err(|error| objects.unusable(&error))??;
         segments.insert(segment.number(), segment);
     }
     Ok(())
