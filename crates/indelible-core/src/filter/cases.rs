@@ -356,6 +356,11 @@ fn terms_of_an_entry() {
         collect(r#"{"subjects":["b"],"resource":{"type":"t","id":"i"},"action":"a.b"}"#),
         ["subjects=b", "resource.type=t", "resource.id=i", "action=a.b"]
     );
+    // Names that begin alike are not one.
+    assert_eq!(
+        collect(r#"{"action_categories":"no","action_category":"yes","resource":{"id":"r"},"resources":{"id":"no"}}"#),
+        ["action_category=yes", "resource.id=r"]
+    );
     assert!(collect("[1]").is_empty() && collect(r#"{"actor":1,"action":{},"context":["x"],"run":null}"#).is_empty());
 }
 

@@ -155,3 +155,82 @@ pub(super) fn read(ledger: &Connection, to: &[SyncSender<Arc<Batch>>]) -> Result
     handing.on(batch);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    /// Rows whose every column is made from their number, with contents and wraps beside some of them and beside none.
+    fn ledger(rows: i64) -> Connection {
+        let ledger = Connection::open_in_memory().expect("open");
+        ledger.execute_batch(include_str!("../store/sqlite/schema.sql")).expect("tables");
+        let numbers = format!("WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {rows})");
+        let blob = |name: &str| format!("CAST('{name}' || n AS BLOB)");
+        let (id, prev, hash, content, wrap) = (blob("id"), blob("prev"), blob("hash"), blob("content"), blob("wrap"));
+        for sql in [
+            format!("INSERT INTO events {numbers} SELECT n, n % 3, n, {id}, 1, x'', {prev}, {hash}, 'entry' || n FROM n"),
+            format!("INSERT INTO contents {numbers} SELECT n, {content} FROM n WHERE n % 2 = 0"),
+            format!("INSERT INTO wraps {numbers} SELECT n, n % 5, {wrap} FROM n WHERE n % 7 = 0"),
+            "DELETE FROM events WHERE row % 1000 = 0".to_owned(),
+        ] {
+            ledger.execute_batch(&sql).expect("filled");
+        }
+        ledger
+    }
+
+    /// Everything that a batch holds, and where it holds it.
+    fn look(batch: &Batch, rows: &mut Vec<i64>, orphans: &mut Vec<(&'static str, i64)>) -> usize {
+        let text = |range: &Range<usize>| String::from_utf8(batch.bytes(range).to_vec()).expect("UTF-8");
+        for stored in &batch.rows {
+            let row = stored.row;
+            assert_eq!((stored.project, stored.sequence), (row % 3, row));
+            let columns = [&stored.id, &stored.prev_hash, &stored.row_hash, &stored.entry].map(text);
+            assert_eq!(columns, ["id", "prev", "hash", "entry"].map(|name| format!("{name}{row}")));
+            assert_eq!(stored.content.as_ref().map(text), (row % 2 == 0).then(|| format!("content{row}")));
+            let wrap = stored.wrap.as_ref().map(|(key, wrap)| (*key, text(wrap)));
+            assert_eq!(wrap, (row % 7 == 0).then(|| (row % 5, format!("wrap{row}"))));
+            assert_eq!(stored.outline, None);
+            rows.push(row);
+        }
+        orphans.extend_from_slice(&batch.orphans);
+        batch.bytes.as_ptr() as usize
+    }
+
+    /// Through two readers, of which one is slow: each has every row and every orphan once, from the same memory again and again.
+    #[test]
+    fn batches_that_are_filled_again_hold_what_is_stored_and_nothing_else() {
+        let rows = 40 * BATCH_ROWS as i64;
+        let ledger = ledger(rows);
+        let (fast, slow) = (sync_channel(3), sync_channel(3));
+        let take = |from: std::sync::mpsc::Receiver<Arc<Batch>>, wait: bool| {
+            let (mut rows, mut orphans, mut places, mut batches) = (Vec::new(), Vec::new(), HashSet::new(), 0);
+            for batch in from {
+                if wait && batches % 8 == 0 {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+                places.insert(look(&batch, &mut rows, &mut orphans));
+                batches += 1;
+            }
+            (rows, orphans, places.len(), batches)
+        };
+        let taken = std::thread::scope(|scope| {
+            let (first, second) = (scope.spawn(|| take(fast.1, false)), scope.spawn(|| take(slow.1, true)));
+            let to = [fast.0, slow.0];
+            read(&ledger, &to).expect("read");
+            drop(to);
+            [first.join().expect("no panic"), second.join().expect("no panic")]
+        });
+        let gone = |row: &i64| row % 1_000 == 0;
+        for (found, mut orphans, places, batches) in taken {
+            assert!(found.iter().copied().eq((1..=rows).filter(|row| !gone(row))), "{} rows", found.len());
+            let mut wanted: Vec<_> = (1..=rows).filter(gone).map(|row| ("contents", row)).collect();
+            wanted.extend((1..=rows).filter(|row| gone(row) && row % 7 == 0).map(|row| ("wraps", row)));
+            orphans.sort_unstable();
+            assert_eq!(orphans, wanted);
+            assert!(batches >= 40 && places <= 10, "{batches} batches in {places} places");
+        }
+    }
+}
