@@ -2,8 +2,6 @@
 //! memory.
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator as _;
 use rusqlite::{Connection, Rows};
@@ -77,14 +75,24 @@ impl<'s> Beside<'s> {
     }
 }
 
-/// Reads everything that the connection's transaction sees and hands it to each of `to`. Ends early where all are gone.
-pub(super) fn read(ledger: &Connection, to: &[SyncSender<Arc<Batch>>]) -> Result<(), rusqlite::Error> {
-    let mut events = ledger.prepare("SELECT row, project, sequence, id, entry, prev_hash, row_hash FROM events ORDER BY row")?;
-    let mut contents = ledger.prepare("SELECT row, stored FROM contents ORDER BY row")?;
-    let mut wraps = ledger.prepare("SELECT row, data_key_id, wrap FROM wraps ORDER BY row")?;
-    let mut contents = Beside::new("contents", contents.query([])?)?;
-    let mut wraps = Beside::new("wraps", wraps.query([])?)?;
-    let mut events = events.query([])?;
+/// Which rows are read, both included.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) first: i64,
+    pub(super) last: i64,
+}
+
+/// Reads the rows of `span` that the connection's transaction sees, and hands each batch to `each`, which says whether to go on. The
+/// last batch may have no rows.
+pub(super) fn read(ledger: &Connection, span: Span, each: &mut dyn FnMut(Batch) -> bool) -> Result<(), rusqlite::Error> {
+    let select = |what: &str| ledger.prepare_cached(&format!("SELECT {what} WHERE row BETWEEN ?1 AND ?2 ORDER BY row"));
+    let mut events = select("row, project, sequence, id, entry, prev_hash, row_hash FROM events")?;
+    let mut contents = select("row, stored FROM contents")?;
+    let mut wraps = select("row, data_key_id, wrap FROM wraps")?;
+    let bounds = [span.first, span.last];
+    let mut contents = Beside::new("contents", contents.query(bounds)?)?;
+    let mut wraps = Beside::new("wraps", wraps.query(bounds)?)?;
+    let mut events = events.query(bounds)?;
     let mut batch = Batch::default();
     while let Some(stored) = events.next()? {
         let row: i64 = stored.get(0)?;
@@ -106,17 +114,12 @@ pub(super) fn read(ledger: &Connection, to: &[SyncSender<Arc<Batch>>]) -> Result
             wraps.step()?;
         }
         batch.rows.push(StoredRow { row, project, sequence, id, entry, prev_hash, row_hash, content, wrap });
-        if (batch.rows.len() >= BATCH_ROWS || batch.bytes.len() >= BATCH_BYTES) && !hand_on(&mut batch, to) {
+        if (batch.rows.len() >= BATCH_ROWS || batch.bytes.len() >= BATCH_BYTES) && !each(std::mem::take(&mut batch)) {
             return Ok(());
         }
     }
     contents.reach(i64::MAX, &mut batch.orphans)?;
     wraps.reach(i64::MAX, &mut batch.orphans)?;
-    hand_on(&mut batch, to);
+    each(batch);
     Ok(())
-}
-
-fn hand_on(batch: &mut Batch, to: &[SyncSender<Arc<Batch>>]) -> bool {
-    let full = Arc::new(std::mem::take(batch));
-    to.iter().filter(|to| to.send(Arc::clone(&full)).is_ok()).count() > 0
 }

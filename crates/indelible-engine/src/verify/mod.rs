@@ -5,6 +5,7 @@ pub(crate) mod event;
 mod gaps;
 mod heads;
 mod index;
+mod index_parts;
 mod instance;
 #[cfg(test)]
 mod matrix;
@@ -13,11 +14,13 @@ mod resources;
 mod signed;
 #[cfg(test)]
 mod tests;
+pub(crate) mod told;
 pub(crate) mod walk;
 mod wrap;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indelible_core::key::{ProjectKeys, Secret};
@@ -55,6 +58,9 @@ pub enum VerifyError {
     /// No such project.
     #[error("there is no project {0}")]
     NoProject(Uuid),
+    /// Nobody wants the result any more.
+    #[error("the verification was stopped")]
+    Stopped,
 }
 
 /// Verifies a data folder offline: chains, trees, heads, contents, wraps, duplicate ids, the index against the entries, and all of
@@ -67,6 +73,19 @@ pub fn verify_folder(
     project_id: Option<Uuid>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Report>, VerifyError> {
+    let folder = (data, checkpoints, master_key_file, project_id);
+    on_folder(folder, &AtomicBool::new(false), |ground| walk::walk(ground, progress)).map(|walked| walked.reports)
+}
+
+/// A data folder, its checkpoint store, the file of its master key, and the project that is asked for.
+type OfFolder<'a> = (&'a Path, &'a Path, Option<&'a Path>, Option<Uuid>);
+
+/// Walks on the ground of a data folder that nobody needs to have opened.
+fn on_folder<T>(
+    (data, checkpoints, master_key_file, only): OfFolder<'_>,
+    stop: &AtomicBool,
+    walk: impl FnOnce(&walk::Ground<'_>) -> Result<T, VerifyError>,
+) -> Result<T, VerifyError> {
     let unreadable = |error: &dyn std::fmt::Display| VerifyError::Unreadable(error.to_string());
     let ledger = data.join("ledger.db");
     let keystore = Arc::new(KeyStore::open(data, master_key_file, Mode::Local, false).map_err(|error| unreadable(&error))?);
@@ -76,13 +95,22 @@ pub fn verify_folder(
         let data_keys = DataKeys::load(Arc::clone(&keystore), snapshot).map_err(|error| error.to_string())?;
         Ok(Arc::new(StoredKeys { keystore: Arc::clone(&keystore), data_keys: Arc::new(data_keys) }))
     };
-    walk::walk(&walk::Ground { data, checkpoints, open: &open, keys: &keys, only: project_id }, progress)
+    walk(&walk::Ground { data, checkpoints, open: &open, keys: &keys, only, stop })
 }
 
 /// The keys of a data folder.
-struct StoredKeys {
-    keystore: Arc<KeyStore>,
-    data_keys: Arc<DataKeys>,
+pub(crate) struct StoredKeys {
+    pub(crate) keystore: Arc<KeyStore>,
+    pub(crate) data_keys: Arc<DataKeys>,
+}
+
+/// Stops a walk when it is dropped: with the request of somebody who went away.
+struct Wanted(Arc<AtomicBool>);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl walk::Keys for StoredKeys {
@@ -135,6 +163,8 @@ impl Ledger {
     pub async fn verify_project(&self, caller: &Caller, project: &Project) -> Result<Report, ReadError> {
         let reading = Reading::new(caller, project, "verification", project.id.hyphenated().to_string(), &Opening::default());
         let keys = Arc::new(self.stored_keys());
+        let wanted = Wanted(Arc::default());
+        let stop = Arc::clone(&wanted.0);
         self.read_for(PROJECT_TIME_MAX, reading, move |lane, account| {
             let folder = lane.ledger.inner.folder();
             let ledger = folder.ledger_db();
@@ -142,12 +172,12 @@ impl Ledger {
             // In memory before they are stored, so never behind the snapshot.
             let keys = |_: &Connection| -> Result<Arc<dyn walk::Keys>, String> { Ok(keys.clone()) };
             let (data, checkpoints) = (folder.root(), lane.ledger.inner.checkpoints.as_path());
-            let ground = walk::Ground { data, checkpoints, open: &open, keys: &keys, only: Some(lane.reading.project.id) };
-            let mut reports = walk::walk(&ground, &mut |_| {}).map_err(|error| {
+            let ground = walk::Ground { data, checkpoints, open: &open, keys: &keys, only: Some(lane.reading.project.id), stop: &stop };
+            let mut walked = walk::walk(&ground, &mut |_| {}).map_err(|error| {
                 tracing::error!(%error, "a project could not be verified");
                 ReadError::Unavailable("the store cannot be verified now".to_owned())
             })?;
-            let report = reports.pop().ok_or(ReadError::NotFound("project"))?;
+            let report = walked.reports.pop().ok_or(ReadError::NotFound("project"))?;
             account.remark = Some(format!("{}, {} events", report.verdict.as_str(), report.events));
             Ok(report)
         })

@@ -12,7 +12,7 @@ use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::VerifyError;
-use super::walk::{Ground, Keys, walk};
+use super::walk::{Ground, Keys, slices, walk};
 use crate::index::fixture::{Event, Fixture, ORGANIZATION, project_id};
 use crate::index::open_reader;
 
@@ -123,7 +123,13 @@ fn verify(data: &Path, only: Option<Uuid>) -> Result<Vec<Report>, VerifyError> {
         assert!(!snapshot.is_autocommit(), "keys are read in the transaction that is walked");
         Ok(Arc::new(keys()))
     };
-    walk(&Ground { data, checkpoints: &data.join("none"), open: &open, keys: &keys, only }, &mut |_| {})
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let ground = Ground { data, checkpoints: &data.join("none"), open: &open, keys: &keys, only, stop: &stop };
+    let reports = walk(&ground, &mut |_| {}).map(|walked| walked.reports);
+    // The patrol says the same of whatever somebody did.
+    let slowly = slices::walk(&ground, &mut |_| true).map(|walked| walked.reports);
+    assert_eq!(format!("{slowly:?}"), format!("{reports:?}"));
+    reports
 }
 
 fn copy(from: &Path) -> tempfile::TempDir {

@@ -1,32 +1,39 @@
 //! One pass over a ledger: a thread reads, one hashes and compares with what was signed, one compares with the index. A single read
-//! transaction, so a server may go on writing; memory stays flat, whatever the number of rows.
+//! transaction, so a server may go on writing; memory stays flat, whatever the number of rows. [`slices`] does the same on one thread,
+//! with rests.
+
+mod ending;
+pub(crate) mod slices;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use indelible_core::checkpoint::Checkpoint;
 use indelible_core::entry::Outline;
 use indelible_core::key::ProjectKeys;
 use indelible_core::tree::Tile;
-use indelible_core::verify::{Finding, Log, Report, Row, Verdict, Verifier};
+use indelible_core::verify::{Finding, Report, Row, Verdict, Verifier};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::batch::{self, Batch, StoredRow};
+use super::batch::{self, Batch, Span, StoredRow};
 use super::gaps::Gaps;
 use super::heads::{self, Stored};
 use super::index::{Misplaced, claim};
-use super::instance::{self, InstanceFinding};
+use super::instance::{self, Bounds, InstanceFinding, InstanceTree};
 use super::repeats::Repeats;
 use super::resources::Resources;
 use super::signed::{Signed, anchor_from};
+use super::told::Told;
 use super::wrap::{self, DataKey};
 use super::{Progress, VerifyError};
 
 /// Batches under way to a thread.
 const BATCHES_AHEAD: usize = 3;
+/// Whatever their numbers.
+pub(super) const EVERY_ROW: Span = Span { first: i64::MIN, last: i64::MAX };
 
 /// Where keys are found.
 pub(crate) trait Keys: Send + Sync {
@@ -54,28 +61,46 @@ pub(crate) struct Ground<'a> {
     pub(crate) keys: &'a FindKeys<'a>,
     /// Only this project is reported, and only its rows are hashed.
     pub(crate) only: Option<Uuid>,
+    /// Set by whoever no longer wants the result: the walk then ends soon, with [`VerifyError::Stopped`].
+    pub(crate) stop: &'a AtomicBool,
 }
 
-fn unreadable(error: &rusqlite::Error) -> VerifyError {
+impl Ground<'_> {
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// What a walk over everything came to.
+pub(crate) struct Walked {
+    /// One report a project; those of projects that are not there last.
+    pub(crate) reports: Vec<Report>,
+    /// Findings that the ledger itself tells of.
+    pub(crate) told: Told,
+    /// Rows read.
+    pub(crate) rows: u64,
+}
+
+pub(super) fn unreadable(error: &rusqlite::Error) -> VerifyError {
     VerifyError::Unreadable(format!("the ledger cannot be read: {error}"))
 }
 
 /// What is known before the rows are walked.
-struct Scene {
+pub(super) struct Scene {
     stored: BTreeMap<i64, Stored>,
     resources: Resources,
     keys: Arc<dyn Keys>,
     signed: Signed,
-    /// The instance tree and what the checkpoint store holds of it.
-    instance: Option<(Log, Option<Checkpoint>)>,
-    faults: Vec<InstanceFinding>,
+    pub(super) instance: Option<InstanceTree>,
+    pub(super) faults: Vec<InstanceFinding>,
     /// Projects that were signed and are not there.
-    removed: Vec<(Uuid, Finding)>,
-    rows_total: u64,
+    pub(super) removed: Vec<(Uuid, Finding)>,
+    /// The last row.
+    pub(super) rows_total: u64,
 }
 
 /// Begins the read transaction that is walked, and reads all that is not a row.
-fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connection) -> Result<Scene, VerifyError> {
+pub(super) fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connection) -> Result<Scene, VerifyError> {
     let failed = |error: rusqlite::Error| unreadable(&error);
     // Before the snapshot: what the store holds is then in the ledger already.
     let mut signed = Signed::before(aside, ground.checkpoints).map_err(failed)?;
@@ -94,20 +119,21 @@ fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connection) -> Resul
     if let Some(only) = ground.only.filter(|only| !known.contains(only) && removed.is_empty()) {
         return Err(VerifyError::NoProject(only));
     }
-    let instance = signed.log(None).map(|log| match signed.last(&log, instance_signed) {
-        Ok(last) => (log, last),
-        Err(finding) => {
+    let instance = signed.log(None).map(|log| {
+        let last = signed.last(&log, instance_signed).unwrap_or_else(|finding| {
             faults.push(finding);
-            (log, None)
-        }
+            None
+        });
+        Ok(InstanceTree { log, last, bounds: Bounds::load(reading)? })
     });
+    let instance = instance.transpose().map_err(failed)?;
     let rows_total: Option<i64> = reading.query_row("SELECT max(row) FROM events", [], |row| row.get(0)).map_err(failed)?;
     let faults = faults.into_iter().map(|finding| (None, finding)).collect();
     Ok(Scene { stored, resources, keys, signed, instance, faults, removed, rows_total: rows_total.unwrap_or(0).unsigned_abs() })
 }
 
 /// Verifies everything that one read transaction sees.
-pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Report>, VerifyError> {
+pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Walked, VerifyError> {
     let open = || (ground.open)().map_err(VerifyError::Unreadable);
     let claim = claim(ground.data);
     let (reading, aside) = (open()?, open()?);
@@ -125,11 +151,16 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
             to.push(to_index);
             comparing = Some(scope.spawn(move || claim.check(&index, &beside_index)));
         }
+        let stop = ground.stop;
         // The instance tree belongs to the same snapshot; while it is read, the last rows are hashed.
         let reader = scope.spawn(move || {
-            batch::read(&reading, &to)?;
+            let going = || !stop.load(Ordering::Relaxed);
+            batch::read(&reading, EVERY_ROW, &mut |batch| {
+                let batch = Arc::new(batch);
+                going() && to.iter().filter(|to| to.send(Arc::clone(&batch)).is_ok()).count() > 0
+            })?;
             drop(to);
-            instance.map_or_else(|| Ok(Vec::new()), |(log, last)| instance::check(&reading, &log, last.as_ref()))
+            instance.map_or_else(|| Ok(Vec::new()), |tree| instance::check(&reading, tree, &going))
         });
         let hashed = chains.hash(&hash, rows_total, progress);
         (reader.join(), hashed, comparing.map(std::thread::ScopedJoinHandle::join))
@@ -137,24 +168,17 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
     let died = |_| VerifyError::Unreadable("a thread of the verification died".to_owned());
     of_instance.extend(read.map_err(died)?.map_err(|error| unreadable(&error))?);
     hashed.map_err(|error| unreadable(&error))?;
-    let misplaced = match compared.transpose().map_err(died)? {
-        Some(Ok(misplaced)) => misplaced,
-        Some(Err(error)) => vec![Misplaced { project: 0, sequence: None, detail: format!("the index cannot be read: {error}") }],
-        None => Vec::new(),
-    };
-    chains.tell_instance(of_instance);
-    let mut reports = chains.finish(misplaced).map_err(|error| unreadable(&error))?;
-    reports.extend(removed.into_iter().map(|(project_id, finding)| gone(project_id, finding)));
-    Ok(reports)
+    let misplaced = compared.transpose().map_err(died)?.map_or_else(Vec::new, misplaced);
+    chains.end(of_instance, misplaced, removed, &mut || !ground.is_stopped())
 }
 
-/// The report of a project that is not there.
-fn gone(project_id: Uuid, finding: Finding) -> Report {
-    Report { project_id, events: 0, unanchored: 0, verdict: finding.kind, findings: vec![finding], findings_total: 1 }
+/// What was found of the index, or that it cannot be read.
+pub(super) fn misplaced(found: Result<Vec<Misplaced>, rusqlite::Error>) -> Vec<Misplaced> {
+    found.unwrap_or_else(|error| vec![Misplaced { project: 0, sequence: None, detail: format!("the index cannot be read: {error}") }])
 }
 
 /// The chains of all projects, each with its verifier.
-struct Chains<'a> {
+pub(super) struct Chains<'a> {
     ground: &'a Ground<'a>,
     keys: Arc<dyn Keys>,
     ledger: &'a Connection,
@@ -169,6 +193,8 @@ struct Chains<'a> {
     repeats: Repeats,
     gaps: Gaps,
     resources: Resources,
+    told: Told,
+    rows: u64,
     /// Rows by project number, of all projects.
     counts: HashMap<i64, u64>,
     /// By project number: time and row number of the row that its head counts as the last.
@@ -178,7 +204,7 @@ struct Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
-    fn new(ground: &'a Ground<'a>, ledger: &'a Connection, scene: Scene) -> Result<Self, rusqlite::Error> {
+    pub(super) fn new(ground: &'a Ground<'a>, ledger: &'a Connection, scene: Scene) -> Result<Self, rusqlite::Error> {
         let mut chains = Self {
             ground,
             keys: scene.keys,
@@ -192,6 +218,8 @@ impl<'a> Chains<'a> {
             repeats: Repeats::new(),
             gaps: Gaps::new(),
             resources: scene.resources,
+            told: Told::default(),
+            rows: 0,
             counts: HashMap::new(),
             ends: HashMap::new(),
             last: None,
@@ -257,22 +285,32 @@ impl<'a> Chains<'a> {
     }
 
     fn hash(&mut self, batches: &Receiver<Arc<Batch>>, rows_total: u64, progress: &mut dyn FnMut(Progress)) -> Result<(), rusqlite::Error> {
-        let mut rows = 0;
         for batch in batches {
-            for row in &batch.rows {
-                self.count(&batch, row);
-                self.hash_row(&batch, row)?;
-            }
-            for (table, row) in &batch.orphans {
-                let beside = batch.rows.iter().rfind(|found| found.row <= *row).map(|found| found.project).or(self.last);
-                let detail = format!("{table}: row {row} lies beside no event");
-                self.find(beside.unwrap_or_default(), Verdict::Altered, None, detail);
-            }
-            self.last = batch.rows.last().map(|row| row.project).or(self.last);
-            rows += batch.rows.len() as u64;
-            progress(Progress { rows, rows_total: rows_total.max(rows) });
+            self.batch(&batch)?;
+            progress(Progress { rows: self.rows, rows_total: rows_total.max(self.rows) });
         }
         Ok(())
+    }
+
+    /// The next rows.
+    pub(super) fn batch(&mut self, batch: &Batch) -> Result<(), rusqlite::Error> {
+        for row in &batch.rows {
+            self.count(batch, row);
+            self.hash_row(batch, row)?;
+        }
+        for (table, row) in &batch.orphans {
+            let beside = batch.rows.iter().rfind(|found| found.row <= *row).map(|found| found.project).or(self.last);
+            let detail = format!("{table}: row {row} lies beside no event");
+            self.find(beside.unwrap_or_default(), Verdict::Altered, None, detail);
+        }
+        self.last = batch.rows.last().map(|row| row.project).or(self.last);
+        self.rows += batch.rows.len() as u64;
+        Ok(())
+    }
+
+    /// Rows so far.
+    pub(super) const fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// What is noted of the rows of every project, asked for or not.
@@ -319,6 +357,7 @@ impl<'a> Chains<'a> {
         }
         if let Some((project_id, _)) = self.verifiers.get(&stored.project) {
             self.resources.entry(*project_id, entry);
+            self.told.entry(*project_id, entry);
         }
         if Outline::read(entry).is_some_and(|outline| outline.id.as_bytes() != id) {
             let detail = "the id column is not the id of the entry".to_owned();
@@ -339,105 +378,5 @@ impl<'a> Chains<'a> {
         let keys = &self.keys;
         let data_key = self.data_keys.entry(key).or_insert_with(|| keys.data_key(key));
         wrap::opens(data_key.as_ref(), entry, content, wrap, &mut self.decrypted)
-    }
-
-    /// What is wrong with the instance tree. Who asked for one project hears of that one; of the rest, that something is.
-    fn tell_instance(&mut self, findings: Vec<InstanceFinding>) {
-        let mut rest: Option<Verdict> = None;
-        for (project, finding) in findings {
-            match project {
-                Some(project) if self.verifiers.contains_key(&project) => {
-                    self.find(project, finding.kind, finding.sequence, finding.detail);
-                }
-                _ if self.ground.only.is_none() => self.find(0, finding.kind, finding.sequence, finding.detail),
-                _ => rest = rest.max(Some(finding.kind)),
-            }
-        }
-        if let Some(kind) = rest {
-            let detail = "the instance tree, which commits to the anchors of all projects, does not hold: verify the whole ledger";
-            self.find(0, kind, None, detail.to_owned());
-        }
-    }
-
-    fn finish(mut self, misplaced: Vec<Misplaced>) -> Result<Vec<Report>, rusqlite::Error> {
-        for (number, sequence, detail) in std::mem::replace(&mut self.repeats, Repeats::new()).find(self.ledger, self.ground.data)? {
-            self.find(number, Verdict::Altered, Some(sequence), detail);
-        }
-        for found in misplaced {
-            self.find(found.project, Verdict::Altered, found.sequence, found.detail);
-        }
-        self.compare_numbers();
-        for (project_id, detail) in std::mem::take(&mut self.resources).untold() {
-            // The rows of a project that is not asked for were not read; a resource of no project is told in any case.
-            let number = self.verifiers.iter().find_map(|(number, (id, _))| (Some(*id) == project_id).then_some(*number));
-            self.find(number.unwrap_or_default(), Verdict::Altered, None, detail);
-        }
-        let mut reports = Vec::new();
-        let mut numbers: Vec<i64> = self.verifiers.keys().copied().collect();
-        numbers.sort_unstable();
-        for number in numbers {
-            if let Some((_, verifier)) = self.verifiers.get_mut(&number) {
-                verifier.rows_ended();
-            }
-            if self.is_asked(number) {
-                self.feed(number)?;
-            }
-            let stored = self.stored.remove(&number).unwrap_or_default();
-            self.compare_tiles(number, &stored);
-            if stored.head_unreadable {
-                self.find(number, Verdict::Altered, None, "the head cannot be read".to_owned());
-            }
-            let Some((project_id, verifier)) = self.verifiers.remove(&number) else { continue };
-            if self.ground.only.is_none_or(|only| only == project_id) {
-                reports.push(verifier.finish(stored.head.as_ref()));
-            }
-        }
-        Ok(reports)
-    }
-
-    /// Row numbers, ends of heads, and what is stored of projects that have no rows.
-    fn compare_numbers(&mut self) {
-        let (mut accounted, mut found) = (0_u64, Vec::new());
-        for (number, stored) in &self.stored {
-            let rows = self.counts.get(number).copied().unwrap_or_default();
-            if let Some(head) = &stored.head {
-                accounted = accounted.saturating_add(head.size.saturating_sub(rows));
-                match self.ends.get(number) {
-                    Some(end) if *end != stored.head_end => {
-                        let detail = "the head: its recorded_at or last_row is not that of the last row".to_owned();
-                        found.push((*number, head.size.checked_sub(1), detail));
-                    }
-                    Some(_) => {}
-                    None => self.gaps.reach(stored.head_end.1.saturating_add(1)),
-                }
-            }
-            if !self.verifiers.contains_key(number) {
-                found.push((*number, None, format!("there are a head, tiles or a name of project number {number}, which has no rows")));
-            } else if rows == 0 && stored.head.is_none() && !(stored.tiles.is_empty() && stored.partial.is_empty()) {
-                found.push((*number, None, "there are tiles, and neither a head nor rows".to_owned()));
-            }
-        }
-        for (number, sequence, detail) in found {
-            self.find(number, Verdict::Altered, sequence, detail);
-        }
-        if let Some(detail) = self.gaps.beyond(accounted) {
-            // Whose they were cannot be told: had a head been left, its chain would account for them.
-            self.find(0, Verdict::Missing, None, detail);
-        }
-    }
-
-    /// Tiles beyond those that the head's size calls for: no row fills them.
-    fn compare_tiles(&mut self, number: i64, stored: &Stored) {
-        let Some(size) = stored.head.as_ref().map(|head| head.size) else { return };
-        let mut levels: Vec<_> = stored.tiles.iter().collect();
-        levels.sort_unstable();
-        for (level, (count, end)) in levels {
-            let shift = u32::try_from(*level).unwrap_or(u32::MAX).saturating_add(1).saturating_mul(8);
-            let wanted = size.checked_shr(shift).unwrap_or(0);
-            if *count > wanted || *end > wanted {
-                let detail = format!("there are {count} tiles of level {level} up to position {end}, where {wanted} are full");
-                self.find(number, Verdict::Altered, None, detail);
-            }
-        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use indelible_core::anchor::{Anchor, Interval};
@@ -130,7 +131,13 @@ impl Forge {
         let Self { folder, db } = self;
         drop(db);
         let (data, checkpoints) = (folder.path().join("data"), folder.path().join("data.checkpoints"));
-        crate::verify::verify_folder(&data, &checkpoints, None, None, &mut |_| {}).expect("verified")
+        let reports = crate::verify::verify_folder(&data, &checkpoints, None, None, &mut |_| {}).expect("verified");
+        let slowly = crate::verify::on_folder((&data, &checkpoints, None, None), &AtomicBool::new(false), |ground| {
+            crate::verify::walk::slices::walk(ground, &mut |_| true)
+        });
+        // The patrol says the same of whatever somebody did.
+        assert_eq!(slowly.expect("verified").reports, reports);
+        reports
     }
 
     /// Runs SQL in which `{A}` is the row of sequence 100 of the default project.
