@@ -16,6 +16,7 @@ pub mod faults;
 mod index;
 mod keystore;
 mod ledger;
+pub mod patrol;
 pub mod query;
 pub mod resource;
 mod store;

@@ -135,13 +135,11 @@ impl Claim {
             (held.join(), walked)
         });
         let (held, mut walked) = (held.map_err(|_| rusqlite::Error::InvalidQuery)?, walked?);
-        match held {
-            Ok(held) => self.compare(walked, &held, ledger),
-            Err(_) => {
-                walked.misplaced.push(Misplaced { project: 0, sequence: None, detail: "the index cannot be read".to_owned() });
-                Ok(walked.misplaced)
-            }
+        if let Ok(held) = held {
+            return self.compare(walked, &held, ledger);
         }
+        walked.misplaced.push(Misplaced { project: 0, sequence: None, detail: "the index cannot be read".to_owned() });
+        Ok(walked.misplaced)
     }
 
     /// What differs between the rows that were walked and the index's side.
@@ -182,8 +180,9 @@ impl Claim {
         let Walked { sums, blocks, misplaced, of_row } = walked;
         let covered = |row: &&StoredRow| row.row <= self.through;
         let (Some(first), Some(last)) = (batch.rows.first().filter(covered), batch.rows.iter().rfind(covered)) else { return Ok(()) };
-        let mut places =
-            self.index.prepare_cached("SELECT row, project, sequence, occurred_at, id FROM rows WHERE row BETWEEN ?1 AND ?2 ORDER BY row")?;
+        let mut places = self
+            .index
+            .prepare_cached("SELECT row, project, sequence, occurred_at, id FROM rows WHERE row BETWEEN ?1 AND ?2 ORDER BY row")?;
         let mut places = places.query([first.row, last.row])?;
         let mut place = read_place(places.next()?)?;
         for row in batch.rows.iter().filter(covered) {

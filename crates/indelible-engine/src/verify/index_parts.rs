@@ -3,6 +3,8 @@
 //! What an index claims of rows that it has covered does not change, as long as it is the same file; one that is built anew has
 //! another key, and then nothing is said of either.
 
+use std::fmt::Write as _;
+
 use rusqlite::params_from_iter;
 
 use super::index::{Claim, Sums};
@@ -37,7 +39,7 @@ impl Claim {
         for (at, operator) in [(part, ">="), (part + 1, "<")] {
             if (1..PARTS).contains(&at) {
                 bounds.push(format!("{}{}", letter(at / LETTERS.len()), letter(at)));
-                sql.push_str(&format!(" AND term {operator} ?{}", bounds.len()));
+                let _ = write!(sql, " AND term {operator} ?{}", bounds.len());
             }
         }
         let mut statement = self.index.prepare(&sql)?;

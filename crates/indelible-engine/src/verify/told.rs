@@ -48,8 +48,7 @@ impl Told {
             Some(FINDING) => {
                 let place = |name| within(&members, "resource", name).unwrap_or_default().to_owned();
                 let concerned = within(&members, "context", CONCERNS).and_then(|id| Uuid::try_parse(id).ok());
-                let open =
-                    Open { project_id: concerned.unwrap_or(project_id), told_in: project_id, place: (place("type"), place("id")) };
+                let open = Open { project_id: concerned.unwrap_or(project_id), told_in: project_id, place: (place("type"), place("id")) };
                 self.open.insert(fingerprint.to_owned(), open);
             }
             Some(CLEAR) => {

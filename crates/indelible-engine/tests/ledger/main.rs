@@ -8,6 +8,7 @@ mod clock;
 mod cosigning;
 mod faults;
 mod files;
+mod patrol;
 mod reads;
 mod resources;
 mod rotation;

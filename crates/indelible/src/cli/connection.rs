@@ -100,6 +100,8 @@ operations! {
     rewrap(organization_id: Option<Uuid>) -> Vec<u8>;
     /// The chain keys of the project.
     export_chain_keys() -> Vec<u8>;
+    /// How the ledger stands: one project, or all that the key may see.
+    status(project: Option<Uuid>) -> Vec<u8>;
     /// Adopts what does not grow out of what was signed; the origins.
     adopt_checkpoints() -> Vec<u8>;
 }

@@ -340,6 +340,11 @@ impl Online {
         Ok(self.ask("POST", &self.url("/v1/audit/keys/chain", &query), None)?)
     }
 
+    pub(super) fn status(&self, project: Option<Uuid>) -> anyhow::Result<Vec<u8>> {
+        let project = project.map(|project| project.to_string());
+        self.get("/v1/audit/status", &Self::within(project.as_deref(), &NOT_OPENED))
+    }
+
     pub(super) fn adopt_checkpoints(&self) -> anyhow::Result<Vec<u8>> {
         Ok(self.ask("POST", &self.url("/v1/audit/checkpoints/adopt", &[]), None)?)
     }

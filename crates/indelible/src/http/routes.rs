@@ -18,7 +18,7 @@ use super::query::Query;
 use super::route::{Audit, Handler, Keyed, Route, Verb};
 use super::{
     anchors, api_keys, body, chain_keys, checkpoints, clock, consistency, conversations, enter, events, exports, keys, openapi, process,
-    projects, rewrap, rotation, runs, tlog, verify,
+    projects, rewrap, rotation, runs, status, tlog, verify,
 };
 
 /// Every URL and method.
@@ -32,6 +32,7 @@ pub(super) static ROUTES: &[&Route] = &[
     &runs::ROUTE,
     &conversations::ROUTE,
     &verify::ROUTE,
+    &status::ROUTE,
     &anchors::list::ROUTE,
     &anchors::latest::ROUTE,
     &anchors::seal::ROUTE,

@@ -17,5 +17,6 @@ mod projects;
 mod proofs;
 mod runs;
 mod server;
+mod status;
 mod verify;
 mod wire;

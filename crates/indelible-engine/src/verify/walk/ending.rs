@@ -3,11 +3,11 @@
 use indelible_core::verify::{Finding, Report, Verdict};
 use uuid::Uuid;
 
+use super::super::VerifyError;
 use super::super::heads::Stored;
 use super::super::index::Misplaced;
 use super::super::instance::InstanceFinding;
 use super::super::repeats::Repeats;
-use super::super::{VerifyError};
 use super::{Chains, Walked, unreadable};
 
 /// The report of a project that is not there.
