@@ -17,6 +17,7 @@ use crate::faults::Faults;
 use crate::index::Index;
 use crate::keystore::{DataKeys, KeyStore};
 use crate::kms::KeyArn;
+use crate::patrol::{self, Patrol, PatrolOptions, PatrolStatus};
 use crate::resource::registry::Registry;
 use crate::resource::{Instance, Wishes, first_start, load};
 use crate::store::{Expected, Folder, Readers, StoreError, open_writer};
@@ -61,6 +62,8 @@ pub struct Options {
     pub anchor_interval: Duration,
     /// The witnesses that are asked to cosign the instance tree, and how they are reached; none by default.
     pub witnesses: Option<Witnesses>,
+    /// When everything is verified in the background; never by default, for who opens a ledger for a moment.
+    pub patrol: Option<PatrolOptions>,
     /// Disk space kept free for `audit.read`, bytes.
     pub disk_reserve_bytes: u64,
     /// Content waiting for the writer, bytes; more is [`crate::append::AppendError::Busy`].
@@ -82,6 +85,7 @@ impl Options {
             checkpoints: checkpoints.into(),
             anchor_interval: ANCHOR_INTERVAL,
             witnesses: None,
+            patrol: None,
             mode: Mode::default(),
             master_key_file: None,
             instance_name: None,
@@ -164,6 +168,8 @@ pub struct Status {
     pub sealing: Sealing,
     /// What witnesses say of the instance tree, where there is a policy.
     pub cosigning: Option<CosigningStatus>,
+    /// What verification in the background finds, where there is one.
+    pub patrol: Option<PatrolStatus>,
 }
 
 /// How sealing goes, over all trees. Names nobody's.
@@ -202,6 +208,7 @@ pub(crate) struct Inner {
     pub(crate) anchoring: Anchoring,
     pub(crate) checkpoints: CheckpointStore,
     pub(crate) cosigning: Option<Arc<Cosigning>>,
+    pub(crate) patrol: Option<Patrol>,
     /// Held while a resource is read, changed and written.
     pub(crate) control: tokio::sync::Mutex<()>,
     /// Holds the lock; released last.
@@ -233,6 +240,26 @@ fn writer_parts(
         noted_row,
         desk: Arc::clone(desk),
         strangers: Arc::clone(strangers),
+    }
+}
+
+/// What verification in the background is made of.
+fn patrol_parts(
+    folder: &Folder,
+    options: &Options,
+    instance: &Instance,
+    (desk, index, writer, readers): (&Arc<Desk>, &Arc<Index>, &Arc<Writer>, &Arc<Readers>),
+) -> patrol::Parts {
+    patrol::Parts {
+        data: folder.root().to_owned(),
+        ledger_db: folder.ledger_db(),
+        checkpoints: options.checkpoints.clone(),
+        system_project_id: instance.system_project_id,
+        desk: Arc::clone(desk),
+        writer: Arc::clone(writer),
+        index: Arc::clone(index),
+        readers: Arc::clone(readers),
+        clock: Arc::clone(&options.clock),
     }
 }
 
@@ -306,7 +333,7 @@ impl Ledger {
             made.map(|(instance, first)| (instance, Some(first))).inspect_err(|_| writer.close())?
         };
         let readers = Readers::new(folder.ledger_db());
-        let witnesses = options.witnesses.map(|witnesses| cosigning::Parts {
+        let witnesses = options.witnesses.clone().map(|witnesses| cosigning::Parts {
             witnesses,
             instance: instance.name.clone(),
             readers: Arc::clone(&readers),
@@ -329,7 +356,9 @@ impl Ledger {
             rows_anchored,
         )
         .map_err(|error| OpenError::Store(format!("the sealing thread cannot be started: {error}")))?;
-        let control = tokio::sync::Mutex::default();
+        let parts = || patrol_parts(&folder, &options, &instance, (&desk, &index, &writer, &readers));
+        let patrol = options.patrol.map(|asked| Patrol::start(parts(), asked)).transpose();
+        let patrol = patrol.map_err(|error| OpenError::Store(format!("the patrol cannot be started: {error}")))?;
         let (clock, checkpoints) = (options.clock, options.checkpoints);
         let inner = Inner {
             instance,
@@ -345,7 +374,8 @@ impl Ledger {
             anchoring,
             checkpoints,
             cosigning,
-            control,
+            patrol,
+            control: tokio::sync::Mutex::default(),
             folder,
         };
         Ok(Opened { ledger: Self { inner: Arc::new(inner) }, first_start: first })
@@ -386,6 +416,7 @@ impl Ledger {
             sealings_total: report.passes,
         };
         status.cosigning = self.inner.cosigning.as_ref().map(|cosigning| cosigning.status());
+        status.patrol = self.inner.patrol.as_ref().map(|patrol| patrol.status(self.inner.clock.monotonic()));
         status
     }
 }
@@ -398,6 +429,10 @@ impl Inner {
 
     /// Safe to call twice.
     fn stop(&self) {
+        // What it would still tell goes through the writer.
+        if let Some(patrol) = &self.patrol {
+            patrol.close();
+        }
         let strangers = self.strangers.all();
         let prepared: Vec<_> = strangers.into_iter().filter_map(|event| self.desk.prepare_own(event).ok()).collect();
         if !prepared.is_empty() && self.writer.submit_unanswered(Work::new(prepared, Privilege::Caller)).is_err() {

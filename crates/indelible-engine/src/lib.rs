@@ -17,6 +17,7 @@ mod index;
 mod keystore;
 mod kms;
 mod ledger;
+pub mod patrol;
 pub mod query;
 pub mod resource;
 mod store;

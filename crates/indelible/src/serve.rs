@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use indelible_engine::patrol::PatrolOptions;
 use indelible_engine::{FirstStart, KeyArn, Ledger, Mode, Options};
 use tracing_subscriber::EnvFilter;
 
@@ -51,6 +52,12 @@ pub struct ServeArgs {
     /// Seconds between two anchors: what was committed meanwhile is signed.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub anchor_interval_seconds: u32,
+    /// Seconds from the end of one verification of everything in the background to the beginning of the next.
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u32).range(1..=2_592_000))]
+    pub verify_interval_seconds: u32,
+    /// Share of one core that it takes, percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub verify_share_percent: u8,
     /// Name of the instance; fixed at first start.
     #[arg(long, value_name = "NAME")]
     pub instance_name: Option<String>,
@@ -101,6 +108,10 @@ impl ServeArgs {
         options.organization_kms.clone_from(&self.organization_kms);
         options.witnesses = self.witnesses.witnesses()?;
         options.anchor_interval = Duration::from_secs(u64::from(self.anchor_interval_seconds));
+        let defaults = PatrolOptions::default();
+        let interval = Duration::from_secs(u64::from(self.verify_interval_seconds));
+        let first_after = defaults.first_after.min(interval);
+        options.patrol = Some(PatrolOptions { first_after, interval, share_percent: self.verify_share_percent });
         if let Some(bytes) = self.disk_reserve {
             options.disk_reserve_bytes = bytes;
         }

@@ -61,7 +61,7 @@ static NOUNS: &[Noun] = &[
     open("halt", Home::Project, &["clear", "issue"]),
     open("http", Home::Project, &["request"]),
     open("identity_provider", Home::Organization, &["create", "delete", "update"]),
-    own("integrity", Home::Project, &["finding"]),
+    own("integrity", Home::Project, &["clear", "finding"]),
     own("key", Home::Organization, &["create", "export", "rewrap", "rotate", "shred"]),
     own("legal_hold", Home::Project, &["create", "delete", "update"]),
     open("member", Home::Organization, &["add", "remove", "update"]),

@@ -15,7 +15,7 @@ mod thread;
 
 #[cfg(feature = "aws")]
 pub use checkpoints::Bucket;
-pub(crate) use checkpoints::Checkpoints;
+pub(crate) use checkpoints::{Checkpoints, beside};
 pub use checkpoints::{AddressError, CheckpointStore};
 pub(crate) use interval::rows_anchored;
 pub(crate) use keys::SigningKeys;

@@ -43,7 +43,7 @@ pub(crate) fn read(index: &Connection, each: &mut impl FnMut(Token, i64)) -> Res
 
 /// Hands every posting to `each`, as FTS5 tells them.
 pub(crate) fn ask(index: &Connection, each: &mut impl FnMut(Token, i64)) -> Result<(), rusqlite::Error> {
-    index.execute_batch("CREATE VIRTUAL TABLE IF NOT EXISTS temp.postings USING fts5vocab(main, terms, instance)")?;
+    vocabulary(index)?;
     let mut statement = index.prepare("SELECT term, doc FROM temp.postings")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -52,8 +52,13 @@ pub(crate) fn ask(index: &Connection, each: &mut impl FnMut(Token, i64)) -> Resu
     Ok(())
 }
 
+/// Makes `temp.postings`, by which FTS5 tells its postings: `term` and `doc`.
+pub(crate) fn vocabulary(index: &Connection) -> Result<(), rusqlite::Error> {
+    index.execute_batch("CREATE VIRTUAL TABLE IF NOT EXISTS temp.postings USING fts5vocab(main, terms, instance)")
+}
+
 /// What is no token of ours stands for itself by its length: it is no token that a row calls for.
-fn token_of(term: &[u8]) -> Token {
+pub(crate) fn token_of(term: &[u8]) -> Token {
     Token::read(term).unwrap_or(Token(u64::MAX - term.len() as u64))
 }
 

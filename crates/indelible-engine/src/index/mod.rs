@@ -34,7 +34,7 @@ pub(crate) use bloom::Bloom;
 pub(crate) use file::{open_reader, path, read_state};
 pub(crate) use fill::{Stored, tokens};
 pub(crate) use posting::{Direction, Postings};
-pub(crate) use token::{Token, TokenKey};
+pub(crate) use token::{LETTERS, Token, TokenKey};
 
 use crate::query::polls::Polls;
 use follow::Signals;

@@ -7,7 +7,7 @@
 use uuid::Uuid;
 
 /// Letters of a token: the `ascii` tokenizer folds case, so lower case and digits only.
-const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+pub(crate) const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// Letters in a token, five bits each.
 const TOKEN_LETTERS: usize = 10;
 /// The attribute under which a project has one token for all of its rows.

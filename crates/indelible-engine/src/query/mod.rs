@@ -15,6 +15,7 @@ mod run;
 pub(crate) mod scan;
 mod search;
 pub mod sql;
+pub mod status;
 mod tally;
 pub mod tlog;
 

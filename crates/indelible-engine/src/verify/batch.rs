@@ -67,14 +67,18 @@ impl Batch {
 
 /// Where batches go. Each is kept hold of until nobody else has it: memory that is new to the process costs more than
 /// what is read into it.
-struct Handing<'t> {
+pub(super) struct Handing<'t> {
     to: &'t [SyncSender<Arc<Batch>>],
     lent: Vec<Arc<Batch>>,
 }
 
-impl Handing<'_> {
+impl<'t> Handing<'t> {
+    pub(super) const fn new(to: &'t [SyncSender<Arc<Batch>>]) -> Self {
+        Self { to, lent: Vec::new() }
+    }
+
     /// Hands a full batch on and gives an empty one for it; `None` where nobody takes any.
-    fn on(&mut self, full: Batch) -> Option<Batch> {
+    pub(super) fn on(&mut self, full: Batch) -> Option<Batch> {
         let full = Arc::new(full);
         let taken = self.to.iter().filter(|to| to.send(Arc::clone(&full)).is_ok()).count();
         self.lent.push(full);
@@ -114,16 +118,26 @@ impl<'s> Beside<'s> {
     }
 }
 
-/// Reads everything that the connection's transaction sees and hands it to each of `to`. Ends early where all are gone.
-pub(super) fn read(ledger: &Connection, to: &[SyncSender<Arc<Batch>>]) -> Result<(), rusqlite::Error> {
-    let mut events = ledger.prepare("SELECT row, project, sequence, id, entry, prev_hash, row_hash FROM events ORDER BY row")?;
-    let mut contents = ledger.prepare("SELECT row, stored FROM contents ORDER BY row")?;
-    let mut wraps = ledger.prepare("SELECT row, data_key_id, wrap FROM wraps ORDER BY row")?;
-    let mut contents = Beside::new("contents", contents.query([])?)?;
-    let mut wraps = Beside::new("wraps", wraps.query([])?)?;
-    let mut events = events.query([])?;
+/// Which rows are read, both included.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) first: i64,
+    pub(super) last: i64,
+}
+
+/// Reads the rows of `span` that the connection's transaction sees, and hands each batch to `each`, which gives an empty one for it, or
+/// none where nobody wants more. The
+/// last batch may have no rows.
+pub(super) fn read(ledger: &Connection, span: Span, each: &mut dyn FnMut(Batch) -> Option<Batch>) -> Result<(), rusqlite::Error> {
+    let select = |what: &str| ledger.prepare_cached(&format!("SELECT {what} WHERE row BETWEEN ?1 AND ?2 ORDER BY row"));
+    let mut events = select("row, project, sequence, id, entry, prev_hash, row_hash FROM events")?;
+    let mut contents = select("row, stored FROM contents")?;
+    let mut wraps = select("row, data_key_id, wrap FROM wraps")?;
+    let bounds = [span.first, span.last];
+    let mut contents = Beside::new("contents", contents.query(bounds)?)?;
+    let mut wraps = Beside::new("wraps", wraps.query(bounds)?)?;
+    let mut events = events.query(bounds)?;
     let mut batch = Batch::default();
-    let mut handing = Handing { to, lent: Vec::new() };
     while let Some(stored) = events.next()? {
         let row: i64 = stored.get(0)?;
         let (project, sequence) = (stored.get(1)?, stored.get(2)?);
@@ -146,13 +160,13 @@ pub(super) fn read(ledger: &Connection, to: &[SyncSender<Arc<Batch>>]) -> Result
         let outline = Outline::read(batch.bytes(&entry));
         batch.rows.push(StoredRow { row, project, sequence, id, entry, prev_hash, row_hash, content, wrap, outline });
         if batch.is_full() {
-            let Some(empty) = handing.on(batch) else { return Ok(()) };
+            let Some(empty) = each(batch) else { return Ok(()) };
             batch = empty;
         }
     }
     contents.reach(i64::MAX, &mut batch.orphans)?;
     wraps.reach(i64::MAX, &mut batch.orphans)?;
-    handing.on(batch);
+    each(batch);
     Ok(())
 }
 
@@ -219,7 +233,9 @@ mod tests {
         let taken = std::thread::scope(|scope| {
             let (first, second) = (scope.spawn(|| take(fast.1, false)), scope.spawn(|| take(slow.1, true)));
             let to = [fast.0, slow.0];
-            read(&ledger, &to).expect("read");
+            let mut handing = Handing::new(&to);
+            read(&ledger, Span { first: i64::MIN, last: i64::MAX }, &mut |batch| handing.on(batch)).expect("read");
+            drop(handing);
             drop(to);
             [first.join().expect("no panic"), second.join().expect("no panic")]
         });

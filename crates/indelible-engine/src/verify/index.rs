@@ -35,11 +35,13 @@ pub(super) struct Misplaced {
 /// An index that claims to cover the ledger up to a row, as one read transaction sees it: it may be filled further
 /// meanwhile.
 pub(super) struct Claim {
-    file: std::path::PathBuf,
-    index: Connection,
-    key: TokenKey,
-    through: i64,
+    pub(super) file: std::path::PathBuf,
+    pub(super) index: Connection,
+    pub(super) key: TokenKey,
+    pub(super) through: i64,
     row_hash: Vec<u8>,
+    /// The summaries as they were when the transaction ended; `None` while it is open.
+    pub(super) blocks: Option<Blocks>,
 }
 
 fn open(index: &Path) -> Result<Connection, rusqlite::Error> {
@@ -58,17 +60,17 @@ pub(super) fn claim(data: &Path) -> Option<Claim> {
     let index = open(&file).ok()?;
     index.execute_batch("BEGIN").ok()?;
     let (key, through, ..) = read_state(&index).ok()?;
-    Some(Claim { file, index, key, through: through.row, row_hash: through.row_hash })
+    Some(Claim { file, index, key, through: through.row, row_hash: through.row_hash, blocks: None })
 }
 
 /// Takes a row and its tokens.
 type EachRow<'a> = dyn FnMut(&Stored<'_>, &[Token]) -> Result<(), rusqlite::Error> + 'a;
 
 /// Sums of postings, 64 rows each.
-struct Sums(Vec<u64>);
+pub(super) struct Sums(Vec<u64>);
 
 impl Sums {
-    fn new(through: i64) -> Self {
+    pub(super) fn new(through: i64) -> Self {
         Self(vec![0; usize::try_from(through / CHUNK_ROWS).unwrap_or(0) + 1])
     }
 
@@ -81,7 +83,8 @@ impl Sums {
         }
     }
 
-    fn add_covered(&mut self, token: Token, row: i64, through: i64) {
+    /// Adds a posting, if it is of a row up to `through`.
+    pub(super) fn add_covered(&mut self, token: Token, row: i64, through: i64) {
         if row <= through {
             self.add(token, row);
         }
@@ -107,21 +110,38 @@ impl Claim {
         self.through > 0 && hash.is_ok_and(|hash: Option<Vec<u8>>| hash.as_ref() == Some(&self.row_hash))
     }
 
+    /// The summaries as they lie in the index; those that cannot be read are none.
+    pub(super) fn held_blocks(&self) -> Result<Blocks, rusqlite::Error> {
+        if let Some(blocks) = &self.blocks {
+            return Ok(blocks.clone());
+        }
+        match Blocks::load(&self.index) {
+            Err(error @ rusqlite::Error::SqliteFailure(..)) => Err(error),
+            held => Ok(held.unwrap_or_default()),
+        }
+    }
+
     /// Walks the rows beside the index and names what differs.
     pub(super) fn check(&self, batches: &Receiver<Arc<Batch>>, ledger: &Connection) -> Result<Vec<Misplaced>, rusqlite::Error> {
-        let (index, file, through) = (&self.index, self.file.as_path(), self.through);
+        let (file, through) = (self.file.as_path(), self.through);
         let (held, walked) = std::thread::scope(|scope| {
             // Postings of rows that the claim covers do not change, so a newer look at them will do.
             let held = scope.spawn(move || held(file, through));
-            let walked = self.walk(batches, index);
+            let walked = self.walk(batches);
             (held.join(), walked)
         });
-        let held = held.map_err(|_| rusqlite::Error::InvalidQuery)?;
-        let Walked { sums, mut misplaced } = walked?;
-        let Ok(held) = held else {
-            misplaced.push(Misplaced { project: 0, sequence: None, detail: "the index cannot be read".to_owned() });
-            return Ok(misplaced);
-        };
+        let (held, mut walked) = (held.map_err(|_| rusqlite::Error::InvalidQuery)?, walked?);
+        if let Ok(held) = held {
+            return self.compare(walked, &held, ledger);
+        }
+        walked.misplaced.push(Misplaced { project: 0, sequence: None, detail: "the index cannot be read".to_owned() });
+        Ok(walked.misplaced)
+    }
+
+    /// What differs between the rows that were walked and the index's side.
+    pub(super) fn compare(&self, walked: Walked, held: &Sums, ledger: &Connection) -> Result<Vec<Misplaced>, rusqlite::Error> {
+        let (index, Walked { sums, blocks, mut misplaced, .. }) = (&self.index, walked);
+        compare_blocks(&blocks, &self.held_blocks()?, &mut misplaced);
         let mut extra = Vec::new();
         for (chunk, _) in sums.0.iter().zip(&held.0).enumerate().filter(|(_, (wanted, held))| wanted != held) {
             if misplaced.len() >= FINDINGS_MAX {
@@ -138,40 +158,53 @@ impl Claim {
         Ok(misplaced)
     }
 
-    fn walk(&self, batches: &Receiver<Arc<Batch>>, index: &Connection) -> Result<Walked, rusqlite::Error> {
-        let mut walked = Walked { sums: Sums::new(self.through), misplaced: Vec::new() };
-        let mut blocks = Blocks::default();
-        let mut places = index.prepare("SELECT row, project, sequence, occurred_at, id FROM rows WHERE row <= ?1 ORDER BY row")?;
-        let mut places = places.query([self.through])?;
-        let mut place = read_place(places.next()?)?;
-        let mut of_row = Vec::new();
+    fn walk(&self, batches: &Receiver<Arc<Batch>>) -> Result<Walked, rusqlite::Error> {
+        let mut walked = self.begin();
         for batch in batches {
-            for row in batch.rows.iter().filter(|row| row.row <= self.through) {
-                let stored = stored(&batch, row);
-                of_row.clear();
-                let occurred_at = tokens(self.key, &stored, &mut |token| of_row.push(token));
-                once_each(&mut of_row);
-                for token in &of_row {
-                    walked.sums.add(*token, row.row);
-                }
-                let key = Key { occurred_at, id: *stored.id.as_bytes() };
-                blocks.add(row.project, row.row, key);
-                while place.as_ref().is_some_and(|place| place.0 < row.row) {
-                    place = read_place(places.next()?)?;
-                }
-                let wanted = (row.row, row.project, row.sequence, key);
-                if place != Some(wanted) && walked.misplaced.len() < FINDINGS_MAX {
-                    let how = if place.is_some_and(|place| place.0 == row.row) { "places it wrongly" } else { "hides it" };
-                    walked.misplaced.push(Misplaced {
-                        project: row.project,
-                        sequence: Some(row.sequence as u64),
-                        detail: format!("the index {how}: readers may not find it"),
-                    });
-                }
+            self.batch(&batch, &mut walked)?;
+        }
+        Ok(walked)
+    }
+
+    /// The walk before the first row.
+    pub(super) fn begin(&self) -> Walked {
+        Walked { sums: Sums::new(self.through), blocks: Blocks::default(), misplaced: Vec::new(), of_row: Vec::new() }
+    }
+
+    /// Takes the next rows along.
+    pub(super) fn batch(&self, batch: &Batch, walked: &mut Walked) -> Result<(), rusqlite::Error> {
+        let Walked { sums, blocks, misplaced, of_row } = walked;
+        let covered = |row: &&StoredRow| row.row <= self.through;
+        let (Some(first), Some(last)) = (batch.rows.first().filter(covered), batch.rows.iter().rfind(covered)) else { return Ok(()) };
+        let mut places = self
+            .index
+            .prepare_cached("SELECT row, project, sequence, occurred_at, id FROM rows WHERE row BETWEEN ?1 AND ?2 ORDER BY row")?;
+        let mut places = places.query([first.row, last.row])?;
+        let mut place = read_place(places.next()?)?;
+        for row in batch.rows.iter().filter(covered) {
+            let stored = stored(batch, row);
+            of_row.clear();
+            let occurred_at = tokens(self.key, &stored, &mut |token| of_row.push(token));
+            once_each(of_row);
+            for token in of_row.iter() {
+                sums.add(*token, row.row);
+            }
+            let key = Key { occurred_at, id: *stored.id.as_bytes() };
+            blocks.add(row.project, row.row, key);
+            while place.as_ref().is_some_and(|place| place.0 < row.row) {
+                place = read_place(places.next()?)?;
+            }
+            let wanted = (row.row, row.project, row.sequence, key);
+            if place != Some(wanted) && misplaced.len() < FINDINGS_MAX {
+                let how = if place.is_some_and(|place| place.0 == row.row) { "places it wrongly" } else { "hides it" };
+                misplaced.push(Misplaced {
+                    project: row.project,
+                    sequence: Some(row.sequence as u64),
+                    detail: format!("the index {how}: readers may not find it"),
+                });
             }
         }
-        compare_blocks(&blocks, index, &mut walked.misplaced)?;
-        Ok(walked)
+        Ok(())
     }
 
     /// Looks at the rows of one chunk, posting by posting; says whether one is hidden.
@@ -264,9 +297,12 @@ fn once_each(tokens: &mut Vec<Token>) {
     tokens.truncate(kept);
 }
 
-struct Walked {
+/// What was found of the rows so far.
+pub(super) struct Walked {
     sums: Sums,
+    blocks: Blocks,
     misplaced: Vec<Misplaced>,
+    of_row: Vec<Token>,
 }
 
 fn stored<'a>(batch: &'a Batch, row: &StoredRow) -> Stored<'a> {
@@ -291,12 +327,7 @@ fn read_place(row: Option<&rusqlite::Row<'_>>) -> Result<Option<Place>, rusqlite
 }
 
 /// The summaries by which readers skip blocks.
-fn compare_blocks(wanted: &Blocks, index: &Connection, misplaced: &mut Vec<Misplaced>) -> Result<(), rusqlite::Error> {
-    let held = match Blocks::load(index) {
-        Ok(held) => held,
-        Err(error @ rusqlite::Error::SqliteFailure(..)) => return Err(error),
-        Err(_) => Blocks::default(),
-    };
+fn compare_blocks(wanted: &Blocks, held: &Blocks, misplaced: &mut Vec<Misplaced>) {
     for (project, blocks) in wanted.iter() {
         let held = held.of(project);
         for (number, block) in blocks.iter().enumerate() {
@@ -309,5 +340,4 @@ fn compare_blocks(wanted: &Blocks, index: &Connection, misplaced: &mut Vec<Mispl
             }
         }
     }
-    Ok(())
 }

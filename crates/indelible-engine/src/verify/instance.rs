@@ -1,7 +1,7 @@
 //! The instance tree: a leaf for each anchor of each project, its tiles and edge, each checkpoint that was signed of it, and the last
 //! one that the checkpoint store holds.
 //!
-//! Read leaf by leaf. After a leaf that is not what it should be, roots and tiles are not compared any more: they are
+//! Read leaf by leaf, in pages. After a leaf that is not what it should be, roots and tiles are not compared any more: they are
 //! sure to differ, and the fault is named.
 
 use indelible_core::anchor::Anchor;
@@ -19,15 +19,64 @@ const GAP_FILLED_MAX: u64 = 1 << 20;
 /// What is wrong: with the tree, or with what it says of one project (`ledgers.project`).
 pub(super) type InstanceFinding = (Option<i64>, Finding);
 
+/// Leaves read in one statement.
+const PAGE_LEAVES: i64 = 1_024;
+
+/// Who signs the tree, and what is to be compared with its leaves.
+pub(super) struct InstanceTree {
+    pub(super) log: Log,
+    /// What the checkpoint store holds.
+    pub(super) last: Option<Checkpoint>,
+    /// What was verified before.
+    pub(super) verified: Option<Checkpoint>,
+    pub(super) bounds: Bounds,
+}
+
+/// What a snapshot sees beside leaves, tiles and anchors, which are only ever added: with it, the leaves it has may be read later.
+pub(super) struct Bounds {
+    /// The last position there is.
+    last: Option<i64>,
+    /// The stored right edge, by level.
+    edge: Vec<Vec<u8>>,
+    /// Level, number of tiles, last position.
+    tiles: Vec<(i64, i64, i64)>,
+    /// The largest size that was signed.
+    signed: Option<i64>,
+}
+
+impl Bounds {
+    pub(super) fn load(snapshot: &Connection) -> Result<Self, rusqlite::Error> {
+        let last = snapshot.query_row("SELECT max(position) FROM instance_leaves", [], |row| row.get(0))?;
+        let signed = snapshot.query_row("SELECT max(size) FROM instance_checkpoints", [], |row| row.get(0))?;
+        let mut edge: Vec<Vec<u8>> = Vec::new();
+        let mut statement = snapshot.prepare("SELECT level, hashes FROM instance_edge ORDER BY level")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            // A level that no tree has shows as an edge that differs.
+            let level = usize::try_from(row.get::<_, i64>(0)?).unwrap_or(usize::MAX).min(8);
+            edge.resize(edge.len().max(level + 1), Vec::new());
+            row.get_ref(1)?.as_bytes().unwrap_or_default().clone_into(&mut edge[level]);
+        }
+        let mut statement = snapshot.prepare("SELECT level, count(*), max(position) FROM instance_tiles GROUP BY level")?;
+        let tiles = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
+        Ok(Self { last, edge, tiles, signed })
+    }
+}
+
 /// A walk along the leaves.
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     ledger: &'a Connection,
-    log: &'a Log,
+    log: Log,
+    bounds: Bounds,
     edge: Edge,
+    /// Where the next page begins; `None` after the last.
+    next: Option<i64>,
     /// A leaf so far is not what it should be.
     doubtful: bool,
     /// What the checkpoint store holds, until the walk has come to its size.
-    last: Option<&'a Checkpoint>,
+    last: Option<Checkpoint>,
+    /// What was verified before, until the walk has come to its size.
+    verified: Option<Checkpoint>,
     /// The next signed checkpoint: its `size` column and the note.
     signed: Option<(i64, Vec<u8>)>,
     /// The first position that is not there, and how many are not.
@@ -35,26 +84,45 @@ struct Walk<'a> {
     findings: Vec<InstanceFinding>,
 }
 
-/// Walks the tree in the snapshot that `ledger` sees.
-pub(super) fn check(ledger: &Connection, log: &Log, last: Option<&Checkpoint>) -> Result<Vec<InstanceFinding>, rusqlite::Error> {
-    let mut walk = Walk { ledger, log, edge: Edge::new(), doubtful: false, last, signed: None, gone: None, findings: Vec::new() };
-    walk.signed = walk.signed_after(-1)?;
-    let mut leaves = ledger.prepare(
-        "SELECT position, project, number, leaf, anchor, tree_size FROM instance_leaves LEFT JOIN anchors USING (project, number)
-         ORDER BY position",
-    )?;
-    let mut leaves = leaves.query([])?;
-    while let Some(row) = leaves.next()? {
-        let (position, project, number): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let leaf = row.get_ref(3)?.as_bytes().unwrap_or_default();
-        let anchor = row.get_ref(4)?.as_bytes().ok();
-        let at = row.get::<_, Option<i64>>(5)?.and_then(|size| u64::try_from(size).ok()?.checked_sub(1));
-        walk.leaf(position, (project, number), leaf, anchor, at)?;
-        if walk.findings.len() >= FINDINGS_MAX {
-            break;
-        }
-    }
+/// Walks the whole tree in the snapshot that `ledger` sees; `go_on` is asked after each page, and where it says no, what is returned
+/// means nothing.
+pub(super) fn check(ledger: &Connection, tree: InstanceTree, go_on: &dyn Fn() -> bool) -> Result<Vec<InstanceFinding>, rusqlite::Error> {
+    let mut walk = Walk::new(ledger, tree)?;
+    while go_on() && walk.page()? {}
     walk.finish()
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(ledger: &'a Connection, tree: InstanceTree) -> Result<Self, rusqlite::Error> {
+        let InstanceTree { log, last, verified, bounds } = tree;
+        let next = bounds.last.map(|_| i64::MIN);
+        let (edge, findings) = (Edge::new(), Vec::new());
+        let mut walk = Self { ledger, log, bounds, edge, next, doubtful: false, last, verified, signed: None, gone: None, findings };
+        walk.signed = walk.signed_after(-1)?;
+        Ok(walk)
+    }
+
+    /// Reads the next leaves; says whether there are more.
+    pub(super) fn page(&mut self) -> Result<bool, rusqlite::Error> {
+        let (Some(first), Some(last)) = (self.next.take(), self.bounds.last) else { return Ok(false) };
+        let mut leaves = self.ledger.prepare_cached(
+            "SELECT position, project, number, leaf, anchor, tree_size FROM instance_leaves LEFT JOIN anchors USING (project, number)
+             WHERE position BETWEEN ?1 AND ?2 ORDER BY position LIMIT ?3",
+        )?;
+        let mut leaves = leaves.query([first, last, PAGE_LEAVES])?;
+        while let Some(row) = leaves.next()? {
+            let (position, project, number): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let leaf = row.get_ref(3)?.as_bytes().unwrap_or_default();
+            let anchor = row.get_ref(4)?.as_bytes().ok();
+            let at = row.get::<_, Option<i64>>(5)?.and_then(|size| u64::try_from(size).ok()?.checked_sub(1));
+            self.leaf(position, (project, number), leaf, anchor, at)?;
+            if self.findings.len() >= FINDINGS_MAX {
+                return Ok(false);
+            }
+            self.next = position.checked_add(1);
+        }
+        Ok(self.next.is_some())
+    }
 }
 
 impl Walk<'_> {
@@ -136,6 +204,12 @@ impl Walk<'_> {
             }
             self.signed = self.signed_after(column)?;
         }
+        if let Some(verified) = self.verified.take_if(|verified| verified.size == size && root.is_some())
+            && root != Some(verified.root)
+        {
+            self.find(None, Verdict::Forked, None, format!("the instance tree of {size} anchors is not the one that was verified"));
+            self.verified = Some(verified);
+        }
         if let Some(last) = self.last.take_if(|last| last.size <= size)
             && last.size == size
             && root.is_some_and(|root| root != last.root)
@@ -147,14 +221,20 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Vec<InstanceFinding>, rusqlite::Error> {
+    /// Whether it grew out of the one that was verified before; once all leaves were read.
+    pub(super) const fn grew(&self) -> bool {
+        self.verified.is_none()
+    }
+
+    /// What is beyond the leaves, and all findings.
+    pub(super) fn finish(mut self) -> Result<Vec<InstanceFinding>, rusqlite::Error> {
         let size = self.edge.size();
         if let Some((first, gone)) = self.gone {
             let detail = format!("the instance tree: {gone} leaves are gone, the first of them at position {first}");
             self.find(None, Verdict::Missing, None, detail);
         }
-        self.compare_edge()?;
-        self.compare_counts(size)?;
+        self.compare_edge();
+        self.compare_counts(size);
         let mut unleaved = self.ledger.prepare(
             "SELECT anchors.project, anchors.number, anchors.tree_size FROM anchors LEFT JOIN instance_leaves USING (project, number)
              WHERE position IS NULL LIMIT 1000",
@@ -165,50 +245,41 @@ impl Walk<'_> {
             let at = u64::try_from(tree_size).ok().and_then(|size| size.checked_sub(1));
             self.find(Some(project), Verdict::Altered, at, format!("anchor {number} has no leaf in the instance tree"));
         }
-        let signed: Option<i64> = self.ledger.query_row("SELECT max(size) FROM instance_checkpoints", [], |row| row.get(0))?;
-        let own = signed.and_then(|signed| u64::try_from(signed).ok()).filter(|signed| *signed > size);
+        let own = self.bounds.signed.and_then(|signed| u64::try_from(signed).ok()).filter(|signed| *signed > size);
         if let Some(signed) = own {
             let detail = format!("the instance tree was signed with {signed} anchors, there are {size}: the newest are gone");
             self.find(None, Verdict::Truncated, None, detail);
         }
-        if let Some(last) = self.last.filter(|last| last.size > size && own.is_none()) {
+        if let Some(last) = self.last.take_if(|last| last.size > size && own.is_none()) {
             let consistent = self.findings.is_empty();
             let kind = if consistent { Verdict::RolledBack } else { Verdict::Truncated };
             let how = if consistent { "it is an older copy" } else { "the newest are gone" };
             self.find(None, kind, None, format!("the instance tree was signed with {} anchors, there are {size}: {how}", last.size));
         }
+        if let Some(verified) = self.verified.take_if(|verified| verified.size > size) {
+            let detail = format!("{} anchors were verified, of which there are {size}: it is an older copy", verified.size);
+            self.find(None, Verdict::RolledBack, None, detail);
+        }
         Ok(self.findings)
     }
 
     /// The stored right edge.
-    fn compare_edge(&mut self) -> Result<(), rusqlite::Error> {
+    fn compare_edge(&mut self) {
         if self.doubtful {
-            return Ok(());
+            return;
         }
-        let mut stored: Vec<Vec<u8>> = Vec::new();
-        let mut statement = self.ledger.prepare("SELECT level, hashes FROM instance_edge ORDER BY level")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            // A level that no tree has shows as an edge that differs.
-            let level = usize::try_from(row.get::<_, i64>(0)?).unwrap_or(usize::MAX).min(8);
-            stored.resize(stored.len().max(level + 1), Vec::new());
-            row.get_ref(1)?.as_bytes().unwrap_or_default().clone_into(&mut stored[level]);
-        }
+        let stored = &self.bounds.edge;
         let computed: Vec<Vec<u8>> = self.edge.partial_tiles().iter().map(|hashes| hashes.concat()).collect();
         let levels = computed.len().max(stored.len());
         let differs = |level: usize| computed.get(level).map_or(&[][..], Vec::as_slice) != stored.get(level).map_or(&[][..], Vec::as_slice);
         if let Some(level) = (0..levels).find(|level| differs(*level)) {
             self.find(None, Verdict::Altered, None, format!("the instance tree: its edge is not that of its leaves at level {level}"));
         }
-        Ok(())
     }
 
     /// Tiles that no leaves fill.
-    fn compare_counts(&mut self, size: u64) -> Result<(), rusqlite::Error> {
-        let mut statement = self.ledger.prepare("SELECT level, count(*), max(position) FROM instance_tiles GROUP BY level")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let (level, count, last): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    fn compare_counts(&mut self, size: u64) {
+        for (level, count, last) in std::mem::take(&mut self.bounds.tiles) {
             let shift = u32::try_from(level).unwrap_or(u32::MAX).saturating_add(1).saturating_mul(8);
             let full = size.checked_shr(shift).unwrap_or(0);
             if count.unsigned_abs() > full || last.unsigned_abs() >= full {
@@ -216,6 +287,5 @@ impl Walk<'_> {
                 self.find(None, Verdict::Altered, None, detail);
             }
         }
-        Ok(())
     }
 }

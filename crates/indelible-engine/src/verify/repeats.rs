@@ -21,6 +21,8 @@ const PRINTS_MAX: usize = 1 << 25;
 const fn print(token: Token) -> u32 {
     token.0 as u32
 }
+/// Rows that the second pass looks at in one statement.
+const PAGE_ROWS: i64 = 16_384;
 
 /// Ids so far.
 pub(super) struct Repeats {
@@ -55,8 +57,14 @@ impl Repeats {
         }
     }
 
-    /// The repetitions: project number, sequence of the second, one sentence.
-    pub(super) fn find(mut self, ledger: &Connection, data: &Path) -> Result<Vec<(i64, u64, String)>, rusqlite::Error> {
+    /// The repetitions: project number, sequence of the second, one sentence. `rest` is called now and then, with no transaction open,
+    /// and says whether to go on; where it does not, what is returned means nothing.
+    pub(super) fn find(
+        mut self,
+        ledger: &Connection,
+        data: &Path,
+        rest: &mut dyn FnMut() -> bool,
+    ) -> Result<Vec<(i64, u64, String)>, rusqlite::Error> {
         if self.suspects.is_empty() {
             return Ok(Vec::new());
         }
@@ -69,9 +77,9 @@ impl Repeats {
             let through = index.query_row("SELECT through FROM state", [], |row| row.get::<_, i64>(0));
             through.is_ok_and(|through| through >= self.rows)
         });
-        match covered.as_ref().map(|index| self.collect(index, "rows")) {
+        match covered.as_ref().map(|index| self.collect(index, "rows", rest)) {
             Some(Ok(())) => {}
-            _ => self.collect(ledger, "events")?,
+            _ => self.collect(ledger, "events", rest)?,
         }
         self.look(ledger)
     }
@@ -110,14 +118,23 @@ impl Repeats {
         }
     }
 
-    fn collect(&mut self, connection: &Connection, table: &str) -> Result<(), rusqlite::Error> {
+    fn collect(&mut self, connection: &Connection, table: &str, rest: &mut dyn FnMut() -> bool) -> Result<(), rusqlite::Error> {
         self.suspects.values_mut().for_each(Vec::clear);
-        let mut statement = connection.prepare(&format!("SELECT project, id, row FROM {table} WHERE row <= ?1 ORDER BY row"))?;
-        let mut rows = statement.query([self.rows])?;
-        while let Some(row) = rows.next()? {
-            let Some(id) = row.get_ref(1)?.as_bytes().ok().and_then(|id| id.try_into().ok()) else { continue };
-            if let Some(suspect) = self.suspects.get_mut(&(row.get(0)?, id)) {
-                suspect.push(row.get(2)?);
+        let mut statement =
+            connection.prepare(&format!("SELECT project, id, row FROM {table} WHERE row BETWEEN ?1 AND ?2 ORDER BY row"))?;
+        let (mut first, mut last) = (i64::MIN, PAGE_ROWS);
+        while first <= self.rows {
+            let mut rows = statement.query([first, last.min(self.rows)])?;
+            while let Some(row) = rows.next()? {
+                let Some(id) = row.get_ref(1)?.as_bytes().ok().and_then(|id| id.try_into().ok()) else { continue };
+                if let Some(suspect) = self.suspects.get_mut(&(row.get(0)?, id)) {
+                    suspect.push(row.get(2)?);
+                }
+            }
+            drop(rows);
+            (first, last) = (last.saturating_add(1), last.saturating_add(PAGE_ROWS));
+            if !rest() {
+                break;
             }
         }
         Ok(())

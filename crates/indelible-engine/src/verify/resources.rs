@@ -4,8 +4,10 @@
 //! The event of every change commits to the document that was written with it, by a MAC in its `context` ([`DOCUMENT`]); no
 //! client can append such an event, for it would have to have come in by way of the engine. Of a signing key its making is looked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use aws_lc_rs::digest::{Context, SHA256};
+use indelible_core::chain::Hash;
 use indelible_core::hex;
 use indelible_core::json::{self, Object, Value};
 use memchr::memmem::Finder;
@@ -30,17 +32,19 @@ type Name = (String, String, String);
 pub(super) struct Resources {
     /// Version and body.
     stored: BTreeMap<Name, (i64, String)>,
+    /// Signing keys.
+    keys: BTreeSet<Name>,
+    /// Those of whose making an event told, and its sequence.
+    made: BTreeMap<Name, u64>,
     /// What the last event about each commits to.
     told: BTreeMap<Name, String>,
-    /// Signing keys of whose making no event told so far.
-    unmade: BTreeSet<Name>,
     speaks: Finder<'static>,
 }
 
 impl Default for Resources {
     fn default() -> Self {
         let speaks = Finder::new(format!("\"{DOCUMENT}\":\"").as_bytes()).into_owned();
-        Self { stored: BTreeMap::new(), told: BTreeMap::new(), unmade: BTreeSet::new(), speaks }
+        Self { stored: BTreeMap::new(), keys: BTreeSet::new(), made: BTreeMap::new(), told: BTreeMap::new(), speaks }
     }
 }
 
@@ -55,15 +59,15 @@ impl Resources {
         let system: String = system.unwrap_or_default();
         let mut statement = ledger.prepare("SELECT id FROM signing_keys")?;
         for id in statement.query_map([], |row| row.get::<_, i64>(0))? {
-            resources.unmade.insert((system.clone(), SIGNING_KEY.to_owned(), id?.to_string()));
+            resources.keys.insert((system.clone(), SIGNING_KEY.to_owned(), id?.to_string()));
         }
         Ok(resources)
     }
 
     /// Takes note of the entry of a row of `project_id`.
-    pub(super) fn entry(&mut self, project_id: Uuid, entry: &[u8]) {
-        let made = !self.unmade.is_empty() && makes_a_key(entry);
-        if !made && self.speaks.find(entry).is_none() {
+    pub(super) fn entry(&mut self, project_id: Uuid, sequence: u64, entry: &[u8]) {
+        let key = makes_a_key(entry);
+        if !key && self.speaks.find(entry).is_none() {
             return;
         }
         let Ok(Value::Object(members)) = json::parse(entry) else { return };
@@ -73,37 +77,71 @@ impl Resources {
             return;
         }
         let name = (project_id.to_string(), kind.to_owned(), id.to_owned());
-        if made && kind == SIGNING_KEY {
-            self.unmade.remove(&name);
+        let document = object(&members, "context").and_then(|context| text(context, DOCUMENT));
+        let is_made = key && kind == SIGNING_KEY || document.is_some_and(|document| document.starts_with("1:"));
+        if is_made && (self.keys.contains(&name) || self.stored.contains_key(&name)) {
+            self.made.entry(name.clone()).or_insert(sequence);
         }
-        if let Some(document) = object(&members, "context").and_then(|context| text(context, DOCUMENT)) {
+        if let Some(document) = document {
             self.told.insert(name, document.to_owned());
         }
     }
 
+    fn unmade(&self) -> impl Iterator<Item = &Name> {
+        let all: BTreeSet<&Name> = self.keys.iter().chain(self.stored.keys()).collect();
+        all.into_iter().filter(|name| !self.made.contains_key(*name))
+    }
+
+    /// Digest of those of whose making no event told.
+    pub(super) fn digest_unmade(&self) -> Hash {
+        digest(self.unmade())
+    }
+
+    /// Digest of those that were made within the first rows of their project, so many.
+    pub(super) fn digest_within(&self, sizes: &HashMap<Uuid, u64>) -> Hash {
+        let size = |name: &Name| Uuid::try_parse(&name.0).ok().and_then(|id| sizes.get(&id).copied()).unwrap_or(0);
+        digest(self.made.iter().filter(|(name, sequence)| **sequence < size(name)).map(|(name, _)| name))
+    }
+
     /// What the events do not explain: the project it is about, and one sentence. Of `only` one project, where one is given: the rows
     /// of others were not read.
-    pub(super) fn unexplained(self, keys: &dyn Keys, only: Option<Uuid>) -> Vec<(Option<Uuid>, String)> {
-        let asked = |name: &Name| only.is_none_or(|only| Uuid::try_parse(&name.0).ok().is_none_or(|id| id == only));
-        let mut found: Vec<(Name, &str)> = Vec::new();
-        for name in self.unmade {
-            found.push((name, "no event tells of the making of the stored resource"));
-        }
-        for (name, (version, body)) in &self.stored {
-            let Some(told) = self.told.get(name) else {
-                found.push((name.clone(), "no event tells of the making of the stored resource"));
-                continue;
-            };
-            if !commits(told, name, *version, body, keys) {
-                found.push((name.clone(), "the last event about it tells of another document than is stored for the resource"));
-            }
-        }
-        for name in self.told.into_keys().filter(|name| !self.stored.contains_key(name)) {
-            found.push((name, "events tell of a document, and none is stored for the resource"));
-        }
-        found.retain(|(name, _)| asked(name));
-        found.into_iter().map(|(name, what)| (Uuid::try_parse(&name.0).ok(), format!("{what} {} {}", name.1, name.2))).collect()
+    pub(super) fn unexplained(&self, keys: &dyn Keys, only: Option<Uuid>) -> Vec<(Option<Uuid>, String)> {
+        let unmade = self.unmade().map(|name| (name, "no event tells of the making of the stored resource"));
+        let unmade = unmade.filter(|(name, _)| is_asked(name, only)).map(sentence);
+        unmade.chain(self.otherwise(keys, only)).collect()
     }
+
+    /// Those of which the last event that was read tells otherwise.
+    pub(super) fn otherwise(&self, keys: &dyn Keys, only: Option<Uuid>) -> Vec<(Option<Uuid>, String)> {
+        let told = self.told.iter().filter(|(name, _)| is_asked(name, only));
+        let wrong = told.filter_map(|(name, told)| match self.stored.get(name) {
+            None => Some((name, "events tell of a document, and none is stored for the resource")),
+            Some((version, body)) if commits(told, name, *version, body, keys) => None,
+            Some(_) => Some((name, "the last event about it tells of another document than is stored for the resource")),
+        });
+        wrong.map(sentence).collect()
+    }
+}
+
+fn is_asked(name: &Name, only: Option<Uuid>) -> bool {
+    only.is_none_or(|only| Uuid::try_parse(&name.0).ok().is_none_or(|id| id == only))
+}
+
+fn sentence((name, what): (&Name, &str)) -> (Option<Uuid>, String) {
+    (Uuid::try_parse(&name.0).ok(), format!("{what} {} {}", name.1, name.2))
+}
+
+fn digest<'n>(names: impl Iterator<Item = &'n Name>) -> Hash {
+    let mut context = Context::new(&SHA256);
+    for (project_id, kind, id) in names {
+        for part in [project_id, kind, id] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+    }
+    let mut out = [0; 32];
+    out.copy_from_slice(context.finish().as_ref());
+    out
 }
 
 /// Whether its action is one by which keys that sign come.

@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::VerifyError;
-use super::walk::{Ground, Keys, walk};
+use super::walk::{Ground, Keys, slices, walk};
 use crate::index::fixture::{Event, Fixture, ORGANIZATION, project_id};
 use crate::index::open_reader;
 
@@ -35,6 +35,10 @@ impl Keys for TestKeys {
 
     fn signing_keys(&self) -> Vec<(u64, [u8; 32])> {
         Vec::new()
+    }
+
+    fn verified_mac(&self, _: Option<u64>, _: &str) -> Option<(u64, Hash)> {
+        None
     }
 }
 
@@ -124,7 +128,13 @@ fn verify(data: &Path, only: Option<Uuid>) -> Result<Vec<Report>, VerifyError> {
         assert!(!snapshot.is_autocommit(), "keys are read in the transaction that is walked");
         Ok(Arc::new(keys()))
     };
-    walk(&Ground { data, checkpoints: &data.join("none").into(), open: &open, keys: &keys, only }, &mut |_| {})
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let ground = Ground { data, checkpoints: &data.join("none").into(), open: &open, keys: &keys, only, since: None, policy: None, stop: &stop };
+    let reports = walk(&ground, &mut |_| {}).map(|walked| walked.reports);
+    // The patrol says the same of whatever somebody did.
+    let slowly = slices::walk(&ground, &mut |_| true).map(|walked| walked.reports);
+    assert_eq!(format!("{slowly:?}"), format!("{reports:?}"));
+    reports
 }
 
 fn copy(from: &Path) -> tempfile::TempDir {

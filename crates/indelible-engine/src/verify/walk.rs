@@ -1,33 +1,45 @@
 //! One pass over a ledger: a thread reads, one hashes and compares with what was signed, one compares with the index. A single read
-//! transaction, so a server may go on writing; memory stays flat, whatever the number of rows.
+//! transaction, so a server may go on writing; memory stays flat, whatever the number of rows. [`slices`] does the same on one thread,
+//! with rests.
+
+mod ending;
+mod going_on;
+pub(crate) mod slices;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use indelible_core::checkpoint::Checkpoint;
+use indelible_core::chain::Hash;
 use indelible_core::entry::Outline;
 use indelible_core::key::ProjectKeys;
+use indelible_core::policy::Policy;
 use indelible_core::tree::Tile;
-use indelible_core::verify::{Finding, Log, Report, Row, Verdict, Verifier};
+use indelible_core::verify::{Finding, Report, Row, Verdict, Verifier};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::batch::{self, Batch, StoredRow};
+use super::batch::{self, Handing, Batch, Span, StoredRow};
+use super::cosigned::{self, Cosigned};
 use super::gaps::Gaps;
 use super::heads::{self, Stored};
 use super::index::{Misplaced, claim};
-use super::instance::{self, InstanceFinding};
+use super::instance::{self, Bounds, InstanceFinding, InstanceTree};
 use super::repeats::Repeats;
 use super::resources::Resources;
 use super::signed::{Signed, anchor_from};
+use super::since::{Base, Plan, Settled, Since};
+use super::told::Told;
 use super::wrap::{self, DataKey};
 use super::{Progress, VerifyError};
 use crate::anchor::CheckpointStore;
 
 /// Batches under way to a thread.
 const BATCHES_AHEAD: usize = 3;
+/// Whatever their numbers.
+pub(super) const EVERY_ROW: Span = Span { first: i64::MIN, last: i64::MAX };
 
 /// Where keys are found.
 pub(crate) trait Keys: Send + Sync {
@@ -37,6 +49,8 @@ pub(crate) trait Keys: Send + Sync {
     fn data_key(&self, id: i64) -> Option<DataKey>;
     /// Public halves of the signing keys that the key store has, by id.
     fn signing_keys(&self) -> Vec<(u64, [u8; 32])>;
+    /// The MAC of the note of a complete verification under a ring id, or the newest, and that id.
+    fn verified_mac(&self, ring_id: Option<u64>, text: &str) -> Option<(u64, Hash)>;
 }
 
 /// Finds keys over a connection, or says why it cannot.
@@ -55,28 +69,61 @@ pub(crate) struct Ground<'a> {
     pub(crate) keys: &'a FindKeys<'a>,
     /// Only this project is reported, and only its rows are hashed.
     pub(crate) only: Option<Uuid>,
+    /// What was verified before, and is not read again.
+    pub(crate) since: Option<&'a Since>,
+    /// Whose cosignatures on the instance tree are enough.
+    pub(crate) policy: Option<&'a Policy>,
+    /// Set by whoever no longer wants the result: the walk then ends soon, with [`VerifyError::Stopped`].
+    pub(crate) stop: &'a AtomicBool,
 }
 
-fn unreadable(error: &rusqlite::Error) -> VerifyError {
+impl Ground<'_> {
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// What a walk over everything came to.
+pub(crate) struct Walked {
+    /// One report a project; those of projects that are not there last.
+    pub(crate) reports: Vec<Report>,
+    /// Findings that the ledger itself tells of.
+    pub(crate) told: Told,
+    /// Rows read.
+    pub(crate) rows: u64,
+    /// What a note may be left of, where everything was read and nothing is wrong.
+    pub(crate) settled: Option<Settled>,
+    /// Leaves of the instance tree, or rows of the project, that were verified before.
+    pub(crate) since: Option<u64>,
+    /// What witnesses said of the instance tree.
+    pub(crate) cosigned: Cosigned,
+}
+
+pub(super) fn unreadable(error: &rusqlite::Error) -> VerifyError {
     VerifyError::Unreadable(format!("the ledger cannot be read: {error}"))
 }
 
 /// What is known before the rows are walked.
-struct Scene {
+pub(super) struct Scene {
     stored: BTreeMap<i64, Stored>,
     resources: Resources,
     keys: Arc<dyn Keys>,
     signed: Signed,
-    /// The instance tree and what the checkpoint store holds of it.
-    instance: Option<(Log, Option<Checkpoint>)>,
-    faults: Vec<InstanceFinding>,
+    pub(super) instance: Option<InstanceTree>,
+    /// What was verified before.
+    base: Option<Base>,
+    plan: Plan,
+    /// Leaves of the newest signed checkpoint of the instance tree.
+    instance_size: Option<i64>,
+    pub(super) faults: Vec<InstanceFinding>,
     /// Projects that were signed and are not there.
-    removed: Vec<(Uuid, Finding)>,
-    rows_total: u64,
+    pub(super) removed: Vec<(Uuid, Finding)>,
+    /// The last row.
+    pub(super) rows_total: u64,
 }
 
 /// Begins the read transaction that is walked, and reads all that is not a row.
-fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connection) -> Result<Scene, VerifyError> {
+pub(super) fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connection) -> Result<Scene, VerifyError> {
     let failed = |error: rusqlite::Error| unreadable(&error);
     // Before the snapshot: what the store holds is then in the ledger already.
     let mut signed = Signed::before(aside, ground.checkpoints).map_err(failed)?;
@@ -85,8 +132,9 @@ fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connection) -> Resul
     let resources = Resources::load(reading).map_err(failed)?;
     let keys = (ground.keys)(reading).map_err(VerifyError::Unreadable)?;
     let mut faults = signed.load_keys(reading, &keys.signing_keys()).map_err(failed)?;
-    let instance_signed: bool =
-        reading.query_row("SELECT EXISTS (SELECT 1 FROM instance_checkpoints)", [], |row| row.get(0)).map_err(failed)?;
+    let instance_size: Option<i64> =
+        reading.query_row("SELECT max(size) FROM instance_checkpoints", [], |row| row.get(0)).map_err(failed)?;
+    let instance_signed = instance_size.is_some();
     let of_anchors = stored.values().filter(|stored| stored.anchors.is_some()).map(|stored| stored.project_id);
     signed.look_again(ground.checkpoints, of_anchors.chain(instance_signed.then_some(None)));
     let known: BTreeSet<Uuid> = stored.values().filter_map(|stored| stored.project_id).collect();
@@ -95,27 +143,36 @@ fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connection) -> Resul
     if let Some(only) = ground.only.filter(|only| !known.contains(only) && removed.is_empty()) {
         return Err(VerifyError::NoProject(only));
     }
-    let instance = signed.log(None).map(|log| match signed.last(&log, instance_signed) {
-        Ok(last) => (log, last),
-        Err(finding) => {
+    let instance = signed.log(None).map(|log| {
+        let last = signed.last(&log, instance_signed).unwrap_or_else(|finding| {
             faults.push(finding);
-            (log, None)
-        }
+            None
+        });
+        Ok(InstanceTree { log, last, verified: None, bounds: Bounds::load(reading)? })
     });
+    let instance = instance.transpose().map_err(failed)?;
+    let base = ground.since.map(|since| since.base(&signed, keys.as_ref(), ground.checkpoints)).transpose()?;
     let rows_total: Option<i64> = reading.query_row("SELECT max(row) FROM events", [], |row| row.get(0)).map_err(failed)?;
     let faults = faults.into_iter().map(|finding| (None, finding)).collect();
-    Ok(Scene { stored, resources, keys, signed, instance, faults, removed, rows_total: rows_total.unwrap_or(0).unsigned_abs() })
+    let rows_total = rows_total.unwrap_or(0).unsigned_abs();
+    Ok(Scene { stored, resources, keys, signed, instance, base, plan: Plan::default(), instance_size, faults, removed, rows_total })
 }
 
 /// Verifies everything that one read transaction sees.
-pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Report>, VerifyError> {
+pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Walked, VerifyError> {
     let open = || (ground.open)().map_err(VerifyError::Unreadable);
     let claim = claim(ground.data);
     let (reading, aside) = (open()?, open()?);
     let mut scene = scene(ground, &reading, &aside)?;
+    if ground.since.is_some() {
+        scene.go_on(ground, &reading)?;
+    }
+    let span = Span { first: scene.plan.first_row, ..EVERY_ROW };
+    let (policy, instance_size) = (ground.policy, scene.instance_size);
     let (instance, rows_total, mut of_instance) = (scene.instance.take(), scene.rows_total, std::mem::take(&mut scene.faults));
     let removed = std::mem::take(&mut scene.removed);
-    let claim = claim.filter(|claim| claim.fits(&reading));
+    // Whether it hides a row is a question to all rows.
+    let claim = claim.filter(|claim| ground.since.is_none() && claim.fits(&reading));
     let mut chains = Chains::new(ground, &aside, scene).map_err(|error| unreadable(&error))?;
     let beside_index = open()?;
     let (read, hashed, compared) = std::thread::scope(|scope| {
@@ -126,39 +183,42 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
             to.push(to_index);
             comparing = Some(scope.spawn(move || claim.check(&index, &beside_index)));
         }
+        let stop = ground.stop;
         // The instance tree belongs to the same snapshot; while it is read, the last rows are hashed.
         let reader = scope.spawn(move || {
-            batch::read(&reading, &to)?;
+            let going = || !stop.load(Ordering::Relaxed);
+            let mut handing = Handing::new(&to);
+            batch::read(&reading, span, &mut |batch| if going() { handing.on(batch) } else { None })?;
+            drop(handing);
             drop(to);
-            instance.map_or_else(|| Ok(Vec::new()), |(log, last)| instance::check(&reading, &log, last.as_ref()))
+            let found = instance.map_or_else(|| Ok(Vec::new()), |tree| instance::check(&reading, tree, &going))?;
+            Ok((found, cosigned::check(&reading, policy, instance_size, &going)?))
         });
         let hashed = chains.hash(&hash, rows_total, progress);
         (reader.join(), hashed, comparing.map(std::thread::ScopedJoinHandle::join))
     });
     let died = |_| VerifyError::Unreadable("a thread of the verification died".to_owned());
-    of_instance.extend(read.map_err(died)?.map_err(|error| unreadable(&error))?);
+    let (found, (of_witnesses, cosigned)) = read.map_err(died)?.map_err(|error: rusqlite::Error| unreadable(&error))?;
+    of_instance.extend(found.into_iter().chain(of_witnesses));
     hashed.map_err(|error| unreadable(&error))?;
-    let misplaced = match compared.transpose().map_err(died)? {
-        Some(Ok(misplaced)) => misplaced,
-        Some(Err(error)) => vec![Misplaced { project: 0, sequence: None, detail: format!("the index cannot be read: {error}") }],
-        None => Vec::new(),
-    };
-    chains.tell_instance(of_instance);
-    let mut reports = chains.finish(misplaced).map_err(|error| unreadable(&error))?;
-    reports.extend(removed.into_iter().map(|(project_id, finding)| gone(project_id, finding)));
-    Ok(reports)
+    let misplaced = compared.transpose().map_err(died)?.map_or_else(Vec::new, misplaced);
+    chains.end((of_instance, cosigned), misplaced, removed, &mut || !ground.is_stopped())
 }
 
-/// The report of a project that is not there.
-fn gone(project_id: Uuid, finding: Finding) -> Report {
-    Report { project_id, events: 0, unanchored: 0, verdict: finding.kind, findings: vec![finding], findings_total: 1 }
+/// What was found of the index, or that it cannot be read.
+pub(super) fn misplaced(found: Result<Vec<Misplaced>, rusqlite::Error>) -> Vec<Misplaced> {
+    found.unwrap_or_else(|error| vec![Misplaced { project: 0, sequence: None, detail: format!("the index cannot be read: {error}") }])
 }
 
 /// The chains of all projects, each with its verifier.
-struct Chains<'a> {
+pub(super) struct Chains<'a> {
     ground: &'a Ground<'a>,
     keys: Arc<dyn Keys>,
     ledger: &'a Connection,
+    plan: Plan,
+    base: Option<Base>,
+    /// Leaves of the newest signed checkpoint of the instance tree.
+    instance_size: Option<i64>,
     stored: BTreeMap<i64, Stored>,
     signed: Signed,
     verifiers: HashMap<i64, (Uuid, Verifier)>,
@@ -170,6 +230,8 @@ struct Chains<'a> {
     repeats: Repeats,
     gaps: Gaps,
     resources: Resources,
+    told: Told,
+    rows: u64,
     /// Rows by project number, of all projects.
     counts: HashMap<i64, u64>,
     /// By project number: time and row number of the row that its head counts as the last.
@@ -179,11 +241,15 @@ struct Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
-    fn new(ground: &'a Ground<'a>, ledger: &'a Connection, scene: Scene) -> Result<Self, rusqlite::Error> {
+    pub(super) fn new(ground: &'a Ground<'a>, ledger: &'a Connection, scene: Scene) -> Result<Self, rusqlite::Error> {
         let mut chains = Self {
             ground,
             keys: scene.keys,
             ledger,
+            gaps: Gaps::from(scene.plan.first_row.max(1)),
+            base: scene.base,
+            instance_size: scene.instance_size,
+            plan: scene.plan,
             stored: scene.stored,
             signed: scene.signed,
             verifiers: HashMap::new(),
@@ -191,8 +257,9 @@ impl<'a> Chains<'a> {
             data_keys: HashMap::new(),
             decrypted: Vec::new(),
             repeats: Repeats::new(),
-            gaps: Gaps::new(),
             resources: scene.resources,
+            told: Told::default(),
+            rows: 0,
             counts: HashMap::new(),
             ends: HashMap::new(),
             last: None,
@@ -209,10 +276,13 @@ impl<'a> Chains<'a> {
         let mut verifier = Verifier::new(project_id, Box::new(move |ring_id| keys.project_keys(project_id, ring_id)));
         if let Some(log) = self.signed.log(Some(project_id)) {
             let has_anchors = self.stored.get(&number).is_some_and(|stored| stored.anchors.is_some());
-            match self.signed.last(&log, has_anchors) {
-                Ok(Some(last)) => verifier.last_checkpoint(last),
-                Ok(None) => {}
-                Err(finding) => verifier.finding(finding),
+            let last = self.signed.last(&log, has_anchors).unwrap_or_else(|finding| {
+                verifier.finding(finding);
+                None
+            });
+            self.resume(number, &mut verifier, last.as_ref())?;
+            if let Some(last) = last {
+                verifier.last_checkpoint(last);
             }
             verifier.signed_by(log);
         }
@@ -258,22 +328,36 @@ impl<'a> Chains<'a> {
     }
 
     fn hash(&mut self, batches: &Receiver<Arc<Batch>>, rows_total: u64, progress: &mut dyn FnMut(Progress)) -> Result<(), rusqlite::Error> {
-        let mut rows = 0;
         for batch in batches {
-            for row in &batch.rows {
-                self.count(row);
-                self.hash_row(&batch, row)?;
-            }
-            for (table, row) in &batch.orphans {
-                let beside = batch.rows.iter().rfind(|found| found.row <= *row).map(|found| found.project).or(self.last);
-                let detail = format!("{table}: row {row} lies beside no event");
-                self.find(beside.unwrap_or_default(), Verdict::Altered, None, detail);
-            }
-            self.last = batch.rows.last().map(|row| row.project).or(self.last);
-            rows += batch.rows.len() as u64;
-            progress(Progress { rows, rows_total: rows_total.max(rows) });
+            self.batch(&batch)?;
+            progress(Progress { rows: self.rows, rows_total: rows_total.max(self.rows) });
         }
         Ok(())
+    }
+
+    /// The next rows.
+    pub(super) fn batch(&mut self, batch: &Batch) -> Result<(), rusqlite::Error> {
+        for row in &batch.rows {
+            if self.plan.starts.get(&row.project).is_some_and(|started| row.row <= started.last_row) {
+                self.gaps.row(row.row);
+                continue;
+            }
+            self.count(row);
+            self.hash_row(batch, row)?;
+        }
+        for (table, row) in &batch.orphans {
+            let beside = batch.rows.iter().rfind(|found| found.row <= *row).map(|found| found.project).or(self.last);
+            let detail = format!("{table}: row {row} lies beside no event");
+            self.find(beside.unwrap_or_default(), Verdict::Altered, None, detail);
+        }
+        self.last = batch.rows.last().map(|row| row.project).or(self.last);
+        self.rows += batch.rows.len() as u64;
+        Ok(())
+    }
+
+    /// Rows so far.
+    pub(super) const fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// What is noted of the rows of every project, asked for or not.
@@ -321,7 +405,8 @@ impl<'a> Chains<'a> {
             self.feed(stored.project)?;
         }
         if let Some((project_id, _)) = self.verifiers.get(&stored.project) {
-            self.resources.entry(*project_id, entry);
+            self.resources.entry(*project_id, stored.sequence as u64, entry);
+            self.told.entry(*project_id, entry);
         }
         if outline.is_some_and(|outline| outline.id.as_bytes() != id) {
             let detail = "the id column is not the id of the entry".to_owned();
@@ -342,105 +427,5 @@ impl<'a> Chains<'a> {
         let keys = &self.keys;
         let data_key = self.data_keys.entry(key).or_insert_with(|| keys.data_key(key));
         wrap::opens(data_key.as_ref(), outline, content, wrap, &mut self.decrypted)
-    }
-
-    /// What is wrong with the instance tree. Who asked for one project hears of that one; of the rest, that something is.
-    fn tell_instance(&mut self, findings: Vec<InstanceFinding>) {
-        let mut rest: Option<Verdict> = None;
-        for (project, finding) in findings {
-            match project {
-                Some(project) if self.verifiers.contains_key(&project) => {
-                    self.find(project, finding.kind, finding.sequence, finding.detail);
-                }
-                _ if self.ground.only.is_none() => self.find(0, finding.kind, finding.sequence, finding.detail),
-                _ => rest = rest.max(Some(finding.kind)),
-            }
-        }
-        if let Some(kind) = rest {
-            let detail = "the instance tree, which commits to the anchors of all projects, does not hold: verify the whole ledger";
-            self.find(0, kind, None, detail.to_owned());
-        }
-    }
-
-    fn finish(mut self, misplaced: Vec<Misplaced>) -> Result<Vec<Report>, rusqlite::Error> {
-        for (number, sequence, detail) in std::mem::replace(&mut self.repeats, Repeats::new()).find(self.ledger, self.ground.data)? {
-            self.find(number, Verdict::Altered, Some(sequence), detail);
-        }
-        for found in misplaced {
-            self.find(found.project, Verdict::Altered, found.sequence, found.detail);
-        }
-        self.compare_numbers();
-        for (project_id, detail) in std::mem::take(&mut self.resources).unexplained(self.keys.as_ref(), self.ground.only) {
-            // A resource of no project is told in any case.
-            let number = self.verifiers.iter().find_map(|(number, (id, _))| (Some(*id) == project_id).then_some(*number));
-            self.find(number.unwrap_or_default(), Verdict::Altered, None, detail);
-        }
-        let mut reports = Vec::new();
-        let mut numbers: Vec<i64> = self.verifiers.keys().copied().collect();
-        numbers.sort_unstable();
-        for number in numbers {
-            if let Some((_, verifier)) = self.verifiers.get_mut(&number) {
-                verifier.rows_ended();
-            }
-            if self.is_asked(number) {
-                self.feed(number)?;
-            }
-            let stored = self.stored.remove(&number).unwrap_or_default();
-            self.compare_tiles(number, &stored);
-            if stored.head_unreadable {
-                self.find(number, Verdict::Altered, None, "the head cannot be read".to_owned());
-            }
-            let Some((project_id, verifier)) = self.verifiers.remove(&number) else { continue };
-            if self.ground.only.is_none_or(|only| only == project_id) {
-                reports.push(verifier.finish(stored.head.as_ref()));
-            }
-        }
-        Ok(reports)
-    }
-
-    /// Row numbers, ends of heads, and what is stored of projects that have no rows.
-    fn compare_numbers(&mut self) {
-        let (mut accounted, mut found) = (0_u64, Vec::new());
-        for (number, stored) in &self.stored {
-            let rows = self.counts.get(number).copied().unwrap_or_default();
-            if let Some(head) = &stored.head {
-                accounted = accounted.saturating_add(head.size.saturating_sub(rows));
-                match self.ends.get(number) {
-                    Some(end) if *end != stored.head_end => {
-                        let detail = "the head: its recorded_at or last_row is not that of the last row".to_owned();
-                        found.push((*number, head.size.checked_sub(1), detail));
-                    }
-                    Some(_) => {}
-                    None => self.gaps.reach(stored.head_end.1.saturating_add(1)),
-                }
-            }
-            if !self.verifiers.contains_key(number) {
-                found.push((*number, None, format!("there are a head, tiles or a name of project number {number}, which has no rows")));
-            } else if rows == 0 && stored.head.is_none() && !(stored.tiles.is_empty() && stored.partial.is_empty()) {
-                found.push((*number, None, "there are tiles, and neither a head nor rows".to_owned()));
-            }
-        }
-        for (number, sequence, detail) in found {
-            self.find(number, Verdict::Altered, sequence, detail);
-        }
-        if let Some(detail) = self.gaps.beyond(accounted) {
-            // Whose they were cannot be told: had a head been left, its chain would account for them.
-            self.find(0, Verdict::Missing, None, detail);
-        }
-    }
-
-    /// Tiles beyond those that the head's size calls for: no row fills them.
-    fn compare_tiles(&mut self, number: i64, stored: &Stored) {
-        let Some(size) = stored.head.as_ref().map(|head| head.size) else { return };
-        let mut levels: Vec<_> = stored.tiles.iter().collect();
-        levels.sort_unstable();
-        for (level, (count, end)) in levels {
-            let shift = u32::try_from(*level).unwrap_or(u32::MAX).saturating_add(1).saturating_mul(8);
-            let wanted = size.checked_shr(shift).unwrap_or(0);
-            if *count > wanted || *end > wanted {
-                let detail = format!("there are {count} tiles of level {level} up to position {end}, where {wanted} are full");
-                self.find(number, Verdict::Altered, None, detail);
-            }
-        }
     }
 }

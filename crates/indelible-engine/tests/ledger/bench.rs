@@ -83,8 +83,9 @@ impl Bench {
 
     /// Every row of every chain verifies; the reports.
     pub(crate) fn verify(&self) -> Vec<indelible_core::verify::Report> {
-        let reports =
-            indelible_engine::verify::verify_folder(&self.data(), &self.store, None, None, &mut |_| {}).expect("it can be verified");
+        let data = self.data();
+        let request = indelible_engine::verify::Request::new(&data, &self.store);
+        let reports = indelible_engine::verify::verify_folder(&request, &mut |_| {}).expect("it can be verified").projects;
         for report in &reports {
             assert!(report.findings.is_empty(), "{report:?}");
         }

@@ -7,6 +7,7 @@ use indelible_core::json::{self, Value};
 use indelible_engine::access::{Caller, Envelope, KeyKind, Owner, Scope};
 use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::query::{Opening, ReadError, Search};
+use indelible_engine::verify::Request;
 use indelible_engine::resource::{KINDS, Kept, Kind, Listing, MutateError, NewApiKey, Number, Once, kind};
 use uuid::Uuid;
 
@@ -333,7 +334,7 @@ fn a_resource_that_its_events_do_not_explain_is_named() {
         }
         assert!(store.execute(&sql, []).expect("changed") > 0, "{sql}");
         drop(store);
-        let reports = indelible_engine::verify::verify_folder(&data, &checkpoints, None, None, &mut |_| {}).expect("verified");
+        let reports = indelible_engine::verify::verify_folder(&Request::new(&data, &checkpoints), &mut |_| {}).expect("verified").projects;
         let findings: Vec<_> = reports.iter().flat_map(|report| &report.findings).collect();
         assert!(!findings.is_empty() && findings.iter().all(|finding| finding.detail.contains("resource")), "{sql}: {findings:?}");
     }

@@ -15,6 +15,7 @@ mod files;
 mod moto;
 #[cfg(feature = "aws")]
 mod proxy;
+mod patrol;
 mod reads;
 mod resources;
 mod rotation;

@@ -30,7 +30,9 @@ pub struct Verification {
     pub project_id: Uuid,
     /// Rows read.
     pub events: u64,
-    /// Of them, those that no anchor covers.
+    /// Rows that were verified before, and not read again.
+    pub not_read: u64,
+    /// Of those read, those that no anchor covers.
     pub unanchored: u64,
     /// The word for the gravest finding.
     pub verdict: String,
@@ -47,6 +49,7 @@ impl Verification {
         Self {
             project_id: report.project_id,
             events: report.events,
+            not_read: report.not_read,
             unanchored: report.unanchored,
             verdict: report.verdict.as_str().to_owned(),
             findings_total: report.findings_total,
@@ -114,6 +117,8 @@ operations! {
     rewrap(organization_id: Option<Uuid>) -> Vec<u8>;
     /// The chain keys of the project.
     export_chain_keys() -> Vec<u8>;
+    /// How the ledger stands: one project, or all that the key may see.
+    status(project: Option<Uuid>) -> Vec<u8>;
     /// Adopts what does not grow out of what was signed; the origins.
     adopt_checkpoints() -> Vec<u8>;
 }

@@ -23,6 +23,7 @@ mod resources;
 mod run;
 mod show;
 mod sql;
+mod status;
 mod target;
 mod verify;
 mod verify_bundle;
@@ -46,6 +47,8 @@ pub enum Command {
     Run(run::Args),
     /// Prove that nothing was altered, removed or reordered: exit code 0 intact, 1 findings, 2 could not verify
     Verify(verify::Args),
+    /// Show how the ledger stands: what is anchored, sealed and indexed, and what verification in the background found
+    Status(status::Args),
     /// List what was signed, or sign what is committed now
     Anchors(anchors::Args),
     /// Prove that one event is in what was signed
@@ -81,6 +84,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Anchors(args) => anchors::run(&args),
         Command::Proof(args) => proof::run(&args),
         Command::Export(args) => export::run(&args),

@@ -22,7 +22,7 @@ use super::keys::NewKey;
 use super::output;
 use crate::http::{
     Ids, render_adopted, render_anchor_status, render_anchors, render_api_key, render_chain_keys, render_project, render_proof,
-    render_resource, render_rewrapped, render_rotated,
+    render_resource, render_rewrapped, render_rotated, render_status,
 };
 use crate::import::load::{Foretold, NotAppended, Sink};
 
@@ -184,6 +184,11 @@ impl Offline {
     pub(super) fn export_chain_keys(&self) -> anyhow::Result<Vec<u8>> {
         let keys = self.runtime.block_on(self.ledger.export_chain_keys(&self.caller, &self.project))?;
         Ok(render_chain_keys(self.project.id, &keys))
+    }
+
+    pub(super) fn status(&self, project: Option<Uuid>) -> anyhow::Result<Vec<u8>> {
+        let project = project.map(|_| self.project.as_ref());
+        Ok(render_status(&self.runtime.block_on(self.ledger.ledger_status(&self.caller, project))?))
     }
 
     pub(super) fn adopt_checkpoints(&self) -> anyhow::Result<Vec<u8>> {

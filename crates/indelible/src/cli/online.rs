@@ -297,6 +297,7 @@ impl Online {
         Ok(Verification {
             project_id: project,
             events: report["events"].as_u64().context("the server's report has no number of events")?,
+            not_read: 0,
             unanchored: report["unanchored"].as_u64().unwrap_or(0),
             verdict: report["verdict"].as_str().context("the server's report has no verdict")?.to_owned(),
             findings_total: report["findings_total"].as_u64().unwrap_or(findings.len() as u64),
@@ -348,6 +349,11 @@ impl Online {
         let query = self.project.map(|id| ("project_id", id.to_string()));
         let query: Vec<(&str, &str)> = query.iter().map(|(name, id)| (*name, id.as_str())).collect();
         Ok(self.ask("POST", &self.url("/v1/audit/keys/chain", &query), None)?)
+    }
+
+    pub(super) fn status(&self, project: Option<Uuid>) -> anyhow::Result<Vec<u8>> {
+        let project = project.map(|project| project.to_string());
+        self.get("/v1/audit/status", &Self::within(project.as_deref(), &NOT_OPENED))
     }
 
     pub(super) fn adopt_checkpoints(&self) -> anyhow::Result<Vec<u8>> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use indelible_engine::Status;
 use indelible_engine::cosigning::{CosigningStatus, WitnessStatus};
+use indelible_engine::patrol::PatrolStatus;
 
 /// Upper bounds of the latency buckets, microseconds.
 const BUCKETS_MICROS: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000, 10_000_000];
@@ -72,6 +73,9 @@ impl Metrics {
         let name = "indelible_seconds_since_sealed";
         head(&mut out, name, "gauge", "Since a sealing last came to its end, or since start where none has.");
         let _ = writeln!(out, "{name} {}", status.sealing.since.as_secs_f64());
+        if let Some(patrol) = &status.patrol {
+            patrolled(&mut out, patrol);
+        }
         if let Some(cosigning) = &status.cosigning {
             cosigned(&mut out, cosigning);
         }
@@ -91,6 +95,23 @@ impl Metrics {
         let _ = writeln!(out, "{name}_sum {}", seconds(self.micros.load(Ordering::Relaxed)));
         let _ = writeln!(out, "{name}_count {count}");
     }
+}
+
+/// What verification in the background finds.
+fn patrolled(out: &mut String, status: &PatrolStatus) {
+    let gauges = [
+        ("indelible_integrity_findings", "Findings of the last verification in the background.", status.findings as f64),
+        ("indelible_verified_rows", "Rows that it read.", status.rows_verified as f64),
+        ("indelible_verification_age_seconds", "Since it ended, or since start where none has.", status.since.as_secs_f64()),
+        ("indelible_verification_failing", "1 while it fails and is tried again.", f64::from(u8::from(status.failing))),
+    ];
+    for (name, help, value) in gauges {
+        head(out, name, "gauge", help);
+        let _ = writeln!(out, "{name} {value}");
+    }
+    let name = "indelible_verifications_total";
+    head(out, name, "counter", "Verifications in the background that came to their end since start.");
+    let _ = writeln!(out, "{name} {}", status.rounds_total);
 }
 
 /// What witnesses say. A name is the policy's, escaped as the format asks.
@@ -191,7 +212,9 @@ mod tests {
             metrics.answered(status, Duration::from_micros(micros));
         }
         let sealing = Sealing { since: Duration::from_millis(61_500), refused: 2, rows_waiting: 3, ..Sealing::default() };
-        let text = metrics.text(&Status { rows: 7, rows_indexed: 5, sealing, ..Status::default() });
+        let since = Duration::from_millis(90_500);
+        let patrol = PatrolStatus { findings: 3, rows_verified: 6, since, rounds_total: 1, failing: false };
+        let text = metrics.text(&Status { rows: 7, rows_indexed: 5, sealing, patrol: Some(patrol), ..Status::default() });
         for line in [
             "indelible_http_requests_total{status=\"2xx\"} 2",
             "indelible_http_requests_total{status=\"5xx\"} 1",
@@ -205,6 +228,11 @@ mod tests {
             "indelible_trees_refused 2",
             "indelible_sealing_failing 0",
             "indelible_seconds_since_sealed 61.5",
+            "indelible_integrity_findings 3",
+            "indelible_verified_rows 6",
+            "indelible_verification_age_seconds 90.5",
+            "indelible_verification_failing 0",
+            "indelible_verifications_total 1",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} in\n{text}");
         }

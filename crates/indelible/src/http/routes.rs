@@ -18,7 +18,7 @@ use super::query::Query;
 use super::route::{Answer, Audit, Handler, Route, Verb};
 use super::{
     anchors, api_keys, body, chain_keys, checkpoints, clock, consistency, conversations, enter, events, exports, keys, openapi, process,
-    projects, resources, rewrap, rotation, runs, tlog, verify,
+    projects, resources, rewrap, rotation, runs, status, tlog, verify,
 };
 
 /// URLs of their own.
@@ -32,6 +32,7 @@ static ROUTES: &[&Route] = &[
     &runs::ROUTE,
     &conversations::ROUTE,
     &verify::ROUTE,
+    &status::ROUTE,
     &anchors::list::ROUTE,
     &anchors::latest::ROUTE,
     &anchors::seal::ROUTE,

@@ -1,6 +1,6 @@
 //! The checkpoint store in an object store, as the command line reaches it.
 
-use indelible_engine::verify::verify_folder;
+use indelible_engine::verify::{Request, verify_folder};
 
 use crate::moto::Place;
 use crate::program::{Folder, Ran, run_as, sample};
@@ -36,7 +36,7 @@ fn an_older_copy_is_told_and_adopted_beside_an_object_store() {
     assert!(adopted.lines().count() >= 2 && adopted.lines().all(|line| line.starts_with("adopted ")), "{adopted}");
     assert!(run(&folder, &place, &store, &["verify"]).ok().out.contains("intact"));
     // What the command line was told is the store that the engine names so.
-    let reports = verify_folder(&folder.path(), &place.store(), None, None, &mut |_| {}).expect("verified");
+    let reports = verify_folder(&Request::new(&folder.path(), &place.store()), &mut |_| {}).expect("verified").projects;
     assert!(reports.iter().all(|report| report.findings.is_empty()), "{reports:?}");
 }
 

@@ -121,14 +121,23 @@ fn every_command(on: &On<'_>) {
     let projects = on.run(&["projects", "list", "--json"]).ok().json();
     assert!(projects.iter().any(|project| project["name"].as_str() == Some("default")));
 
+    let status = on.run(&["status", "--json"]).ok().json();
+    let counted = status[0]["projects"].as_array().expect("projects").iter().find(|project| project["name"] == "default");
+    assert!(counted.is_some_and(|project| project["events"].as_u64() > Some(2)), "{status:?}");
+    assert_eq!(on.run(&["status", "--json", "--project", "00000000-0000-4000-8000-000000000001"]).code, 1);
+
     let verified = on.run(&["verify", "--json"]).ok().json();
     let project = &verified[0]["projects"][0];
     let names: Vec<_> = project.as_object().expect("an object").keys().map(String::as_str).collect();
     assert_eq!(names, ["events", "findings", "project_id", "unanchored", "verdict"]);
     // For people.
-    for (arguments, header) in
-        [(&["events"][..], " TIME"), (&["keys", "list"], " ID"), (&["projects", "list"], " ID"), (&["verify"], " PROJECT")]
-    {
+    for (arguments, header) in [
+        (&["events"][..], " TIME"),
+        (&["keys", "list"], " ID"),
+        (&["projects", "list"], " ID"),
+        (&["verify"], " PROJECT"),
+        (&["status"], " PROJECT"),
+    ] {
         let table = on.run(arguments).ok();
         assert!(table.out.starts_with(header), "{arguments:?}: {}", table.out);
     }

@@ -23,6 +23,7 @@ mod proofs;
 mod resources;
 mod runs;
 mod server;
+mod status;
 mod verify;
 mod wire;
 

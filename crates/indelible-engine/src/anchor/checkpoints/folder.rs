@@ -28,7 +28,12 @@ pub(crate) struct FolderStore {
 
 /// The file of an instance.
 fn file(root: &Path, instance: &str) -> PathBuf {
-    root.join(escaped(instance) + ".checkpoints")
+    beside(root, instance, ".checkpoints")
+}
+
+/// A file of an instance in the folder of its checkpoint store.
+pub(crate) fn beside(root: &Path, instance: &str, suffix: &str) -> PathBuf {
+    root.join(escaped(instance) + suffix)
 }
 
 fn unusable(path: &Path, error: &dyn std::fmt::Display) -> CheckpointsError {

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 pub use address::Bucket;
 pub use address::{AddressError, CheckpointStore};
 pub(crate) use closing::{Closer, Closing, closing};
+pub(crate) use folder::beside;
 
 /// Why the checkpoint store cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
-use indelible_engine::Sealing;
+use indelible_engine::Status;
 use indelible_engine::anchor::SealingFailure;
 use serde_json::{Value, json};
 
@@ -21,7 +21,8 @@ pub(in super::super) static ROUTE: Route = Route {
     path: "/readyz",
     summary: "Whether appends are taken",
     description: "503 with the reason while they are refused: a full disk, a failed write, a clock that jumped. Otherwise 200: `ready`, or \
-                  `degraded` with a `detail` where appends are taken and what is appended cannot be sealed.",
+                  `degraded` with a `detail` where appends are taken, and verification found something, or what is appended cannot be \
+                  sealed. Not 503: to stop recording would help nobody.",
     variables: &[],
     parameters: &[],
     body: bodiless,
@@ -42,15 +43,19 @@ fn answer(app: &Arc<App>) -> Result<Response<Body>, Problem> {
     if let Some(reason) = status.refusing {
         return Err(Problem::new(Kind::NotReady, reason));
     }
-    let document = match degraded(&status.sealing) {
+    let document = match degraded(&status) {
         Some(detail) => Document::new().text("status", "degraded").text("detail", detail),
         None => Document::new().text("status", "ready"),
     };
     Ok(call::json(StatusCode::OK, document.end()))
 }
 
-/// What keeps rows from being sealed, in words that anybody may read.
-const fn degraded(sealing: &Sealing) -> Option<&'static str> {
+/// What somebody should look at, in words that anybody may read.
+fn degraded(status: &Status) -> Option<&'static str> {
+    let sealing = &status.sealing;
+    if status.patrol.as_ref().is_some_and(|patrol| patrol.findings > 0) {
+        return Some("verification found something: /v1/audit/status says what");
+    }
     match (sealing.failing, sealing.refused) {
         (Some(SealingFailure::CheckpointStore), _) => {
             Some("sealing fails at the checkpoint store and is tried again: the log of the server says why")

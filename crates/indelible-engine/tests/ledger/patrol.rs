@@ -1,0 +1,262 @@
+//! Verification in the background: what somebody does to the file of a running ledger is found and told once, nothing is found where
+//! nothing is, and it is in nobody's way.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indelible_engine::patrol::{PatrolOptions, PatrolStatus};
+use indelible_engine::query::Search;
+use indelible_engine::query::status::LedgerStatus;
+use indelible_engine::resource::Project;
+use indelible_engine::{Ledger, Options};
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::bench::{Bench, event, wait};
+
+const EAGER: PatrolOptions =
+    PatrolOptions { first_after: Duration::from_millis(20), interval: Duration::from_millis(50), share_percent: 100 };
+
+fn bench(patrol: PatrolOptions) -> Bench {
+    Bench::with(|options| options.patrol = Some(patrol))
+}
+
+/// Closes it and opens it again, with its patrol.
+fn reopen(bench: Bench, patrol: PatrolOptions) -> Bench {
+    let Bench { folder, ledger, .. } = bench;
+    ledger.close();
+    let mut options = Options::new(folder.path().join("data"));
+    options.disk_reserve_bytes = 0;
+    options.anchor_interval = Duration::from_hours(1);
+    options.patrol = Some(patrol);
+    Bench { ledger: Ledger::open(options).expect("it opens again").ledger, folder, first: None }
+}
+
+fn status(bench: &Bench) -> PatrolStatus {
+    bench.ledger.status().patrol.expect("there is a patrol")
+}
+
+fn until(bench: &Bench, what: &str, holds: impl Fn(&PatrolStatus) -> bool) -> PatrolStatus {
+    let end = Instant::now() + Duration::from_mins(1);
+    loop {
+        let status = status(bench);
+        if holds(&status) {
+            return status;
+        }
+        assert!(Instant::now() < end, "{what}: {status:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Two rounds that begin after this call come to their end.
+fn rounds(bench: &Bench) -> PatrolStatus {
+    let done = status(bench).rounds_total;
+    until(bench, "rounds", |status| status.rounds_total >= done + 3)
+}
+
+/// Somebody at the file, past the triggers.
+fn tamper(data: &Path, sql: &str) {
+    let db = Connection::open(data.join("ledger.db")).expect("it opens");
+    db.busy_timeout(Duration::from_secs(10)).expect("set");
+    let names: Vec<String> = {
+        let mut triggers = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").expect("sql");
+        triggers.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("names")
+    };
+    for name in names {
+        db.execute_batch(&format!("DROP TRIGGER IF EXISTS {name}")).expect("dropped");
+    }
+    db.execute_batch(sql).expect("changed");
+}
+
+/// The default project's events of an action, newest first.
+fn told(bench: &Bench, action: &str) -> Vec<Value> {
+    told_in(bench, &bench.project(), action)
+}
+
+fn told_in(bench: &Bench, project: &Project, action: &str) -> Vec<Value> {
+    let search = Search { filter: Some(format!("action eq \"{action}\"")), ..Search::default() };
+    let page = wait(bench.ledger.search(&bench.instance(), project, search)).expect("a page");
+    page.records.iter().map(|record| serde_json::from_slice(record).expect("JSON")).collect()
+}
+
+/// Findings that were told in any chain.
+fn told_anywhere(bench: &Bench) -> Vec<Value> {
+    let projects = wait(bench.ledger.projects(&bench.instance())).expect("projects");
+    projects.iter().flat_map(|project| told_in(bench, project, "integrity.finding")).collect()
+}
+
+fn ledger_status(bench: &Bench) -> LedgerStatus {
+    wait(bench.ledger.ledger_status(&bench.admin(), None)).expect("a status")
+}
+
+const SPOIL: &str = "UPDATE contents SET stored = CAST(x'00' || substr(stored, 2) AS BLOB) WHERE row = (SELECT row FROM events WHERE sequence = 100 AND project = 3)";
+
+/// A byte of a content, and its first one again.
+struct Spoiled {
+    first: Vec<u8>,
+}
+
+impl Spoiled {
+    fn spoil(data: &Path) -> Self {
+        let db = Connection::open(data.join("ledger.db")).expect("it opens");
+        let sql = "SELECT stored FROM contents WHERE row = (SELECT row FROM events WHERE sequence = 100 AND project = 3)";
+        let stored: Vec<u8> = db.query_row(sql, [], |row| row.get(0)).expect("a content");
+        assert_ne!(stored[0], 0, "the change must be one");
+        tamper(data, SPOIL);
+        Self { first: stored }
+    }
+
+    fn put_back(&self, data: &Path) {
+        let hex = indelible_core::hex::encode(&self.first);
+        tamper(data, &SPOIL.replace("CAST(x'00' || substr(stored, 2) AS BLOB)", &format!("x'{hex}'")));
+    }
+}
+
+#[test]
+fn a_changed_byte_is_found_told_once_and_cleared() {
+    let bench = bench(EAGER);
+    // Far enough from the end that a start does not look at it.
+    bench.append(&(0..3_000).map(|n| event(n, "one")).collect::<Vec<_>>()).expect("appended");
+    assert_eq!(rounds(&bench).findings, 0);
+    let spoiled = Spoiled::spoil(&bench.data());
+    until(&bench, "found", |status| status.findings == 1 && !status.failing);
+    assert_eq!(rounds(&bench).findings, 1);
+    let findings = told(&bench, "integrity.finding");
+    assert_eq!(findings.len(), 1, "not again in each round: {findings:?}");
+    let finding = &findings[0];
+    assert_eq!((&finding["resource"]["type"], &finding["resource"]["id"]), (&Value::from("sequence"), &Value::from("100")));
+    assert_eq!((&finding["outcome"], &finding["context"]["verdict"]), (&Value::from("error"), &Value::from("altered")));
+    assert_eq!(finding["reason"], "the content was changed");
+    let shown = ledger_status(&bench);
+    let found = shown.projects[0].verification.as_ref().expect("a round came to its end");
+    assert_eq!((found.verdict.as_str(), found.findings_total, found.findings[0].sequence), ("altered", 1, Some(100)));
+
+    // After a restart it is known before the first round, and not told again.
+    let bench = reopen(bench, PatrolOptions { first_after: Duration::from_hours(1), ..EAGER });
+    let recalled = until(&bench, "recalled", |status| status.findings == 1);
+    assert_eq!(recalled.rounds_total, 0);
+    let bench = reopen(bench, EAGER);
+    assert_eq!(rounds(&bench).findings, 1);
+    assert_eq!(told(&bench, "integrity.finding").len(), 1);
+
+    // Put back, it clears; found once more, it is told once more.
+    spoiled.put_back(&bench.data());
+    until(&bench, "cleared", |status| status.findings == 0 && !status.failing);
+    rounds(&bench);
+    let cleared = told(&bench, "integrity.clear");
+    assert_eq!(cleared.len(), 1);
+    assert_eq!(cleared[0]["context"]["fingerprint"], finding["context"]["fingerprint"]);
+    bench.verify();
+    Spoiled::spoil(&bench.data());
+    until(&bench, "found again", |status| status.findings == 1);
+    rounds(&bench);
+    assert_eq!((told(&bench, "integrity.finding").len(), told(&bench, "integrity.clear").len()), (2, 1));
+    spoiled.put_back(&bench.data());
+    until(&bench, "cleared again", |status| status.findings == 0);
+}
+
+#[test]
+fn what_is_of_no_project_is_told_by_the_instance() {
+    let bench = bench(EAGER);
+    wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
+    rounds(&bench);
+    tamper(&bench.data(), "UPDATE instance_checkpoints SET checkpoint = checkpoint || 'x'");
+    until(&bench, "found", |status| status.findings > 0 && !status.failing);
+    rounds(&bench);
+    assert!(told(&bench, "integrity.finding").is_empty());
+    assert!(told_anywhere(&bench).iter().all(|event| event["project_id"] == bench.ledger.system_project_id().to_string()));
+    assert!(!told_anywhere(&bench).is_empty());
+    let shown = wait(bench.ledger.ledger_status(&bench.instance(), None)).expect("a status");
+    let system = shown.projects.iter().find(|project| project.project_id == bench.ledger.system_project_id()).expect("the system project");
+    assert_eq!(system.verification.as_ref().map(|found| found.findings_total), Some(status(&bench).findings));
+}
+
+/// Three writers and a sealer at work, and rounds at full speed.
+#[test]
+fn beside_a_ledger_at_work_nothing_is_found() {
+    let bench = Bench::with(|options| {
+        options.patrol = Some(PatrolOptions { interval: Duration::from_millis(1), ..EAGER });
+        options.anchor_interval = Duration::from_millis(15);
+    });
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for writer in 0..3 {
+            let (bench, done) = (&bench, &done);
+            scope.spawn(move || {
+                for n in (0_u64..).take_while(|_| !done.load(Ordering::SeqCst)) {
+                    let first = writer * 100_000_000 + n * 40;
+                    bench.append(&(first..first + 40).map(|n| event(n, "load")).collect::<Vec<_>>()).expect("appended");
+                }
+            });
+        }
+        let end = Instant::now() + Duration::from_secs(4);
+        while Instant::now() < end {
+            bench.ledger.rebuild_index(&mut |_, _| {}).expect("built anew");
+            std::thread::sleep(Duration::from_millis(700));
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+    let status = rounds(&bench);
+    assert_eq!((status.findings, status.failing), (0, false));
+    assert!(status.rounds_total > 5, "{status:?}");
+    assert_eq!(told_anywhere(&bench), [Value::Null; 0]);
+    bench.verify();
+}
+
+/// A round that takes longer than the load: a transaction as long would keep the log from being emptied.
+#[test]
+fn the_write_ahead_log_stays_bounded_while_a_round_is_under_way() {
+    let bench = bench(PatrolOptions { first_after: Duration::from_millis(300), share_percent: 1, ..EAGER });
+    let large = "x".repeat(8_000);
+    let batch = |first: u64, count: u64| (first..first + count).map(|n| event(n, &unlike(n, &large))).collect::<Vec<_>>();
+    for n in 0..20 {
+        bench.append(&batch(n * 1_000, 1_000)).expect("appended");
+    }
+    let before = status(&bench).rounds_total;
+    let wal = bench.data().join("ledger.db-wal");
+    let (mut most, mut written) = (0, 0_u64);
+    for n in 20..100 {
+        bench.append(&batch(n * 1_000, 500)).expect("appended");
+        written += 500 * 8_000;
+        most = most.max(std::fs::metadata(&wal).map_or(0, |file| file.len()));
+    }
+    assert!(status(&bench).rounds_total <= before + 1, "the round was under way");
+    assert!(most < written / 3, "the log grew to {most} bytes of {written}");
+    let began = Instant::now();
+    bench.ledger.clone().close();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+/// Text that does not compress away.
+fn unlike(n: u64, text: &str) -> String {
+    let mut state = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let letter = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'a' + (state % 26) as u8)
+    };
+    text.chars().map(letter).collect()
+}
+
+#[test]
+fn closing_ends_a_round_at_once_and_the_next_start_begins_one_anew() {
+    let slow = PatrolOptions { first_after: Duration::ZERO, share_percent: 1, ..EAGER };
+    let bench = bench(PatrolOptions { first_after: Duration::from_hours(1), ..EAGER });
+    for n in 0..10 {
+        bench.append(&(n * 3_000..(n + 1) * 3_000).map(|n| event(n, "one")).collect::<Vec<_>>()).expect("appended");
+    }
+    let bench = reopen(bench, slow);
+    let instance = bench.instance();
+    let running = || wait(bench.ledger.ledger_status(&instance, None)).expect("a status").instance.expect("the instance").running;
+    let end = Instant::now() + Duration::from_secs(30);
+    while running().is_none_or(|(_, rows, total)| rows == 0 || rows == total) {
+        assert!(Instant::now() < end, "no round began");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let began = Instant::now();
+    let bench = reopen(bench, EAGER);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(rounds(&bench).findings, 0);
+}
