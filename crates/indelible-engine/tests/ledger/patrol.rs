@@ -24,13 +24,13 @@ fn bench(patrol: PatrolOptions) -> Bench {
 
 /// Closes it and opens it again, with its patrol.
 fn reopen(bench: Bench, patrol: PatrolOptions) -> Bench {
-    let Bench { folder, ledger, .. } = bench;
+    let Bench { folder, ledger, store, .. } = bench;
     ledger.close();
     let mut options = Options::new(folder.path().join("data"));
     options.disk_reserve_bytes = 0;
     options.anchor_interval = Duration::from_hours(1);
     options.patrol = Some(patrol);
-    Bench { ledger: Ledger::open(options).expect("it opens again").ledger, folder, first: None }
+    Bench { ledger: Ledger::open(options).expect("it opens again").ledger, folder, first: None, store }
 }
 
 fn status(bench: &Bench) -> PatrolStatus {

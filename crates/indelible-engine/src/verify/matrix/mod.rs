@@ -296,10 +296,19 @@ const STORE: &[Case] = &[
         &[(A, Forked, Some(SIZE - 1)), (SYSTEM, Forked, None)],
     ),
     (
-        "the same by somebody who has the checkpoint store as well, which only a witness can show",
+        "the same by somebody who has the checkpoint store as well, where a witness cosigned what was",
         Do(|f| {
             rewrite_all(f);
             f.rewrite_store();
+        }),
+        &[(SYSTEM, Altered, None)],
+    ),
+    (
+        "the same, and its word removed, which only the witness can show",
+        Do(|f| {
+            rewrite_all(f);
+            f.rewrite_store();
+            f.sql("DELETE FROM cosignatures");
         }),
         &[],
     ),
