@@ -92,7 +92,15 @@ fn many(rows: u64) -> Vec<Event> {
             project: if n.is_multiple_of(5) { 2 } else { 1 },
             id: u128::from(n) << 64 | u128::from(noise),
             occurred_at: 1_700_000_000_000_000 + if late { 0 } else { n as i64 * 1_000 + noise as i64 % 3_600_000 },
-            action: if n.is_multiple_of(50) { "policy.create" } else { "tool.call" }.to_owned(),
+            // Once in each project, many blocks from the end.
+            action: if n == 10_001 || n == 20_000 {
+                "halt.issue"
+            } else if n.is_multiple_of(50) {
+                "policy.create"
+            } else {
+                "tool.call"
+            }
+            .to_owned(),
             actor: format!("actor-{}", noise % 400),
             outcome: if noise.is_multiple_of(7) { "deny" } else { "allow" }.to_owned(),
             tool: Some(format!("tool-{}", noise % 3)),
@@ -120,6 +128,7 @@ fn many_blocks_agree_with_a_look_at_every_row() {
         r#"actor.id eq "actor-7""#,
         r#"action eq "policy.create" and outcome eq "deny""#,
         r#"actor.id eq "nobody""#,
+        r#"action eq "halt.issue""#,
         r#"occurred_at le "2023-11-14T22:13:21Z""#,
         r#"outcome eq "deny" and action sw "policy""#,
     ];

@@ -176,13 +176,16 @@ impl Walk<'_> {
                 self.take(&rows)?;
                 rows.clear();
                 let lower = self.blocks[..current].partition_point(|block| block.last_row < row);
-                let Some(next) = self.wanted(current) else { return Ok(false) };
+                if self.wanted(current).is_none() {
+                    return Ok(false);
+                }
                 // Rows between two blocks are of other projects, and on no list of this one but by collision.
                 if lower >= current || row < self.blocks[lower].first_row {
                     return Ok(true);
                 }
                 current = lower;
-                wanted = next == lower;
+                // The list may have nothing in wanted blocks above this one.
+                wanted = self.is_wanted(&self.blocks[lower]);
             }
             if wanted {
                 rows.push(row);
