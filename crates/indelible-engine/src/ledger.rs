@@ -302,6 +302,23 @@ impl Read {
     }
 }
 
+/// The first start of an empty folder.
+fn begin(
+    folder: &Folder,
+    options: &Options,
+    desk: &Desk,
+    registry: &Registry,
+    writer: &Writer,
+) -> Result<(Instance, Option<FirstStart>), OpenError> {
+    let wishes = Wishes {
+        instance_name: options.instance_name.as_deref(),
+        signing_kms: options.signing_kms.as_ref(),
+        organization_kms: options.organization_kms.as_ref(),
+    };
+    let (instance, first) = first_start(folder.root(), &wishes, desk, registry, writer)?;
+    Ok((instance, Some(first)))
+}
+
 impl Ledger {
     /// Takes the lock, recovers, starts the writer and the index follower; makes organization, project and keys in an empty folder.
     pub fn open(options: Options) -> Result<Opened, OpenError> {
@@ -321,16 +338,9 @@ impl Ledger {
         });
         let strangers = Arc::new(Strangers::new(Arc::clone(&registry)));
         let writer = Arc::new(start(writer_parts(&folder, &options, last_row, (&desk, &strangers, &index)))?);
-        let (instance, first) = if let Some(instance) = known {
-            (instance, None)
-        } else {
-            let wishes = Wishes {
-                instance_name: options.instance_name.as_deref(),
-                signing_kms: options.signing_kms.as_ref(),
-                organization_kms: options.organization_kms.as_ref(),
-            };
-            let made = first_start(folder.root(), &wishes, &desk, &registry, &writer);
-            made.map(|(instance, first)| (instance, Some(first))).inspect_err(|_| writer.close())?
+        let (instance, first) = match known {
+            Some(instance) => (instance, None),
+            None => begin(&folder, &options, &desk, &registry, &writer).inspect_err(|_| writer.close())?,
         };
         let readers = Readers::new(folder.ledger_db());
         let witnesses = options.witnesses.clone().map(|witnesses| cosigning::Parts {

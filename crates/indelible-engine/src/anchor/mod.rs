@@ -15,8 +15,8 @@ mod thread;
 
 #[cfg(feature = "aws")]
 pub use checkpoints::Bucket;
-pub(crate) use checkpoints::{Checkpoints, beside};
 pub use checkpoints::{AddressError, CheckpointStore};
+pub(crate) use checkpoints::{Checkpoints, beside};
 pub(crate) use interval::rows_anchored;
 pub(crate) use keys::SigningKeys;
 pub(crate) use seal::{Parts, SealError, instance_origin, origin};

@@ -96,7 +96,9 @@ impl Since {
 
 fn read(signed: &Signed, store: &CheckpointStore) -> Result<Vec<u8>, VerifyError> {
     let root = store.folder().ok_or_else(|| {
-        VerifyError::Since("a note of a complete verification is left beside a checkpoint store in a folder alone: name a checkpoint".to_owned())
+        VerifyError::Since(
+            "a note of a complete verification is left beside a checkpoint store in a folder alone: name a checkpoint".to_owned(),
+        )
     })?;
     let instance = signed.instance().ok_or_else(|| VerifyError::Since("the ledger does not name its instance".to_owned()))?;
     let path = beside(root, instance.as_str(), SUFFIX);

@@ -129,7 +129,8 @@ fn verify(data: &Path, only: Option<Uuid>) -> Result<Vec<Report>, VerifyError> {
         Ok(Arc::new(keys()))
     };
     let stop = std::sync::atomic::AtomicBool::new(false);
-    let ground = Ground { data, checkpoints: &data.join("none").into(), open: &open, keys: &keys, only, since: None, policy: None, stop: &stop };
+    let ground =
+        Ground { data, checkpoints: &data.join("none").into(), open: &open, keys: &keys, only, since: None, policy: None, stop: &stop };
     let reports = walk(&ground, &mut |_| {}).map(|walked| walked.reports);
     // The patrol says the same of whatever somebody did.
     let slowly = slices::walk(&ground, &mut |_| true).map(|walked| walked.reports);

@@ -21,7 +21,7 @@ use indelible_core::verify::{Finding, Report, Row, Verdict, Verifier};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::batch::{self, Handing, Batch, Span, StoredRow};
+use super::batch::{self, Batch, Handing, Span, StoredRow};
 use super::cosigned::{self, Cosigned};
 use super::gaps::Gaps;
 use super::heads::{self, Stored};

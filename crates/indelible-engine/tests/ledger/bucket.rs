@@ -8,7 +8,6 @@ use indelible_core::checkpoint::Checkpoint;
 use indelible_core::note::Note;
 use indelible_engine::Ledger;
 use indelible_engine::anchor::{CheckpointStore, SealingFailure};
-use indelible_engine::verify::Request;
 
 use crate::bench::{Bench, event, wait};
 use crate::moto::{Place, request};
@@ -315,7 +314,9 @@ fn numbers_decide_and_not_a_listing_that_is_behind() {
         assert!(seal(&bench));
         if n == 0 {
             // The listing is taken here.
-            indelible_engine::verify::verify_folder(&Request::new(&bench.data(), &through.store()), &mut |_| {}).expect("verified").projects;
+            indelible_engine::verify::verify_folder(&indelible_engine::verify::Request::new(&bench.data(), &through.store()), &mut |_| {})
+                .expect("verified")
+                .projects;
         }
     }
     let bench = bench.reopen();
@@ -341,7 +342,10 @@ fn segments_that_are_gone_or_spoilt_are_told() {
         })
         .expect("not every segment is whole");
     let why = |bench: &Bench| {
-        let reports = indelible_engine::verify::verify_folder(&Request::new(&bench.data(), &bench.store), &mut |_| {}).expect("verified").projects;
+        let reports =
+            indelible_engine::verify::verify_folder(&indelible_engine::verify::Request::new(&bench.data(), &bench.store), &mut |_| {})
+                .expect("verified")
+                .projects;
         reports.into_iter().flat_map(|report| report.findings).next().map(|finding| finding.detail)
     };
     assert_eq!(why(&bench), None);

@@ -7,8 +7,8 @@ use indelible_core::json::{self, Value};
 use indelible_engine::access::{Caller, Envelope, KeyKind, Owner, Scope};
 use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::query::{Opening, ReadError, Search};
-use indelible_engine::verify::Request;
 use indelible_engine::resource::{KINDS, Kept, Kind, Listing, MutateError, NewApiKey, Number, Once, kind};
+use indelible_engine::verify::Request;
 use uuid::Uuid;
 
 use crate::bench::{Bench, copy, wait};

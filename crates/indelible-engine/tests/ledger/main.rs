@@ -13,9 +13,9 @@ mod faults;
 mod files;
 #[cfg(feature = "aws")]
 mod moto;
+mod patrol;
 #[cfg(feature = "aws")]
 mod proxy;
-mod patrol;
 mod reads;
 mod resources;
 mod rotation;

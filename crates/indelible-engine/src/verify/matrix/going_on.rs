@@ -22,7 +22,7 @@ impl Told {
 }
 
 fn verify(forge: &Forge, since: Option<&Since>) -> Result<Told, VerifyError> {
-    let (data, checkpoints) = (forge.data(), forge.checkpoints());
+    let (data, checkpoints) = (forge.data(), forge.checkpoints().into());
     verify_folder(&Request { since, ..Request::new(&data, &checkpoints) }, &mut |_| {}).map(Told)
 }
 
@@ -195,7 +195,7 @@ fn a_note_that_somebody_else_made_changed_or_removed_is_refused() {
     (options.disk_reserve_bytes, options.instance_name) = (0, Some("log".to_owned()));
     Ledger::open(options).expect("it opens").ledger.close();
     let (data, checkpoints) = (folder.path().join("data"), folder.path().join("data.checkpoints"));
-    verify_folder(&Request::new(&data, &checkpoints), &mut |_| {}).expect("verified");
+    verify_folder(&Request::new(&data, &checkpoints.clone().into()), &mut |_| {}).expect("verified");
     std::fs::copy(checkpoints.join("log.verified"), note(&forge)).expect("copied");
     refused(&forge, "keys of this ledger");
     std::fs::write(note(&forge), &text).expect("put back");
@@ -230,7 +230,7 @@ fn a_signed_checkpoint_will_do_of_the_instance_or_of_one_project() {
     let at = changed.len() - 10;
     changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
     refused(changed, "no checkpoint of this ledger");
-    let (data, checkpoints) = (forge.data(), forge.checkpoints());
+    let (data, checkpoints) = (forge.data(), forge.checkpoints().into());
     let since = Since::Checkpoint(project);
     let other = Request { since: Some(&since), project_id: Some(forge.project_id(B)), ..Request::new(&data, &checkpoints) };
     assert!(matches!(verify_folder(&other, &mut |_| {}), Err(VerifyError::Since(_))));

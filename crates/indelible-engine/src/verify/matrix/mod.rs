@@ -363,7 +363,7 @@ fn every_change_of_what_was_signed_has_its_verdict() {
 #[test]
 fn checkpoints_that_fulfil_a_policy_are_counted() {
     let forge = Forge::new();
-    let (data, checkpoints) = (forge.data(), forge.checkpoints());
+    let (data, checkpoints) = (forge.data(), forge.checkpoints().into());
     let key = |seed| forge::witness(seed).verifier_key().to_string();
     let witnesses = format!("witness a {}\nwitness b {}\nwitness c {}\n", key(1), key(2), key(3));
     let verify = |rest: &str| {
