@@ -169,7 +169,7 @@ fn a_bundle_over_a_rotation_of_the_signing_key_verifies() {
 
     let both = published(&bench);
     assert_eq!((old.len(), both.len()), (2, 4), "of the project and of the instance");
-    let (whole, files) = (export(&bench, range(0, 599)), earlier);
+    let whole = export(&bench, range(0, 599));
     let report = intact(&whole, &both);
     assert_eq!((report.report.events, report.signed_by.len()), (600, 2), "both signed the newest tree");
     assert_eq!(keys(&untar(&whole)).len(), 4);
