@@ -10,6 +10,7 @@ use indelible_core::checkpoint::Checkpoint;
 use indelible_core::event::{Source, Submission};
 use indelible_core::note::{Note, VerifierKey};
 use indelible_core::verify::Verdict;
+use indelible_engine::Rotation;
 use indelible_engine::access::Caller;
 use indelible_engine::export::{ExportError, ExportRequest};
 use indelible_engine::query::{Opening, ReadError, Search};
@@ -147,6 +148,43 @@ fn a_selection_proves_each_entry_and_counts_the_rest() {
         assert_eq!(of.entries_left_out(), of.last_sequence - of.first_sequence + 1 - of.entries_included);
         assert!(of.filter.is_some());
     }
+}
+
+/// A range whose anchors two keys signed: it verifies with both, and for thirty days its tree with either of them alone.
+#[test]
+fn a_bundle_over_a_rotation_of_the_signing_key_verifies() {
+    let bench = filled(300);
+    wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
+    let published = |bench: &Bench| -> Vec<VerifierKey> {
+        let keys = wait(bench.ledger.verifier_keys(&bench.admin(), &bench.project())).expect("keys");
+        keys.into_iter().map(|key| key.verifier_key).collect()
+    };
+    let old = published(&bench);
+    let earlier = untar(&export(&bench, range(0, 9)));
+    let since = String::from_utf8(file(&earlier, "checkpoint").to_vec()).expect("text");
+    let known = Checkpoint::parse(Note::parse(since.as_bytes()).expect("a note").text()).expect("a checkpoint");
+    wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Signing)).expect("rotated");
+    bench.append(&(300..600).map(|n| event(n, "under the new key")).collect::<Vec<_>>()).expect("appended");
+    wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
+
+    let both = published(&bench);
+    assert_eq!((old.len(), both.len()), (2, 4), "of the project and of the instance");
+    let whole = export(&bench, range(0, 599));
+    let report = intact(&whole, &both);
+    assert_eq!((report.report.events, report.signed_by.len()), (600, 2), "both signed the newest tree");
+    assert_eq!(keys(&untar(&whole)).len(), 4);
+    let later = export(&bench, ExportRequest { since: Some(since), ..range(0, 599) });
+    assert_eq!(verify(&later, &both, Some(known.clone())).grown_from, Some(known.size));
+    // Who pinned one of them alone is told that the other is wanted, and never that anything was altered.
+    let new: Vec<VerifierKey> = both.iter().filter(|key| !old.contains(key)).cloned().collect();
+    for (pinned, first) in [(&old, Some(true)), (&new, Some(false))] {
+        let report = verify(&whole, pinned, None).report;
+        assert_eq!((report.verdict, report.findings_total), (Verdict::Unverifiable, 1), "{:?}", report.findings);
+        assert_eq!(report.findings[0].sequence.map(|at| at >= 300), first, "the anchors that it did not sign: {:?}", report.findings);
+    }
+    // A stranger's key in the place of the new one is none of them.
+    let strange = VerifierKey::new(new[0].name().clone(), indelible_core::note::Algorithm::Ed25519, [9; 32]);
+    assert_eq!(verify(&whole, &[strange], None).report.verdict, Verdict::Unverifiable);
 }
 
 #[test]
