@@ -33,6 +33,8 @@ impl std::fmt::Debug for Secret {
 
 /// Label of the chain key.
 const CHAIN: &[u8] = b"indelible/chain/v1";
+/// Label of the key under which a complete verification leaves its note.
+const VERIFIED: &[u8] = b"indelible/verified/v1";
 
 /// The keys of one project under one ring key: chain, submissions, redaction.
 #[derive(Debug, Clone)]
@@ -54,6 +56,14 @@ fn derive(ring: &hmac::Key, label: &[u8], project_id: Uuid) -> [u8; 32] {
     context.update(label);
     context.update(project_id.as_bytes());
     array(&context.sign())
+}
+
+/// The MAC of the note of a complete verification ([`crate::verified::Verified::text`]):
+/// `HMAC-SHA256(HMAC-SHA256(ring key, "indelible/verified/v1"), text)`.
+pub fn verified_mac(ring_key: &Secret, text: &str) -> [u8; 32] {
+    let ring = hmac::Key::new(hmac::HMAC_SHA256, ring_key.bytes());
+    let key = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&ring, VERIFIED).as_ref());
+    array(&hmac::sign(&key, text.as_bytes()))
 }
 
 impl ProjectKeys {

@@ -34,5 +34,6 @@ pub mod redact;
 pub mod seal;
 pub mod time;
 pub mod tree;
+pub mod verified;
 pub mod verify;
 pub mod witness;

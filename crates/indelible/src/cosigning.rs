@@ -36,16 +36,21 @@ impl WitnessPolicy {
     /// Reads the file, if there is one.
     pub fn witnesses(&self) -> anyhow::Result<Option<Witnesses>> {
         let Some(file) = &self.file else { return Ok(None) };
-        let read = || -> std::io::Result<Vec<u8>> {
-            let mut bytes = Vec::new();
-            std::fs::File::open(file)?.take(POLICY_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes = read().with_context(|| format!("cannot read {}", file.display()))?;
-        let policy = Policy::parse(&bytes).with_context(|| format!("the witness policy {}", file.display()))?;
+        let policy = read_policy(file)?;
         let transport = Http::new(&policy, self.ca_file.as_deref()).with_context(|| format!("the witness policy {}", file.display()))?;
         Ok(Some(Witnesses::new(policy, Arc::new(transport))))
     }
+}
+
+/// Reads a policy.
+pub(crate) fn read_policy(file: &Path) -> anyhow::Result<Policy> {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        std::fs::File::open(file)?.take(POLICY_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().with_context(|| format!("cannot read {}", file.display()))?;
+    Policy::parse(&bytes).with_context(|| format!("the witness policy {}", file.display()))
 }
 
 /// Requests over HTTP.

@@ -232,7 +232,7 @@ impl BundleVerifier {
 
     fn report(self, manifest: Option<Manifest>, events: u64) -> BundleReport {
         BundleReport {
-            report: self.findings.report(manifest.as_ref().map_or(Uuid::nil(), |manifest| manifest.project_id), events, 0),
+            report: self.findings.report(manifest.as_ref().map_or(Uuid::nil(), |manifest| manifest.project_id), (events, 0), 0),
             manifest,
             signed_by: self.signed_by,
             witnesses: self.witnesses,

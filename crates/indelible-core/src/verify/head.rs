@@ -18,10 +18,10 @@ impl Verifier {
     pub(super) fn compare_head(&mut self, head: Option<&Head>) -> bool {
         let last = self.next.checked_sub(1);
         let Some(head) = head else {
-            if self.events > 0 {
+            if self.events + self.not_read > 0 {
                 self.findings.add(Verdict::Altered, last, "the head is gone");
             }
-            return self.events == 0;
+            return self.events + self.not_read == 0;
         };
         let mut faults = Vec::new();
         let mac = self.compare_mac(head, &mut faults);

@@ -7,12 +7,14 @@
 
 mod doubt;
 mod head;
+mod resume;
 mod row;
 mod signed;
 mod walk;
 
 use uuid::Uuid;
 
+pub use resume::Start;
 pub use row::one_row;
 pub use signed::{Log, StoredAnchor};
 pub use walk::Verifier;
@@ -26,6 +28,8 @@ pub enum Verdict {
     Intact,
     /// Rows that no anchor covers yet.
     Unanchored,
+    /// Nothing is wrong in what was read, and rows that were verified before were not read again.
+    Partial,
     /// A key that is needed is not there.
     Unverifiable,
     /// Bytes were changed.
@@ -44,9 +48,10 @@ pub enum Verdict {
 
 impl Verdict {
     /// All of them, the mildest first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Intact,
         Self::Unanchored,
+        Self::Partial,
         Self::Unverifiable,
         Self::Altered,
         Self::Reordered,
@@ -61,6 +66,7 @@ impl Verdict {
         match self {
             Self::Intact => "intact",
             Self::Unanchored => "unanchored",
+            Self::Partial => "partial",
             Self::Unverifiable => "unverifiable",
             Self::Altered => "altered",
             Self::Reordered => "reordered",
@@ -90,9 +96,12 @@ pub struct Report {
     pub project_id: Uuid,
     /// Rows read.
     pub events: u64,
-    /// Of them, those that no anchor covers.
+    /// Rows that were verified before, and not read again.
+    pub not_read: u64,
+    /// Of the rows read, those that no anchor covers.
     pub unanchored: u64,
-    /// The gravest kind found; [`Verdict::Unanchored`] where nothing is, and an anchor does not cover all.
+    /// The gravest kind found. Where nothing is: [`Verdict::Partial`] if rows were not read, else [`Verdict::Unanchored`] if anchors
+    /// do not cover all.
     pub verdict: Verdict,
     /// At most [`FINDINGS_MAX`] of them, by sequence; those without one last.
     pub findings: Vec<Finding>,
@@ -175,11 +184,12 @@ impl Findings {
         }
     }
 
-    pub(crate) fn report(mut self, project_id: Uuid, events: u64, unanchored: u64) -> Report {
+    pub(crate) fn report(mut self, project_id: Uuid, (events, not_read): (u64, u64), unanchored: u64) -> Report {
         self.kept.sort_by_key(|finding| finding.sequence.unwrap_or(u64::MAX));
         let verdict = Verdict::ALL.into_iter().rfind(|kind| self.counts[*kind as usize] > 0).unwrap_or(Verdict::Intact);
         let verdict = verdict.max(if unanchored > 0 { Verdict::Unanchored } else { Verdict::Intact });
-        Report { project_id, events, unanchored, verdict, findings: self.kept, findings_total: self.counts.iter().sum() }
+        let verdict = verdict.max(if not_read > 0 { Verdict::Partial } else { Verdict::Intact });
+        Report { project_id, events, not_read, unanchored, verdict, findings: self.kept, findings_total: self.counts.iter().sum() }
     }
 }
 

@@ -118,6 +118,15 @@ impl Log {
     }
 }
 
+impl Signed {
+    /// Everything up to the end of this anchor was verified before.
+    pub(super) fn go_on_after(&mut self, number: u64, anchor: Anchor) {
+        self.next = number.saturating_add(1);
+        self.covered = anchor.tree_size();
+        self.previous = Some(anchor);
+    }
+}
+
 impl Verifier {
     /// Says who signs. Without it nothing that was signed is looked at, and no row counts as unanchored.
     pub fn signed_by(&mut self, log: Log) {

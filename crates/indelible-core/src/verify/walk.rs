@@ -28,6 +28,8 @@ pub struct Verifier {
     pub(super) project_id: Uuid,
     pub(super) keys: Keys<Lookup>,
     pub(super) events: u64,
+    /// Rows before the first that is read.
+    pub(super) not_read: u64,
     /// The sequence that the next row should have.
     pub(super) next: u64,
     /// The sequence after that of the last row which nothing is known against.
@@ -81,6 +83,7 @@ impl Verifier {
             project_id,
             keys: Keys::new(keys),
             events: 0,
+            not_read: 0,
             next: 0,
             credible_end: 0,
             last: Last { row_hash: Some(GENESIS), authentic: true, sound: true },
@@ -151,7 +154,7 @@ impl Verifier {
         let head_holds = self.compare_head(head);
         self.compare_signed_end(head_holds);
         let unanchored = self.unanchored();
-        self.findings.report(self.project_id, self.events, unanchored)
+        self.findings.report(self.project_id, (self.events, self.not_read), unanchored)
     }
 
     /// The first leaf under the first of `pairs` that differ and are not in doubt; each covers `2^height` leaves.

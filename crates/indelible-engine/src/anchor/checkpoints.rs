@@ -51,6 +51,11 @@ pub(crate) struct Checkpoints {
 
 /// The file of an instance, whose name may hold `/`.
 fn file(root: &Path, instance: &str) -> PathBuf {
+    beside(root, instance, ".checkpoints")
+}
+
+/// A file of an instance in the folder of its checkpoint store.
+pub(crate) fn beside(root: &Path, instance: &str, suffix: &str) -> PathBuf {
     let mut name = String::new();
     for byte in instance.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') || byte == b'.' && !name.is_empty() {
@@ -60,7 +65,7 @@ fn file(root: &Path, instance: &str) -> PathBuf {
             name.push_str(&indelible_core::hex::encode(&[byte]));
         }
     }
-    root.join(name + ".checkpoints")
+    root.join(name + suffix)
 }
 
 impl Checkpoints {

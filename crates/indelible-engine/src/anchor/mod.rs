@@ -13,7 +13,7 @@ mod on_demand;
 mod seal;
 mod thread;
 
-pub(crate) use checkpoints::Checkpoints;
+pub(crate) use checkpoints::{Checkpoints, beside};
 pub(crate) use interval::rows_anchored;
 pub(crate) use keys::SigningKeys;
 pub(crate) use seal::{Parts, SealError, instance_origin, origin};

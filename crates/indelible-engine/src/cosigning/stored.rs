@@ -80,7 +80,8 @@ pub(crate) fn at(ledger: &Connection, size: u64) -> Result<Option<Stored>, Store
     Ok(Some(Stored { size, note, cosignatures }))
 }
 
-fn verified(note: &Note, witness: &str, line: &str) -> Option<(VerifierKey, Signature, u64)> {
+/// The cosignature in a stored line, if it is one of this note by that witness.
+pub(crate) fn verified(note: &Note, witness: &str, line: &str) -> Option<(VerifierKey, Signature, u64)> {
     let key: VerifierKey = witness.parse().ok()?;
     let [signature] = Signature::parse_lines(line.as_bytes()).ok()?.try_into().ok()?;
     let seconds = seconds(note.text(), &signature, &key)?;

@@ -1,7 +1,8 @@
 //! Handing one project's chain keys to an auditor: with them, and without any other secret, every HMAC link of that project
 //! can be checked. Recorded before they are shown. Who has them could also forge links: what then shows it is what was signed.
 
-use indelible_core::key::chain_key;
+use indelible_core::chain::Hash;
+use indelible_core::key::{chain_key, verified_mac};
 use uuid::Uuid;
 
 use super::KeyStore;
@@ -25,6 +26,17 @@ pub struct ChainKey {
 }
 
 impl KeyStore {
+    /// The MAC of the note of a complete verification, under this ring key or the newest, and its ring id; `None` where there is no such
+    /// key.
+    pub(crate) fn verified_mac(&self, ring_id: Option<u64>, text: &str) -> Option<(u64, Hash)> {
+        let ring = self.ring.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (id, key) = match ring_id {
+            Some(id) => (id, ring.get(&id)?),
+            None => ring.last_key_value().map(|(id, key)| (*id, key))?,
+        };
+        Some((id, verified_mac(key, text)))
+    }
+
     fn chain_keys(&self, project_id: Uuid) -> Vec<ChainKey> {
         let ring = self.ring.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         ring.iter().map(|(id, ring_key)| ChainKey { hmac_key_id: *id, key: chain_key(ring_key, project_id) }).collect()

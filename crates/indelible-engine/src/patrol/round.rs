@@ -62,8 +62,20 @@ impl Parts {
         let stored = Arc::new(StoredKeys { keystore: Arc::clone(&self.desk.keystore), data_keys: Arc::clone(&self.desk.data_keys) });
         // In memory before they are stored, so never behind what is read.
         let keys = |_: &Connection| -> Result<Arc<dyn Keys>, String> { Ok(stored.clone()) };
-        let ground = Ground { data: &self.data, checkpoints: &self.checkpoints, open: &open, keys: &keys, only: None, stop };
+        let ground = Ground {
+            data: &self.data,
+            checkpoints: &self.checkpoints,
+            open: &open,
+            keys: &keys,
+            only: None,
+            since: None,
+            policy: None,
+            stop,
+        };
         let walked = walk(&ground, rest)?;
+        if let Some(Err(error)) = walked.settled.map(|settled| settled.leave(&self.desk.keystore, &self.checkpoints)) {
+            tracing::warn!(%error, "no note could be left beside the checkpoint store: `indelible verify --since last` goes on from an older one");
+        }
         let reports = walked.reports.into_iter().map(|report| (report.project_id, report)).collect();
         Ok((Round { begun_at, ended_at: self.clock.now(), rows: walked.rows, reports }, walked.told))
     }

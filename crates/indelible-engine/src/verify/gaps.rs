@@ -16,8 +16,9 @@ pub(super) struct Gaps {
 }
 
 impl Gaps {
-    pub(super) const fn new() -> Self {
-        Self { next: 1, absent: 0, told: Vec::new() }
+    /// Looks for those from a row on.
+    pub(super) const fn from(next: i64) -> Self {
+        Self { next, absent: 0, told: Vec::new() }
     }
 
     /// The next row there is; rows come in ascending order.

@@ -27,6 +27,8 @@ pub(super) struct InstanceTree {
     pub(super) log: Log,
     /// What the checkpoint store holds.
     pub(super) last: Option<Checkpoint>,
+    /// What was verified before.
+    pub(super) verified: Option<Checkpoint>,
     pub(super) bounds: Bounds,
 }
 
@@ -73,6 +75,8 @@ pub(super) struct Walk<'a> {
     doubtful: bool,
     /// What the checkpoint store holds, until the walk has come to its size.
     last: Option<Checkpoint>,
+    /// What was verified before, until the walk has come to its size.
+    verified: Option<Checkpoint>,
     /// The next signed checkpoint: its `size` column and the note.
     signed: Option<(i64, Vec<u8>)>,
     /// The first position that is not there, and how many are not.
@@ -90,10 +94,10 @@ pub(super) fn check(ledger: &Connection, tree: InstanceTree, go_on: &dyn Fn() ->
 
 impl<'a> Walk<'a> {
     pub(super) fn new(ledger: &'a Connection, tree: InstanceTree) -> Result<Self, rusqlite::Error> {
-        let InstanceTree { log, last, bounds } = tree;
+        let InstanceTree { log, last, verified, bounds } = tree;
         let next = bounds.last.map(|_| i64::MIN);
         let (edge, findings) = (Edge::new(), Vec::new());
-        let mut walk = Self { ledger, log, bounds, edge, next, doubtful: false, last, signed: None, gone: None, findings };
+        let mut walk = Self { ledger, log, bounds, edge, next, doubtful: false, last, verified, signed: None, gone: None, findings };
         walk.signed = walk.signed_after(-1)?;
         Ok(walk)
     }
@@ -200,6 +204,12 @@ impl Walk<'_> {
             }
             self.signed = self.signed_after(column)?;
         }
+        if let Some(verified) = self.verified.take_if(|verified| verified.size == size && root.is_some())
+            && root != Some(verified.root)
+        {
+            self.find(None, Verdict::Forked, None, format!("the instance tree of {size} anchors is not the one that was verified"));
+            self.verified = Some(verified);
+        }
         if let Some(last) = self.last.take_if(|last| last.size <= size)
             && last.size == size
             && root.is_some_and(|root| root != last.root)
@@ -209,6 +219,11 @@ impl Walk<'_> {
             self.find(None, Verdict::Forked, None, detail);
         }
         Ok(())
+    }
+
+    /// Whether it grew out of the one that was verified before; once all leaves were read.
+    pub(super) const fn grew(&self) -> bool {
+        self.verified.is_none()
     }
 
     /// What is beyond the leaves, and all findings.
@@ -240,6 +255,10 @@ impl Walk<'_> {
             let kind = if consistent { Verdict::RolledBack } else { Verdict::Truncated };
             let how = if consistent { "it is an older copy" } else { "the newest are gone" };
             self.find(None, kind, None, format!("the instance tree was signed with {} anchors, there are {size}: {how}", last.size));
+        }
+        if let Some(verified) = self.verified.take_if(|verified| verified.size > size) {
+            let detail = format!("{} anchors were verified, of which there are {size}: it is an older copy", verified.size);
+            self.find(None, Verdict::RolledBack, None, detail);
         }
         Ok(self.findings)
     }

@@ -1,6 +1,7 @@
 //! Verification of a whole ledger: rows in stored order, all projects at once, without the server and without the lock.
 
 mod batch;
+mod cosigned;
 pub(crate) mod event;
 mod gaps;
 mod heads;
@@ -12,18 +13,24 @@ mod matrix;
 mod repeats;
 mod resources;
 mod signed;
+mod since;
 #[cfg(test)]
 mod tests;
 pub(crate) mod told;
 pub(crate) mod walk;
 mod wrap;
 
+pub use cosigned::Cosigned;
+pub use since::Since;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use indelible_core::chain::Hash;
 use indelible_core::key::{ProjectKeys, Secret};
+use indelible_core::policy::Policy;
 use indelible_core::verify::{Report, Verdict};
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -58,34 +65,75 @@ pub enum VerifyError {
     /// No such project.
     #[error("there is no project {0}")]
     NoProject(Uuid),
+    /// There is nothing to go on from, or it cannot be believed.
+    #[error("{0}")]
+    Since(String),
     /// Nobody wants the result any more.
     #[error("the verification was stopped")]
     Stopped,
 }
 
-/// Verifies a data folder offline: chains, trees, heads, contents, wraps, duplicate ids, the index against the entries, and all of
-/// it against what was signed: anchors, the instance tree, and the checkpoint store in the folder `checkpoints`, which is not made
-/// where it is not there. `project_id` restricts the reports to one project.
-pub fn verify_folder(
-    data: &Path,
-    checkpoints: &Path,
-    master_key_file: Option<&Path>,
-    project_id: Option<Uuid>,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Vec<Report>, VerifyError> {
-    let folder = (data, checkpoints, master_key_file, project_id);
-    on_folder(folder, &AtomicBool::new(false), |ground| walk::walk(ground, progress)).map(|walked| walked.reports)
+/// What is to be verified offline.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The data folder.
+    pub data: &'a Path,
+    /// Folder of the checkpoint store, which is not made where it is not there.
+    pub checkpoints: &'a Path,
+    /// File with the master key, where it is not in the data folder.
+    pub master_key_file: Option<&'a Path>,
+    /// This project alone is reported.
+    pub project_id: Option<Uuid>,
+    /// What was verified before, and is not read again.
+    pub since: Option<&'a Since>,
+    /// Whose cosignatures on the instance tree are enough.
+    pub policy: Option<&'a Policy>,
 }
 
-/// A data folder, its checkpoint store, the file of its master key, and the project that is asked for.
-type OfFolder<'a> = (&'a Path, &'a Path, Option<&'a Path>, Option<Uuid>);
+impl<'a> Request<'a> {
+    /// All of a data folder.
+    pub const fn new(data: &'a Path, checkpoints: &'a Path) -> Self {
+        Self { data, checkpoints, master_key_file: None, project_id: None, since: None, policy: None }
+    }
+}
+
+/// What was found in a data folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderReport {
+    /// One report a project; those of projects that are not there last.
+    pub projects: Vec<Report>,
+    /// Leaves of the tree up to which it was verified before; see [`Request::since`].
+    pub since: Option<u64>,
+    /// Why no note was left that a later verification could go on from, though everything was read and nothing is wrong.
+    pub note_failed: Option<String>,
+    /// What witnesses said of the instance tree.
+    pub cosigned: Cosigned,
+}
+
+/// Verifies a data folder offline: chains, trees, heads, contents, wraps, duplicate ids, the index against the entries, and all of
+/// it against what was signed: anchors, the instance tree, and the checkpoint store. Where all of it was read and nothing is wrong, a
+/// note of that is left beside the checkpoint store.
+pub fn verify_folder(request: &Request<'_>, progress: &mut dyn FnMut(Progress)) -> Result<FolderReport, VerifyError> {
+    on_folder(request, &AtomicBool::new(false), |ground, keystore| {
+        let walk::Walked { reports, settled, since, cosigned, .. } = walk::walk(ground, progress)?;
+        let left = settled.map_or(Ok(()), |settled| settled.leave(keystore, request.checkpoints));
+        Ok(FolderReport { projects: reports, since, note_failed: left.err().map(|error| error.to_string()), cosigned })
+    })
+}
 
 /// Walks on the ground of a data folder that nobody needs to have opened.
 fn on_folder<T>(
-    (data, checkpoints, master_key_file, only): OfFolder<'_>,
+    request: &Request<'_>,
     stop: &AtomicBool,
-    walk: impl FnOnce(&walk::Ground<'_>) -> Result<T, VerifyError>,
+    walk: impl FnOnce(&walk::Ground<'_>, &KeyStore) -> Result<T, VerifyError>,
 ) -> Result<T, VerifyError> {
+    let Request { data, checkpoints, master_key_file, project_id, since, policy } = *request;
+    let of_one = since.and_then(Since::project);
+    if let (Some(asked), Some(of_one)) = (project_id, of_one)
+        && asked != of_one
+    {
+        return Err(VerifyError::Since(format!("the checkpoint that --since names is of project {of_one}")));
+    }
     let unreadable = |error: &dyn std::fmt::Display| VerifyError::Unreadable(error.to_string());
     let ledger = data.join("ledger.db");
     let keystore = Arc::new(KeyStore::open(data, master_key_file, Mode::Local, false).map_err(|error| unreadable(&error))?);
@@ -95,7 +143,8 @@ fn on_folder<T>(
         let data_keys = DataKeys::load(Arc::clone(&keystore), snapshot).map_err(|error| error.to_string())?;
         Ok(Arc::new(StoredKeys { keystore: Arc::clone(&keystore), data_keys: Arc::new(data_keys) }))
     };
-    walk(&walk::Ground { data, checkpoints, open: &open, keys: &keys, only, stop })
+    let only = project_id.or(of_one);
+    walk(&walk::Ground { data, checkpoints, open: &open, keys: &keys, only, since, policy, stop }, &keystore)
 }
 
 /// The keys of a data folder.
@@ -124,6 +173,10 @@ impl walk::Keys for StoredKeys {
 
     fn signing_keys(&self) -> Vec<(u64, [u8; 32])> {
         self.keystore.public_signing_keys()
+    }
+
+    fn verified_mac(&self, ring_id: Option<u64>, text: &str) -> Option<(u64, Hash)> {
+        self.keystore.verified_mac(ring_id, text)
     }
 }
 
@@ -172,7 +225,16 @@ impl Ledger {
             // In memory before they are stored, so never behind the snapshot.
             let keys = |_: &Connection| -> Result<Arc<dyn walk::Keys>, String> { Ok(keys.clone()) };
             let (data, checkpoints) = (folder.root(), lane.ledger.inner.checkpoints.as_path());
-            let ground = walk::Ground { data, checkpoints, open: &open, keys: &keys, only: Some(lane.reading.project.id), stop: &stop };
+            let ground = walk::Ground {
+                data,
+                checkpoints,
+                open: &open,
+                keys: &keys,
+                only: Some(lane.reading.project.id),
+                since: None,
+                policy: None,
+                stop: &stop,
+            };
             let mut walked = walk::walk(&ground, &mut |_| {}).map_err(|error| {
                 tracing::error!(%error, "a project could not be verified");
                 ReadError::Unavailable("the store cannot be verified now".to_owned())

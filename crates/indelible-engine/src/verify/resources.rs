@@ -4,8 +4,10 @@
 //! Looked for is the event of its making, by action, resource and chain, which no client can append. The states
 //! themselves are not compared: they lie in sealed contents, and the digest of a key's secret in none of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use aws_lc_rs::digest::{Context, SHA256};
+use indelible_core::chain::Hash;
 use indelible_core::json::{self, Object, Value};
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
@@ -17,11 +19,16 @@ const SIGNING_KEY: &str = "signing_key";
 /// The verb of the events looked for.
 const MADE: &[u8] = b".create";
 
-/// Resources whose event was not met so far: project, type, id, as they are stored.
+/// Resources, by whether their event was met so far.
 #[derive(Default)]
 pub(super) struct Resources {
-    untold: BTreeSet<(String, String, String)>,
+    untold: BTreeSet<Name>,
+    /// Those whose event was met, and its sequence.
+    told: BTreeMap<Name, u64>,
 }
+
+/// Project, type, id, as they are stored.
+type Name = (String, String, String);
 
 impl Resources {
     /// Reads which there are.
@@ -35,19 +42,33 @@ impl Resources {
         for id in statement.query_map([], |row| row.get::<_, i64>(0))? {
             untold.insert((system.clone(), SIGNING_KEY.to_owned(), id?.to_string()));
         }
-        Ok(Self { untold })
+        Ok(Self { untold, told: BTreeMap::new() })
     }
 
     /// Takes note of the entry of a row of `project_id`.
-    pub(super) fn entry(&mut self, project_id: Uuid, entry: &[u8]) {
+    pub(super) fn entry(&mut self, project_id: Uuid, sequence: u64, entry: &[u8]) {
         let Some(noun) = made(entry).filter(|_| !self.untold.is_empty()) else { return };
         let Ok(Value::Object(members)) = json::parse(entry) else { return };
         let Some(Value::Object(resource)) = members.get("resource") else { return };
         let (kind, id) = (text(resource, "type"), text(resource, "id"));
         let of_its_kind = kind == Some(noun) || (noun, kind) == ("key", Some(SIGNING_KEY));
         if let (Some("allow"), true, Some(kind), Some(id)) = (text(&members, "outcome"), of_its_kind, kind, id) {
-            self.untold.remove(&(project_id.to_string(), kind.to_owned(), id.to_owned()));
+            let name = (project_id.to_string(), kind.to_owned(), id.to_owned());
+            if self.untold.remove(&name) {
+                self.told.insert(name, sequence);
+            }
         }
+    }
+
+    /// Digest of those of which no event told.
+    pub(super) fn digest_untold(&self) -> Hash {
+        digest(self.untold.iter())
+    }
+
+    /// Digest of those whose event lies within the first rows of its project, so many.
+    pub(super) fn digest_within(&self, sizes: &HashMap<Uuid, u64>) -> Hash {
+        let size = |name: &Name| Uuid::try_parse(&name.0).ok().and_then(|id| sizes.get(&id).copied()).unwrap_or(0);
+        digest(self.told.iter().filter(|(name, sequence)| **sequence < size(name)).map(|(name, _)| name))
     }
 
     /// Those of which no event told: the project they name, and one sentence.
@@ -57,6 +78,19 @@ impl Resources {
             (Uuid::try_parse(&project_id).ok(), detail)
         })
     }
+}
+
+fn digest<'n>(names: impl Iterator<Item = &'n Name>) -> Hash {
+    let mut context = Context::new(&SHA256);
+    for (project_id, kind, id) in names {
+        for part in [project_id, kind, id] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+    }
+    let mut out = [0; 32];
+    out.copy_from_slice(context.finish().as_ref());
+    out
 }
 
 /// The noun of an action that makes something.

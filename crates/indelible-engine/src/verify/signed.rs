@@ -86,6 +86,11 @@ impl Signed {
         Some(log_under(self.origin(project_id)?, &self.public_keys))
     }
 
+    /// The name of the instance.
+    pub(super) const fn instance(&self) -> Option<&Name> {
+        self.instance.as_ref()
+    }
+
     /// The last checkpoint that the store holds of a tree; or what is to be said where it is absent, though the ledger holds
     /// something `signed`, or cannot be believed.
     pub(super) fn last(&self, log: &Log, signed: bool) -> Result<Option<Checkpoint>, Finding> {

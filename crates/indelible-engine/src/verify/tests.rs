@@ -35,6 +35,10 @@ impl Keys for TestKeys {
     fn signing_keys(&self) -> Vec<(u64, [u8; 32])> {
         Vec::new()
     }
+
+    fn verified_mac(&self, _: Option<u64>, _: &str) -> Option<(u64, Hash)> {
+        None
+    }
 }
 
 fn keys() -> TestKeys {
@@ -124,7 +128,7 @@ fn verify(data: &Path, only: Option<Uuid>) -> Result<Vec<Report>, VerifyError> {
         Ok(Arc::new(keys()))
     };
     let stop = std::sync::atomic::AtomicBool::new(false);
-    let ground = Ground { data, checkpoints: &data.join("none"), open: &open, keys: &keys, only, stop: &stop };
+    let ground = Ground { data, checkpoints: &data.join("none"), open: &open, keys: &keys, only, since: None, policy: None, stop: &stop };
     let reports = walk(&ground, &mut |_| {}).map(|walked| walked.reports);
     // The patrol says the same of whatever somebody did.
     let slowly = slices::walk(&ground, &mut |_| true).map(|walked| walked.reports);

@@ -3,6 +3,7 @@
 //! with rests.
 
 mod ending;
+mod going_on;
 pub(crate) mod slices;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,14 +12,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use indelible_core::chain::Hash;
 use indelible_core::entry::Outline;
 use indelible_core::key::ProjectKeys;
+use indelible_core::policy::Policy;
 use indelible_core::tree::Tile;
 use indelible_core::verify::{Finding, Report, Row, Verdict, Verifier};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::batch::{self, Batch, Span, StoredRow};
+use super::cosigned::{self, Cosigned};
 use super::gaps::Gaps;
 use super::heads::{self, Stored};
 use super::index::{Misplaced, claim};
@@ -26,6 +30,7 @@ use super::instance::{self, Bounds, InstanceFinding, InstanceTree};
 use super::repeats::Repeats;
 use super::resources::Resources;
 use super::signed::{Signed, anchor_from};
+use super::since::{Base, Plan, Settled, Since};
 use super::told::Told;
 use super::wrap::{self, DataKey};
 use super::{Progress, VerifyError};
@@ -43,6 +48,8 @@ pub(crate) trait Keys: Send + Sync {
     fn data_key(&self, id: i64) -> Option<DataKey>;
     /// Public halves of the signing keys that the key store has, by id.
     fn signing_keys(&self) -> Vec<(u64, [u8; 32])>;
+    /// The MAC of the note of a complete verification under a ring id, or the newest, and that id.
+    fn verified_mac(&self, ring_id: Option<u64>, text: &str) -> Option<(u64, Hash)>;
 }
 
 /// Finds keys over a connection, or says why it cannot.
@@ -61,6 +68,10 @@ pub(crate) struct Ground<'a> {
     pub(crate) keys: &'a FindKeys<'a>,
     /// Only this project is reported, and only its rows are hashed.
     pub(crate) only: Option<Uuid>,
+    /// What was verified before, and is not read again.
+    pub(crate) since: Option<&'a Since>,
+    /// Whose cosignatures on the instance tree are enough.
+    pub(crate) policy: Option<&'a Policy>,
     /// Set by whoever no longer wants the result: the walk then ends soon, with [`VerifyError::Stopped`].
     pub(crate) stop: &'a AtomicBool,
 }
@@ -79,6 +90,12 @@ pub(crate) struct Walked {
     pub(crate) told: Told,
     /// Rows read.
     pub(crate) rows: u64,
+    /// What a note may be left of, where everything was read and nothing is wrong.
+    pub(crate) settled: Option<Settled>,
+    /// Leaves of the instance tree, or rows of the project, that were verified before.
+    pub(crate) since: Option<u64>,
+    /// What witnesses said of the instance tree.
+    pub(crate) cosigned: Cosigned,
 }
 
 pub(super) fn unreadable(error: &rusqlite::Error) -> VerifyError {
@@ -92,6 +109,11 @@ pub(super) struct Scene {
     keys: Arc<dyn Keys>,
     signed: Signed,
     pub(super) instance: Option<InstanceTree>,
+    /// What was verified before.
+    base: Option<Base>,
+    plan: Plan,
+    /// Leaves of the newest signed checkpoint of the instance tree.
+    instance_size: Option<i64>,
     pub(super) faults: Vec<InstanceFinding>,
     /// Projects that were signed and are not there.
     pub(super) removed: Vec<(Uuid, Finding)>,
@@ -109,8 +131,9 @@ pub(super) fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connectio
     let resources = Resources::load(reading).map_err(failed)?;
     let keys = (ground.keys)(reading).map_err(VerifyError::Unreadable)?;
     let mut faults = signed.load_keys(reading, &keys.signing_keys()).map_err(failed)?;
-    let instance_signed: bool =
-        reading.query_row("SELECT EXISTS (SELECT 1 FROM instance_checkpoints)", [], |row| row.get(0)).map_err(failed)?;
+    let instance_size: Option<i64> =
+        reading.query_row("SELECT max(size) FROM instance_checkpoints", [], |row| row.get(0)).map_err(failed)?;
+    let instance_signed = instance_size.is_some();
     let of_anchors = stored.values().filter(|stored| stored.anchors.is_some()).map(|stored| stored.project_id);
     signed.look_again(ground.checkpoints, of_anchors.chain(instance_signed.then_some(None)));
     let known: BTreeSet<Uuid> = stored.values().filter_map(|stored| stored.project_id).collect();
@@ -124,12 +147,14 @@ pub(super) fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connectio
             faults.push(finding);
             None
         });
-        Ok(InstanceTree { log, last, bounds: Bounds::load(reading)? })
+        Ok(InstanceTree { log, last, verified: None, bounds: Bounds::load(reading)? })
     });
     let instance = instance.transpose().map_err(failed)?;
+    let base = ground.since.map(|since| since.base(&signed, keys.as_ref(), ground.checkpoints)).transpose()?;
     let rows_total: Option<i64> = reading.query_row("SELECT max(row) FROM events", [], |row| row.get(0)).map_err(failed)?;
     let faults = faults.into_iter().map(|finding| (None, finding)).collect();
-    Ok(Scene { stored, resources, keys, signed, instance, faults, removed, rows_total: rows_total.unwrap_or(0).unsigned_abs() })
+    let rows_total = rows_total.unwrap_or(0).unsigned_abs();
+    Ok(Scene { stored, resources, keys, signed, instance, base, plan: Plan::default(), instance_size, faults, removed, rows_total })
 }
 
 /// Verifies everything that one read transaction sees.
@@ -138,9 +163,15 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
     let claim = claim(ground.data);
     let (reading, aside) = (open()?, open()?);
     let mut scene = scene(ground, &reading, &aside)?;
+    if ground.since.is_some() {
+        scene.go_on(ground, &reading)?;
+    }
+    let span = Span { first: scene.plan.first_row, ..EVERY_ROW };
+    let (policy, instance_size) = (ground.policy, scene.instance_size);
     let (instance, rows_total, mut of_instance) = (scene.instance.take(), scene.rows_total, std::mem::take(&mut scene.faults));
     let removed = std::mem::take(&mut scene.removed);
-    let claim = claim.filter(|claim| claim.fits(&reading));
+    // Whether it hides a row is a question to all rows.
+    let claim = claim.filter(|claim| ground.since.is_none() && claim.fits(&reading));
     let mut chains = Chains::new(ground, &aside, scene).map_err(|error| unreadable(&error))?;
     let beside_index = open()?;
     let (read, hashed, compared) = std::thread::scope(|scope| {
@@ -155,21 +186,23 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
         // The instance tree belongs to the same snapshot; while it is read, the last rows are hashed.
         let reader = scope.spawn(move || {
             let going = || !stop.load(Ordering::Relaxed);
-            batch::read(&reading, EVERY_ROW, &mut |batch| {
+            batch::read(&reading, span, &mut |batch| {
                 let batch = Arc::new(batch);
                 going() && to.iter().filter(|to| to.send(Arc::clone(&batch)).is_ok()).count() > 0
             })?;
             drop(to);
-            instance.map_or_else(|| Ok(Vec::new()), |tree| instance::check(&reading, tree, &going))
+            let found = instance.map_or_else(|| Ok(Vec::new()), |tree| instance::check(&reading, tree, &going))?;
+            Ok((found, cosigned::check(&reading, policy, instance_size, &going)?))
         });
         let hashed = chains.hash(&hash, rows_total, progress);
         (reader.join(), hashed, comparing.map(std::thread::ScopedJoinHandle::join))
     });
     let died = |_| VerifyError::Unreadable("a thread of the verification died".to_owned());
-    of_instance.extend(read.map_err(died)?.map_err(|error| unreadable(&error))?);
+    let (found, (of_witnesses, cosigned)) = read.map_err(died)?.map_err(|error: rusqlite::Error| unreadable(&error))?;
+    of_instance.extend(found.into_iter().chain(of_witnesses));
     hashed.map_err(|error| unreadable(&error))?;
     let misplaced = compared.transpose().map_err(died)?.map_or_else(Vec::new, misplaced);
-    chains.end(of_instance, misplaced, removed, &mut || !ground.is_stopped())
+    chains.end((of_instance, cosigned), misplaced, removed, &mut || !ground.is_stopped())
 }
 
 /// What was found of the index, or that it cannot be read.
@@ -182,6 +215,10 @@ pub(super) struct Chains<'a> {
     ground: &'a Ground<'a>,
     keys: Arc<dyn Keys>,
     ledger: &'a Connection,
+    plan: Plan,
+    base: Option<Base>,
+    /// Leaves of the newest signed checkpoint of the instance tree.
+    instance_size: Option<i64>,
     stored: BTreeMap<i64, Stored>,
     signed: Signed,
     verifiers: HashMap<i64, (Uuid, Verifier)>,
@@ -209,6 +246,10 @@ impl<'a> Chains<'a> {
             ground,
             keys: scene.keys,
             ledger,
+            gaps: Gaps::from(scene.plan.first_row.max(1)),
+            base: scene.base,
+            instance_size: scene.instance_size,
+            plan: scene.plan,
             stored: scene.stored,
             signed: scene.signed,
             verifiers: HashMap::new(),
@@ -216,7 +257,6 @@ impl<'a> Chains<'a> {
             data_keys: HashMap::new(),
             decrypted: Vec::new(),
             repeats: Repeats::new(),
-            gaps: Gaps::new(),
             resources: scene.resources,
             told: Told::default(),
             rows: 0,
@@ -236,10 +276,13 @@ impl<'a> Chains<'a> {
         let mut verifier = Verifier::new(project_id, Box::new(move |ring_id| keys.project_keys(project_id, ring_id)));
         if let Some(log) = self.signed.log(Some(project_id)) {
             let has_anchors = self.stored.get(&number).is_some_and(|stored| stored.anchors.is_some());
-            match self.signed.last(&log, has_anchors) {
-                Ok(Some(last)) => verifier.last_checkpoint(last),
-                Ok(None) => {}
-                Err(finding) => verifier.finding(finding),
+            let last = self.signed.last(&log, has_anchors).unwrap_or_else(|finding| {
+                verifier.finding(finding);
+                None
+            });
+            self.resume(number, &mut verifier, last.as_ref())?;
+            if let Some(last) = last {
+                verifier.last_checkpoint(last);
             }
             verifier.signed_by(log);
         }
@@ -295,6 +338,10 @@ impl<'a> Chains<'a> {
     /// The next rows.
     pub(super) fn batch(&mut self, batch: &Batch) -> Result<(), rusqlite::Error> {
         for row in &batch.rows {
+            if self.plan.starts.get(&row.project).is_some_and(|started| row.row <= started.last_row) {
+                self.gaps.row(row.row);
+                continue;
+            }
             self.count(batch, row);
             self.hash_row(batch, row)?;
         }
@@ -356,7 +403,7 @@ impl<'a> Chains<'a> {
             self.feed(stored.project)?;
         }
         if let Some((project_id, _)) = self.verifiers.get(&stored.project) {
-            self.resources.entry(*project_id, entry);
+            self.resources.entry(*project_id, stored.sequence as u64, entry);
             self.told.entry(*project_id, entry);
         }
         if Outline::read(entry).is_some_and(|outline| outline.id.as_bytes() != id) {

@@ -82,8 +82,9 @@ impl Bench {
 
     /// Every row of every chain verifies; the reports.
     pub(crate) fn verify(&self) -> Vec<indelible_core::verify::Report> {
-        let reports = indelible_engine::verify::verify_folder(&self.data(), &self.checkpoints(), None, None, &mut |_| {})
-            .expect("it can be verified");
+        let (data, checkpoints) = (self.data(), self.checkpoints());
+        let request = indelible_engine::verify::Request::new(&data, &checkpoints);
+        let reports = indelible_engine::verify::verify_folder(&request, &mut |_| {}).expect("it can be verified").projects;
         for report in &reports {
             assert!(report.findings.is_empty(), "{report:?}");
         }

@@ -118,10 +118,17 @@ fn a_changed_byte_is_found_told_once_and_cleared() {
     let bench = bench(EAGER);
     // Far enough from the end that a start does not look at it.
     bench.append(&(0..3_000).map(|n| event(n, "one")).collect::<Vec<_>>()).expect("appended");
+    wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
     assert_eq!(rounds(&bench).findings, 0);
+    // A round is a complete verification, and leaves its note; one that finds something leaves none.
+    let note = bench.checkpoints().join(format!("{}.verified", bench.ledger.instance_name()));
+    assert!(note.exists());
     let spoiled = Spoiled::spoil(&bench.data());
     until(&bench, "found", |status| status.findings == 1 && !status.failing);
     assert_eq!(rounds(&bench).findings, 1);
+    std::fs::remove_file(&note).expect("removed");
+    rounds(&bench);
+    assert!(!note.exists());
     let findings = told(&bench, "integrity.finding");
     assert_eq!(findings.len(), 1, "not again in each round: {findings:?}");
     let finding = &findings[0];

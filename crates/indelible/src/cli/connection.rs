@@ -26,7 +26,9 @@ pub struct Verification {
     pub project_id: Uuid,
     /// Rows read.
     pub events: u64,
-    /// Of them, those that no anchor covers.
+    /// Rows that were verified before, and not read again.
+    pub not_read: u64,
+    /// Of those read, those that no anchor covers.
     pub unanchored: u64,
     /// The word for the gravest finding.
     pub verdict: String,
@@ -43,6 +45,7 @@ impl Verification {
         Self {
             project_id: report.project_id,
             events: report.events,
+            not_read: report.not_read,
             unanchored: report.unanchored,
             verdict: report.verdict.as_str().to_owned(),
             findings_total: report.findings_total,

@@ -290,6 +290,7 @@ impl Online {
         Ok(Verification {
             project_id: project,
             events: report["events"].as_u64().context("the server's report has no number of events")?,
+            not_read: 0,
             unanchored: report["unanchored"].as_u64().unwrap_or(0),
             verdict: report["verdict"].as_str().context("the server's report has no verdict")?.to_owned(),
             findings_total: report["findings_total"].as_u64().unwrap_or(findings.len() as u64),

@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 const fn code(verdict: Verdict) -> u8 {
     match verdict {
-        Verdict::Intact | Verdict::Unanchored => 0,
+        Verdict::Intact | Verdict::Unanchored | Verdict::Partial => 0,
         Verdict::Unverifiable => COULD_NOT,
         _ => 1,
     }

@@ -77,3 +77,37 @@ fn an_older_copy_is_told_by_the_checkpoint_store_and_without_it_nothing_can_be()
     let ran = folder.run(&["verify"]);
     assert!(ran.code == 1 && ran.out.contains("rolled_back"), "{}{}", ran.out, ran.err);
 }
+
+/// The verdict and the exit code say no more than was looked at.
+#[test]
+fn going_on_reads_what_came_since_and_says_so() {
+    let folder = Folder::new();
+    folder.run(&["import", "cloudtrail", &sample("cloudtrail.json.gz")]).ok();
+    let ran = folder.run(&["verify", "--since", "last"]);
+    assert!(ran.code == 2 && ran.err.contains("no note of a complete verification"), "{}", ran.err);
+    folder.run(&["verify"]).ok();
+    folder.run(&["events", "-n", "1"]).ok();
+    let on = |since: &str| folder.run(&["verify", "--since", since, "--json"]);
+    let ran = on("last").ok();
+    assert!(ran.err.contains("were not read again"), "{}", ran.err);
+    let projects = ran.json()[0]["projects"].as_array().expect("projects").clone();
+    assert!(projects.iter().all(|project| project["verdict"] == "partial" && project["not_read"].as_u64() > Some(0)), "{projects:?}");
+    assert!(projects.iter().any(|project| project["events"].as_u64() > Some(0)), "{projects:?}");
+    assert!(folder.run(&["verify", "--since", "last"]).ok().out.contains("NOT READ"));
+
+    // The same from a signed checkpoint; a mistyped name is no reason to say anything.
+    let db = Connection::open(folder.path().join("ledger.db")).expect("opens");
+    let sql = "SELECT checkpoint FROM instance_checkpoints ORDER BY size LIMIT 1";
+    let checkpoint: String = db.query_row(sql, [], |row| row.get(0)).expect("a checkpoint");
+    drop(db);
+    let file = folder.file("checkpoint", checkpoint);
+    assert!(on(&file).ok().out.contains("partial"));
+    assert_eq!(on("no such file").code, 2);
+    assert_eq!(on(&folder.file("other", "log\n1\nx\n")).code, 2);
+
+    // What somebody does to what was read before is seen by who reads everything.
+    assert!(change(&folder, CHANGES[0].0) > 0);
+    assert!(on("last").ok().out.contains("partial"));
+    let ran = folder.run(&["verify"]);
+    assert!(ran.code == 1 && ran.out.contains("altered"), "{}", ran.out);
+}

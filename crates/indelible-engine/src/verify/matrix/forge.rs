@@ -11,7 +11,7 @@ use indelible_core::chain::{GENESIS, Hash};
 use indelible_core::checkpoint::Checkpoint;
 use indelible_core::event::{Source, Submission};
 use indelible_core::key::Secret;
-use indelible_core::note::{Algorithm, LocalSigner, Name, Signer};
+use indelible_core::note::{Algorithm, LocalSigner, Name, Note, Signer};
 use indelible_core::tree::{Edge, leaf_hash};
 use indelible_core::verify::Report;
 use rusqlite::{Connection, params};
@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::keystore::KeyStore;
 use crate::ledger::{Ledger, Mode, Options};
+use crate::verify::{Request, on_folder, verify_folder};
 
 /// Rows of the default project that its first anchor covers.
 pub(super) const FIRST: u64 = 302;
@@ -84,7 +85,31 @@ fn make() -> Whole {
             copy(&data, &folder.path().join("older"));
         }
     }
+    cosign(&data);
     Whole { folder }
+}
+
+/// Two witnesses' word on three checkpoints each, as a server keeps it.
+fn cosign(data: &Path) {
+    let db = open(&data.join("ledger.db"));
+    let newest = "SELECT size, checkpoint FROM instance_checkpoints ORDER BY size DESC LIMIT 3";
+    let mut select = db.prepare(newest).expect("sql");
+    let newest: Vec<(i64, String)> =
+        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows").collect::<Result<_, _>>().expect("rows");
+    for (at, (size, checkpoint)) in newest.iter().enumerate() {
+        let note = Note::parse(checkpoint.as_bytes()).expect("a note");
+        for signer in [witness(1), witness(2)].iter().take(3 - at) {
+            let line = indelible_core::note::cosign(note.text(), signer, 1_700_000_000).expect("signed").to_string();
+            let row = params![size, signer.verifier_key().to_string(), line];
+            db.execute("INSERT INTO cosignatures VALUES (?1, ?2, ?3, 1)", row).expect("written");
+        }
+    }
+}
+
+/// A witness.
+pub(super) fn witness(seed: u8) -> LocalSigner {
+    let name = Name::new(format!("w{seed}.example")).expect("a name");
+    LocalSigner::from_seed(name, Algorithm::CosignatureV1, &Secret::new([seed; 32])).expect("a seed")
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -111,9 +136,14 @@ pub(super) struct Forge {
 
 impl Forge {
     pub(super) fn new() -> Self {
+        let whole = WHOLE.folder.path();
+        Self::copy_of(&whole.join("data"), &whole.join("data.checkpoints"))
+    }
+
+    pub(super) fn copy_of(data: &Path, checkpoints: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        copy(&WHOLE.folder.path().join("data"), &folder.path().join("data"));
-        copy(&WHOLE.folder.path().join("data.checkpoints"), &folder.path().join("data.checkpoints"));
+        copy(data, &folder.path().join("data"));
+        copy(checkpoints, &folder.path().join("data.checkpoints"));
         let db = open(&folder.path().join("data/ledger.db"));
         Self { folder, db }
     }
@@ -131,10 +161,9 @@ impl Forge {
         let Self { folder, db } = self;
         drop(db);
         let (data, checkpoints) = (folder.path().join("data"), folder.path().join("data.checkpoints"));
-        let reports = crate::verify::verify_folder(&data, &checkpoints, None, None, &mut |_| {}).expect("verified");
-        let slowly = crate::verify::on_folder((&data, &checkpoints, None, None), &AtomicBool::new(false), |ground| {
-            crate::verify::walk::slices::walk(ground, &mut |_| true)
-        });
+        let request = Request::new(&data, &checkpoints);
+        let reports = verify_folder(&request, &mut |_| {}).expect("verified").projects;
+        let slowly = on_folder(&request, &AtomicBool::new(false), |ground, _| crate::verify::walk::slices::walk(ground, &mut |_| true));
         // The patrol says the same of whatever somebody did.
         assert_eq!(slowly.expect("verified").reports, reports);
         reports

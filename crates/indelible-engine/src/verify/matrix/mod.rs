@@ -2,16 +2,19 @@
 //! named stays intact. What only a witness can show is in the table as what it is: nothing is seen.
 
 mod forge;
+mod going_on;
 
 use std::sync::Arc;
 
 use forge::{A, B, FIRST, Forge, MORE, OLDER, ORGANIZATION, SYSTEM};
+use indelible_core::note::Signer as _;
+use indelible_core::policy::Policy;
 use indelible_core::verify::Verdict::{Altered, Forked, Missing, Reordered, RolledBack, Truncated, Unanchored, Unverifiable};
 use indelible_core::verify::{Report, Verdict};
 
 use How::{Do, Sql, Store};
 
-use super::{StoredKeys, event};
+use super::{Request, StoredKeys, event, verify_folder};
 use crate::keystore::DataKeys;
 
 /// What somebody does.
@@ -211,6 +214,30 @@ const SIGNED: &[Case] = &[
         ),
         &[(SYSTEM, Altered, None)],
     ),
+    (
+        "a cosignature",
+        Sql("UPDATE cosignatures SET line = replace(line, substr(line, 40, 1), char(unicode(substr(line, 40, 1)) + 1))"),
+        &[(SYSTEM, Altered, None)],
+    ),
+    (
+        "a cosignature moved to another size",
+        Sql(
+            "UPDATE cosignatures SET size = (SELECT min(size) FROM instance_checkpoints) WHERE size = (SELECT max(size) FROM cosignatures)",
+        ),
+        &[(SYSTEM, Altered, None)],
+    ),
+    (
+        "a cosignature moved to a size that was not signed",
+        Sql("UPDATE cosignatures SET size = size + 1 WHERE size = (SELECT max(size) FROM cosignatures)"),
+        &[(SYSTEM, Altered, None)],
+    ),
+    (
+        "a cosignature under another witness's key",
+        Sql(
+            "DELETE FROM cosignatures WHERE witness LIKE 'w2%'; UPDATE cosignatures SET witness = (SELECT witness || 'x' FROM cosignatures)",
+        ),
+        &[(SYSTEM, Altered, None)],
+    ),
     ("a signing key", Sql("UPDATE signing_keys SET public_key = zeroblob(32)"), &[(SYSTEM, Altered, None)]),
     ("a signing key that no event tells of", Sql("INSERT INTO signing_keys VALUES (2, zeroblob(32), 1)"), &[(SYSTEM, Altered, None)]),
     (
@@ -269,10 +296,19 @@ const STORE: &[Case] = &[
         &[(A, Forked, Some(SIZE - 1)), (SYSTEM, Forked, None)],
     ),
     (
-        "the same by somebody who has the checkpoint store as well, which only a witness can show",
+        "the same by somebody who has the checkpoint store as well, where a witness cosigned what was",
         Do(|f| {
             rewrite_all(f);
             f.rewrite_store();
+        }),
+        &[(SYSTEM, Altered, None)],
+    ),
+    (
+        "the same, and its word removed, which only the witness can show",
+        Do(|f| {
+            rewrite_all(f);
+            f.rewrite_store();
+            f.sql("DELETE FROM cosignatures");
         }),
         &[],
     ),
@@ -322,6 +358,28 @@ fn every_change_of_the_rows_has_its_verdict() {
 #[test]
 fn every_change_of_what_was_signed_has_its_verdict() {
     run(SIGNED);
+}
+
+#[test]
+fn checkpoints_that_fulfil_a_policy_are_counted() {
+    let forge = Forge::new();
+    let (data, checkpoints) = (forge.data(), forge.checkpoints());
+    let key = |seed| forge::witness(seed).verifier_key().to_string();
+    let witnesses = format!("witness a {}\nwitness b {}\nwitness c {}\n", key(1), key(2), key(3));
+    let verify = |rest: &str| {
+        let policy = Policy::parse(format!("{witnesses}{rest}\n").as_bytes()).expect("a policy");
+        let request = Request { policy: Some(&policy), ..Request::new(&data, &checkpoints) };
+        verify_folder(&request, &mut |_| {}).expect("verified").cosigned
+    };
+    let signed = verify("quorum none");
+    assert_eq!((signed.cosignatures, signed.fulfilled), (5, Some(signed.checkpoints)));
+    for (rest, fulfilled) in [("quorum a", 3), ("quorum b", 2), ("group g all a b\nquorum g", 2), ("group g all a c\nquorum g", 0)] {
+        assert_eq!(verify(rest).fulfilled, Some(fulfilled), "{rest}");
+    }
+    // One that does not hold counts for nothing.
+    forge.sql("UPDATE cosignatures SET line = replace(line, substr(line, 40, 1), char(unicode(substr(line, 40, 1)) + 1)) WHERE size = (SELECT max(size) FROM cosignatures)");
+    let spoiled = verify("quorum a");
+    assert_eq!((spoiled.cosignatures, spoiled.fulfilled), (3, Some(2)));
 }
 
 #[test]

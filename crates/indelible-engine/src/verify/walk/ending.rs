@@ -1,37 +1,44 @@
 //! The end of a walk: what is compared once every row was there, and the reports.
 
+use std::collections::BTreeSet;
+
 use indelible_core::verify::{Finding, Report, Verdict};
 use uuid::Uuid;
 
 use super::super::VerifyError;
+use super::super::cosigned::Cosigned;
 use super::super::heads::Stored;
 use super::super::index::Misplaced;
 use super::super::instance::InstanceFinding;
 use super::super::repeats::Repeats;
+use super::super::since::Base;
 use super::{Chains, Walked, unreadable};
 
 /// The report of a project that is not there.
 fn gone(project_id: Uuid, finding: Finding) -> Report {
-    Report { project_id, events: 0, unanchored: 0, verdict: finding.kind, findings: vec![finding], findings_total: 1 }
+    Report { project_id, events: 0, not_read: 0, unanchored: 0, verdict: finding.kind, findings: vec![finding], findings_total: 1 }
 }
 
 impl Chains<'_> {
     /// What all of it comes to, once every row was walked. `rest` is called now and then, and says whether to go on.
     pub(super) fn end(
         mut self,
-        of_instance: Vec<InstanceFinding>,
+        (of_instance, cosigned): (Vec<InstanceFinding>, Cosigned),
         misplaced: Vec<Misplaced>,
         removed: Vec<(Uuid, Finding)>,
         rest: &mut dyn FnMut() -> bool,
     ) -> Result<Walked, VerifyError> {
         self.tell_instance(of_instance);
         let (ground, told, rows) = (self.ground, std::mem::take(&mut self.told), self.rows);
+        let since = self.base.as_ref().map(Base::size);
+        let settled = self.settled().map_err(|error| unreadable(&error))?;
         let mut reports = self.finish(misplaced, rest).map_err(|error| unreadable(&error))?;
         if ground.is_stopped() {
             return Err(VerifyError::Stopped);
         }
         reports.extend(removed.into_iter().map(|(project_id, finding)| gone(project_id, finding)));
-        Ok(Walked { reports, told, rows })
+        let settled = settled.filter(|_| reports.iter().all(|report| report.findings_total == 0));
+        Ok(Walked { reports, told, rows, settled, since, cosigned })
     }
 
     /// What is wrong with the instance tree. Who asked for one project hears of that one; of the rest, that something is.
@@ -61,7 +68,8 @@ impl Chains<'_> {
             self.find(found.project, Verdict::Altered, found.sequence, found.detail);
         }
         self.compare_numbers();
-        for (project_id, detail) in std::mem::take(&mut self.resources).untold() {
+        let untold = self.untold();
+        for (project_id, detail) in untold {
             // The rows of a project that is not asked for were not read; a resource of no project is told in any case.
             let number = self.verifiers.iter().find_map(|(number, (id, _))| (Some(*id) == project_id).then_some(*number));
             self.find(number.unwrap_or_default(), Verdict::Altered, None, detail);
@@ -89,10 +97,26 @@ impl Chains<'_> {
         Ok(reports)
     }
 
+    /// Resources of which no event tells. Where rows were not read again, they are compared with those of then, as far as that is known.
+    fn untold(&mut self) -> Vec<(Option<Uuid>, String)> {
+        let resources = std::mem::take(&mut self.resources);
+        let known = match &self.base {
+            None => return resources.untold().collect(),
+            Some(Base::Instance { resources, .. }) => resources.filter(|_| self.ground.only.is_none() && !self.plan.starts.is_empty()),
+            Some(Base::Project { .. }) => None,
+        };
+        let other = known.is_some_and(|known| known != resources.digest_untold());
+        let detail = "the stored resources of which no later event tells are not those of then: verify without --since";
+        if other { vec![(None, detail.to_owned())] } else { Vec::new() }
+    }
+
     /// Row numbers, ends of heads, and what is stored of projects that have no rows.
     fn compare_numbers(&mut self) {
         let (mut accounted, mut found) = (0_u64, Vec::new());
-        for (number, stored) in &self.stored {
+        // Of one project that goes on, the rows of others were not counted.
+        let all = self.ground.since.is_none() || self.ground.only.is_none();
+        let uncounted: BTreeSet<i64> = self.stored.keys().copied().filter(|number| !all && !self.is_asked(*number)).collect();
+        for (number, stored) in self.stored.iter().filter(|(number, _)| !uncounted.contains(number)) {
             let rows = self.counts.get(number).copied().unwrap_or_default();
             if let Some(head) = &stored.head {
                 accounted = accounted.saturating_add(head.size.saturating_sub(rows));
@@ -114,7 +138,7 @@ impl Chains<'_> {
         for (number, sequence, detail) in found {
             self.find(number, Verdict::Altered, sequence, detail);
         }
-        if let Some(detail) = self.gaps.beyond(accounted) {
+        if let Some(detail) = self.gaps.beyond(accounted).filter(|_| all) {
             // Whose they were cannot be told: had a head been left, its chain would account for them.
             self.find(0, Verdict::Missing, None, detail);
         }

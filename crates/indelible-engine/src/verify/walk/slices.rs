@@ -8,6 +8,7 @@
 use rusqlite::{Connection, ErrorCode};
 
 use super::super::batch::{self, Batch, Span};
+use super::super::cosigned::{Cosignatures, Cosigned};
 use super::super::index::{Claim, Misplaced, Sums, Walked as Compared, claim};
 use super::super::index_parts::PARTS;
 use super::super::instance::{InstanceFinding, InstanceTree, Walk};
@@ -25,7 +26,7 @@ pub(crate) fn walk(ground: &Ground<'_>, rest: &mut Rest<'_>) -> Result<Walked, V
     let (reading, aside) = (open()?, open()?);
     let mut scene = scene(ground, &reading, &aside)?;
     let claimed = claimed.filter(|claim| claim.fits(&reading));
-    let rows_total = scene.rows_total;
+    let (rows_total, instance_size) = (scene.rows_total, scene.instance_size);
     let slices = Slices { reading: &reading, last_row: i64::try_from(rows_total).unwrap_or(i64::MAX) };
     let beyond = slices.read(Span { first: slices.last_row.saturating_add(1), ..EVERY_ROW }).map_err(failed)?;
     reading.execute_batch("COMMIT").map_err(failed)?;
@@ -54,11 +55,13 @@ pub(crate) fn walk(ground: &Ground<'_>, rest: &mut Rest<'_>) -> Result<Walked, V
     if let Some(tree) = instance {
         of_instance.extend(slices.instance(tree, &mut going)?);
     }
+    let (of_witnesses, cosigned) = slices.cosigned(ground, instance_size, &mut going)?;
+    of_instance.extend(of_witnesses);
     if let Some(beside) = beside {
         let settled = kept(beside.settle(&aside, &mut going).map(Some), &mut found);
         found.extend(settled.into_iter().flatten());
     }
-    chains.end(of_instance, found, removed, &mut going)
+    chains.end((of_instance, cosigned), found, removed, &mut going)
 }
 
 /// A connection whose transactions are short.
@@ -88,6 +91,22 @@ impl Slices<'_> {
     /// The next rows from `first` on.
     fn batch(&self, first: i64) -> Result<Option<Batch>, rusqlite::Error> {
         self.within(|| self.read(Span { first, last: self.last_row }))
+    }
+
+    fn cosigned(
+        &self,
+        ground: &Ground<'_>,
+        last: Option<i64>,
+        going: &mut dyn FnMut() -> bool,
+    ) -> Result<(Vec<InstanceFinding>, Cosigned), VerifyError> {
+        let failed = |error: rusqlite::Error| unreadable(&error);
+        let mut cosignatures = Cosignatures::new(self.reading, ground.policy, last);
+        while self.within(|| cosignatures.page()).map_err(failed)? {
+            if !going() {
+                return Err(VerifyError::Stopped);
+            }
+        }
+        self.within(|| cosignatures.finish()).map_err(failed)
     }
 
     fn instance(&self, tree: InstanceTree, going: &mut dyn FnMut() -> bool) -> Result<Vec<InstanceFinding>, VerifyError> {
