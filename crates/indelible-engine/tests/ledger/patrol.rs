@@ -121,7 +121,7 @@ fn a_changed_byte_is_found_told_once_and_cleared() {
     wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
     assert_eq!(rounds(&bench).findings, 0);
     // A round is a complete verification, and leaves its note; one that finds something leaves none.
-    let note = bench.checkpoints().join(format!("{}.verified", bench.ledger.instance_name()));
+    let note = bench.store.folder().expect("a folder").join(format!("{}.verified", bench.ledger.instance_name()));
     assert!(note.exists());
     let spoiled = Spoiled::spoil(&bench.data());
     until(&bench, "found", |status| status.findings == 1 && !status.failing);
