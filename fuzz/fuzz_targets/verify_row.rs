@@ -2,6 +2,7 @@
 
 #![no_main]
 
+use indelible_core::entry::Outline;
 use indelible_core::key::{ProjectKeys, Secret};
 use indelible_core::verify::{Head, Row, Verdict, Verifier, one_row};
 use libfuzzer_sys::fuzz_target;
@@ -35,7 +36,9 @@ fuzz_target!(|input: (Vec<Stored<'_>>, Option<Top>)| {
         // Mostly near the beginning, so that rows meet; sometimes anywhere.
         let sequence = if shape % 8 == 7 { *sequence } else { sequence % 8 };
         let entry = entry(sequence, *shape, free);
-        let row = Row { sequence, entry: &entry, prev_hash, row_hash, content: *content, wrap_opens: *wrap_opens };
+        let outline = Outline::read(&entry);
+        let row =
+            Row { sequence, entry: &entry, outline: outline.as_ref(), prev_hash, row_hash, content: *content, wrap_opens: *wrap_opens };
         assert!(!one_row(PROJECT, &keys, &row, None).is_empty());
         verifier.row(&row, &mut full);
         for tile in full.drain(..) {

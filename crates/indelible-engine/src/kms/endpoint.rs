@@ -25,7 +25,7 @@ impl Endpoint {
         let Some((name, url)) = set else { return Ok(None) };
         match Self::parse(&url) {
             Ok(endpoint) => Ok(Some(endpoint)),
-            Err(why) => Err(KmsError::Setup(format!("{name} is {url:?}: {why}"))),
+            Err(why) => Err(KmsError::Setup(format!("what {name} names is no endpoint: {why}"))),
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) enum Base {
     /// All projects, as far as the anchors in this tree cover them.
     Instance {
         checkpoint: Checkpoint,
-        /// Digest of the resources whose events are covered, where that is known.
+        /// Digest of the names of the resources whose making is covered, where that is known. Their documents are not in it.
         resources: Option<Hash>,
     },
     /// One project.

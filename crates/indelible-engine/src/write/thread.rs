@@ -115,12 +115,13 @@ impl Thread {
         match self.recover() {
             Ok(()) => {
                 self.trouble = None;
-                tracing::info!("the store is open again");
+                tracing::info!(ledger = %self.parts.ledger_db.display(), "the store is open again");
             }
             Err(error) => {
                 let cause = error.to_string();
                 if self.trouble.as_ref() != Some(&cause) {
-                    tracing::error!(error = cause, "the store cannot be opened again; it is tried until it can");
+                    let ledger = self.parts.ledger_db.display();
+                    tracing::error!(%ledger, error = cause, "the store cannot be opened again; it is tried until it can");
                     self.trouble = Some(cause);
                 }
             }

@@ -1,5 +1,6 @@
 //! Each write of the writer made to fail, before and after it persisted, at its first, second and later times.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -75,22 +76,30 @@ fn strike(write: Write, when: When, nth: i64) {
     assert_eq!(bench.events() - before, 300, "{name}: after a restart");
 }
 
-/// Counts what is logged under each beginning.
+/// What is logged: each message with the ledger that it names.
 #[derive(Default)]
-struct Log(Mutex<Vec<String>>);
+struct Log(Mutex<Vec<Message>>);
 
 impl Log {
-    fn count(&self, beginning: &str) -> usize {
-        self.0.lock().expect("not poisoned").iter().filter(|line| line.starts_with(beginning)).count()
+    fn count(&self, ledger: &Path, beginning: &str) -> usize {
+        let ledger = ledger.display().to_string();
+        let messages = self.0.lock().expect("not poisoned");
+        messages.iter().filter(|message| message.text.starts_with(beginning) && message.ledger == ledger).count()
     }
 }
 
-struct Message(String);
+#[derive(Default)]
+struct Message {
+    text: String,
+    ledger: String,
+}
 
 impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        if field.name() == "message" {
-            self.0 = format!("{value:?}");
+        match field.name() {
+            "message" => self.text = format!("{value:?}"),
+            "ledger" => self.ledger = format!("{value:?}"),
+            _ => {}
         }
     }
 }
@@ -109,9 +118,9 @@ impl Subscriber for &'static Log {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut message = Message(String::new());
+        let mut message = Message::default();
         event.record(&mut message);
-        self.0.lock().expect("not poisoned").push(message.0);
+        self.0.lock().expect("not poisoned").push(message);
     }
 
     fn enter(&self, _: &Id) {}
@@ -120,7 +129,7 @@ impl Subscriber for &'static Log {
 }
 
 /// The store is tried four times a second; who reads the log is told when it broke, why, and when it works again. The only test of
-/// this program that sets a subscriber: others may run beside it, and nothing breaks for long in them.
+/// this program that sets a subscriber: others run beside it, and their ledgers break too.
 #[test]
 fn a_store_that_stays_broken_is_told_of_once() {
     let log: &'static Log = Box::leak(Box::default());
@@ -135,16 +144,16 @@ fn a_store_that_stays_broken_is_told_of_once() {
     bench.append(&[event(2, "b")]).expect_err("struck");
     let cause = "the store cannot be opened again";
     std::thread::sleep(Duration::from_millis(1_300));
-    assert_eq!((log.count(cause), log.count("the store is open again")), (1, 0));
+    assert_eq!((log.count(&ledger, cause), log.count(&ledger, "the store is open again")), (1, 0));
     std::fs::remove_dir(&ledger).expect("removed");
     std::fs::rename(&away, &ledger).expect("back");
     let until = Instant::now() + Duration::from_secs(10);
-    while log.count("the store is open again") == 0 && Instant::now() < until {
+    while log.count(&ledger, "the store is open again") == 0 && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(20));
     }
     bench.append(&[event(2, "b")]).expect("service resumes");
     std::thread::sleep(Duration::from_millis(600));
-    assert_eq!((log.count(cause), log.count("the store is open again")), (1, 1));
+    assert_eq!((log.count(&ledger, cause), log.count(&ledger, "the store is open again")), (1, 1));
     bench.verify();
 }
 
