@@ -79,6 +79,7 @@ mod tests {
             ("http://localhost.example", None),
             ("http://127.0.0.1.example", None),
             ("http://127.0.0.1@kms.example", None),
+            ("https://user:hunter2@kms.example", None),
             ("https://kms.example/path", None),
             ("https://kms.example?a=b", None),
             ("ftp://127.0.0.1", None),
@@ -88,7 +89,10 @@ mod tests {
             let set = Endpoint::set(|name| (name == "AWS_ENDPOINT_URL").then(|| url.to_owned()));
             match (set, expected) {
                 (Ok(Some(endpoint)), Some(is_loopback)) => assert_eq!(endpoint.is_loopback, is_loopback, "{url}"),
-                (Err(KmsError::Setup(why)), None) => assert!(why.contains("AWS_ENDPOINT_URL") && why.contains(url), "{why}"),
+                (Err(KmsError::Setup(why)), None) => {
+                    // It may hold a password.
+                    assert!(why.contains("AWS_ENDPOINT_URL") && !why.contains(url), "{why}");
+                }
                 (other, _) => panic!("{url}: {other:?}"),
             }
         }
