@@ -100,10 +100,13 @@ impl Chains<'_> {
     /// Resources of which no event tells. Where rows were not read again, they are compared with those of then, as far as that is known.
     fn untold(&mut self) -> Vec<(Option<Uuid>, String)> {
         let resources = std::mem::take(&mut self.resources);
-        let known = match &self.base {
-            None => return resources.unexplained(self.keys.as_ref(), self.ground.only),
-            Some(Base::Instance { resources, .. }) => resources.filter(|_| self.ground.only.is_none() && !self.plan.starts.is_empty()),
-            Some(Base::Project { .. }) => None,
+        // Where no project could go on, everything was read after all.
+        let Some(base) = self.base.as_ref().filter(|_| !self.plan.starts.is_empty()) else {
+            return resources.unexplained(self.keys.as_ref(), self.ground.only);
+        };
+        let known = match base {
+            Base::Instance { resources, .. } => resources.filter(|_| self.ground.only.is_none()),
+            Base::Project { .. } => None,
         };
         let other = known.is_some_and(|known| known != resources.digest_unmade());
         let detail = "the stored resources that no later event made are not those of then: verify without --since";
