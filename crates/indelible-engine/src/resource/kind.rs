@@ -127,8 +127,9 @@ pub fn kind(noun: &str) -> Option<&'static Kind> {
 pub(super) fn strict<S: Spec>(text: &str) -> Result<String, Fault> {
     let spec: S = typed(text)?;
     spec.check()?;
-    // By way of a value, whose members are sorted: a document is the same text however it came.
-    let value = serde_json::to_value(&spec).map_err(|error| Fault::new(FaultKind::Invalid, "", error.to_string()))?;
+    // Sorted: a document is the same text however it came.
+    let mut value = serde_json::to_value(&spec).map_err(|error| Fault::new(FaultKind::Invalid, "", error.to_string()))?;
+    value.sort_all_objects();
     Ok(value.to_string())
 }
 
@@ -146,6 +147,7 @@ pub(super) fn schema<S: JsonSchema>() -> Value {
         members.remove("$schema");
         members.remove("title");
     }
+    schema.sort_all_objects();
     schema
 }
 

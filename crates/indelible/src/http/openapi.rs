@@ -48,6 +48,7 @@ pub(super) fn document() -> String {
     let mut document = serde_json::to_value(document).expect("the document holds strings and numbers only");
     // Put in as they are: the library's own type for schemas would lose keywords of JSON Schema that it does not know.
     document["components"]["schemas"] = Value::Object(schema::components().into_iter().collect());
+    document.sort_all_objects();
     document.to_string()
 }
 
