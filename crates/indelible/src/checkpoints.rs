@@ -1,5 +1,5 @@
 //! Where the checkpoint store is: outside of the data folder, so that an older copy put in its place is seen. A folder, by default in
-//! the user's state folder, or a place in an object store.
+//! the user's state folder, a PostgreSQL database, or a place in an object store.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,9 @@ use indelible_engine::anchor::CheckpointStore;
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Checkpoints {
     /// The checkpoint store, outside of the data folder and of its backup: a folder, by default `indelible` in the user's state
-    /// folder ($XDG_STATE_HOME, or ~/.local/state); or s3://BUCKET/PREFIX, with region, endpoint and credentials in the variables AWS_…
-    #[arg(long = "checkpoints", value_name = "DIR|s3://…", env = "INDELIBLE_CHECKPOINTS")]
+    /// folder ($XDG_STATE_HOME, or ~/.local/state); or postgres://USER@HOST/DATABASE, with the password in PGPASSWORD; or
+    /// s3://BUCKET/PREFIX, with region, endpoint and credentials in the variables AWS_…
+    #[arg(long = "checkpoints", value_name = "DIR|postgres://…|s3://…", env = "INDELIBLE_CHECKPOINTS")]
     named: Option<OsString>,
 }
 
@@ -20,7 +21,7 @@ impl Checkpoints {
     /// The store for a data folder.
     pub fn store(&self, data: &Path) -> anyhow::Result<CheckpointStore> {
         let store = match &self.named {
-            Some(named) => CheckpointStore::parse(named, aws_variables())?,
+            Some(named) => CheckpointStore::parse(named, settings())?,
             None => CheckpointStore::Folder(
                 state_folder(std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"))
                     .context("neither XDG_STATE_HOME nor HOME is set: name a folder for the checkpoint store with --checkpoints")?,
@@ -39,10 +40,10 @@ impl Checkpoints {
     }
 }
 
-/// What says where a bucket is, and who asks.
-fn aws_variables() -> Vec<(String, String)> {
+/// What says where a bucket is, and who asks there or of a database.
+fn settings() -> Vec<(String, String)> {
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    variables.filter(|(name, _)| name.starts_with("AWS_")).collect()
+    variables.filter(|(name, _)| name.starts_with("AWS_") || matches!(name.as_str(), "PGPASSWORD" | "PGSSLROOTCERT")).collect()
 }
 
 /// XDG Base Directory Specification: a relative path counts as none.
@@ -85,8 +86,9 @@ mod tests {
 
     #[test]
     fn an_address_is_no_folder() {
-        let refused = store("postgres://host/log", "/data").expect_err("not known").to_string();
+        let refused = store("mysql://host/log", "/data").expect_err("not known").to_string();
         assert!(refused.contains("s3://bucket/prefix"), "{refused}");
+        assert!(store("postgres://log@host/log", "/data").expect("a database").folder().is_none());
         match store("s3://bucket/prefix", "/data") {
             Ok(store) => assert!(cfg!(feature = "aws") && store.folder().is_none(), "{store}"),
             Err(error) => assert!(!cfg!(feature = "aws") && error.to_string().contains("`aws`"), "{error}"),

@@ -9,11 +9,13 @@ mod bundles;
 mod clock;
 mod control;
 mod cosigning;
+mod database;
 mod faults;
 mod files;
 #[cfg(feature = "aws")]
 mod moto;
 mod patrol;
+mod postgres;
 #[cfg(feature = "aws")]
 mod proxy;
 mod reads;
@@ -21,4 +23,5 @@ mod resources;
 mod rotation;
 
 #[cfg(feature = "aws")]
-use indelible_engine::anchor::{Bucket, CheckpointStore};
+use indelible_engine::anchor::Bucket;
+use indelible_engine::anchor::CheckpointStore;

@@ -1,9 +1,15 @@
-//! What names a checkpoint store: a folder, or `s3://bucket/prefix`. What looks like an address and is none that is known is refused,
-//! so that it does not become a folder of that name.
+//! What names a checkpoint store: a folder, `postgres://host/database`, or `s3://bucket/prefix`. What looks like an address and is none
+//! that is known is refused, so that it does not become a folder of that name.
 
 use std::ffi::OsStr;
 use std::fmt::{self, Display, Formatter};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio_postgres::config::{Host, SslMode};
+
+use super::CheckpointsError;
 
 #[cfg(feature = "aws")]
 pub use bucket::Bucket;
@@ -13,6 +19,8 @@ pub use bucket::Bucket;
 pub enum CheckpointStore {
     /// A folder of its own.
     Folder(PathBuf),
+    /// A PostgreSQL database.
+    Database(Box<Database>),
     /// An object store that speaks S3.
     #[cfg(feature = "aws")]
     Bucket(Bucket),
@@ -27,19 +35,28 @@ pub enum AddressError {
     )]
     NotBuilt(String),
     /// Another scheme.
-    #[error("{0} is no checkpoint store that is known: name a folder, or s3://bucket/prefix")]
+    #[error("{0} is no checkpoint store that is known: name a folder, postgres://host/database, or s3://bucket/prefix")]
     Unknown(String),
     /// What follows `s3://` is no bucket and prefix.
     #[error("{0}: {1}; write s3://bucket/prefix")]
     Malformed(String, &'static str),
+    /// What follows `postgres://` does not lead to a database.
+    #[error("{0}; write postgres://user@host/database, with the password in PGPASSWORD")]
+    NoDatabase(&'static str),
 }
 
 impl CheckpointStore {
-    /// Reads what names one. `settings` are the variables `AWS_…`, which say where a bucket is and who asks.
+    /// Reads what names one. `settings` are the variables `AWS_…`, which say where a bucket is and who asks, and `PGPASSWORD` and
+    /// `PGSSLROOTCERT`.
     pub fn parse(named: &OsStr, settings: Vec<(String, String)>) -> Result<Self, AddressError> {
         let Some((scheme, rest)) = named.to_str().and_then(|named| named.split_once("://")) else {
             return Ok(Self::Folder(PathBuf::from(named)));
         };
+        if matches!(scheme, "postgres" | "postgresql") {
+            let setting = |wanted: &str| settings.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+            let named = format!("{scheme}://{rest}");
+            return database_of(&named, setting("PGPASSWORD"), setting("PGSSLROOTCERT")).map(|found| Self::Database(Box::new(found)));
+        }
         let place = bucket_of(scheme, rest, cfg!(feature = "aws"))?;
         #[cfg(feature = "aws")]
         let store = Ok(Self::Bucket(Bucket { name: place.0, prefix: place.1, settings, wait_max: Bucket::WAIT_MAX }));
@@ -52,6 +69,7 @@ impl CheckpointStore {
     pub fn folder(&self) -> Option<&Path> {
         match self {
             Self::Folder(folder) => Some(folder),
+            Self::Database(_) => None,
             #[cfg(feature = "aws")]
             Self::Bucket(_) => None,
         }
@@ -68,10 +86,77 @@ impl Display for CheckpointStore {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(folder) => write!(f, "{}", folder.display()),
+            Self::Database(database) => write!(f, "{database}"),
             #[cfg(feature = "aws")]
             Self::Bucket(bucket) => write!(f, "{bucket}"),
         }
     }
+}
+
+/// A PostgreSQL database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// How it is reached, the password included; which its own `Debug` leaves out.
+    pub(super) config: tokio_postgres::Config,
+    /// The authorities that TLS trusts; the system's if absent.
+    pub(super) root_certificates: Option<PathBuf>,
+    /// How long it may take to open it, to read it, or to swap.
+    pub wait_max: Duration,
+}
+
+impl Database {
+    /// [`Database::wait_max`] unless somebody says otherwise.
+    pub const WAIT_MAX: Duration = Duration::from_secs(30);
+
+    /// Why it cannot be used, with what caused it.
+    pub(super) fn unusable(&self, error: &dyn std::error::Error) -> CheckpointsError {
+        let told = error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+        CheckpointsError::Unusable(self.to_string(), told)
+    }
+}
+
+impl Display for Database {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let hosts: Vec<String> = self
+            .config
+            .get_hosts()
+            .iter()
+            .map(|host| match host {
+                Host::Tcp(name) => name.clone(),
+                Host::Unix(folder) => folder.display().to_string(),
+            })
+            .collect();
+        write!(f, "postgres://{}/{}", hosts.join(","), self.config.get_dbname().unwrap_or_default())
+    }
+}
+
+/// Nobody between the two who could listen.
+fn is_near(host: &Host) -> bool {
+    match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback()),
+    }
+}
+
+/// Reads the address of a database. Beyond this machine it is reached by TLS alone, unless the address says `sslmode=disable`.
+fn database_of(named: &str, password: Option<&str>, root_certificates: Option<&str>) -> Result<Database, AddressError> {
+    // Neither the address nor what the library says of it is repeated: there may be a password in it.
+    let mut config: tokio_postgres::Config = named.parse().map_err(|_| AddressError::NoDatabase("the address cannot be read"))?;
+    if config.get_password().is_some() {
+        return Err(AddressError::NoDatabase("the password comes from the environment, not from the address"));
+    }
+    if config.get_hosts().is_empty() || config.get_dbname().is_none() {
+        return Err(AddressError::NoDatabase("the address names a host and a database"));
+    }
+    if let Some(password) = password {
+        config.password(password);
+    }
+    if config.get_ssl_mode() == SslMode::Prefer {
+        let near = config.get_hosts().iter().all(is_near) && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
+        config.ssl_mode(if near { SslMode::Disable } else { SslMode::Require });
+    }
+    config.connect_timeout(Duration::from_secs(10));
+    Ok(Database { config, root_certificates: root_certificates.map(PathBuf::from), wait_max: Database::WAIT_MAX })
 }
 
 /// Bucket and prefix of an address, given whether the program can reach one.
@@ -186,12 +271,42 @@ mod tests {
 
     #[test]
     fn what_looks_like_another_address_is_no_folder() {
-        for named in ["postgres://log:secret@host/log", "gs://bucket", "S3://bucket", "://a"] {
+        for named in ["mysql://log:secret@host/log", "gs://bucket", "S3://bucket", "://a"] {
             let refused = CheckpointStore::parse(named.as_ref(), Vec::new()).expect_err("not known");
             assert!(matches!(&refused, AddressError::Unknown(told) if !told.contains("secret")), "{named}: {refused}");
         }
         for named in ["/state", "state", "s3:/state", "./s3/x"] {
             assert_eq!(CheckpointStore::parse(named.as_ref(), Vec::new()), Ok(CheckpointStore::Folder(named.into())), "{named}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_a_database_holds_no_password() {
+        let refused = |named: &str| database_of(named, None, None).expect_err(named).to_string();
+        for named in ["postgres://log:secret@host/log", "postgresql:///log", "postgres://host", "postgres://host/log?x=secret"] {
+            let told = refused(named);
+            assert!(told.contains("PGPASSWORD") && !told.contains("secret"), "{named}: {told}");
+        }
+        let settings = vec![("PGPASSWORD".to_owned(), "tell-nobody".to_owned())];
+        let store = CheckpointStore::parse("postgres://log@db.example/log".as_ref(), settings).expect("a database");
+        assert!(!format!("{store:?} {store}").contains("tell-nobody"));
+        assert_eq!(store.to_string(), "postgres://db.example/log");
+    }
+
+    #[test]
+    fn only_what_is_near_is_reached_in_clear() {
+        let cases = [
+            ("postgres://log@db.example/log", SslMode::Require),
+            ("postgres://log@10.0.0.1/log", SslMode::Require),
+            ("postgres://log@localhost,db.example/log", SslMode::Require),
+            ("postgres://log@db.example/log?sslmode=disable", SslMode::Disable),
+            ("postgres://log@localhost/log", SslMode::Disable),
+            ("postgres://log@127.0.0.2/log", SslMode::Disable),
+            ("postgres:///log?host=/run/postgresql", SslMode::Disable),
+            ("postgres://log@localhost/log?sslmode=require", SslMode::Require),
+        ];
+        for (named, expected) in cases {
+            assert_eq!(database_of(named, None, None).expect(named).config.get_ssl_mode(), expected, "{named}");
         }
     }
 

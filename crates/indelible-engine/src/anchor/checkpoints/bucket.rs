@@ -11,13 +11,12 @@
 //! has: the next opening goes on from it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use super::address::Bucket;
 use super::closing::{Closing, closing};
+use super::lane::Lane;
 use super::objects::{Making, Objects};
 use super::segment::{Segment, Trees};
 use super::{CheckpointsError, Swap};
@@ -38,16 +37,16 @@ pub(crate) struct BucketStore {
 /// Everything in the store of an instance. Makes nothing: needs to list and to read, no more.
 pub(super) fn read_all(bucket: &Bucket, instance: &str) -> Result<Option<BTreeMap<String, String>>, CheckpointsError> {
     let objects = Objects::new(bucket, instance)?;
-    let lane = Lane::new(bucket.wait_max, closing().1).map_err(|error| objects.unusable(&error))?;
-    let trees = lane.run(&objects, load(&objects, instance))?;
+    let lane = Lane::new(bucket.to_string(), bucket.wait_max, closing().1)?;
+    let trees = lane.run(load(&objects, instance))?;
     Ok(trees.map(Trees::into_all))
 }
 
 impl BucketStore {
     pub(super) fn open(bucket: &Bucket, instance: &str, closing: &Closing) -> Result<Self, CheckpointsError> {
         let objects = Objects::new(bucket, instance)?;
-        let lane = Lane::new(bucket.wait_max, closing.clone()).map_err(|error| objects.unusable(&error))?;
-        let trees = lane.run(&objects, async {
+        let lane = Lane::new(bucket.to_string(), bucket.wait_max, closing.clone())?;
+        let trees = lane.run(async {
             begin(&objects, instance).await?;
             let trees = load(&objects, instance).await?;
             trees.ok_or_else(|| objects.unusable(&"its first object was made, and is not listed"))
@@ -60,7 +59,7 @@ impl BucketStore {
     }
 
     pub(super) fn swap(&mut self, swaps: &[Swap]) -> Result<(), CheckpointsError> {
-        self.lane.run(&self.objects, swap(&self.objects, &mut self.trees, swaps))
+        self.lane.run(swap(&self.objects, &mut self.trees, swaps))
     }
 }
 
@@ -147,41 +146,4 @@ async fn take(
 fn follow(objects: &Objects, trees: &mut Trees, bytes: &[u8]) -> Result<(), CheckpointsError> {
     let segment = Segment::parse(bytes, trees.instance(), trees.number() + 1);
     segment.and_then(|segment| trees.follow(segment)).map_err(|error| objects.unusable(&error))
-}
-
-/// Where requests are waited for: sealing has a thread and no runtime.
-struct Lane {
-    runtime: Option<Runtime>,
-    wait_max: Duration,
-    closing: Closing,
-}
-
-impl Lane {
-    fn new(wait_max: Duration, closing: Closing) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime: Some(runtime), wait_max, closing })
-    }
-
-    /// Waits for work as long as it may take, and no longer than the ledger that closes allows.
-    fn run<T>(&self, objects: &Objects, work: impl Future<Output = Result<T, CheckpointsError>>) -> Result<T, CheckpointsError> {
-        let Some(runtime) = &self.runtime else { return Err(objects.unusable(&"it is closed")) };
-        runtime.block_on(async {
-            tokio::select! {
-                done = work => done,
-                () = tokio::time::sleep(self.wait_max) => {
-                    Err(objects.unusable(&format!("it did not come to an end within {} s", self.wait_max.as_secs_f32())))
-                }
-                () = self.closing.over() => Err(objects.unusable(&"it did not answer before the ledger closed")),
-            }
-        })
-    }
-}
-
-impl Drop for Lane {
-    fn drop(&mut self) {
-        // A look-up of a name may hang in a thread, which is not waited for.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
 }

@@ -16,7 +16,6 @@ pub(crate) struct Closer(watch::Sender<Option<Instant>>);
 
 /// Who hears of it.
 #[derive(Clone)]
-#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "a folder is not waited for"))]
 pub(crate) struct Closing(watch::Receiver<Option<Instant>>);
 
 /// Both ends. Without a [`Closer`], nothing closes.
@@ -36,7 +35,6 @@ impl Closer {
     }
 }
 
-#[cfg(feature = "aws")]
 impl Closing {
     /// Returns when there is no time left.
     pub(super) async fn over(&self) {

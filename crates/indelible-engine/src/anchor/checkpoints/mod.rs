@@ -9,7 +9,9 @@ mod address;
 #[cfg(feature = "aws")]
 mod bucket;
 mod closing;
+mod database;
 mod folder;
+mod lane;
 #[cfg(feature = "aws")]
 mod objects;
 #[cfg(feature = "aws")]
@@ -21,7 +23,7 @@ use std::collections::BTreeMap;
 
 #[cfg(feature = "aws")]
 pub use address::Bucket;
-pub use address::{AddressError, CheckpointStore};
+pub use address::{AddressError, CheckpointStore, Database};
 pub(crate) use closing::{Closer, Closing, closing};
 pub(crate) use folder::beside;
 
@@ -51,6 +53,7 @@ pub(crate) struct Swap {
 /// function below; `tests.rs` runs over all of them.
 pub(crate) enum Checkpoints {
     Folder(folder::FolderStore),
+    Database(Box<database::DatabaseStore>),
     #[cfg(feature = "aws")]
     Bucket(Box<bucket::BucketStore>),
 }
@@ -58,10 +61,11 @@ pub(crate) enum Checkpoints {
 impl Checkpoints {
     /// Opens the store of an instance; makes it where it is not there. Whoever waits for it waits no longer than `closing` says.
     pub(crate) fn open(store: &CheckpointStore, instance: &str, closing: &Closing) -> Result<Self, CheckpointsError> {
-        #[cfg(not(feature = "aws"))]
-        let _ = closing;
         match store {
             CheckpointStore::Folder(root) => folder::FolderStore::open(root, instance).map(Self::Folder),
+            CheckpointStore::Database(database) => {
+                database::DatabaseStore::open(database, instance, closing).map(|store| Self::Database(Box::new(store)))
+            }
             #[cfg(feature = "aws")]
             CheckpointStore::Bucket(bucket) => {
                 bucket::BucketStore::open(bucket, instance, closing).map(|store| Self::Bucket(Box::new(store)))
@@ -73,6 +77,7 @@ impl Checkpoints {
     pub(crate) fn read_all(store: &CheckpointStore, instance: &str) -> Result<Option<BTreeMap<String, String>>, CheckpointsError> {
         match store {
             CheckpointStore::Folder(root) => folder::read_all(root, instance),
+            CheckpointStore::Database(database) => database::read_all(database, instance),
             #[cfg(feature = "aws")]
             CheckpointStore::Bucket(bucket) => bucket::read_all(bucket, instance),
         }
@@ -82,6 +87,7 @@ impl Checkpoints {
     pub(crate) fn read(&self, origin: &str) -> Result<Option<String>, CheckpointsError> {
         match self {
             Self::Folder(store) => store.read(origin),
+            Self::Database(store) => store.read(origin),
             #[cfg(feature = "aws")]
             Self::Bucket(store) => Ok(store.read(origin)),
         }
@@ -91,6 +97,7 @@ impl Checkpoints {
     pub(crate) fn swap(&mut self, swaps: &[Swap]) -> Result<(), CheckpointsError> {
         match self {
             Self::Folder(store) => store.swap(swaps),
+            Self::Database(store) => store.swap(swaps),
             #[cfg(feature = "aws")]
             Self::Bucket(store) => store.swap(swaps),
         }

@@ -1,4 +1,4 @@
-//! What holds of a checkpoint store of any kind, in a folder and, where it is built, in an object store.
+//! What holds of a checkpoint store of any kind: in a folder, in a database and, where it is built, in an object store.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,15 @@ use super::{CheckpointStore, Checkpoints, CheckpointsError, Swap, closing};
 #[cfg(feature = "aws")]
 #[path = "../../../tests/ledger/moto.rs"]
 mod moto;
+#[path = "../../../tests/ledger/postgres.rs"]
+mod postgres;
 
 /// A store of each kind, empty; the folders stay as long as they are held.
 fn stores() -> (tempfile::TempDir, Vec<CheckpointStore>) {
     let folder = tempfile::tempdir().expect("a folder");
     let stores = vec![
         CheckpointStore::from(folder.path().join("checkpoints")),
+        postgres::database(),
         #[cfg(feature = "aws")]
         moto::Place::new().store(),
     ];
@@ -116,4 +119,35 @@ fn instances_of_any_name_are_apart() {
             assert_eq!(all, BTreeMap::from([("tree".to_owned(), name.to_owned())]), "{store}");
         }
     }
+}
+
+#[test]
+fn a_database_that_loses_what_it_was_told_is_refused() {
+    let (mut child, folder) = postgres::start(&["fsync=off"]);
+    let store = postgres::at(&folder, "postgres");
+    let refused = Checkpoints::open(&store, "log", &closing().1).err().expect("refused").to_string();
+    assert!(refused.contains("fsync=off"), "{refused}");
+    drop(child.stdin.take());
+    child.wait().expect("it ends");
+    let gone = Checkpoints::read_all(&store, "log").expect_err("nobody there").to_string();
+    assert!(gone.contains("postgres://"), "{gone}");
+}
+
+#[test]
+fn a_database_is_asked_for_no_more_rights_than_it_takes() {
+    let (mut child, folder) = postgres::start(&[]);
+    drop(open(&postgres::at(&folder, "postgres")));
+    postgres::say(&folder, "postgres", "CREATE ROLE sealer LOGIN; GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO sealer");
+    let named = format!("postgres:///postgres?host={}&user=sealer", folder.display());
+    let store = CheckpointStore::parse(named.as_ref(), Vec::new()).expect("an address");
+    let mut sealer = open(&store);
+    sealer.swap(&[swap("log/a", None, "1")]).expect("the first");
+    // Whoever holds the connection of a server that was cut off opens it anew.
+    postgres::say(&folder, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sealer'");
+    assert!(matches!(sealer.swap(&[swap("log/a", Some("1"), "2")]), Err(CheckpointsError::Unusable(..))));
+    let mut again = open(&store);
+    assert_eq!(again.read("log/a").expect("read").as_deref(), Some("1"));
+    again.swap(&[swap("log/a", Some("1"), "2")]).expect("the next");
+    drop(child.stdin.take());
+    child.wait().expect("it ends");
 }

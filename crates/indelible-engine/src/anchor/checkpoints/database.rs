@@ -1,0 +1,162 @@
+//! The checkpoint store in a PostgreSQL database, which should be on another machine than the ledger, with a backup of its own.
+//!
+//! A swap is one transaction: the rows are locked in the order of their origins, and either each still holds the note that was read, or
+//! nothing is changed. It is durable once COMMIT has answered: `synchronous_commit` is never less than `on`, and a server that runs
+//! with `fsync=off` is refused. A role that may only SELECT, INSERT and UPDATE on the two tables is enough once they are there.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::address::Database;
+use super::closing::{Closing, closing};
+use super::lane::Lane;
+use super::{CheckpointsError, Swap};
+
+/// Made by whoever may; nothing is done where they are there.
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS indelible_checkpoint_stores (
+    instance text PRIMARY KEY,
+    made_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS indelible_checkpoints (
+    instance   text NOT NULL,
+    origin     text NOT NULL,
+    checkpoint text NOT NULL, -- the signed note
+    swapped_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (instance, origin)
+);";
+
+/// Two servers that make the tables at once wait for each other: \"indelcks\".
+const MAKING: i64 = 0x696e_6465_6c63_6b73;
+
+const LOCK: &str = "SELECT 1 FROM indelible_checkpoints WHERE instance = $1 AND origin = ANY($2) ORDER BY origin FOR UPDATE";
+
+const SWAP: &str = "
+WITH wanted AS (
+    SELECT * FROM unnest($2::text[], $3::text[], $4::text[]) AS wanted (origin, old, new)
+), changed AS (
+    UPDATE indelible_checkpoints AS kept SET checkpoint = wanted.new, swapped_at = now() FROM wanted
+    WHERE kept.instance = $1 AND kept.origin = wanted.origin AND kept.checkpoint = wanted.old
+    RETURNING kept.origin
+), made AS (
+    INSERT INTO indelible_checkpoints (instance, origin, checkpoint)
+    SELECT $1, origin, new FROM wanted WHERE old IS NULL ORDER BY origin
+    ON CONFLICT DO NOTHING RETURNING origin
+)
+SELECT origin FROM changed UNION ALL SELECT origin FROM made";
+
+/// The open store of an instance.
+pub(crate) struct DatabaseStore {
+    lane: Lane,
+    client: Client,
+    database: Database,
+    instance: String,
+}
+
+/// Everything in the store of an instance. Makes nothing.
+pub(super) fn read_all(database: &Database, instance: &str) -> Result<Option<BTreeMap<String, String>>, CheckpointsError> {
+    let lane = Lane::new(database.to_string(), database.wait_max, closing().1)?;
+    lane.run(async {
+        let client = connect(database).await?;
+        let found = client.query_opt("SELECT 1 FROM indelible_checkpoint_stores WHERE instance = $1", &[&instance]).await;
+        match found {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(None),
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => return Ok(None),
+            Err(error) => return Err(database.unusable(&error)),
+        }
+        let rows = client.query("SELECT origin, checkpoint FROM indelible_checkpoints WHERE instance = $1", &[&instance]).await;
+        let rows = rows.map_err(|error| database.unusable(&error))?;
+        Ok(Some(rows.iter().map(|row| (row.get(0), row.get(1))).collect()))
+    })
+}
+
+impl DatabaseStore {
+    pub(super) fn open(database: &Database, instance: &str, closing: &Closing) -> Result<Self, CheckpointsError> {
+        let lane = Lane::new(database.to_string(), database.wait_max, closing.clone())?;
+        let client = lane.run(async {
+            let mut client = connect(database).await?;
+            begin(&mut client, instance).await.map_err(|error| database.unusable(&error))?;
+            Ok(client)
+        })?;
+        Ok(Self { lane, client, database: database.clone(), instance: instance.to_owned() })
+    }
+
+    pub(super) fn read(&self, origin: &str) -> Result<Option<String>, CheckpointsError> {
+        self.lane.run(async {
+            let select = "SELECT checkpoint FROM indelible_checkpoints WHERE instance = $1 AND origin = $2";
+            let row = self.client.query_opt(select, &[&self.instance, &origin]).await;
+            row.map(|row| row.map(|row| row.get(0))).map_err(|error| self.database.unusable(&error))
+        })
+    }
+
+    pub(super) fn swap(&mut self, swaps: &[Swap]) -> Result<(), CheckpointsError> {
+        let (client, database, instance) = (&mut self.client, &self.database, &self.instance);
+        self.lane.run(async {
+            let failed = |error: tokio_postgres::Error| database.unusable(&error);
+            let origins: Vec<&str> = swaps.iter().map(|swap| swap.origin.as_str()).collect();
+            let old: Vec<Option<&str>> = swaps.iter().map(|swap| swap.old.as_deref()).collect();
+            let new: Vec<&str> = swaps.iter().map(|swap| swap.new.as_str()).collect();
+            let transaction = client.transaction().await.map_err(failed)?;
+            transaction.query(LOCK, &[instance, &origins]).await.map_err(failed)?;
+            let done = transaction.query(SWAP, &[instance, &origins, &old, &new]).await.map_err(failed)?;
+            let done: HashSet<String> = done.iter().map(|row| row.get(0)).collect();
+            if let Some(moved) = swaps.iter().find(|swap| !done.contains(&swap.origin)) {
+                transaction.rollback().await.map_err(failed)?;
+                return Err(CheckpointsError::Moved(moved.origin.clone()));
+            }
+            transaction.commit().await.map_err(failed)
+        })
+    }
+}
+
+/// Makes tables and store where they are not there.
+async fn begin(client: &mut Client, instance: &str) -> Result<(), tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    transaction.query("SELECT pg_advisory_xact_lock($1)", &[&MAKING]).await?;
+    let there = transaction.query_one("SELECT to_regclass('indelible_checkpoints') IS NOT NULL", &[]).await?;
+    if !there.get::<_, bool>(0) {
+        transaction.batch_execute(TABLES).await?;
+    }
+    let make = "INSERT INTO indelible_checkpoint_stores (instance) VALUES ($1) ON CONFLICT DO NOTHING";
+    transaction.execute(make, &[&instance]).await?;
+    transaction.commit().await
+}
+
+/// A connection on which COMMIT means what it says.
+async fn connect(database: &Database) -> Result<Client, CheckpointsError> {
+    let failed = |error: tokio_postgres::Error| database.unusable(&error);
+    let tls = MakeRustlsConnect::new(trust(database.root_certificates.as_deref()).map_err(|error| database.unusable(&error))?);
+    let (client, connection) = database.config.connect(tls).await.map_err(failed)?;
+    // It ends with the client, and what breaks it is told to whoever asks next.
+    tokio::spawn(async move { connection.await.ok() });
+    let raise = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')";
+    client.query(raise, &[]).await.map_err(failed)?;
+    let durable = client.query_one("SELECT current_setting('fsync') = 'on'", &[]).await.map_err(failed)?;
+    if !durable.get::<_, bool>(0) {
+        let why = "it runs with fsync=off, so nothing that it keeps is durable";
+        return Err(CheckpointsError::Unusable(database.to_string(), why.to_owned()));
+    }
+    Ok(client)
+}
+
+/// Where Linux distributions keep the authorities that they trust.
+const SYSTEM_ROOTS: &[&str] =
+    &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem"];
+
+/// Trusts the authorities of the file that is named, else the system's; none where there are none, which only matters where TLS is used.
+fn trust(named: Option<&Path>) -> std::io::Result<rustls::ClientConfig> {
+    let file = named.or_else(|| SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists()));
+    let mut roots = rustls::RootCertStore::empty();
+    if let Some(file) = file {
+        let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        roots.add_parsable_certificates(read.map_err(|error| std::io::Error::other(format!("{}: {error}", file.display())))?);
+    }
+    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,44 @@
+//! The checkpoint store in a PostgreSQL database: what is sealed verifies against it, an older copy is told, and a database that is away
+//! stops no append.
+
+use indelible_core::verify::Verdict;
+use indelible_engine::anchor::SealingFailure;
+use indelible_engine::verify::{Request, verify_folder};
+
+use crate::bench::{Bench, copy, event, wait};
+use crate::postgres;
+
+fn seal(bench: &Bench) -> Option<SealingFailure> {
+    wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("recorded").failing
+}
+
+#[test]
+fn a_ledger_is_sealed_beside_a_database_and_an_older_copy_is_told() {
+    let bench = Bench::with(|options| options.checkpoints = postgres::database());
+    bench.append(&[event(0, "first")]).expect("room");
+    assert_eq!(seal(&bench), None);
+    bench.verify();
+    let bench = bench.reopen();
+    let older = bench.folder.path().join("older");
+    copy(&bench.data(), &older);
+    bench.append(&[event(1, "second")]).expect("room");
+    assert_eq!(seal(&bench), None);
+    bench.verify();
+    let reports = verify_folder(&Request::new(&older, &bench.store), &mut |_| {}).expect("it can be verified").projects;
+    let report = reports.iter().find(|report| report.project_id == bench.ledger.default_project_id()).expect("a report");
+    assert_eq!(report.verdict(), Verdict::RolledBack, "{report:?}");
+}
+
+#[test]
+fn a_database_that_is_away_stops_no_append() {
+    let (mut server, folder) = postgres::start(&[]);
+    let store = postgres::at(&folder, "postgres");
+    let bench = Bench::with(|options| options.checkpoints = store);
+    bench.append(&[event(0, "first")]).expect("room");
+    assert_eq!(seal(&bench), None);
+    drop(server.stdin.take());
+    server.wait().expect("it ends");
+    bench.append(&[event(1, "second")]).expect("appends go on");
+    assert_eq!(seal(&bench), Some(SealingFailure::CheckpointStore));
+    bench.append(&[event(2, "third")]).expect("appends go on");
+}
