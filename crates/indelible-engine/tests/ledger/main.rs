@@ -19,6 +19,7 @@ mod proxy;
 mod reads;
 mod resources;
 mod rotation;
+mod runs;
 
 #[cfg(feature = "aws")]
 use indelible_engine::anchor::{Bucket, CheckpointStore};
