@@ -36,13 +36,14 @@ const CHAIN: &[u8] = b"indelible/chain/v1";
 /// Label of the key under which a complete verification leaves its note.
 const VERIFIED: &[u8] = b"indelible/verified/v1";
 
-/// The keys of one project under one ring key: chain, submissions, redaction, documents.
+/// The keys of one project under one ring key: chain, submissions, retries, redaction, documents.
 #[derive(Debug, Clone)]
 pub struct ProjectKeys {
     /// Ring id, counted from 1.
     pub ring_id: u64,
     pub(crate) chain: hmac::Key,
     pub(crate) submission: hmac::Key,
+    retry: hmac::Key,
     pub(crate) redaction: hmac::Key,
     document: hmac::Key,
 }
@@ -79,8 +80,8 @@ pub fn verified_mac(ring_key: &Secret, text: &str) -> [u8; 32] {
 }
 
 impl ProjectKeys {
-    /// Derives the keys of `project_id` (`formats.md`, Chain and Redaction hmac; documents as `docs/resources.md` says): each
-    /// is `HMAC-SHA256(ring key, label ‖ project id)`.
+    /// Derives the keys of `project_id` (`formats.md`, Chain and Redaction hmac; retries as `docs/verification.md` says, documents as
+    /// `docs/resources.md`): each is `HMAC-SHA256(ring key, label ‖ project id)`.
     pub fn derive(ring_id: u64, ring_key: &Secret, project_id: Uuid) -> Self {
         let ring = hmac::Key::new(hmac::HMAC_SHA256, ring_key.bytes());
         let key = |label| hmac::Key::new(hmac::HMAC_SHA256, &derive(&ring, label, project_id));
@@ -88,6 +89,7 @@ impl ProjectKeys {
             ring_id,
             chain: key(CHAIN),
             submission: key(b"indelible/submission/v1"),
+            retry: key(b"indelible/retry/v1"),
             redaction: key(b"indelible/redact/v1"),
             document: key(b"indelible/document/v1"),
         }
@@ -96,6 +98,16 @@ impl ProjectKeys {
     /// The MAC by which a retry is known (`formats.md`, Chain, Retry).
     pub fn submission_mac(&self, submission: &Submission<'_>) -> [u8; 32] {
         array(&hmac::sign(&self.submission, submission.canonical()))
+    }
+
+    /// The MAC over what a retry is compared with, kept beside it, since nobody can make the submission's MAC again without the
+    /// submission: `HMAC-SHA256(key, sequence (u64 BE) ‖ submission_key_id (u64 BE) ‖ submission_mac)`.
+    pub fn retry_mac(&self, sequence: u64, submission_key_id: u64, submission_mac: &[u8; 32]) -> [u8; 32] {
+        let mut text = [0; 8 + 8 + 32];
+        text[..8].copy_from_slice(&sequence.to_be_bytes());
+        text[8..16].copy_from_slice(&submission_key_id.to_be_bytes());
+        text[16..].copy_from_slice(submission_mac);
+        array(&hmac::sign(&self.retry, &text))
     }
 
     /// The MAC by which an event commits to the stored document of a resource:
@@ -150,6 +162,8 @@ mod tests {
             assert_eq!(keys.redaction_mac(text(case, "redacted").as_bytes()), text(case, "redaction_mac"));
             let submission = Submission::parse(text(case, "submission").as_bytes(), Source::Caller, Uuid::nil()).expect("valid");
             assert_eq!(hex::encode(&keys.submission_mac(&submission)), text(case, "submission_mac"));
+            let retry = keys.retry_mac(41, 7, &keys.submission_mac(&submission));
+            assert_eq!(hex::encode(&retry), text(case, "retry_mac"));
             let document = keys.document_mac("halt", "0190a5f0", 3, text(case, "redacted"));
             assert_eq!(hex::encode(&document), text(case, "document_mac"));
             assert_eq!(keys.ring_id, 7);

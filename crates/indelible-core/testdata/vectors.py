@@ -107,6 +107,7 @@ def keys():
     ]:
         scope = uuid.UUID(project).bytes
         derive = lambda label: mac(ring_key, label, scope)
+        submitted = mac(derive(b"indelible/submission/v1"), canonical_submission(submission, str(uuid.UUID(int=0))).encode())
         yield {
             "ring_key": ring_key.hex(),
             "project_id": project,
@@ -118,9 +119,8 @@ def keys():
                 derive(b"indelible/document/v1"), b"halt\0" + b"0190a5f0\0" + (3).to_bytes(8, "big") + redacted.encode()
             ).hex(),
             "submission": submission,
-            "submission_mac": mac(
-                derive(b"indelible/submission/v1"), canonical_submission(submission, str(uuid.UUID(int=0))).encode()
-            ).hex(),
+            "submission_mac": submitted.hex(),
+            "retry_mac": mac(derive(b"indelible/retry/v1"), (41).to_bytes(8, "big"), (7).to_bytes(8, "big"), submitted).hex(),
         }
 
 

@@ -126,11 +126,32 @@ pub struct Row<'a> {
     pub prev_hash: &'a [u8],
     /// The `row_hash` column.
     pub row_hash: &'a [u8],
+    /// What a retry of the event is compared with.
+    pub retry: Retry<'a>,
     /// The stored content, if there is any.
     pub content: Option<&'a [u8]>,
     /// Whether the wrap of the content key opens, and the key in it the content ([`crate::seal::authenticates`]): `None`
     /// where there is no wrap.
     pub wrap_opens: Option<bool>,
+}
+
+/// What a retry of an event is compared with, as it is stored beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Retry<'a> {
+    /// The `submission_key_id` column.
+    pub submission_key_id: u64,
+    /// The `submission_mac` column.
+    pub submission_mac: &'a [u8],
+    /// The `retry_mac` column ([`crate::key::ProjectKeys::retry_mac`]).
+    pub retry_mac: &'a [u8],
+}
+
+impl Retry<'_> {
+    /// Whether it is what was written beside the row of this sequence; `keys` are those of the row.
+    pub fn holds(&self, sequence: u64, keys: &crate::key::ProjectKeys) -> bool {
+        let made = self.submission_mac.try_into().map(|mac| keys.retry_mac(sequence, self.submission_key_id, mac));
+        made.is_ok_and(|made| made == self.retry_mac)
+    }
 }
 
 /// The stored head of a chain.

@@ -87,12 +87,19 @@ pub(super) fn content_fault(outline: &Outline, row: &Row<'_>) -> Option<&'static
     }
 }
 
+/// What is wrong with what a retry of an authentic row is compared with.
+pub(super) fn retry_fault<F: Fn(u64) -> Option<ProjectKeys>>(outline: &Outline, row: &Row<'_>, keys: &mut Keys<F>) -> Option<&'static str> {
+    let holds = keys.get(outline.hmac_key_id).is_none_or(|keys| row.retry.holds(outline.sequence, keys));
+    (!holds).then_some("what a retry is compared with was changed: submission_key_id, submission_mac or retry_mac")
+}
+
 /// Checks one row by itself and against the row hash of the one before it (`None` where there is no such row). No
 /// findings means that the row is as it was written; what follows it, tree and head are not looked at.
 pub fn one_row(project_id: Uuid, keys: &dyn Fn(u64) -> Option<ProjectKeys>, row: &Row<'_>, previous: Option<&[u8]>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |kind, sequence, detail: &str| findings.push(Finding { kind, sequence: Some(sequence), detail: detail.to_owned() });
-    let outline = match examine(project_id, row, &mut Keys::new(keys)) {
+    let mut keys = Keys::new(keys);
+    let outline = match examine(project_id, row, &mut keys) {
         Standing::Authentic(outline) => outline,
         Standing::Unverifiable(outline) => {
             add(Verdict::Unverifiable, row.sequence, &absent_key(outline.hmac_key_id));
@@ -114,7 +121,7 @@ pub fn one_row(project_id: Uuid, keys: &dyn Fn(u64) -> Option<ProjectKeys>, row:
             }
         }
     }
-    if let Some(fault) = content_fault(outline, row) {
+    for fault in [content_fault(outline, row), retry_fault(outline, row, &mut keys)].into_iter().flatten() {
         add(Verdict::Altered, row.sequence, fault);
     }
     findings

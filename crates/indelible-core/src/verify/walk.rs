@@ -6,7 +6,7 @@
 use uuid::Uuid;
 
 use super::doubt::Doubt;
-use super::row::{Keys, Standing, absent_key, content_fault, examine};
+use super::row::{Keys, Standing, absent_key, content_fault, examine, retry_fault};
 use super::signed::Signed;
 use super::{Finding, Findings, Head, Place, Report, Row, Verdict};
 use crate::chain::{GENESIS, Hash};
@@ -195,8 +195,10 @@ impl Verifier {
         if authentic {
             self.ring_id_max = self.ring_id_max.max(outline.hmac_key_id);
         }
-        if let Some(fault) = content_fault(outline, row).filter(|_| !named) {
-            self.findings.add(Verdict::Altered, Some(place), fault);
+        if !named {
+            for fault in [content_fault(outline, row), retry_fault(outline, row, &mut self.keys)].into_iter().flatten() {
+                self.findings.add(Verdict::Altered, Some(place), fault);
+            }
         }
     }
 

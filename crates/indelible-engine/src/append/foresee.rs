@@ -77,12 +77,8 @@ impl Ledger {
             return Ok(None);
         }
         for row in self.inner.index.find(event.project, event.id)? {
-            let found: Option<(i64, Hash)> = reader
-                .prepare_cached("SELECT submission_key_id, submission_mac FROM events WHERE row = ?1 AND project = ?2 AND id = ?3")?
-                .query_row((row, event.project, event.id.as_bytes()), |found| Ok((found.get(0)?, found.get(1)?)))
-                .optional()?;
-            if let Some((ring_id, mac)) = found {
-                return Ok(Some(event.is_submission(ring_id.unsigned_abs(), &mac).unwrap_or(true)));
+            if let Some(earlier) = event.earlier(reader, &self.inner.keystore, row)? {
+                return Ok(Some(event.is_submission(earlier.ring_id, &earlier.submission_mac).unwrap_or(true)));
             }
         }
         Ok(None)

@@ -10,6 +10,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::token::TokenKey;
+use crate::store::open_read_only;
 
 /// Version of the tables and of the tokens.
 const VERSION: i32 = 1;
@@ -211,9 +212,8 @@ fn checkpoint(connection: &Connection) -> Result<(), rusqlite::Error> {
 
 /// Opens the index for reading alone.
 pub(crate) fn open_reader(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = open_read_only(path)?;
     connection.set_prepared_statement_cache_capacity(32);
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }

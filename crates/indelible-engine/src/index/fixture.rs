@@ -92,7 +92,7 @@ impl Fixture {
             }
             let sequence = self.next_sequence[at];
             transaction
-                .prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, 1, zeroblob(32), zeroblob(32), ?5, ?6)")
+                .prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, 1, zeroblob(32), zeroblob(32), zeroblob(32), ?5, ?6)")
                 .and_then(|mut insert| {
                     let hash = [self.next_row as u8; 32];
                     insert.execute(params![

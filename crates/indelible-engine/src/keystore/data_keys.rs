@@ -70,21 +70,36 @@ pub(crate) struct DataKeys {
 impl DataKeys {
     /// Reads them from the store.
     pub(crate) fn load(keystore: Arc<KeyStore>, connection: &Connection) -> Result<Self, StoreError> {
+        Self::read(keystore, connection, |id| Err(StoreError::Corrupt(format!("data key {id} cannot be read: run `indelible verify`"))))
+    }
+
+    /// Reads those that can be read; verification names the others.
+    pub(crate) fn load_readable(keystore: Arc<KeyStore>, connection: &Connection) -> Result<Self, StoreError> {
+        Self::read(keystore, connection, |_| Ok(()))
+    }
+
+    fn read(
+        keystore: Arc<KeyStore>,
+        connection: &Connection,
+        unreadable: impl Fn(i64) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
         let mut state = State::default();
         let mut statement = connection.prepare("SELECT id, organization_id, wrapped, created_at FROM data_keys ORDER BY id")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
-            let unreadable = || StoreError::Corrupt(format!("data key {id} cannot be read"));
-            let organization: String = row.get(1)?;
-            let organization_id = Uuid::try_parse(&organization).map_err(|_| unreadable())?;
+            let organization_id = Uuid::try_parse_ascii(row.get_ref(1)?.as_bytes().unwrap_or_default()).ok();
+            let Some((organization_id, created_at)) = organization_id.zip(Timestamp::from_micros(row.get(3)?)) else {
+                unreadable(id)?;
+                continue;
+            };
             let wrapped: Vec<u8> = row.get(2)?;
             let key = Arc::new(DataKey {
                 id,
                 organization_id,
                 secret: keystore.unwrap_data_key(organization_id, &wrapped),
                 wrapped,
-                created_at: Timestamp::from_micros(row.get(3)?).ok_or_else(unreadable)?,
+                created_at,
                 replaces: state.by_id.values().any(|known| known.organization_id == organization_id),
                 stored: AtomicBool::new(true),
             });

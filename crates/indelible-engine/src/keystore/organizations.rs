@@ -77,6 +77,11 @@ impl KeyStore {
         Ok(seal::wrap_key(wrapping, key))
     }
 
+    /// Whether a wrapped data key opens; `None` where the organization's key is not there.
+    pub(crate) fn opens_data_key(&self, organization_id: Uuid, wrapped: &[u8]) -> Option<bool> {
+        self.has_organization_key(organization_id).then(|| self.unwrap_data_key(organization_id, wrapped).is_some())
+    }
+
     /// Unwraps a data key; `None` where the organization's key is gone or another.
     pub(crate) fn unwrap_data_key(&self, organization_id: Uuid, wrapped: &[u8]) -> Option<Secret> {
         let organizations = self.organizations.read().unwrap_or_else(PoisonError::into_inner);

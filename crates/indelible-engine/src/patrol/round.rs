@@ -15,7 +15,7 @@ use crate::anchor::CheckpointStore;
 use crate::append::Desk;
 use crate::clock::Clock;
 use crate::index::Index;
-use crate::store::{Readers, open_reader};
+use crate::store::{Readers, open_verifier};
 use crate::verify::told::Told;
 use crate::verify::walk::slices::{Rest, walk};
 use crate::verify::walk::{Ground, Keys};
@@ -60,7 +60,7 @@ impl Parts {
     /// Does one, and tells what the ledger knew of findings when it began.
     pub(super) fn round(&self, stop: &AtomicBool, rest: &mut Rest<'_>) -> Result<(Round, Told), VerifyError> {
         let begun_at = self.clock.now();
-        let open = || open_reader(&self.ledger_db).map_err(|error| error.to_string());
+        let open = || open_verifier(&self.ledger_db).map_err(|error| error.to_string());
         let stored = Arc::new(StoredKeys { keystore: Arc::clone(&self.desk.keystore), data_keys: Arc::clone(&self.desk.data_keys) });
         // In memory before they are stored, so never behind what is read.
         let keys = |_: &Connection| -> Result<Arc<dyn Keys>, String> { Ok(stored.clone()) };

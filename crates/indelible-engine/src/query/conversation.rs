@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use indelible_core::json::{Object, Value};
 
+use super::joined::Joined;
 use super::reading::{Account, Lane, Reading};
 use super::run::{Budget, Matched, equals, matched, show};
 use super::tally::Tally;
@@ -27,7 +28,7 @@ impl Ledger {
 
 fn assemble(lane: &Lane<'_>, thread_id: &str, account: &mut Account) -> Result<Vec<u8>, ReadError> {
     let head = lane.head()?;
-    let Matched { mut steps, tally } = matched(lane, head, "run.thread_id", thread_id, EVENTS_MAX)?;
+    let Matched { mut steps, mut tally } = matched(lane, head, "run.thread_id", thread_id, EVENTS_MAX)?;
     if steps.is_empty() {
         return Err(ReadError::NotFound("conversation"));
     }
@@ -49,6 +50,12 @@ fn assemble(lane: &Lane<'_>, thread_id: &str, account: &mut Account) -> Result<V
         events.push(show(lane, step, account, &mut budget)?);
     }
     account.returned = events.len() as u64;
+    for intent in Joined::of(&steps).answered(&steps) {
+        tally.answered(intent);
+        if let Some((tally, _)) = intent.text("run", "id").and_then(|run| runs.get_mut(run)) {
+            tally.answered(intent);
+        }
+    }
     let mut record = Object::new();
     record.insert("thread_id", Value::string(thread_id.to_owned()));
     let mut whole = Object::new();

@@ -5,6 +5,7 @@ pub mod anchors;
 pub mod checkpoints;
 mod conversation;
 pub(crate) mod feed;
+mod joined;
 pub(crate) mod newest;
 pub(crate) mod open;
 pub(crate) mod polls;
@@ -16,6 +17,7 @@ pub(crate) mod scan;
 mod search;
 pub mod sql;
 pub mod status;
+mod subagents;
 mod tally;
 pub mod tlog;
 

@@ -8,8 +8,10 @@ use std::fmt;
 use std::path::Path;
 
 use indelible_core::event::members::{ENTRY, Member, Shape};
+use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags};
+
+use crate::store::open_read_only;
 
 /// One value of a result.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,9 +109,7 @@ impl SqlSession {
         if !file.is_file() {
             return Err(SqlError::Unreadable(format!("there is no ledger in {}: name its folder with --data", data.display())));
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&file, flags).map_err(|error| SqlError::Unreadable(error.to_string()))?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        let connection = open_read_only(&file).map_err(|error| SqlError::Unreadable(error.to_string()))?;
         connection.execute_batch(&view())?;
         connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
         Ok(Self { connection })

@@ -61,13 +61,21 @@ pub(crate) fn in_order(mut steps: Vec<Step>) -> Vec<Step> {
 
 const TOKENS: [&str; 4] = ["cache_read_tokens", "input_tokens", "output_tokens", "reasoning_tokens"];
 
+/// Tokens and cost of some events.
 #[derive(Default, Clone)]
-struct Usage {
+pub(super) struct Usage {
     tokens: [i64; 4],
     cost_micros: BTreeMap<String, i64>,
 }
 
 impl Usage {
+    /// What one event says of it.
+    pub(super) fn of(step: &Step) -> Self {
+        let mut usage = Self::default();
+        usage.add(step);
+        usage
+    }
+
     fn add(&mut self, step: &Step) {
         for (sum, name) in self.tokens.iter_mut().zip(TOKENS) {
             *sum = sum.saturating_add(step.integer("usage", name).unwrap_or(0));
@@ -79,11 +87,21 @@ impl Usage {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    fn join(&mut self, other: &Self) {
+        for (sum, tokens) in self.tokens.iter_mut().zip(other.tokens) {
+            *sum = sum.saturating_add(tokens);
+        }
+        for (currency, micros) in &other.cost_micros {
+            let sum = self.cost_micros.entry(currency.clone()).or_default();
+            *sum = sum.saturating_add(*micros);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
         self.tokens == [0; 4] && self.cost_micros.is_empty()
     }
 
-    fn value(&self) -> Value<'static> {
+    pub(super) fn value(&self) -> Value<'static> {
         let mut usage = Object::new();
         for (sum, name) in self.tokens.iter().zip(TOKENS) {
             usage.insert(name, Value::integer(*sum));
@@ -118,8 +136,10 @@ pub(crate) struct Tally {
     parent_id: Option<String>,
     procedure: (Option<String>, Option<String>),
     usage: Usage,
-    /// What the end of the run says of the whole; counted only where the steps say nothing.
-    reported: Usage,
+    /// What the end of each run says of the whole of it, its sub-agents included; counted only where the steps say nothing.
+    whole: BTreeMap<String, Usage>,
+    /// What is said of parts of the run that are not steps of it; counted only where its end says nothing either.
+    parts: Usage,
     intents: BTreeMap<String, u64>,
     outcomes_of: BTreeSet<String>,
 }
@@ -135,9 +155,17 @@ impl Tally {
         }
         self.first = Some(self.first.map_or(at, |first| first.min(at)));
         self.last = Some(self.last.map_or(at, |last| last.max(at)));
-        let whole = matches!(step.action(), "run.start" | "run.finish" | "subagent.start" | "subagent.finish");
-        let usage = if whole { &mut self.reported } else { &mut self.usage };
-        usage.add(step);
+        match step.action() {
+            // The last one that says anything: it is a total already.
+            "run.finish" => {
+                let said = Usage::of(step);
+                if !said.is_empty() {
+                    self.whole.insert(step.text("run", "id").unwrap_or_default().to_owned(), said);
+                }
+            }
+            "run.start" | "subagent.start" | "subagent.finish" => self.parts.add(step),
+            _ => self.usage.add(step),
+        }
         match step.action() {
             "run.start" => self.started = Some(self.started.map_or(at, |started| started.min(at))),
             "run.finish" => {
@@ -167,6 +195,26 @@ impl Tally {
                 }
             }
         }
+    }
+
+    /// An intent has its outcome, though no event says so under its `operation_id`.
+    pub(crate) fn answered(&mut self, intent: &Step) {
+        if let Some(operation) = intent.text("operation_id", "") {
+            self.outcomes_of.insert(operation.to_owned());
+        }
+    }
+
+    /// Tokens and cost of all of it.
+    pub(super) fn usage(&self) -> Usage {
+        if !self.usage.is_empty() {
+            return self.usage.clone();
+        }
+        if self.whole.is_empty() {
+            return self.parts.clone();
+        }
+        let mut whole = Usage::default();
+        self.whole.values().for_each(|usage| whole.join(usage));
+        whole
     }
 
     /// Events taken in.
@@ -208,7 +256,7 @@ impl Tally {
         if let Some(duration) = self.finish_duration_ms.or(between) {
             record.insert("duration_ms", Value::integer(duration));
         }
-        record.insert("usage", if self.usage.is_empty() { self.reported.value() } else { self.usage.value() });
+        record.insert("usage", self.usage().value());
         record.insert("counts", self.counts());
         let open = self.intents.iter().filter(|(operation, _)| !self.outcomes_of.contains(*operation)).map(|(operation, sequence)| {
             let mut intent = Object::new();

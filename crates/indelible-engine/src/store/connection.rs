@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 use rusqlite::functions::{Context, FunctionFlags};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::faults::{When, Write};
 
 /// `PRAGMA application_id`: "indl".
 const APPLICATION_ID: i32 = 0x696e_646c;
 /// `PRAGMA user_version`: version of the tables.
-const SCHEMA_VERSION: i32 = 3;
+const SCHEMA_VERSION: i32 = 4;
 /// Pages of `ledger.db`. An entry and its columns take a kilobyte: sixteen to a page waste little, and a group of rows is few
 /// writes.
 pub(crate) const PAGE_BYTES: u64 = 16_384;
@@ -95,10 +95,38 @@ pub(crate) fn open_writer(path: &Path, expected: &Arc<Expected>) -> Result<Conne
     Ok(connection)
 }
 
+/// Opens a database file for reading alone. Where SQLite cannot make the shared memory that it reads such a file with (a copy on a disk
+/// that is mounted read-only), and no write-ahead log lies beside it, it is read as a file that nobody changes.
+pub(crate) fn open_read_only(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_WAIT)?;
+    // The first look opens it in earnest.
+    let looked = connection.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0));
+    match (looked, immutable(path)) {
+        (Err(error), Some(uri)) if matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) => {
+            let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?;
+            connection.busy_timeout(BUSY_WAIT)?;
+            Ok(connection)
+        }
+        // Whatever else is wrong is said to who reads.
+        _ => Ok(connection),
+    }
+}
+
+/// The name of a file under which SQLite takes it for one that does not change; `None` where a write-ahead log lies beside it.
+fn immutable(path: &Path) -> Option<String> {
+    let text = path.to_str()?;
+    let log = std::fs::metadata(format!("{text}-wal"));
+    log.map_or_else(|error| error.kind() == std::io::ErrorKind::NotFound, |log| log.len() == 0).then(|| {
+        let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        format!("file:{escaped}?immutable=1")
+    })
+}
+
 /// Opens `ledger.db` for reading alone.
 pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(BUSY_WAIT)?;
+    let connection = open_read_only(path)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "query_only", true)?;
     check_version(&connection)?;

@@ -3,13 +3,17 @@
 //!
 //! SQL lies in `sqlite/`. Nothing here decides what is written; [`crate::write`] does.
 
+mod absent;
 mod connection;
 mod durable;
 mod folder;
 mod readers;
 mod tiles;
 
-pub(crate) use connection::{BUSY_WAIT, Expected, PAGE_BYTES, StoreError, open_reader, open_writer};
+#[cfg(test)]
+pub(crate) use absent::tables;
+pub(crate) use absent::{absent_tables, open_verifier};
+pub(crate) use connection::{BUSY_WAIT, Expected, PAGE_BYTES, StoreError, open_read_only, open_reader, open_writer};
 pub(crate) use durable::open_durable;
 pub(crate) use folder::{Folder, private_folder, write_private};
 pub(crate) use readers::{Reader, Readers};

@@ -32,6 +32,9 @@ pub(super) struct StoredRow {
     pub(super) entry: Range<usize>,
     pub(super) prev_hash: Range<usize>,
     pub(super) row_hash: Range<usize>,
+    pub(super) submission_key_id: i64,
+    pub(super) submission_mac: Range<usize>,
+    pub(super) retry_mac: Range<usize>,
     pub(super) content: Option<Range<usize>>,
     pub(super) wrap: Option<(i64, Range<usize>)>,
     /// What the entry says of itself, read once for all that ask; `None` where its bytes are no entry.
@@ -130,7 +133,8 @@ pub(super) struct Span {
 /// last batch may have no rows.
 pub(super) fn read(ledger: &Connection, span: Span, each: &mut dyn FnMut(Batch) -> Option<Batch>) -> Result<(), rusqlite::Error> {
     let select = |what: &str| ledger.prepare_cached(&format!("SELECT {what} WHERE row BETWEEN ?1 AND ?2 ORDER BY row"));
-    let mut events = select("row, project, sequence, id, entry, prev_hash, row_hash FROM events")?;
+    let mut events =
+        select("row, project, sequence, id, entry, prev_hash, row_hash, submission_key_id, submission_mac, retry_mac FROM events")?;
     let mut contents = select("row, stored FROM contents")?;
     let mut wraps = select("row, data_key_id, wrap FROM wraps")?;
     let bounds = [span.first, span.last];
@@ -140,9 +144,10 @@ pub(super) fn read(ledger: &Connection, span: Span, each: &mut dyn FnMut(Batch) 
     let mut batch = Batch::default();
     while let Some(stored) = events.next()? {
         let row: i64 = stored.get(0)?;
-        let (project, sequence) = (stored.get(1)?, stored.get(2)?);
+        let (project, sequence, submission_key_id) = (stored.get(1)?, stored.get(2)?, stored.get(7)?);
         let mut put = |at: usize| stored.get_ref(at).map(|value| batch.put(value.as_bytes().unwrap_or_default()));
         let (id, entry, prev_hash, row_hash) = (put(3)?, put(4)?, put(5)?, put(6)?);
+        let (submission_mac, retry_mac) = (put(8)?, put(9)?);
         let mut content = None;
         if contents.reach(row, &mut batch.orphans)? {
             if let Some(found) = contents.rows.get() {
@@ -158,7 +163,21 @@ pub(super) fn read(ledger: &Connection, span: Span, each: &mut dyn FnMut(Batch) 
             wraps.step()?;
         }
         let outline = Outline::read(batch.bytes(&entry));
-        batch.rows.push(StoredRow { row, project, sequence, id, entry, prev_hash, row_hash, content, wrap, outline });
+        batch.rows.push(StoredRow {
+            row,
+            project,
+            sequence,
+            id,
+            entry,
+            prev_hash,
+            row_hash,
+            submission_key_id,
+            submission_mac,
+            retry_mac,
+            content,
+            wrap,
+            outline,
+        });
         if batch.is_full() {
             let Some(empty) = each(batch) else { return Ok(()) };
             batch = empty;
@@ -184,8 +203,9 @@ mod tests {
         let numbers = format!("WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {rows})");
         let blob = |name: &str| format!("CAST('{name}' || n AS BLOB)");
         let (id, prev, hash, content, wrap) = (blob("id"), blob("prev"), blob("hash"), blob("content"), blob("wrap"));
+        let (mac, retry) = (blob("mac"), blob("retry"));
         for sql in [
-            format!("INSERT INTO events {numbers} SELECT n, n % 3, n, {id}, 1, x'', {prev}, {hash}, 'entry' || n FROM n"),
+            format!("INSERT INTO events {numbers} SELECT n, n % 3, n, {id}, n % 4, {mac}, {retry}, {prev}, {hash}, 'entry' || n FROM n"),
             format!("INSERT INTO contents {numbers} SELECT n, {content} FROM n WHERE n % 2 = 0"),
             format!("INSERT INTO wraps {numbers} SELECT n, n % 5, {wrap} FROM n WHERE n % 7 = 0"),
             "DELETE FROM events WHERE row % 1000 = 0".to_owned(),
@@ -200,9 +220,9 @@ mod tests {
         let text = |range: &Range<usize>| String::from_utf8(batch.bytes(range).to_vec()).expect("UTF-8");
         for stored in &batch.rows {
             let row = stored.row;
-            assert_eq!((stored.project, stored.sequence), (row % 3, row));
-            let columns = [&stored.id, &stored.prev_hash, &stored.row_hash, &stored.entry].map(text);
-            assert_eq!(columns, ["id", "prev", "hash", "entry"].map(|name| format!("{name}{row}")));
+            assert_eq!((stored.project, stored.sequence, stored.submission_key_id), (row % 3, row, row % 4));
+            let columns = [&stored.id, &stored.prev_hash, &stored.row_hash, &stored.submission_mac, &stored.retry_mac, &stored.entry];
+            assert_eq!(columns.map(text), ["id", "prev", "hash", "mac", "retry", "entry"].map(|name| format!("{name}{row}")));
             assert_eq!(stored.content.as_ref().map(text), (row % 2 == 0).then(|| format!("content{row}")));
             let wrap = stored.wrap.as_ref().map(|(key, wrap)| (*key, text(wrap)));
             assert_eq!(wrap, (row % 7 == 0).then(|| (row % 5, format!("wrap{row}"))));

@@ -5,7 +5,7 @@ use indelible_core::chain::Hash;
 use indelible_core::entry::Outline;
 use indelible_core::note::Name;
 use indelible_core::tree::{Range, inclusion, leaf_hash};
-use indelible_core::verify::{Finding, Row, Verdict, one_row};
+use indelible_core::verify::{Finding, Retry, Row, Verdict, one_row};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
@@ -28,14 +28,28 @@ struct Columns {
     entry: Vec<u8>,
     prev_hash: Vec<u8>,
     row_hash: Vec<u8>,
+    submission_key_id: u64,
+    submission_mac: Vec<u8>,
+    retry_mac: Vec<u8>,
 }
 
 fn columns(ledger: &Connection, row: i64, project: i64) -> Result<Option<Columns>, rusqlite::Error> {
     ledger
-        .prepare_cached("SELECT sequence, entry, prev_hash, row_hash FROM events WHERE row = ?1 AND project = ?2")?
+        .prepare_cached(
+            "SELECT sequence, entry, prev_hash, row_hash, submission_key_id, submission_mac, retry_mac
+             FROM events WHERE row = ?1 AND project = ?2",
+        )?
         .query_row(params![row, project], |found| {
             let bytes = |at: usize| found.get_ref(at).map(|value| value.as_bytes().unwrap_or_default().to_vec());
-            Ok(Columns { sequence: found.get::<_, i64>(0)? as u64, entry: bytes(1)?, prev_hash: bytes(2)?, row_hash: bytes(3)? })
+            Ok(Columns {
+                sequence: found.get::<_, i64>(0)? as u64,
+                entry: bytes(1)?,
+                prev_hash: bytes(2)?,
+                row_hash: bytes(3)?,
+                submission_key_id: found.get::<_, i64>(4)? as u64,
+                submission_mac: bytes(5)?,
+                retry_mac: bytes(6)?,
+            })
         })
         .optional()
 }
@@ -73,6 +87,7 @@ pub(crate) fn check(
         outline: outline.as_ref(),
         prev_hash: &stored.prev_hash,
         row_hash: &stored.row_hash,
+        retry: Retry { submission_key_id: stored.submission_key_id, submission_mac: &stored.submission_mac, retry_mac: &stored.retry_mac },
         content: content.as_deref(),
         wrap_opens: wrapped.map(opens),
     };

@@ -12,6 +12,8 @@ use uuid::Uuid;
 pub(super) struct Stored {
     /// The project; `None` where its row of `ledgers` is gone or unreadable.
     pub(super) project_id: Option<Uuid>,
+    /// The organization that it is said to belong to.
+    pub(super) organization_id: Option<Uuid>,
     pub(super) head: Option<Head>,
     /// The head was there, and could not be read.
     pub(super) head_unreadable: bool,
@@ -33,11 +35,12 @@ fn hashes(bytes: &[u8]) -> Option<Vec<Hash>> {
 /// Reads all projects, by number.
 pub(super) fn load(ledger: &Connection) -> Result<BTreeMap<i64, Stored>, rusqlite::Error> {
     let mut projects: BTreeMap<i64, Stored> = BTreeMap::new();
-    let mut statement = ledger.prepare("SELECT project, project_id FROM ledgers")?;
+    let mut statement = ledger.prepare("SELECT project, project_id, organization_id FROM ledgers")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let text = row.get_ref(1)?.as_bytes().unwrap_or_default();
-        projects.entry(row.get(0)?).or_default().project_id = Uuid::try_parse_ascii(text).ok();
+        let id = |at: usize| row.get_ref(at).map(|text| Uuid::try_parse_ascii(text.as_bytes().unwrap_or_default()).ok());
+        let stored = projects.entry(row.get(0)?).or_default();
+        (stored.project_id, stored.organization_id) = (id(1)?, id(2)?);
     }
     let mut statement = ledger.prepare("SELECT project, level, hashes FROM partial_tiles ORDER BY project, level")?;
     let mut rows = statement.query([])?;

@@ -5,16 +5,17 @@
 //! looked at one by one. The key of the tokens is in the index, so the sums are no proof against somebody who can
 //! compute; what they must find is a change, and every change of one posting changes its sum.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::batch::{Batch, StoredRow};
-use crate::index::{Blocks, Key, Stored, Token, TokenKey, leaves, path, read_state, tokens};
+use crate::index::{Block, Blocks, Key, Stored, Token, TokenKey, leaves, path, read_state, tokens};
+use crate::store::open_read_only;
 
 /// Rows in one sum.
 const CHUNK_ROWS: i64 = 64;
@@ -44,12 +45,6 @@ pub(super) struct Claim {
     pub(super) blocks: Option<Blocks>,
 }
 
-fn open(index: &Path) -> Result<Connection, rusqlite::Error> {
-    let connection = Connection::open_with_flags(index, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    Ok(connection)
-}
-
 /// The claim of the index in the data folder; `None` where there is none. To be made before the ledger is looked at: what
 /// an index covers is in the ledger already.
 pub(super) fn claim(data: &Path) -> Option<Claim> {
@@ -57,7 +52,7 @@ pub(super) fn claim(data: &Path) -> Option<Claim> {
     if !file.exists() {
         return None;
     }
-    let index = open(&file).ok()?;
+    let index = open_read_only(&file).ok()?;
     index.execute_batch("BEGIN").ok()?;
     let (key, through, ..) = read_state(&index).ok()?;
     Some(Claim { file, index, key, through: through.row, row_hash: through.row_hash, blocks: None })
@@ -93,7 +88,7 @@ impl Sums {
 
 /// The index's side.
 fn held(file: &Path, through: i64) -> Result<Sums, rusqlite::Error> {
-    let connection = open(file)?;
+    let connection = open_read_only(file)?;
     connection.execute_batch("BEGIN")?;
     let mut sums = Sums::new(through);
     if !leaves::read(&connection, &mut |token, row| sums.add_covered(token, row, through))? {
@@ -140,8 +135,8 @@ impl Claim {
 
     /// What differs between the rows that were walked and the index's side.
     pub(super) fn compare(&self, walked: Walked, held: &Sums, ledger: &Connection) -> Result<Vec<Misplaced>, rusqlite::Error> {
-        let (index, Walked { sums, blocks, mut misplaced, .. }) = (&self.index, walked);
-        compare_blocks(&blocks, &self.held_blocks()?, &mut misplaced);
+        let (index, Walked { sums, blocks, unread, mut misplaced, .. }) = (&self.index, walked);
+        compare_blocks((&blocks, &unread), &self.held_blocks()?, &mut misplaced);
         let mut extra = Vec::new();
         for (chunk, _) in sums.0.iter().zip(&held.0).enumerate().filter(|(_, (wanted, held))| wanted != held) {
             if misplaced.len() >= FINDINGS_MAX {
@@ -168,12 +163,18 @@ impl Claim {
 
     /// The walk before the first row.
     pub(super) fn begin(&self) -> Walked {
-        Walked { sums: Sums::new(self.through), blocks: Blocks::default(), misplaced: Vec::new(), of_row: Vec::new() }
+        Walked {
+            sums: Sums::new(self.through),
+            blocks: Blocks::default(),
+            unread: HashSet::new(),
+            misplaced: Vec::new(),
+            of_row: Vec::new(),
+        }
     }
 
     /// Takes the next rows along.
     pub(super) fn batch(&self, batch: &Batch, walked: &mut Walked) -> Result<(), rusqlite::Error> {
-        let Walked { sums, blocks, misplaced, of_row } = walked;
+        let Walked { sums, blocks, unread, misplaced, of_row } = walked;
         let covered = |row: &&StoredRow| row.row <= self.through;
         let (Some(first), Some(last)) = (batch.rows.first().filter(covered), batch.rows.iter().rfind(covered)) else { return Ok(()) };
         let mut places = self
@@ -190,7 +191,12 @@ impl Claim {
                 sums.add(*token, row.row);
             }
             let key = Key { occurred_at, id: *stored.id.as_bytes() };
-            blocks.add(row.project, row.row, key);
+            let block = blocks.add(row.project, row.row, key);
+            if row.outline.is_none() {
+                // Its chain names it; what the index should say of it cannot be told.
+                unread.insert((row.project, block));
+                continue;
+            }
             while place.as_ref().is_some_and(|place| place.0 < row.row) {
                 place = read_place(places.next()?)?;
             }
@@ -268,6 +274,9 @@ impl Claim {
         let mut wanted = Vec::new();
         while let Some(row) = rows.next()? {
             let stored = Stored::read_without_hash(row)?;
+            if stored.occurred_at.is_none() {
+                continue;
+            }
             wanted.clear();
             tokens(self.key, &stored, &mut |token| wanted.push(token));
             once_each(&mut wanted);
@@ -301,6 +310,8 @@ fn once_each(tokens: &mut Vec<Token>) {
 pub(super) struct Walked {
     sums: Sums,
     blocks: Blocks,
+    /// Projects and their blocks in which a row is no entry.
+    unread: HashSet<(i64, usize)>,
     misplaced: Vec<Misplaced>,
     of_row: Vec<Token>,
 }
@@ -326,12 +337,29 @@ fn read_place(row: Option<&rusqlite::Row<'_>>) -> Result<Option<Place>, rusqlite
     Ok(Some((row.get(0)?, row.get(1)?, row.get(2)?, Key { occurred_at: row.get(3)?, id })))
 }
 
-/// The summaries by which readers skip blocks.
-fn compare_blocks(wanted: &Blocks, held: &Blocks, misplaced: &mut Vec<Misplaced>) {
+/// The summaries by which readers skip blocks. Of rows that the ledger lost or that are no entries the chains tell; no summary is wrong
+/// for them.
+fn compare_blocks((wanted, unread): (&Blocks, &HashSet<(i64, usize)>), held: &Blocks, misplaced: &mut Vec<Misplaced>) {
+    let rows = |blocks: &[Block]| blocks.iter().map(|block| block.rows).sum::<u64>();
     for (project, blocks) in wanted.iter() {
         let held = held.of(project);
+        let (there, summed) = (rows(blocks), rows(&held));
+        if summed > there {
+            let detail = format!("the index summarises {summed} rows of the project, where the ledger has {there} of them");
+            misplaced.push(Misplaced { project, sequence: None, detail });
+            continue;
+        }
+        let mut all_read = true;
         for (number, block) in blocks.iter().enumerate() {
-            if held.get(number) != Some(block) && misplaced.len() < FINDINGS_MAX {
+            if unread.contains(&(project, number)) {
+                all_read = false;
+                continue;
+            }
+            let same = |held: &Block| {
+                let older_max = if all_read { block.older_max } else { held.older_max };
+                *held == Block { older_max, ..*block }
+            };
+            if !held.get(number).is_some_and(same) && misplaced.len() < FINDINGS_MAX {
                 misplaced.push(Misplaced {
                     project,
                     sequence: Some(number as u64 * crate::index::BLOCK_ROWS),

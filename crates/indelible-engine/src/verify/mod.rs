@@ -2,6 +2,7 @@
 
 mod batch;
 mod cosigned;
+mod data_keys;
 pub(crate) mod event;
 mod gaps;
 mod heads;
@@ -43,7 +44,7 @@ use crate::query::reading::{Lane, Reading};
 use crate::query::scan::ScanError;
 use crate::query::{EventVerification, Opening, ReadError};
 use crate::resource::Project;
-use crate::store::open_reader;
+use crate::store::open_verifier;
 
 /// A whole project may take this long.
 const PROJECT_TIME_MAX: Duration = Duration::from_hours(24);
@@ -138,10 +139,10 @@ fn on_folder<T>(
     let unreadable = |error: &dyn std::fmt::Display| VerifyError::Unreadable(error.to_string());
     let ledger = data.join("ledger.db");
     let keystore = Arc::new(KeyStore::open(data, master_key_file, Mode::Local, false).map_err(|error| unreadable(&error))?);
-    let open = || open_reader(&ledger).map_err(|error| error.to_string());
+    let open = || open_verifier(&ledger).map_err(|error| error.to_string());
     // A server that runs beside may write a data key at any time: they are read as the walk sees them.
     let keys = |snapshot: &Connection| -> Result<Arc<dyn walk::Keys>, String> {
-        let data_keys = DataKeys::load(Arc::clone(&keystore), snapshot).map_err(|error| error.to_string())?;
+        let data_keys = DataKeys::load_readable(Arc::clone(&keystore), snapshot).map_err(|error| error.to_string())?;
         Ok(Arc::new(StoredKeys { keystore: Arc::clone(&keystore), data_keys: Arc::new(data_keys) }))
     };
     let only = project_id.or(of_one);
@@ -170,6 +171,10 @@ impl walk::Keys for StoredKeys {
 
     fn data_key(&self, id: i64) -> Option<(Uuid, Option<Secret>)> {
         self.data_keys.get(id).map(|key| (key.organization_id, key.secret.clone()))
+    }
+
+    fn opens_data_key(&self, organization_id: Uuid, wrapped: &[u8]) -> Option<bool> {
+        self.keystore.opens_data_key(organization_id, wrapped)
     }
 
     fn signing_keys(&self) -> Vec<(u64, [u8; 32])> {
@@ -222,7 +227,7 @@ impl Ledger {
         self.read_for(PROJECT_TIME_MAX, reading, move |lane, account| {
             let folder = lane.ledger.inner.folder();
             let ledger = folder.ledger_db();
-            let open = || open_reader(&ledger).map_err(|error| error.to_string());
+            let open = || open_verifier(&ledger).map_err(|error| error.to_string());
             // In memory before they are stored, so never behind the snapshot.
             let keys = |_: &Connection| -> Result<Arc<dyn walk::Keys>, String> { Ok(keys.clone()) };
             let (data, checkpoints) = (folder.root(), &lane.ledger.inner.checkpoints);

@@ -11,7 +11,7 @@ use indelible_core::chain::Hash;
 use indelible_core::hex;
 use indelible_core::json::{self, Object, Value};
 use memchr::memmem::Finder;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
 use super::walk::Keys;
@@ -48,15 +48,23 @@ impl Default for Resources {
     }
 }
 
+/// A text; bytes that are none become another one, which no event commits to.
+fn readable(row: &Row<'_>, at: usize) -> Result<String, rusqlite::Error> {
+    row.get_ref(at).map(|text| String::from_utf8_lossy(text.as_bytes().unwrap_or_default()).into_owned())
+}
+
 impl Resources {
     /// Reads which there are.
     pub(super) fn load(ledger: &Connection) -> Result<Self, rusqlite::Error> {
         let mut resources = Self::default();
         let mut statement = ledger.prepare("SELECT project_id, type, id, version, body FROM resources")?;
-        let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), (row.get(3)?, row.get(4)?))))?;
+        let rows = statement.query_map([], |row| {
+            let name = (readable(row, 0)?, readable(row, 1)?, readable(row, 2)?);
+            Ok((name, (row.get(3)?, readable(row, 4)?)))
+        })?;
         resources.stored = rows.collect::<Result<_, _>>()?;
-        let system = ledger.query_row("SELECT value FROM instance WHERE key = 'system_project_id'", [], |row| row.get(0)).optional()?;
-        let system: String = system.unwrap_or_default();
+        let system = "SELECT value FROM instance WHERE key = 'system_project_id'";
+        let system = ledger.query_row(system, [], |row| readable(row, 0)).optional()?.unwrap_or_default();
         let mut statement = ledger.prepare("SELECT id FROM signing_keys")?;
         for id in statement.query_map([], |row| row.get::<_, i64>(0))? {
             resources.keys.insert((system.clone(), SIGNING_KEY.to_owned(), id?.to_string()));

@@ -32,8 +32,9 @@ pub(super) struct Signed {
 
 /// The name of the instance, which never changes: it may be read before the snapshot.
 fn instance_name(ledger: &Connection) -> Result<Option<Name>, rusqlite::Error> {
-    let name: Option<String> = ledger.query_row("SELECT value FROM instance WHERE key = 'name'", [], |row| row.get(0)).optional()?;
-    Ok(name.and_then(|name| Name::new(name).ok()))
+    let read = |row: &Row<'_>| Ok(row.get_ref(0)?.as_str().ok().map(str::to_owned));
+    let name = ledger.query_row("SELECT value FROM instance WHERE key = 'name'", [], read).optional()?;
+    Ok(name.flatten().and_then(|name| Name::new(name).ok()))
 }
 
 fn read_store(checkpoints: &CheckpointStore, instance: Option<&Name>) -> Store {

@@ -176,6 +176,6 @@ pub(super) fn anchored(ledger: &Connection, leaves: u64) -> Result<HashMap<i64, 
 /// The signed checkpoint of the instance tree of so many leaves.
 pub(super) fn checkpoint(ledger: &Connection, size: i64) -> Result<Option<Note>, rusqlite::Error> {
     let mut select = ledger.prepare("SELECT checkpoint FROM instance_checkpoints WHERE size = ?1")?;
-    let note: Option<String> = select.query_row([size], |row| row.get(0)).optional()?;
+    let note = select.query_row([size], |row| Ok(row.get_ref(0)?.as_str().ok().map(str::to_owned))).optional()?.flatten();
     Ok(note.and_then(|note| Note::parse(note.as_bytes()).ok()))
 }

@@ -33,6 +33,10 @@ impl Keys for TestKeys {
         organization_id.map(|organization_id| (organization_id, Some(self.data.clone())))
     }
 
+    fn opens_data_key(&self, _: Uuid, _: &[u8]) -> Option<bool> {
+        None
+    }
+
     fn signing_keys(&self) -> Vec<(u64, [u8; 32])> {
         Vec::new()
     }
@@ -89,10 +93,11 @@ fn write(fixture: &Fixture, rows: i64) {
             db.execute("INSERT INTO wraps VALUES (?1, 1, ?2)", params![row, wrap_key(&keys.data, &content_key)]).expect("wrap");
         }
         let row_hash = project_keys.row_hash(entry.as_bytes(), &chain.row_hash);
-        db.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, 1, zeroblob(32), ?5, ?6, ?7)")
+        db.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, 1, zeroblob(32), ?8, ?5, ?6, ?7)")
             .and_then(|mut insert| {
                 let id = Uuid::from_u128(event.id).into_bytes();
-                insert.execute(params![row, project, chain.size as i64, id, chain.row_hash, row_hash, entry])
+                let retry_mac = project_keys.retry_mac(chain.size, 1, &[0; 32]);
+                insert.execute(params![row, project, chain.size as i64, id, chain.row_hash, row_hash, entry, retry_mac])
             })
             .expect("event");
         let mut full = Vec::new();
@@ -180,6 +185,15 @@ const LEDGER_CASES: &[Case] = &[
     ("a row hash", "UPDATE events SET row_hash = zeroblob(32) WHERE row = 500", Verdict::Altered, Some(428)),
     ("a prev hash", "UPDATE events SET prev_hash = zeroblob(32) WHERE row = 500", Verdict::Altered, Some(428)),
     ("an id column", "UPDATE events SET id = zeroblob(16) WHERE row = 500", Verdict::Altered, Some(428)),
+    ("a retry's MAC", "UPDATE events SET submission_mac = randomblob(32) WHERE row = 500", Verdict::Altered, Some(428)),
+    ("a retry's key", "UPDATE events SET submission_key_id = 99 WHERE row = 500", Verdict::Altered, Some(428)),
+    ("the MAC over both", "UPDATE events SET retry_mac = zeroblob(32) WHERE row = 500", Verdict::Altered, Some(428)),
+    (
+        "both of another row",
+        "UPDATE events SET retry_mac = (SELECT retry_mac FROM events WHERE row = 502) WHERE row = 500",
+        Verdict::Altered,
+        Some(428),
+    ),
     ("a sequence column", "UPDATE events SET sequence = 9999 WHERE row = 500", Verdict::Altered, None),
     (
         "a content",
@@ -204,13 +218,13 @@ const LEDGER_CASES: &[Case] = &[
     ("a row gone", "DELETE FROM events WHERE row = 500; DELETE FROM contents WHERE row = 500", Verdict::Missing, Some(428)),
     (
         "a row twice",
-        "INSERT INTO events SELECT 1201, project, 1029, id, 1, submission_mac, prev_hash, row_hash, entry FROM events WHERE row = 500",
+        "INSERT INTO events SELECT 1201, project, 1029, id, 1, submission_mac, retry_mac, prev_hash, row_hash, entry FROM events WHERE row = 500",
         Verdict::Altered,
         None,
     ),
     (
         "a row made up",
-        "INSERT INTO events SELECT 1201, 1, 1029, zeroblob(16), 1, zeroblob(32), row_hash, zeroblob(32), replace(entry, '\"sequence\":1027', '\"sequence\":1029') FROM events WHERE row = 1199",
+        "INSERT INTO events SELECT 1201, 1, 1029, zeroblob(16), 1, zeroblob(32), zeroblob(32), row_hash, zeroblob(32), replace(entry, '\"sequence\":1027', '\"sequence\":1029') FROM events WHERE row = 1199",
         Verdict::Altered,
         Some(1029),
     ),
@@ -283,6 +297,12 @@ const LEDGER_CASES: &[Case] = &[
         Verdict::Altered,
         None,
     ),
+    (
+        "the organization of the project",
+        "UPDATE ledgers SET organization_id = '00000000-0000-0000-0000-0000000000ee' WHERE project = 1",
+        Verdict::Altered,
+        None,
+    ),
     ("the name of the project", "DELETE FROM ledgers WHERE project = 1", Verdict::Altered, None),
 ];
 
@@ -333,6 +353,8 @@ fn one_event_is_verified_against_its_neighbour_its_content_and_the_tree() {
     }
     let cases: &[(&str, &str, i64)] = &[
         ("its entry", "UPDATE events SET entry = replace(entry, 'actor-0', 'actor-9') WHERE row = 500", 500),
+        ("what a retry is compared with", "UPDATE events SET submission_mac = randomblob(32) WHERE row = 500", 500),
+        ("the key of a retry", "UPDATE events SET submission_key_id = 99 WHERE row = 500", 500),
         ("its row hash", "UPDATE events SET row_hash = zeroblob(32) WHERE row = 500", 500),
         ("its prev hash", "UPDATE events SET prev_hash = zeroblob(32) WHERE row = 500", 500),
         ("the row hash before it", "UPDATE events SET row_hash = zeroblob(32) WHERE row = 499", 500),
@@ -384,6 +406,7 @@ fn an_index_that_hides_a_row_is_found_out() {
         ("an id", "UPDATE rows SET id = zeroblob(16) WHERE row = 500".to_owned(), Some(428)),
         ("the summary of a block", "UPDATE blocks SET max_at = min_at WHERE project = 1".to_owned(), Some(0)),
         ("a summary gone", "DELETE FROM blocks WHERE project = 1".to_owned(), Some(0)),
+        ("a summary of more rows", "UPDATE blocks SET rows = rows + 1 WHERE project = 1".to_owned(), None),
         ("all terms", "INSERT INTO terms (terms) VALUES ('delete-all')".to_owned(), Some(0)),
     ];
     for (what, sql, sequence) in cases {
@@ -403,6 +426,25 @@ fn an_index_that_hides_a_row_is_found_out() {
         }
         let reports = verify(folder.path(), None).expect("verified");
         assert!(reports.iter().all(|report| report.verdict == Verdict::Unanchored), "{what}: {reports:?}");
+    }
+}
+
+/// What is wrong with the ledger is not said of the index, and before what is.
+#[test]
+fn a_row_that_is_no_entry_or_gone_is_not_blamed_on_the_index() {
+    let whole = template();
+    for (sql, expected) in [
+        ("UPDATE events SET entry = 'nothing' WHERE row = 500", &["the entry cannot be read"][..]),
+        (
+            "DELETE FROM events WHERE row = 500",
+            &["the row is gone", "the index summarises 1029 rows of the project, where the ledger has 1028 of them"],
+        ),
+    ] {
+        let folder = copy(whole.path());
+        Connection::open(folder.path().join("ledger.db")).and_then(|db| db.execute_batch(sql)).expect(sql);
+        let reports = verify(folder.path(), None).expect("verified");
+        let found: Vec<_> = reports[0].findings.iter().map(|finding| finding.detail.as_str()).collect();
+        assert_eq!((found.as_slice(), reports[0].findings[0].sequence), (expected, Some(428)), "{sql}");
     }
 }
 

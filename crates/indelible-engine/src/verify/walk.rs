@@ -17,12 +17,13 @@ use indelible_core::entry::Outline;
 use indelible_core::key::ProjectKeys;
 use indelible_core::policy::Policy;
 use indelible_core::tree::Tile;
-use indelible_core::verify::{Finding, Report, Row, Verdict, Verifier};
+use indelible_core::verify::{Finding, Report, Retry, Row, Verdict, Verifier};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::batch::{self, Batch, Handing, Span, StoredRow};
 use super::cosigned::{self, Cosigned};
+use super::data_keys;
 use super::gaps::Gaps;
 use super::heads::{self, Stored};
 use super::index::{Misplaced, claim};
@@ -35,6 +36,7 @@ use super::told::Told;
 use super::wrap::{self, DataKey};
 use super::{Progress, VerifyError};
 use crate::anchor::CheckpointStore;
+use crate::store::absent_tables;
 
 /// Batches under way to a thread.
 const BATCHES_AHEAD: usize = 3;
@@ -47,6 +49,8 @@ pub(crate) trait Keys: Send + Sync {
     fn project_keys(&self, project_id: Uuid, ring_id: u64) -> Option<ProjectKeys>;
     /// A data key and the organization it belongs to.
     fn data_key(&self, id: i64) -> Option<DataKey>;
+    /// Whether a stored data key opens under the key of its organization; `None` where that is not there.
+    fn opens_data_key(&self, organization_id: Uuid, wrapped: &[u8]) -> Option<bool>;
     /// Public halves of the signing keys that the key store has, by id.
     fn signing_keys(&self) -> Vec<(u64, [u8; 32])>;
     /// The MAC of the note of a complete verification under a ring id, or the newest, and that id.
@@ -116,6 +120,8 @@ pub(super) struct Scene {
     /// Leaves of the newest signed checkpoint of the instance tree.
     instance_size: Option<i64>,
     pub(super) faults: Vec<InstanceFinding>,
+    /// What is wrong with the store itself, told before all that follows from it.
+    causes: Vec<Finding>,
     /// Projects that were signed and are not there.
     pub(super) removed: Vec<(Uuid, Finding)>,
     /// The last row.
@@ -131,6 +137,7 @@ pub(super) fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connectio
     let stored = heads::load(reading).map_err(failed)?;
     let resources = Resources::load(reading).map_err(failed)?;
     let keys = (ground.keys)(reading).map_err(VerifyError::Unreadable)?;
+    let causes = causes(ground, reading, &stored, keys.as_ref()).map_err(failed)?;
     let mut faults = signed.load_keys(reading, &keys.signing_keys()).map_err(failed)?;
     let instance_size: Option<i64> =
         reading.query_row("SELECT max(size) FROM instance_checkpoints", [], |row| row.get(0)).map_err(failed)?;
@@ -155,7 +162,22 @@ pub(super) fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connectio
     let rows_total: Option<i64> = reading.query_row("SELECT max(row) FROM events", [], |row| row.get(0)).map_err(failed)?;
     let faults = faults.into_iter().map(|finding| (None, finding)).collect();
     let rows_total = rows_total.unwrap_or(0).unsigned_abs();
-    Ok(Scene { stored, resources, keys, signed, instance, base, plan: Plan::default(), instance_size, faults, removed, rows_total })
+    let plan = Plan::default();
+    Ok(Scene { stored, resources, keys, signed, instance, base, plan, instance_size, faults, causes, removed, rows_total })
+}
+
+/// Tables that are gone, and data keys that do not open. Who asks for one project hears of those of its organization.
+fn causes(
+    ground: &Ground<'_>,
+    reading: &Connection,
+    stored: &BTreeMap<i64, Stored>,
+    keys: &dyn Keys,
+) -> Result<Vec<Finding>, rusqlite::Error> {
+    let gone = absent_tables(reading)?.into_iter().map(|table| (Verdict::Missing, format!("the table {table} is gone")));
+    let asked = stored.values().find(|stored| ground.only.is_some() && stored.project_id == ground.only);
+    let of_asked = |fault: &data_keys::Fault| asked.is_none_or(|asked| fault.organization_id == asked.organization_id);
+    let faults = data_keys::check(reading, keys)?.into_iter().filter(of_asked).map(|fault| (Verdict::Altered, fault.detail));
+    Ok(gone.chain(faults).map(|(kind, detail)| Finding { kind, sequence: None, detail }).collect())
 }
 
 /// Verifies everything that one read transaction sees.
@@ -232,6 +254,10 @@ pub(super) struct Chains<'a> {
     resources: Resources,
     told: Told,
     rows: u64,
+    /// Not told yet.
+    causes: Vec<Finding>,
+    /// By project number: whether any of its entries is of the organization that the ledger names.
+    organizations: HashMap<i64, bool>,
     /// Rows by project number, of all projects.
     counts: HashMap<i64, u64>,
     /// By project number: time and row number of the row that its head counts as the last.
@@ -260,6 +286,8 @@ impl<'a> Chains<'a> {
             resources: scene.resources,
             told: Told::default(),
             rows: 0,
+            causes: scene.causes,
+            organizations: HashMap::new(),
             counts: HashMap::new(),
             ends: HashMap::new(),
             last: None,
@@ -268,7 +296,17 @@ impl<'a> Chains<'a> {
         for (number, project_id) in known {
             chains.begin(number, project_id)?;
         }
+        chains.tell_causes();
         Ok(chains)
+    }
+
+    /// Before what follows from them; where the ledger names no project, after the rows have.
+    fn tell_causes(&mut self) {
+        if !self.verifiers.is_empty() {
+            for Finding { kind, sequence, detail } in std::mem::take(&mut self.causes) {
+                self.find(0, kind, sequence, detail);
+            }
+        }
     }
 
     fn begin(&mut self, number: i64, project_id: Uuid) -> Result<(), rusqlite::Error> {
@@ -388,6 +426,11 @@ impl<'a> Chains<'a> {
             outline,
             prev_hash: batch.bytes(&stored.prev_hash),
             row_hash: batch.bytes(&stored.row_hash),
+            retry: Retry {
+                submission_key_id: stored.submission_key_id as u64,
+                submission_mac: batch.bytes(&stored.submission_mac),
+                retry_mac: batch.bytes(&stored.retry_mac),
+            },
             content,
             wrap_opens,
         };
@@ -411,6 +454,10 @@ impl<'a> Chains<'a> {
         if outline.is_some_and(|outline| outline.id.as_bytes() != id) {
             let detail = "the id column is not the id of the entry".to_owned();
             self.find(stored.project, Verdict::Altered, Some(stored.sequence as u64), detail);
+        }
+        let known = self.stored.get(&stored.project).filter(|known| known.project_id.is_some());
+        if let Some((known, outline)) = known.zip(outline) {
+            *self.organizations.entry(stored.project).or_default() |= known.organization_id == Some(outline.organization_id);
         }
         for tile in full {
             let held: Option<Vec<u8>> = self

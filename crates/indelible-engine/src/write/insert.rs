@@ -69,6 +69,7 @@ impl<'c> Inserter<'c> {
         faulty(self.faults, Write::Event, || {
             let mac_key = prepared.keys.ring_id as i64;
             let ids = (place.row, prepared.project, sequence, prepared.id.as_bytes(), mac_key);
+            let retry_mac = prepared.keys.retry_mac(place.sequence, prepared.keys.ring_id, &prepared.submission_mac);
             Ok(self.event.execute(rusqlite::params![
                 ids.0,
                 ids.1,
@@ -76,6 +77,7 @@ impl<'c> Inserter<'c> {
                 ids.3,
                 ids.4,
                 prepared.submission_mac,
+                retry_mac,
                 place.prev_hash,
                 place.row_hash,
                 entry.as_str()

@@ -55,6 +55,8 @@ const NEARLY_FULL: &str = "the disk is nearly full";
 const CLOCK_JUMPED: &str = "the clock jumped";
 /// See [`RECOVERING`].
 const WRITE_FAILED: &str = "the store failed to write";
+/// See [`RECOVERING`].
+const RETRY_CHANGED: &str = "what is stored under this id was changed: whoever runs the ledger has to verify it";
 
 const _: () = assert!(GROUP_EVENTS_MAX >= indelible_core::limits::BATCH_EVENTS_MAX);
 const _: () = assert!(QUEUE_EVENTS_MAX >= 2 * GROUP_EVENTS_MAX);

@@ -5,15 +5,16 @@
 use std::collections::HashMap;
 
 use indelible_core::chain::Hash;
-use indelible_core::entry::{Entry, Outline, Stamp};
+use indelible_core::entry::{Entry, Stamp};
 use indelible_core::fault::Fault;
 use indelible_core::time::Timestamp;
 use indelible_core::tree::leaf_hash;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use uuid::Uuid;
 
+use super::RETRY_CHANGED;
 use super::heads::Heads;
-use crate::append::{AppendError, Prepared, Receipt};
+use crate::append::{AppendError, Prepared, Receipt, Unknown};
 use crate::index::Index;
 use crate::keystore::KeyStore;
 use crate::store::StoreError;
@@ -122,37 +123,26 @@ impl Planner<'_> {
             Refusal::Batch(AppendError::Unavailable { reason: "retries cannot be told now".to_owned(), outcome_unknown: false })
         })?;
         for row in candidates {
-            if let Some((ring_id, mac, receipt)) = self.read(row, event)? {
-                check(index, event, ring_id, &mac)?;
-                return Ok(Some(receipt));
+            let earlier = event.earlier(self.connection, self.keystore, row).map_err(|unknown| match unknown {
+                Unknown::Store(error) => Refusal::Store(error),
+                changed @ Unknown::Changed(_) => {
+                    tracing::error!(%changed, "a retry cannot be told");
+                    Refusal::Batch(AppendError::Unavailable { reason: RETRY_CHANGED.to_owned(), outcome_unknown: false })
+                }
+            })?;
+            if let Some(earlier) = earlier {
+                check(index, event, earlier.ring_id, &earlier.submission_mac)?;
+                return Ok(Some(Receipt {
+                    id: event.id,
+                    sequence: earlier.sequence,
+                    recorded_at: earlier.outline.recorded_at,
+                    row_hash: earlier.row_hash,
+                    leaf_hash: leaf_hash(earlier.entry.as_bytes()),
+                    duplicate: true,
+                }));
             }
         }
         Ok(None)
-    }
-
-    /// Reads a candidate; `None` where it is another event.
-    fn read(&self, row: i64, event: &Prepared) -> Result<Option<(u64, Hash, Receipt)>, Refusal> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT sequence, submission_key_id, submission_mac, row_hash, entry FROM events WHERE row = ?1 AND project = ?2 AND id = ?3",
-        )?;
-        let found = statement
-            .query_row((row, event.project, event.id.as_bytes()), |row| {
-                let entry: String = row.get(4)?;
-                Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs(), row.get(2)?, row.get(3)?, entry))
-            })
-            .optional()?;
-        let Some((sequence, ring_id, mac, row_hash, entry)) = found else { return Ok(None) };
-        let outline = Outline::read(entry.as_bytes())
-            .ok_or_else(|| StoreError::Corrupt(format!("row {row} does not hold an entry: run `indelible verify`")))?;
-        let receipt = Receipt {
-            id: event.id,
-            sequence,
-            recorded_at: outline.recorded_at,
-            row_hash,
-            leaf_hash: leaf_hash(entry.as_bytes()),
-            duplicate: true,
-        };
-        Ok(Some((ring_id, mac, receipt)))
     }
 }
 

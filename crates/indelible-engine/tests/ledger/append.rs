@@ -109,3 +109,39 @@ fn no_wrap_is_ever_without_its_data_key() {
     assert_eq!(count("SELECT count(DISTINCT data_key_id) FROM wraps JOIN events USING (row) WHERE project = 3"), 2);
     bench.verify();
 }
+
+/// Whoever changes what a retry is compared with makes no false conflict of it, and no endless "try again": it is told, and verification
+/// names the row.
+#[test]
+fn what_a_retry_is_compared_with_cannot_be_changed_unseen() {
+    for (what, change) in [
+        ("the MAC", "submission_mac = randomblob(32)"),
+        ("its key, to one that is not there", "submission_key_id = 99"),
+        ("the MAC over both", "retry_mac = randomblob(32)"),
+    ] {
+        let bench = Bench::new();
+        let receipts = bench.append(&[event(1, "a"), event(2, "b")]).expect("appended");
+        let store = rusqlite::Connection::open(bench.data().join("ledger.db")).expect("opens");
+        store.execute_batch("DROP TRIGGER events_update").expect("dropped");
+        let sql = format!("UPDATE events SET {change} WHERE id = ?1");
+        assert_eq!(store.execute(&sql, [id(1).as_bytes()]).expect(what), 1);
+        drop(store);
+        let told = AppendError::Unavailable {
+            reason: "what is stored under this id was changed: whoever runs the ledger has to verify it".to_owned(),
+            outcome_unknown: false,
+        };
+        assert_eq!(bench.append(&[event(1, "a")]).expect_err(what), told, "{what}");
+        assert_eq!(bench.append(&[event(1, "another")]).expect_err(what), told, "{what}");
+        let prepared = bench.prepare(&event(1, "a")).expect("a good event");
+        assert!(matches!(bench.ledger.foresee_blocking(&[prepared], 0), Err(AppendError::Unavailable { .. })), "{what}");
+        assert!(bench.append(&[event(2, "b")]).expect("another row's retry")[0].duplicate);
+        let data = bench.data();
+        let request = indelible_engine::verify::Request::new(&data, &bench.store);
+        let reports = indelible_engine::verify::verify_folder(&request, &mut |_| {}).expect("verified").projects;
+        let found: Vec<_> = reports.iter().flat_map(|report| &report.findings).collect();
+        assert_eq!(found.len(), 1, "{what}: {found:?}");
+        assert!(found[0].sequence == Some(receipts[0].sequence) && found[0].detail.contains("retry"), "{what}: {found:?}");
+        let verified = wait(bench.ledger.verify_event(&bench.admin(), &bench.project(), id(1))).expect("verified");
+        assert!(!verified.valid, "{what}: {verified:?}");
+    }
+}

@@ -44,18 +44,25 @@ fn everything_in_the_data_folder_is_its_owners_alone() {
 
 #[test]
 fn key_files_that_others_can_read_are_refused_with_the_command_that_mends_it() {
-    for name in ["keys/master.key", "keys/ring-1.key"] {
+    let bench = Bench::new();
+    let data = bench.data();
+    bench.ledger.close();
+    let mut files = Vec::new();
+    every_file(&data.join("keys"), &mut |path| files.push(path.to_owned()));
+    let name_of = |file: &Path| file.file_name().expect("a name").to_string_lossy().into_owned();
+    let names: Vec<_> = files.iter().map(|file| name_of(file)).collect();
+    for sort in ["master", "ring-", "signing-", "organization-"] {
+        assert!(names.iter().any(|name| name.starts_with(sort)), "{sort} in {names:?}");
+    }
+    for (file, name) in files.iter().zip(&names) {
         for exposed in [0o640, 0o604, 0o660] {
-            let bench = Bench::new();
-            let (data, file) = (bench.data(), bench.data().join(name));
-            bench.ledger.close();
-            set_mode(&file, exposed);
+            set_mode(file, exposed);
             match Ledger::open(Options::new(&data)).map(|_| ()) {
                 Err(OpenError::Key(text)) => assert!(text.contains("chmod 600") && text.contains(name), "{text}"),
                 other => panic!("{name} {exposed:o}: {other:?}"),
             }
-            set_mode(&file, 0o600);
-            Ledger::open(Options::new(&data)).expect("mended");
+            set_mode(file, 0o600);
+            Ledger::open(Options::new(&data)).expect("mended").ledger.close();
         }
     }
 }

@@ -21,6 +21,7 @@ mod proxy;
 mod reads;
 mod resources;
 mod rotation;
+mod runs;
 
 #[cfg(feature = "aws")]
 use indelible_engine::anchor::Bucket;

@@ -42,6 +42,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         Err(error) => {
             output::note(&format!("indelible: could not verify: {error:#}"));
+            if args.target.json {
+                output::line(json!({"projects": [], "error": format!("{error:#}")}).to_string().as_bytes())?;
+            }
             Ok(ExitCode::from(COULD_NOT))
         }
     }

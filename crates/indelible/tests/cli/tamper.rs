@@ -54,6 +54,69 @@ fn what_cannot_be_read_is_neither_intact_nor_altered() {
     folder.run(&["import", "cloudtrail", &sample("cloudtrail.json.gz")]).ok();
     std::fs::write(folder.path().join("ledger.db"), b"not a database").expect("written");
     assert_eq!(folder.run(&["verify"]).code, 2);
+    let ran = folder.run(&["verify", "--json"]);
+    let said = &ran.json()[0];
+    assert_eq!((ran.code, &said["projects"]), (2, &serde_json::json!([])));
+    assert!(said["error"].as_str().is_some_and(|error| ran.err.contains(error)), "{said} {}", ran.err);
+}
+
+/// Neither a table that was dropped nor a byte that spoils a data key hides what else is wrong.
+#[test]
+fn what_is_gone_is_named_and_the_rest_is_verified() {
+    for (sql, kind, detail) in [
+        ("DROP TABLE events", "missing", "the table events is gone"),
+        ("UPDATE data_keys SET organization_id = 'x' || substr(organization_id, 2) WHERE id = 1", "altered", "data key 1 cannot be read"),
+        ("UPDATE data_keys SET wrapped = zeroblob(40) WHERE id = 1", "altered", "data key 1 does not open"),
+    ] {
+        let folder = Folder::new();
+        folder.run(&["import", "cloudtrail", &sample("cloudtrail.json.gz")]).ok();
+        change(&folder, sql);
+        let ran = folder.run(&["verify", "--json"]);
+        assert_eq!(ran.code, 1, "{sql}: {}{}", ran.out, ran.err);
+        let report = &ran.json()[0];
+        let projects = report["projects"].as_array().expect("a list");
+        let findings: Vec<_> = projects.iter().flat_map(|project| project["findings"].as_array().expect("a list")).collect();
+        let named = |finding: &&&serde_json::Value| {
+            finding["kind"] == kind && finding["detail"].as_str().is_some_and(|text| text.starts_with(detail))
+        };
+        assert_eq!(findings.iter().filter(named).count(), 1, "{sql}: {findings:?}");
+        assert!(findings.len() > 1, "what follows from it is named as well: {findings:?}");
+    }
+}
+
+/// A copy in a place where nothing can be written, such as a mounted disk. SQLite cannot make its shared memory there; a link that leads
+/// nowhere keeps it from that for every user, root too.
+#[test]
+fn a_copy_that_cannot_be_written_to_is_read_all_the_same() {
+    let folder = Folder::new();
+    folder.run(&["import", "cloudtrail", &sample("cloudtrail.json.gz")]).ok();
+    let beside = |name: &str| folder.path().join(name);
+    let unwritable = |name: &str| {
+        for file in [format!("{name}-wal"), format!("{name}-shm")].map(|file| beside(&file)) {
+            let log = std::fs::metadata(&file).map_or(0, |found| found.len());
+            assert!(log == 0 || file.ends_with(format!("{name}-shm")), "it was closed");
+            std::fs::remove_file(&file).ok();
+        }
+        std::os::unix::fs::symlink("/nonexistent/nowhere", beside(&format!("{name}-shm"))).expect("a link");
+    };
+    unwritable("ledger.db");
+    unwritable("index.db");
+    let ran = folder.run(&["verify", "--json"]).ok();
+    assert!(ran.json()[0]["projects"].as_array().is_some_and(|projects| projects.iter().all(|project| project["verdict"] == "intact")));
+    let ran = folder.run(&["sql", "SELECT count(*) FROM audit_events"]).ok();
+    assert!(ran.last().trim().parse::<u64>().is_ok_and(|count| count > 100), "{}", ran.out);
+    // The index is compared as well: a row that it hides is named.
+    std::fs::remove_file(beside("index.db-shm")).expect("removed");
+    let db = Connection::open(beside("index.db")).expect("opens");
+    db.execute("UPDATE rows SET occurred_at = 0 WHERE row = 40", []).expect("changed");
+    drop(db);
+    unwritable("index.db");
+    let ran = folder.run(&["verify"]);
+    assert!(ran.code == 1 && ran.out.contains("the index places it wrongly"), "{}{}", ran.out, ran.err);
+    // With a write-ahead log beside it, the file is not all there is.
+    std::fs::write(beside("ledger.db-wal"), [0; 64]).expect("written");
+    let ran = folder.run(&["verify"]);
+    assert_eq!(ran.code, 2, "{}", ran.out);
 }
 
 #[test]

@@ -43,7 +43,12 @@ impl Client<'_> {
 
     /// Appends events `0..total` in batches over `connections`, each batch once, on past failures.
     pub(crate) fn load(&self, total: u64, batch: u64, connections: usize) -> Outcome {
-        let (next, outcome) = (AtomicU64::new(0), Mutex::new(Outcome::default()));
+        self.load_noting(&AtomicU64::new(0), total, batch, connections)
+    }
+
+    /// The same; `next` is the first event that was not handed to a connection yet.
+    pub(crate) fn load_noting(&self, next: &AtomicU64, total: u64, batch: u64, connections: usize) -> Outcome {
+        let outcome = Mutex::new(Outcome::default());
         std::thread::scope(|scope| {
             for _ in 0..connections {
                 scope.spawn(|| {

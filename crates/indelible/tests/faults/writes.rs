@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 use crate::client::{Answer, Client};
 use crate::server::{Running, unlimited};
 
-/// Strikes once, where it was last aimed.
+/// Strikes once, where it was last aimed, at the n-th such write.
 #[derive(Default)]
-struct Aimed(Mutex<Option<(Write, When)>>);
+struct Aimed(Mutex<Option<Aim>>);
+
+type Aim = (Write, When, u32);
 
 impl Aimed {
-    fn aim(&self, at: Option<(Write, When)>) -> Option<(Write, When)> {
+    fn aim(&self, at: Option<Aim>) -> Option<Aim> {
         std::mem::replace(&mut self.0.lock().expect("not poisoned"), at)
     }
 }
@@ -24,11 +26,13 @@ impl Aimed {
 impl Faults for Aimed {
     fn strikes(&self, write: Write, when: When) -> bool {
         let mut aim = self.0.lock().expect("not poisoned");
-        let struck = *aim == Some((write, when));
-        if struck {
-            *aim = None;
+        let Some((_, _, before)) = aim.as_mut().filter(|aim| (aim.0, aim.1) == (write, when)) else { return false };
+        if *before > 0 {
+            *before -= 1;
+            return false;
         }
-        struck
+        *aim = None;
+        true
     }
 }
 
@@ -66,13 +70,26 @@ fn a_write_that_fails_is_a_503_and_a_retry_tells_the_truth() {
     let faults = Arc::new(Aimed::default());
     let server = Running::start_with(unlimited(), Some(Arc::clone(&faults) as Arc<dyn Faults>));
     let client = server.admin();
-    let writes = [Write::Begin, Write::Event, Write::Content, Write::Wrap, Write::Tile, Write::Head, Write::Commit];
+    // A head is written level by level of its tree, itself last.
+    let writes = [
+        (Write::Begin, 0),
+        (Write::Event, 0),
+        (Write::Event, 299),
+        (Write::Content, 299),
+        (Write::Wrap, 299),
+        (Write::Tile, 0),
+        (Write::Head, 0),
+        (Write::Head, 1),
+        (Write::Head, 2),
+        (Write::Commit, 0),
+    ];
     let mut expected = 0;
-    for (batch, (write, when)) in writes.into_iter().flat_map(|write| [(write, When::Before), (write, When::After)]).enumerate() {
+    let aims = writes.into_iter().flat_map(|(write, nth)| [When::Before, When::After].map(|when| (write, when, nth)));
+    for (batch, (write, when, nth)) in aims.enumerate() {
         let (body, count) = events(batch as u128 + 1);
-        faults.aim(Some((write, when)));
+        faults.aim(Some((write, when, nth)));
         let refused = client.append(&body);
-        assert_eq!(faults.aim(None), None, "{write:?} {when:?} was done, and failed");
+        assert_eq!(faults.aim(None), None, "{write:?} {when:?} {nth} was done, and failed");
         let (status, name, _) = refused.problem();
         assert_eq!(status, 503, "{write:?} {when:?}");
         assert!(["outcome-unknown", "unavailable"].contains(&name.as_str()), "{name}");
@@ -102,7 +119,9 @@ fn a_key_whose_event_cannot_be_written_is_not_made() {
         keys["data"].as_array().expect("data").iter().map(|key| key["name"].as_str().expect("a name").to_owned()).collect()
     };
     let before = names();
-    for (n, at) in [(Write::Event, When::Before), (Write::Resource, When::Before), (Write::Commit, When::Before)].into_iter().enumerate() {
+    for (n, at) in
+        [(Write::Event, When::Before, 0), (Write::Resource, When::Before, 0), (Write::Commit, When::Before, 0)].into_iter().enumerate()
+    {
         faults.aim(Some(at));
         let body = json!({"name": format!("unlucky-{n}"), "scopes": ["audit:read"]}).to_string();
         let refused = client.post("/v1/api_keys", &body);
@@ -119,7 +138,7 @@ fn a_read_that_cannot_be_recorded_is_not_answered() {
     let server = Running::start_with(unlimited(), Some(Arc::clone(&faults) as Arc<dyn Faults>));
     let client = server.admin();
     insist(&client, &events(1).0);
-    faults.aim(Some((Write::Commit, When::Before)));
+    faults.aim(Some((Write::Commit, When::Before, 0)));
     let refused = client.get("/v1/audit/events?limit=1");
     assert_eq!(faults.aim(None), None, "the read was to be recorded");
     assert_eq!(refused.problem().0, 503);

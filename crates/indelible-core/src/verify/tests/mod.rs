@@ -33,6 +33,17 @@ const TAMPERED: &[Case] = &[
     ("entry and row_hash", |c| { c.rows[5].entry[12] ^= 1; c.rows[5].row_hash[0] ^= 1; }, &[(Altered, 5)]),
     ("row_hash and the next prev_hash", |c| { c.rows[5].row_hash = vec![1; 32]; c.rows[6].prev_hash = vec![1; 32]; }, &[(Altered, 5), (Altered, 6)]),
     ("two rows apart", |c| { c.rows[5].entry[12] ^= 1; c.rows[280].entry[12] ^= 1; }, &[(Altered, 5), (Altered, 280)]),
+    ("submission_mac", |c| c.rows[5].submission_mac[31] ^= 1, &[(Altered, 5)]),
+    ("submission_mac cut", |c| c.rows[5].submission_mac.truncate(31), &[(Altered, 5)]),
+    ("submission_key_id", |c| c.rows[5].submission_key_id = 2, &[(Altered, 5)]),
+    ("submission_key_id to nowhere", |c| c.rows[299].submission_key_id = 99, &[(Altered, 299)]),
+    ("retry_mac", |c| c.rows[5].retry_mac[0] ^= 1, &[(Altered, 5)]),
+    ("retry_mac empty", |c| c.rows[5].retry_mac.clear(), &[(Altered, 5)]),
+    ("what a retry is compared with, of another row", |c| {
+        let other = c.rows[8].clone();
+        (c.rows[5].submission_mac, c.rows[5].retry_mac) = (other.submission_mac, other.retry_mac);
+    }, &[(Altered, 5)]),
+    ("what a retry is compared with, and the content", |c| { c.rows[6].retry_mac[0] ^= 1; c.rows[6].content = None; }, &[(Altered, 6), (Altered, 6)]),
     ("content", |c| c.rows[6].content.as_mut().unwrap()[9] ^= 1, &[(Altered, 6)]),
     ("content longer", |c| c.rows[6].content.as_mut().unwrap().push(0), &[(Altered, 6)]),
     ("content gone", |c| c.rows[6].content = None, &[(Altered, 6)]),
@@ -221,7 +232,9 @@ fn a_gap_too_long_to_fill_ends_the_comparison_of_the_tree_only() {
     let mut chain = chain(10);
     let far = entry(1 << 40, 1, PROJECT, 1, "");
     let prev_hash = chain.rows[9].row_hash.clone();
-    let mut row = Stored { sequence: 1 << 40, entry: Vec::new(), prev_hash, row_hash: Vec::new(), content: None, wrap: None };
+    let sequence = 1 << 40;
+    let mut row =
+        Stored { sequence, entry: Vec::new(), prev_hash, row_hash: Vec::new(), content: None, wrap: None, ..chain.rows[0].clone() };
     row.write(far, 1);
     chain.rows.push(row);
     assert_eq!(found(&chain.verify()), [(Missing, Some(10)), (RolledBack, Some(10))]);
@@ -254,6 +267,8 @@ fn one_row_is_checked_by_itself() {
         (6, |c| c.rows[6].prev_hash[0] ^= 1, &[(Altered, 6)]),
         (6, |c| c.rows[5].row_hash[0] ^= 1, &[(Altered, 6)]),
         (6, |c| c.rows[6].content = None, &[(Altered, 6)]),
+        (6, |c| c.rows[6].submission_key_id = 2, &[(Altered, 6)]),
+        (6, |c| c.rows[6].submission_mac[0] ^= 1, &[(Altered, 6)]),
         (6, |c| c.rows[6].sequence = 8, &[(Reordered, 8)]),
         (6, |c| c.rows[6].entry = entry(6, 5, PROJECT, 1, ""), &[(Unverifiable, 6), (Altered, 6)]),
     ];
@@ -283,6 +298,8 @@ fn byte(chain: &mut Chain, what: usize, which: usize, at: usize) -> (&mut u8, Op
         8 => (of(&mut chain.head().mac, at), Some(ROWS - 1)),
         9 => (of(chain.head().compact_range.as_flattened_mut(), at), Some(ROWS - 1)),
         10 => (of(chain.head().partial_tiles[0].as_flattened_mut(), at), Some(TILE_HASHES as u64)),
+        11 => (of(&mut chain.rows[n].submission_mac, at), Some(n as u64)),
+        12 => (of(&mut chain.rows[n].retry_mac, at), Some(n as u64)),
         _ => (of(chain.head().partial_tiles[1].as_flattened_mut(), at), Some(0)),
     }
 }
@@ -291,7 +308,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn any_byte_that_is_changed_is_found(what in 0_usize..12, which: usize, at: usize, mask in 1_u8..=255) {
+    fn any_byte_that_is_changed_is_found(what in 0_usize..14, which: usize, at: usize, mask in 1_u8..=255) {
         static WHOLE: std::sync::LazyLock<Chain> = std::sync::LazyLock::new(|| chain(ROWS));
         let mut tampered = WHOLE.clone();
         let (place, sequence) = byte(&mut tampered, what, which, at);

@@ -10,7 +10,7 @@ use crate::hex;
 use crate::key::{ProjectKeys, Secret};
 use crate::seal::{self, Address, Sealer, Wrapped};
 use crate::tree::Edge;
-use crate::verify::{Head, Report, Row, Verifier};
+use crate::verify::{Head, Report, Retry, Row, Verifier};
 
 pub(super) const PROJECT: Uuid = Uuid::from_u128(0x018f_4b2a_0000_7000_8000_0000_0000_0001);
 pub(super) const ORGANIZATION: Uuid = Uuid::from_u128(0x0a);
@@ -33,6 +33,9 @@ pub(super) struct Stored {
     pub(super) entry: Vec<u8>,
     pub(super) prev_hash: Vec<u8>,
     pub(super) row_hash: Vec<u8>,
+    pub(super) submission_key_id: u64,
+    pub(super) submission_mac: Vec<u8>,
+    pub(super) retry_mac: Vec<u8>,
     pub(super) content: Option<Vec<u8>>,
     pub(super) wrap: Option<Wrapped>,
 }
@@ -71,10 +74,23 @@ pub(super) fn chain_of(rows: u64, ring_id: impl Fn(u64) -> u64) -> Chain {
             format!(r#","sealed":{{"bytes":{},"plain_bytes":{},"sha256":"{}"}}"#, s.stored.len(), s.plain_bytes, hex::encode(&s.sha256))
         });
         let entry = entry(n, ring_id(n), PROJECT, 1, &member);
-        let row_hash = keys(ring_id(n)).expect("a key of the ring").row_hash(&entry, &prev_hash);
+        let keys = keys(ring_id(n)).expect("a key of the ring");
+        let row_hash = keys.row_hash(&entry, &prev_hash);
+        let submission_mac = [n as u8; 32];
+        let retry_mac = keys.retry_mac(n, ring_id(n), &submission_mac);
         edge.append(crate::tree::leaf_hash(&entry), &mut full);
         let (content, wrap) = sealed.map(|(s, wrap)| (s.stored, wrap)).unzip();
-        chain.rows.push(Stored { sequence: n, entry, prev_hash: prev_hash.to_vec(), row_hash: row_hash.to_vec(), content, wrap });
+        chain.rows.push(Stored {
+            sequence: n,
+            entry,
+            prev_hash: prev_hash.to_vec(),
+            row_hash: row_hash.to_vec(),
+            submission_key_id: ring_id(n),
+            submission_mac: submission_mac.to_vec(),
+            retry_mac: retry_mac.to_vec(),
+            content,
+            wrap,
+        });
         prev_hash = row_hash;
     }
     chain.tiles = full.into_iter().map(|tile| ((tile.level, tile.index), tile.hashes)).collect();
@@ -108,6 +124,7 @@ impl Stored {
             outline,
             prev_hash: &self.prev_hash,
             row_hash: &self.row_hash,
+            retry: Retry { submission_key_id: self.submission_key_id, submission_mac: &self.submission_mac, retry_mac: &self.retry_mac },
             content: self.content.as_deref(),
             wrap_opens: self.wrap.map(|wrap| self.opens(&wrap)),
         }
@@ -124,10 +141,14 @@ impl Stored {
         content.is_none_or(|(content, address)| seal::authenticates(content, &address, &key, &mut Vec::new()))
     }
 
-    /// Gives the row another entry, and the row hash that goes with it.
+    /// Gives the row another entry, and the MACs that go with it.
     pub(super) fn write(&mut self, entry: Vec<u8>, ring_id: u64) {
         let prev_hash = self.prev_hash.as_slice().try_into().expect("32 bytes");
-        self.row_hash = keys(ring_id).expect("a key of the ring").row_hash(&entry, &prev_hash).to_vec();
+        let keys = keys(ring_id).expect("a key of the ring");
+        self.row_hash = keys.row_hash(&entry, &prev_hash).to_vec();
+        let sequence = Outline::read(&entry).expect("an entry").sequence;
+        let submission_mac = self.submission_mac.as_slice().try_into().expect("32 bytes");
+        self.retry_mac = keys.retry_mac(sequence, self.submission_key_id, submission_mac).to_vec();
         self.entry = entry;
     }
 }
@@ -167,7 +188,8 @@ impl Chain {
     pub(super) fn insert_forged(&mut self, at: usize, sequence: u64) {
         let entry = entry(sequence, 1, PROJECT, 1, "");
         let prev_hash = self.rows[at - 1].row_hash.clone();
-        self.rows.insert(at, Stored { sequence, entry, prev_hash, row_hash: vec![7; 32], content: None, wrap: None });
+        let of_another = self.rows[at - 1].clone();
+        self.rows.insert(at, Stored { sequence, entry, prev_hash, row_hash: vec![7; 32], content: None, wrap: None, ..of_another });
     }
 
     pub(super) fn renumber(&mut self) {

@@ -13,7 +13,8 @@ CREATE TABLE ledgers (
     organization_id TEXT NOT NULL
 ) STRICT;
 
--- row is dense from 1 over all projects, sequence dense from 0 in each. entry is TEXT so that anyone can look.
+-- row is dense from 1 over all projects, sequence dense from 0 in each. entry is TEXT so that anyone can look. retry_mac covers what a
+-- retry is compared with, which no other hash does.
 CREATE TABLE events (
     row               INTEGER PRIMARY KEY,
     project           INTEGER NOT NULL,
@@ -21,6 +22,7 @@ CREATE TABLE events (
     id                BLOB NOT NULL,
     submission_key_id INTEGER NOT NULL,
     submission_mac    BLOB NOT NULL,
+    retry_mac         BLOB NOT NULL,
     prev_hash         BLOB NOT NULL,
     row_hash          BLOB NOT NULL,
     entry             TEXT NOT NULL

@@ -1,6 +1,7 @@
 //! The tamper matrix: what somebody does to a ledger, and what verification says of it, project by project. Whoever is not
 //! named stays intact. What only a witness can show is in the table as what it is: nothing is seen.
 
+mod columns;
 mod forge;
 mod going_on;
 
@@ -55,6 +56,9 @@ const ROWS: &[Case] = &[
     ("nothing", Do(|_| ()), &[]),
     ("an entry", Sql("UPDATE events SET entry = replace(entry, 'alice', 'bobby') WHERE row = {A}"), &[(A, Altered, Some(100))]),
     ("a row hash", Sql("UPDATE events SET row_hash = zeroblob(32) WHERE row = {A}"), &[(A, Altered, Some(100))]),
+    ("a retry's MAC", Sql("UPDATE events SET submission_mac = zeroblob(32) WHERE row = {A}"), &[(A, Altered, Some(100))]),
+    ("a retry's key", Sql("UPDATE events SET submission_key_id = 99 WHERE row = {A}"), &[(A, Altered, Some(100))]),
+    ("the MAC over both", Sql("UPDATE events SET retry_mac = zeroblob(32) WHERE row = {A}"), &[(A, Altered, Some(100))]),
     ("a content", Sql("UPDATE contents SET stored = zeroblob(length(stored)) WHERE row = {A}"), &[(A, Altered, Some(100))]),
     ("a wrap", Sql("UPDATE wraps SET wrap = zeroblob(40) WHERE row = {A}"), &[(A, Altered, Some(100))]),
     ("a head", Sql("UPDATE heads SET size = size - 1 WHERE project = 3"), &[(A, Altered, Some(SIZE - 1))]),
@@ -115,14 +119,14 @@ const ROWS: &[Case] = &[
     (
         "a row twice",
         Sql(
-            "INSERT INTO events SELECT (SELECT max(row) + 1 FROM events), project, 562, id, 1, submission_mac, prev_hash, row_hash, entry FROM events WHERE row = {A}",
+            "INSERT INTO events SELECT (SELECT max(row) + 1 FROM events), project, 562, id, 1, submission_mac, retry_mac, prev_hash, row_hash, entry FROM events WHERE row = {A}",
         ),
         &[(A, Altered, Some(100))],
     ),
     (
         "a row made up",
         Sql(
-            "INSERT INTO events SELECT (SELECT max(row) + 1 FROM events), project, 562, zeroblob(16), 1, zeroblob(32), row_hash, zeroblob(32), replace(entry, '\"sequence\":100', '\"sequence\":562') FROM events WHERE row = {A}",
+            "INSERT INTO events SELECT (SELECT max(row) + 1 FROM events), project, 562, zeroblob(16), 1, zeroblob(32), zeroblob(32), row_hash, zeroblob(32), replace(entry, '\"sequence\":100', '\"sequence\":562') FROM events WHERE row = {A}",
         ),
         &[(A, Altered, Some(SIZE))],
     ),

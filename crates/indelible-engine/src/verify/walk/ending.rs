@@ -28,6 +28,7 @@ impl Chains<'_> {
         removed: Vec<(Uuid, Finding)>,
         rest: &mut dyn FnMut() -> bool,
     ) -> Result<Walked, VerifyError> {
+        self.tell_causes();
         self.tell_instance(of_instance);
         let (ground, told, rows) = (self.ground, std::mem::take(&mut self.told), self.rows);
         let since = self.base.as_ref().map(Base::size);
@@ -139,6 +140,9 @@ impl Chains<'_> {
             } else if rows == 0 && stored.head.is_none() && !(stored.tiles.is_empty() && stored.partial.is_empty()) {
                 found.push((*number, None, "there are tiles, and neither a head nor rows".to_owned()));
             }
+        }
+        for (number, _) in self.organizations.iter().filter(|(_, any)| !**any) {
+            found.push((*number, None, "the ledger names another organization for this project than its entries".to_owned()));
         }
         for (number, sequence, detail) in found {
             self.find(number, Verdict::Altered, sequence, detail);
