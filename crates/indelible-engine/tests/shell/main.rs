@@ -72,6 +72,8 @@ fn anyone_can_look_and_nobody_can_write() {
         "insert or replace into signing_keys select id, zeroblob(32), since from signing_keys",
         "update signing_keys set public_key = zeroblob(32)",
         "delete from signing_keys",
+        "insert into retired_signing_keys values (1, 0)",
+        "insert or replace into retired_signing_keys select id, 0 from signing_keys",
     ];
     for attack in attacks {
         let (fine, text) = sqlite3(&bench, attack);
