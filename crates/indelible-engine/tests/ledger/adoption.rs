@@ -76,15 +76,15 @@ fn what_was_signed_before_an_adoption_stays_on_record() {
     assert!(adopted.refused.is_empty() && adopted.adopted.iter().any(|origin| *origin == signed.origin.as_str()), "{adopted:?}");
     let told = told(&bench);
     assert_eq!(told.len(), 1, "{told:?}");
-    let (sizes, states) = (&told[0]["context"], &told[0]["content"]);
-    assert_eq!(states["before_state"]["note"], before, "the store holds it no more");
-    assert_eq!(states["before_state"]["root"], hex::encode(&signed.root));
+    let (sizes, kept) = (&told[0]["context"], &told[0]["content"]);
+    assert_eq!(kept["before_state"]["note"], before, "the store holds it no more");
+    assert_eq!(kept["before_state"]["root"], hex::encode(&signed.root));
     assert_eq!((&sizes["signed_size"], &sizes["signed_root"]), (&signed.size.to_string().into(), &hex::encode(&signed.root).into()));
     // In its place is what was recorded, and the tree goes on from there.
     let now = checkpoint(&held(&bench).expect("signed"));
     assert!(now.size < signed.size && now.root != signed.root, "{now:?}");
     assert_eq!((&sizes["adopted_size"], &sizes["adopted_root"]), (&now.size.to_string().into(), &hex::encode(&now.root).into()));
-    assert_eq!((&states["after_state"]["size"], &states["after_state"]["root"]), (&now.size.into(), &hex::encode(&now.root).into()));
+    assert_eq!((&kept["after_state"]["size"], &kept["after_state"]["root"]), (&now.size.into(), &hex::encode(&now.root).into()));
     bench.append(&[event(20, "three")]).expect("appended");
     let status = seal(&bench);
     assert_eq!((status.unanchored, status.refused), (0, None));
