@@ -185,6 +185,8 @@ pub struct Sealing {
     pub rows_waiting: u64,
     /// Sealings that came to their end since the start.
     pub sealings_total: u64,
+    /// Signing keys that should sign beside the newest and do not.
+    pub keys_failing: u64,
 }
 
 /// The running ledger. Cheap to clone; the last clone to go closes it.
@@ -424,6 +426,7 @@ impl Ledger {
             refused: report.refused.len() as u64,
             rows_waiting: status.rows.saturating_sub(report.rows_anchored),
             sealings_total: report.passes,
+            keys_failing: report.failing_keys,
         };
         status.cosigning = self.inner.cosigning.as_ref().map(|cosigning| cosigning.status());
         status.patrol = self.inner.patrol.as_ref().map(|patrol| patrol.status(self.inner.clock.monotonic()));

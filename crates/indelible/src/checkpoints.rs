@@ -2,7 +2,7 @@
 //! the user's state folder, a PostgreSQL database, or a place in an object store.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use indelible_engine::anchor::CheckpointStore;
@@ -27,9 +27,8 @@ impl Checkpoints {
                     .context("neither XDG_STATE_HOME nor HOME is set: name a folder for the checkpoint store with --checkpoints")?,
             ),
         };
-        let absolute = |path: &Path| std::path::absolute(path).with_context(|| format!("{} is no path", path.display()));
         if let Some(folder) = store.folder()
-            && absolute(folder)?.starts_with(absolute(data)?)
+            && place(folder)?.starts_with(place(data)?)
         {
             bail!(
                 "the checkpoint store {} lies in the data folder: put back with it, it could not tell that anything is missing",
@@ -38,6 +37,25 @@ impl Checkpoints {
         }
         Ok(store)
     }
+}
+
+/// Where a path leads, whatever links are on the way, as far as it is there; what is not there is no link.
+fn place(path: &Path) -> anyhow::Result<PathBuf> {
+    let absolute = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
+    let there = absolute.ancestors().find_map(|beginning| Some((beginning, beginning.canonicalize().ok()?)));
+    let (beginning, mut place) = there.with_context(|| format!("nothing of {} can be looked at", path.display()))?;
+    let rest = absolute.strip_prefix(beginning).unwrap_or(Path::new(""));
+    let mut goes_back = false;
+    for part in rest.components() {
+        if part == Component::ParentDir {
+            goes_back = true;
+            place.pop();
+        } else {
+            place.push(part);
+        }
+    }
+    // After a way back there may be a link again.
+    if goes_back { self::place(&place) } else { Ok(place) }
 }
 
 /// What says where a bucket is, and who asks there or of a database.
@@ -82,6 +100,36 @@ mod tests {
         assert!(store("/data/checkpoints", "/data").is_err());
         assert!(store("data", "./data").is_err());
         assert_eq!(store("/data-checkpoints", "/data").expect("beside"), CheckpointStore::from("/data-checkpoints"));
+    }
+
+    #[test]
+    fn nor_does_a_link_or_a_way_back_lead_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (root, data) = (folder.path(), folder.path().join("data"));
+        std::fs::create_dir_all(data.join("inside")).expect("folders");
+        std::fs::create_dir(root.join("x")).expect("a folder");
+        let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, root.join(name)).expect("a link");
+        link(&data, "to-data");
+        link(&data.join("inside"), "into-data");
+        link(root, "to-root");
+        let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+        for named in [
+            "to-data",
+            "to-data/not/yet",
+            "into-data",
+            "into-data/checkpoints",
+            "x/../data/checkpoints",
+            "to-root/data",
+            "not-yet/../data/checkpoints",
+            "not-yet/../to-data/checkpoints",
+        ] {
+            assert!(store(&text(&root.join(named)), &text(&data)).is_err(), "{named}");
+            // Whichever of the two is named by way of a link.
+            assert!(store(&text(&root.join(named)), &text(&root.join("to-data"))).is_err(), "{named}");
+        }
+        for named in ["to-root/checkpoints", "x/../checkpoints", "into-data/../../checkpoints", "checkpoints/not/yet"] {
+            assert!(store(&text(&root.join(named)), &text(&data)).is_ok(), "{named}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use indelible_core::anchor::{Anchor, Interval};
 use indelible_core::chain::{GENESIS, Hash};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::store::StoreError;
 
@@ -40,34 +40,60 @@ pub(super) struct Intervals {
     pub(super) waiting: BTreeMap<i64, Waiting>,
     /// By `ledgers.project`.
     pub(super) anchored: HashMap<i64, Anchored>,
+    /// Projects whose last anchor is not what was published, and why: nothing more is anchored of them until it is.
+    pub(super) spoiled: BTreeMap<i64, String>,
+}
+
+/// The last anchor of each project, with the leaf that commits to it. Projects first: there are far more anchors.
+const LAST_ANCHORS: &str = "
+SELECT newest.project, newest.number, anchor, leaf FROM ledgers CROSS JOIN anchors AS newest
+    ON newest.project = ledgers.project AND newest.number = (SELECT max(number) FROM anchors WHERE project = ledgers.project)
+LEFT JOIN instance_leaves AS leaves ON leaves.project = newest.project AND leaves.number = newest.number";
+
+/// The row up to which anchors cover all projects that have rows which none covers; else the last row.
+const COVERED: &str = "
+SELECT coalesce(min(coalesce(newest.last_row, 0)), (SELECT coalesce(max(row), 0) FROM events)) FROM heads LEFT JOIN anchors AS newest
+    ON newest.project = heads.project AND newest.number = (SELECT max(number) FROM anchors WHERE project = heads.project)
+WHERE heads.size > coalesce(newest.tree_size, 0)";
+
+/// Reads an anchor and its leaf, the one being what the other commits to, and whose it is; or why it is not.
+fn read_anchor(row: &Row<'_>) -> Result<(i64, Result<Anchored, String>), rusqlite::Error> {
+    let (project, number): (i64, i64) = (row.get(0)?, row.get(1)?);
+    let bytes = |at: usize| row.get_ref(at).map(|value| value.as_bytes().unwrap_or_default());
+    let (anchor, leaf) = (Anchor::parse(bytes(2)?), bytes(3)?);
+    let read = match anchor {
+        Ok(anchor) if anchor.instance_leaf().to_bytes() == leaf => Ok(Anchored { number: number.unsigned_abs(), anchor }),
+        Ok(_) => Err(format!("anchor {number} is not the one that its leaf in the instance tree commits to")),
+        Err(error) => Err(format!("anchor {number}: {error}")),
+    };
+    Ok((project, read))
 }
 
 impl Intervals {
     /// Reads the last anchors, and finds the row from which on some project has rows that none covers.
     pub(super) fn load(ledger: &Connection) -> Result<Self, StoreError> {
         let mut intervals = Self::default();
-        let mut statement = ledger.prepare(
-            "SELECT project, number, anchor FROM anchors AS one
-             WHERE number = (SELECT max(number) FROM anchors WHERE project = one.project)",
-        )?;
+        let mut statement = ledger.prepare(LAST_ANCHORS)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let (project, number): (i64, i64) = (row.get(0)?, row.get(1)?);
-            let anchor: String = row.get(2)?;
-            let anchor = Anchor::parse(anchor.as_bytes())
-                .map_err(|error| StoreError::Corrupt(format!("anchor {number} of project number {project}: {error}")))?;
-            intervals.anchored.insert(project, Anchored { number: number.unsigned_abs(), anchor });
+            match read_anchor(row)? {
+                (project, Ok(anchored)) => drop(intervals.anchored.insert(project, anchored)),
+                (project, Err(why)) => drop(intervals.spoiled.insert(project, why)),
+            }
         }
-        intervals.through = ledger.query_row(
-            "SELECT coalesce(min(covered), (SELECT coalesce(max(row), 0) FROM events)) FROM (
-                 SELECT coalesce(newest.last_row, 0) AS covered FROM heads LEFT JOIN (
-                     SELECT project, max(number), tree_size, last_row FROM anchors GROUP BY project
-                 ) AS newest USING (project) WHERE heads.size > coalesce(newest.tree_size, 0)
-             )",
-            [],
-            |row| row.get(0),
-        )?;
+        intervals.through = ledger.query_row(COVERED, [], |row| row.get(0))?;
         Ok(intervals)
+    }
+
+    /// Whether an anchor that was spoiled is what was published again.
+    pub(super) fn is_mended(&self, ledger: &Connection) -> Result<bool, StoreError> {
+        let mut statement = ledger.prepare_cached(&format!("{LAST_ANCHORS} WHERE ledgers.project = ?1"))?;
+        for project in self.spoiled.keys() {
+            if statement.query_row([project], read_anchor).optional()?.is_some_and(|(_, read)| read.is_ok()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Reads what was committed since the last pass.
@@ -79,6 +105,9 @@ impl Intervals {
         while let Some(row) = rows.next()? {
             through = row.get(0)?;
             let project: i64 = row.get(1)?;
+            if self.spoiled.contains_key(&project) {
+                continue;
+            }
             let sequence = row.get::<_, i64>(2)?.unsigned_abs();
             let anchored = self.anchored.get(&project);
             let (size, last_row_hash) = anchored.map_or((0, GENESIS), |last| (last.anchor.tree_size(), last.anchor.last_row_hash));
@@ -93,7 +122,8 @@ impl Intervals {
                 last_row: 0,
                 broken_at: None,
             });
-            waiting.push(through, sequence, row.get(3)?, row.get(4)?);
+            // A hash of another length is none.
+            waiting.push(through, sequence, row.get(3).ok().zip(row.get(4).ok()));
         }
         self.through = through;
         Ok(())
@@ -111,28 +141,49 @@ impl Intervals {
     }
 }
 
+const ROWS_ANCHORED: &str =
+    "SELECT coalesce(sum((SELECT tree_size FROM anchors WHERE project = ledgers.project ORDER BY number DESC LIMIT 1)), 0) FROM ledgers";
+
 /// The same without reading the anchors themselves: for a start, when nothing was read yet.
 pub(crate) fn rows_anchored(ledger: &Connection) -> Result<u64, StoreError> {
-    let rows: i64 = ledger.query_row(
-        "SELECT coalesce(sum((SELECT tree_size FROM anchors WHERE project = ledgers.project ORDER BY number DESC LIMIT 1)), 0) FROM ledgers",
-        [],
-        |row| row.get(0),
-    )?;
+    let rows: i64 = ledger.query_row(ROWS_ANCHORED, [], |row| row.get(0))?;
     Ok(rows.unsigned_abs())
 }
 
 impl Waiting {
-    fn push(&mut self, row: i64, sequence: u64, prev_hash: Hash, row_hash: Hash) {
+    /// Takes the next row; `hashes` are `prev_hash` and `row_hash`.
+    fn push(&mut self, row: i64, sequence: u64, hashes: Option<(Hash, Hash)>) {
         if self.broken_at.is_some() {
             return;
         }
-        if sequence != self.size || prev_hash != self.last_row_hash {
+        let follows = hashes.filter(|(prev_hash, _)| sequence == self.size && *prev_hash == self.last_row_hash);
+        let Some((_, row_hash)) = follows else {
             self.broken_at = Some(self.size);
             return;
-        }
+        };
         self.interval.push(&row_hash);
         self.size += 1;
         self.last_row_hash = row_hash;
         self.last_row = row;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a start costs follows the projects there are, not the anchors that were ever made.
+    #[test]
+    fn a_start_looks_up_anchors_and_reads_through_none() {
+        let ledger = Connection::open_in_memory().expect("a database");
+        ledger.execute_batch(include_str!("../store/sqlite/schema.sql")).expect("the tables");
+        for sql in [LAST_ANCHORS, COVERED, ROWS_ANCHORED] {
+            let mut statement = ledger.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
+            let steps: Vec<String> = statement.query_map([], |row| row.get(3)).expect("a plan").collect::<Result<_, _>>().expect("steps");
+            let is_small = |step: &str| step.starts_with("SCAN ledgers") || step.starts_with("SCAN heads");
+            let whole = steps.iter().filter(|step| step.starts_with("SCAN") && !is_small(step) || step.contains("AUTOMATIC"));
+            assert_eq!(whole.count(), 0, "{steps:#?}");
+            assert!(!steps.is_empty());
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! The keys that sign now, and those that ever did.
 //!
-//! A new key signs at once. The one before it goes on signing checkpoints beside it for [`OVERLAP`], so that who has
-//! pinned the old one has that long to take the new one.
+//! A new key signs at once. The one before it goes on signing checkpoints beside it for [`OVERLAP_MICROS`], so that who has
+//! pinned the old one has that long to take the new one; or stops at once, where whoever rotated says so: it is lost, or somebody
+//! else has it.
 
-use indelible_core::note::{Algorithm, Name, Signer, VerifierKey};
+use indelible_core::note::{Algorithm, Name, VerifierKey};
 use indelible_core::time::Timestamp;
 use rusqlite::Connection;
 
-use crate::keystore::{KeyError, KeyStore};
 use crate::query::anchors::PublishedKey;
 use crate::store::StoreError;
 
@@ -31,14 +31,21 @@ pub(crate) struct SigningKeys(Vec<SigningKey>);
 impl SigningKeys {
     /// Reads them.
     pub(crate) fn load(ledger: &Connection) -> Result<Self, StoreError> {
-        let mut statement = ledger.prepare_cached("SELECT id, public_key, since FROM signing_keys ORDER BY id")?;
+        let mut statement = ledger.prepare_cached(
+            "SELECT id, public_key, signing_keys.since, retired_signing_keys.since
+             FROM signing_keys LEFT JOIN retired_signing_keys USING (id) ORDER BY id",
+        )?;
         let mut rows = statement.query([])?;
-        let mut keys: Vec<SigningKey> = Vec::new();
+        let (mut keys, mut retired) = (Vec::<SigningKey>::new(), None);
         while let Some(row) = rows.next()? {
-            let since = Timestamp::from_micros(row.get(2)?).ok_or_else(|| StoreError::Corrupt("a time in signing_keys".to_owned()))?;
+            let time =
+                |micros: i64| Timestamp::from_micros(micros).ok_or_else(|| StoreError::Corrupt("a time of a signing key".to_owned()));
+            let since = time(row.get(2)?)?;
             if let Some(before) = keys.last_mut() {
-                before.until = Some(since.saturating_add_micros(OVERLAP_MICROS));
+                let until = since.saturating_add_micros(OVERLAP_MICROS);
+                before.until = Some(retired.map_or(until, |retired| until.min(retired)));
             }
+            retired = row.get::<_, Option<i64>>(3)?.map(time).transpose()?;
             keys.push(SigningKey { id: row.get::<_, i64>(0)?.unsigned_abs(), public_key: row.get(1)?, since, until: None });
         }
         if keys.is_empty() {
@@ -68,9 +75,18 @@ impl SigningKeys {
         self.0.iter().map(|key| VerifierKey::new(origin.clone(), Algorithm::Ed25519, key.public_key)).collect()
     }
 
-    /// Signers of a tree at a time, the newest first.
-    pub(crate) fn signers(&self, keystore: &KeyStore, origin: &Name, now: Timestamp) -> Result<Vec<Box<dyn Signer>>, KeyError> {
-        let signs = |key: &&SigningKey| key.until.is_none_or(|until| now < until);
-        self.0.iter().rev().filter(signs).map(|key| keystore.signer(key.id, &key.public_key, origin.clone())).collect()
+    /// The one that signs whatever is signed.
+    pub(super) fn serving(&self) -> Option<&SigningKey> {
+        self.0.last()
+    }
+
+    /// The ids of all that sign at a time.
+    pub(crate) fn signing(&self, now: Timestamp) -> Vec<u64> {
+        self.beside(now).chain(self.serving()).map(|key| key.id).collect()
+    }
+
+    /// Those that sign beside it at a time, the newest first.
+    pub(crate) fn beside(&self, now: Timestamp) -> impl Iterator<Item = &SigningKey> {
+        self.0.iter().rev().skip(1).filter(move |key| key.until.is_some_and(|until| now < until))
     }
 }

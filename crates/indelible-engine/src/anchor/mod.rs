@@ -11,8 +11,13 @@ mod interval;
 mod keys;
 mod on_demand;
 mod seal;
+mod signatures;
+mod state;
+#[cfg(test)]
+mod tests;
 mod thread;
 
+pub use adopt::Adopted;
 #[cfg(feature = "aws")]
 pub use checkpoints::Bucket;
 pub use checkpoints::{AddressError, CheckpointStore};

@@ -33,4 +33,9 @@ impl Ledger {
         let unavailable = |reason: String| AppendError::Unavailable { reason, outcome_unknown: false };
         Ok(status.map_err(|error| unavailable(error.to_string()))?.map_err(|error| unavailable(error.to_string()))?)
     }
+
+    /// Why the last sealing did not come to its end, as a sentence for whoever holds the data folder.
+    pub fn sealing_error(&self) -> Option<String> {
+        self.inner.anchoring.report().failing.map(|(_, error)| error)
+    }
 }

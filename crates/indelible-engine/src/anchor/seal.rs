@@ -6,29 +6,29 @@
 //! between swap and ledger leaves a signed checkpoint that the next pass grows out of, with the same root if nothing was
 //! appended meanwhile. So there are never two roots for one size, and never an anchor for rows that are not durable.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use indelible_core::anchor::Anchor;
 use indelible_core::chain::Hash;
 use indelible_core::checkpoint::Checkpoint;
-use indelible_core::note::{KeyId, Name, Note, Signer};
+use indelible_core::note::{KeyId, Name, Note};
 use indelible_core::time::Timestamp;
-use indelible_core::tree::{Edge, consistency};
-use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::checkpoints::{CheckpointStore, Checkpoints, CheckpointsError, Closing, Swap};
-use super::interval::{Anchored, Intervals, Waiting};
+use super::interval::{Anchored, Waiting};
 use super::keys::SigningKeys;
-use super::{Refusal, RefusalKind, SealingFailure, instance};
+use super::signatures::Signatures;
+use super::state::{Grown, Head, Named, Refused, Standing, State};
+use super::{Refusal, SealingFailure};
 use crate::append::AppendError;
 use crate::clock::Clock;
 use crate::cosigning::Cosigning;
 use crate::faults::{Faults, When, Write};
 use crate::keystore::{KeyError, KeyStore};
-use crate::store::{StoreError, Tiles, Tree, open_reader};
+use crate::store::{StoreError, Tree};
 use crate::write::{AnchorRow, Change, Privilege, Work, Writer};
 
 /// Checkpoints swapped at once, and anchors published in one transaction.
@@ -55,6 +55,17 @@ pub(crate) enum SealError {
 }
 
 impl SealError {
+    /// What is to be said of the tree that was looked at, where what is stored of it is the reason: no fault of the store as a whole.
+    pub(super) fn of_one_tree(self) -> Result<Refused, Self> {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+        match self {
+            Self::Store(StoreError::Sqlite(FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..))) => {
+                Ok(Refused::broken("what is stored of the tree is not what the ledger stores: run `indelible verify`"))
+            }
+            error => Err(error),
+        }
+    }
+
     /// Where the fault lies.
     pub(super) const fn kind(&self) -> SealingFailure {
         match self {
@@ -84,23 +95,17 @@ pub(crate) struct Parts {
     pub(crate) cosigning: Option<Arc<Cosigning>>,
 }
 
-/// What is remembered between passes; read anew after a failure.
-pub(super) struct State {
-    pub(super) ledger: Connection,
-    pub(super) checkpoints: Checkpoints,
-    pub(super) intervals: Intervals,
-    pub(super) instance: Edge,
-}
-
 /// Seals; one a ledger.
 pub(super) struct Sealer {
     pub(super) parts: Parts,
     closing: Closing,
     pub(super) state: Option<State>,
     /// Trees that are not signed, and why.
-    pub(super) refused: BTreeMap<Name, Refusal>,
-    /// Trees that this pass signs whatever was signed before: an administrator said so.
-    pub(super) adopting: BTreeSet<Name>,
+    pub(super) refused: BTreeMap<Name, Refused>,
+    /// Keys that should sign beside the newest and do not, and why.
+    pub(super) failing_keys: BTreeMap<u64, String>,
+    /// Trees that this pass signs whatever was signed before, as an administrator said.
+    pub(super) adopting: BTreeMap<Name, Standing>,
 }
 
 /// An anchor that may be signed: its tree grew out of what was signed before.
@@ -125,120 +130,80 @@ struct Signed {
     swap: Swap,
 }
 
-/// What a tree is to be signed as.
-pub(super) struct Grown<'a> {
-    pub(super) origin: &'a Name,
-    pub(super) size: u64,
-    pub(super) root: Hash,
-    /// Whether anything was signed of it before.
-    pub(super) signed_before: bool,
-}
-
-impl State {
-    fn open(parts: &Parts, closing: &Closing) -> Result<Self, SealError> {
-        let ledger = open_reader(&parts.ledger_db)?;
-        let checkpoints = Checkpoints::open(&parts.checkpoints, &parts.instance, closing)?;
-        let (intervals, instance) = (Intervals::load(&ledger)?, instance::edge(&ledger)?);
-        Ok(Self { ledger, checkpoints, intervals, instance })
-    }
-
-    /// The checkpoint to be swapped, once it is proved that the tree grew out of it; or why nothing may be signed.
-    pub(super) fn prove(&self, grown: &Grown<'_>, tree: Tree, keys: &SigningKeys) -> Result<Result<Option<String>, Refusal>, SealError> {
-        let Some(stored) = self.checkpoints.read(grown.origin.as_str())? else {
-            let refusal = Refusal::new(
-                RefusalKind::NoCheckpoint,
-                "the checkpoint store has none of this tree, whose anchors the ledger holds: put the store back, or accept the ledger as it is \
-                 with `indelible checkpoints adopt`",
-            );
-            return Ok(if grown.signed_before { Err(refusal) } else { Ok(None) });
-        };
-        let opened = Note::parse(stored.as_bytes())
-            .map_err(|error| error.to_string())
-            .and_then(|note| Checkpoint::open(&note, &keys.verifier_keys(grown.origin)).map_err(|error| error.to_string()));
-        let last = match opened {
-            Ok(opened) => opened.checkpoint,
-            Err(error) => {
-                let detail = format!("what the checkpoint store holds of this tree cannot be believed: {error}");
-                return Ok(Err(Refusal::new(RefusalKind::BadCheckpoint, detail)));
-            }
-        };
-        if last.size > grown.size {
-            let detail = format!("{} leaves were signed, the ledger holds {}: it is an older copy", last.size, grown.size);
-            return Ok(Err(Refusal::new(RefusalKind::RolledBack, detail)));
-        }
-        let mut tiles = Tiles::new(&self.ledger, tree, grown.size);
-        let proof = consistency::proof(last.size, grown.size, |height, index| tiles.hash_at(height, index));
-        let proof = tiles.finish(proof)?;
-        let holds = proof.is_some_and(|proof| consistency::holds(last.size, grown.size, &last.root, &grown.root, &proof));
-        if !holds {
-            let detail = format!("the tree of {} leaves did not grow out of the one of {} leaves that was signed", grown.size, last.size);
-            return Ok(Err(Refusal::new(RefusalKind::Forked, detail)));
-        }
-        Ok(Ok(Some(stored)))
-    }
-}
-
 impl Sealer {
     pub(super) fn new(parts: Parts, closing: Closing) -> Self {
-        Self { parts, closing, state: None, refused: BTreeMap::new(), adopting: BTreeSet::new() }
+        let (refused, failing_keys, adopting) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { parts, closing, state: None, refused, failing_keys, adopting }
     }
 
     /// Anchors everything that is committed and not anchored; finishes what a pass before this one left.
     pub(super) fn pass(&mut self) -> Result<(), SealError> {
-        let (mut state, opened) = match self.state.take() {
-            Some(state) => (state, false),
-            None => (State::open(&self.parts, &self.closing)?, true),
+        let mut state = match self.state.take() {
+            Some(state) if !state.intervals.is_mended(&state.ledger)? => state,
+            _ => State::open(&self.parts, &self.closing)?,
         };
+        let sealed = self.seal(&mut state);
+        // Where a key was the reason, what is remembered is as it was: signing comes before anything that it changes.
+        if sealed.as_ref().err().is_none_or(|error| error.kind() == SealingFailure::Key) {
+            self.state = Some(state);
+        }
+        sealed
+    }
+
+    fn seal(&mut self, state: &mut State) -> Result<(), SealError> {
         let now = self.parts.clock.now();
-        let keys = SigningKeys::load(&state.ledger)?;
+        let (keys, keystore) = (SigningKeys::load(&state.ledger)?, Arc::clone(&self.parts.keystore));
+        let mut signatures = Signatures::new(&keys, &keystore, now);
+        let sealed = self.seal_with(state, &mut signatures);
+        let asked = signatures.into_asked();
+        self.take_note_of_keys(&keys, now, asked);
+        sealed
+    }
+
+    fn seal_with(&mut self, state: &mut State, signatures: &mut Signatures<'_>) -> Result<(), SealError> {
         let adopting = std::mem::take(&mut self.adopting);
-        self.adopt(&mut state, &keys, now, adopting)?;
+        self.adopt(state, signatures, adopting)?;
         // Heads, tiles and rows of one moment: appends go on meanwhile.
         state.ledger.execute_batch("BEGIN")?;
-        let looked = if opened { self.look_at_all(&state, &keys) } else { Ok(()) };
+        let looked = if state.looked { Ok(()) } else { self.look_at_all(state, signatures.keys) };
         let read = looked.and_then(|()| Ok(state.intervals.read(&state.ledger)?));
-        let due = read.and_then(|()| self.prove_all(&state, &keys, now));
+        let due = read.and_then(|()| self.prove_all(state, signatures));
         state.ledger.execute_batch("COMMIT")?;
         let mut due = due?;
+        state.looked = true;
         // Whoever signs may be a network away: no view of the ledger is held open meanwhile.
         while !due.is_empty() {
             let later = due.split_off(due.len().min(BATCH_ANCHORS));
-            let signed = std::mem::replace(&mut due, later).into_iter().map(|due| self.sign(due, &keys, now));
+            let signed = std::mem::replace(&mut due, later).into_iter().map(|due| sign(due, signatures));
             let signed = signed.collect::<Result<Vec<_>, _>>()?;
-            self.publish(&mut state, signed)?;
+            self.publish(state, signed)?;
         }
-        self.seal_instance(&mut state, &keys, now)?;
-        self.state = Some(state);
-        Ok(())
+        self.seal_instance(state, signatures)
     }
 
-    /// What is to be signed, each proved to have grown out of what was signed before.
-    fn prove_all(&mut self, state: &State, keys: &SigningKeys, now: Timestamp) -> Result<Vec<Due>, SealError> {
+    /// What is to be signed, each proved to have grown out of what was signed before. What is wrong with one tree keeps no other
+    /// from being signed.
+    fn prove_all(&mut self, state: &State, signatures: &Signatures<'_>) -> Result<Vec<Due>, SealError> {
         let mut all = Vec::new();
+        for (project, why) in &state.intervals.spoiled {
+            let Named { origin, .. } = state.named(&self.parts.instance, *project)?;
+            self.refuse(origin, Refused::broken(format!("{why}: run `indelible verify`")));
+        }
         for (project, waiting) in &state.intervals.waiting {
-            let id: String =
-                state.ledger.prepare_cached("SELECT project_id FROM ledgers WHERE project = ?1")?.query_row([project], |row| row.get(0))?;
-            let project_id = Uuid::try_parse(&id).map_err(|_| StoreError::Corrupt(format!("{id} is not the id of a project")))?;
-            let origin = origin(&self.parts.instance, project_id)?;
-            match prove(state, keys, now, (*project, project_id), &origin, waiting)? {
+            let Named { origin, project_id } = state.named(&self.parts.instance, *project)?;
+            let proved = match project_id {
+                Ok(project_id) => prove(state, signatures, (*project, project_id), &origin, waiting),
+                Err(why) => Ok(Err(Refused::broken(why))),
+            };
+            match proved.or_else(|error| error.of_one_tree().map(Err))? {
                 Ok(due) => {
                     self.refused.remove(&origin);
                     all.push(due);
                 }
-                Err(refusal) => self.refuse(origin, refusal),
+                Err(refused) => self.refuse(origin, refused),
             }
         }
         Ok(all)
-    }
-
-    fn sign(&self, due: Due, keys: &SigningKeys, now: Timestamp) -> Result<Signed, SealError> {
-        let Due { project, number, last_row, origin, anchor, old } = due;
-        let signers = keys.signers(&self.parts.keystore, &origin, now)?;
-        let newest = signers.first().ok_or_else(|| StoreError::Corrupt("no key signs".to_owned()))?;
-        let note = anchor.sign(&origin, newest.as_ref())?;
-        let checkpoint = sign(&Checkpoint { origin: origin.clone(), size: anchor.tree_size(), root: anchor.tree_root }, &signers)?;
-        let swap = Swap { origin: origin.as_str().to_owned(), old, new: checkpoint.to_string() };
-        Ok(Signed { project, number, last_row, anchor, note, checkpoint, swap })
     }
 
     /// Swaps in the checkpoint store, then writes the anchors and their leaves.
@@ -274,7 +239,7 @@ impl Sealer {
     }
 
     /// Signs the instance tree, where it grew.
-    fn seal_instance(&mut self, state: &mut State, keys: &SigningKeys, now: Timestamp) -> Result<(), SealError> {
+    fn seal_instance(&mut self, state: &mut State, signatures: &mut Signatures<'_>) -> Result<(), SealError> {
         let origin = instance_origin(&self.parts.instance)?;
         let last: Option<i64> = state.ledger.query_row("SELECT max(size) FROM instance_checkpoints", [], |row| row.get(0))?;
         let (size, root) = (state.instance.size(), state.instance.root());
@@ -282,16 +247,15 @@ impl Sealer {
             return Ok(());
         }
         let grown = Grown { origin: &origin, size, root, signed_before: last.is_some() };
-        let old = match state.prove(&grown, Tree::Instance, keys)? {
+        let old = match state.prove(&grown, Tree::Instance, signatures.keys)? {
             Ok(old) => old,
-            Err(refusal) => {
-                self.refuse(origin, refusal);
+            Err(refused) => {
+                self.refuse(origin, refused);
                 return Ok(());
             }
         };
         self.refused.remove(&origin);
-        let signers = keys.signers(&self.parts.keystore, &origin, now)?;
-        let checkpoint = sign(&Checkpoint { origin: origin.clone(), size, root }, &signers)?.to_string();
+        let checkpoint = signatures.checkpoint(&Checkpoint { origin: origin.clone(), size, root })?.to_string();
         let swap = Swap { origin: origin.as_str().to_owned(), old, new: checkpoint.clone() };
         self.swap(&mut state.checkpoints, &[swap])?;
         let changes = vec![Change::InstanceCheckpoint { size, checkpoint }];
@@ -313,11 +277,29 @@ impl Sealer {
     }
 
     /// Takes note that a tree is not signed; the log hears of it once.
-    pub(super) fn refuse(&mut self, origin: Name, refusal: Refusal) {
-        if self.refused.get(&origin) != Some(&refusal) {
-            tracing::error!(%origin, kind = refusal.kind.as_str(), detail = refusal.detail, "a tree is not signed");
+    pub(super) fn refuse(&mut self, origin: Name, refused: Refused) {
+        if self.refused.get(&origin).map(|known| &known.refusal) != Some(&refused.refusal) {
+            let Refusal { kind, detail } = &refused.refusal;
+            tracing::error!(%origin, kind = kind.as_str(), detail, "a tree is not signed");
         }
-        self.refused.insert(origin, refusal);
+        self.refused.insert(origin, refused);
+    }
+
+    /// Takes note of which keys sign beside the newest; the log hears of a change.
+    fn take_note_of_keys(&mut self, keys: &SigningKeys, now: Timestamp, asked: BTreeMap<u64, Option<String>>) {
+        self.failing_keys.retain(|id, _| keys.beside(now).any(|key| key.id == *id));
+        for (id, failing) in asked {
+            match failing {
+                Some(error) => {
+                    if self.failing_keys.get(&id) != Some(&error) {
+                        tracing::warn!(key = id, error, "a signing key does not sign beside the newest; checkpoints go without it");
+                    }
+                    self.failing_keys.insert(id, error);
+                }
+                None if self.failing_keys.remove(&id).is_some() => tracing::info!(key = id, "a signing key signs again"),
+                None => {}
+            }
+        }
     }
 }
 
@@ -331,41 +313,37 @@ pub(crate) fn instance_origin(instance: &str) -> Result<Name, SealError> {
     Ok(Name::new(instance).map_err(indelible_core::note::SignError::from)?)
 }
 
-pub(super) fn sign(checkpoint: &Checkpoint, signers: &[Box<dyn Signer>]) -> Result<Note, SealError> {
-    let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
-    Ok(checkpoint.sign(&signers)?)
+fn sign(due: Due, signatures: &mut Signatures<'_>) -> Result<Signed, SealError> {
+    let Due { project, number, last_row, origin, anchor, old } = due;
+    let note = signatures.anchor(&anchor, &origin)?;
+    let checkpoint = signatures.checkpoint(&Checkpoint { origin: origin.clone(), size: anchor.tree_size(), root: anchor.tree_root })?;
+    let swap = Swap { origin: origin.as_str().to_owned(), old, new: checkpoint.to_string() };
+    Ok(Signed { project, number, last_row, anchor, note, checkpoint, swap })
 }
 
 /// The anchor of what waits in a project; or why nothing may be signed.
 fn prove(
     state: &State,
-    keys: &SigningKeys,
-    now: Timestamp,
+    signatures: &Signatures<'_>,
     (project, project_id): (i64, Uuid),
     origin: &Name,
     waiting: &Waiting,
-) -> Result<Result<Due, Refusal>, SealError> {
+) -> Result<Result<Due, Refused>, SealError> {
     if let Some(sequence) = waiting.broken_at {
         let detail = format!("sequence {sequence} does not follow on the one before it: run `indelible verify`");
-        return Ok(Err(Refusal::new(RefusalKind::Broken, detail)));
+        return Ok(Err(Refused::broken(detail)));
     }
-    let head: Option<(i64, Hash, Hash)> = state
-        .ledger
-        .prepare_cached("SELECT size, row_hash, tree_root FROM heads WHERE project = ?1")?
-        .query_row([project], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    let Some((_, _, root)) = head.filter(|(size, row_hash, _)| size.unsigned_abs() == waiting.size && *row_hash == waiting.last_row_hash)
-    else {
-        return Ok(Err(Refusal::new(RefusalKind::Broken, "the head does not agree with the rows: run `indelible verify`")));
+    let head = state.head(project)?;
+    let Some(Head { root, .. }) = head.filter(|head| head.size == waiting.size && head.row_hash == waiting.last_row_hash) else {
+        return Ok(Err(Refused::broken("the head does not agree with the rows: run `indelible verify`")));
     };
     let last = state.intervals.anchored.get(&project);
     let grown = Grown { origin, size: waiting.size, root, signed_before: last.is_some() };
-    let old = match state.prove(&grown, Tree::Project(project), keys)? {
+    let old = match state.prove(&grown, Tree::Project(project), signatures.keys)? {
         Ok(old) => old,
-        Err(refusal) => return Ok(Err(refusal)),
+        Err(refused) => return Ok(Err(refused)),
     };
-    let newest = keys.verifier_keys(origin).pop().ok_or_else(|| StoreError::Corrupt("no key signs".to_owned()))?;
-    let anchor = anchor(waiting, last, project_id, root, newest.id(), now);
+    let anchor = anchor(waiting, last, project_id, root, signatures.key_id(origin)?, signatures.now);
     let number = last.map_or(0, |last| last.number + 1);
     Ok(Ok(Due { project, number, last_row: waiting.last_row, origin: origin.clone(), anchor, old }))
 }

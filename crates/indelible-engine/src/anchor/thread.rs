@@ -1,6 +1,6 @@
 //! When sealing happens: at the interval, when somebody asks, and once more at the end. One thread a ledger.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::checkpoints::{Closer, closing};
 use super::seal::{Parts, Sealer};
+use super::state::Standing;
 use super::{Refusal, SealingFailure};
 use crate::write::{Privilege, Work};
 
@@ -22,6 +23,10 @@ pub(crate) struct Report {
     pub(crate) failing: Option<(SealingFailure, String)>,
     /// Trees that are not signed, by origin.
     pub(crate) refused: BTreeMap<Name, Refusal>,
+    /// Of those, what an adoption takes; nothing of one that contradicts itself.
+    pub(crate) standings: BTreeMap<Name, Standing>,
+    /// Keys that should sign beside the newest and do not.
+    pub(crate) failing_keys: u64,
     /// Rows that anchors cover, of all projects.
     pub(crate) rows_anchored: u64,
     /// Passes that came to their end since start.
@@ -32,7 +37,7 @@ pub(crate) struct Report {
 struct State {
     asked: Vec<oneshot::Sender<()>>,
     /// Trees that the next pass signs whatever was signed before.
-    adopting: BTreeSet<Name>,
+    adopting: BTreeMap<Name, Standing>,
     closing: bool,
     /// When the next pass begins if nobody asks for one; `None` before the thread has said so.
     due: Option<Instant>,
@@ -90,8 +95,8 @@ impl Anchoring {
     }
 
     /// Seals now, and these trees whatever was signed of them before.
-    pub(crate) async fn adopt(&self, origins: BTreeSet<Name>) {
-        self.shared.lock().adopting.extend(origins);
+    pub(crate) async fn adopt(&self, trees: BTreeMap<Name, Standing>) {
+        self.shared.lock().adopting.extend(trees);
         self.seal().await;
     }
 
@@ -164,7 +169,10 @@ fn report(shared: &Shared, sealer: &Sealer, failing: Option<(SealingFailure, Str
         report.passes += 1;
     }
     report.failing = failing;
-    report.refused.clone_from(&sealer.refused);
+    let refused = || sealer.refused.iter();
+    report.refused = refused().map(|(origin, refused)| (origin.clone(), refused.refusal.clone())).collect();
+    report.standings = refused().filter_map(|(origin, refused)| Some((origin.clone(), refused.standing.clone()?))).collect();
+    report.failing_keys = sealer.failing_keys.len() as u64;
     if let Some(state) = &sealer.state {
         report.rows_anchored = state.intervals.rows_anchored();
     }

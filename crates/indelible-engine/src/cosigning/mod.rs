@@ -5,6 +5,7 @@
 //! in [`CosigningStatus`]. How a request reaches a witness is handed in ([`Transport`]): nothing here knows HTTP.
 
 mod round;
+pub(crate) mod served;
 pub(crate) mod stored;
 mod thread;
 

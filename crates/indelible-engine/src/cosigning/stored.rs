@@ -95,21 +95,31 @@ pub(crate) fn seconds(text: &str, signature: &Signature, key: &VerifierKey) -> O
     alone.verify(std::slice::from_ref(key)).ok()?.first()?.seconds
 }
 
-/// The newest checkpoint that fulfils the policy.
+/// The newest checkpoint that fulfils the policy. Lines are verified of those alone that would be enough if they held, so that a
+/// quorum that was never met costs no signatures.
 pub(crate) fn newest_fulfilled(ledger: &Connection, policy: &Policy) -> Result<Option<Stored>, StoreError> {
     if policy.is_fulfilled(|_| false) {
         return newest_size(ledger)?.map_or(Ok(None), |size| at(ledger, size));
     }
-    let mut select = ledger.prepare_cached("SELECT DISTINCT size FROM cosignatures ORDER BY size DESC")?;
+    let mut select = ledger.prepare_cached("SELECT size, witness FROM cosignatures ORDER BY size DESC")?;
     let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        if let Some(stored) = at(ledger, row.get::<_, i64>(0)?.unsigned_abs())?
-            && stored.fulfils(policy)
-        {
-            return Ok(Some(stored));
+    let mut named: (u64, Vec<String>) = (0, Vec::new());
+    loop {
+        let row = rows.next()?.map(|row| Ok::<_, rusqlite::Error>((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?))).transpose()?;
+        if row.as_ref().is_none_or(|(size, _)| *size != named.0) {
+            let is_enough = policy.is_fulfilled(|witness| named.1.contains(&witness.key.to_string()));
+            if is_enough
+                && let Some(stored) = at(ledger, named.0)?
+                && stored.fulfils(policy)
+            {
+                return Ok(Some(stored));
+            }
+            named.1.clear();
         }
+        let Some((size, witness)) = row else { return Ok(None) };
+        named.0 = size;
+        named.1.push(witness);
     }
-    Ok(None)
 }
 
 /// The largest size that a witness cosigned.
@@ -119,4 +129,32 @@ pub(crate) fn size_of(ledger: &Connection, key: &VerifierKey) -> Result<Option<u
         .query_row([key.to_string()], |row| row.get(0))
         .optional()?;
     Ok(size.map(i64::unsigned_abs))
+}
+
+#[cfg(test)]
+mod tests {
+    use indelible_core::note::{Algorithm, Name};
+
+    use super::*;
+
+    /// Years of checkpoints that one of two witnesses cosigned: none is read, so none of them, though spoiled, is stumbled over.
+    #[test]
+    fn a_quorum_that_was_never_met_costs_no_checkpoint() {
+        let key = |n: u8| VerifierKey::new(Name::new(format!("w{n}.example")).expect("a name"), Algorithm::CosignatureV1, [n; 32]);
+        let text = format!("witness a {}\nwitness b {}\ngroup both all a b\nquorum both\n", key(1), key(2));
+        let policy = Policy::parse(text.as_bytes()).expect("a policy");
+        let ledger = Connection::open_in_memory().expect("a database");
+        ledger.execute_batch(include_str!("../store/sqlite/schema.sql")).expect("the tables");
+        let cosign = |size: i64, by: &VerifierKey| {
+            ledger.execute("INSERT OR IGNORE INTO instance_checkpoints VALUES (?1, 'spoiled')", [size]).expect("inserted");
+            ledger.execute("INSERT INTO cosignatures VALUES (?1, ?2, 'x', 0)", (size, by.to_string())).expect("inserted");
+        };
+        for size in 1..600 {
+            cosign(size, &key(if size < 500 { 1 } else { 2 }));
+        }
+        assert!(newest_fulfilled(&ledger, &policy).expect("read").is_none());
+        // Of one that both are said to have cosigned it is looked whether that is so.
+        cosign(250, &key(2));
+        assert!(matches!(newest_fulfilled(&ledger, &policy), Err(StoreError::Corrupt(_))));
+    }
 }

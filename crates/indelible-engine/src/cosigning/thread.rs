@@ -4,7 +4,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indelible_core::policy::Witness;
+use indelible_core::policy::{Policy, Witness};
 use indelible_core::time::Timestamp;
 
 use super::round::{Cosigned, Round};
@@ -35,6 +35,14 @@ struct State {
     witnesses: Vec<WitnessStatus>,
     running: usize,
     closing: bool,
+}
+
+impl State {
+    /// Whether the witnesses that cosigned the newest checkpoint, and those that are asked and did not fail last, are enough.
+    fn expects(&self, policy: &Policy) -> bool {
+        let comes = |known: &WitnessStatus| known.is_asked && known.failing.is_none() || known.size == self.newest;
+        policy.is_fulfilled(|witness| self.witnesses.iter().any(|known| known.key == witness.key && comes(known)))
+    }
 }
 
 struct Shared {
@@ -69,7 +77,7 @@ impl Cosigning {
         drop(reader);
         let state = State { newest, fulfilled: None, witnesses, running: 0, closing: false };
         let shared = Arc::new(Shared { parts, state: Mutex::new(state), wake: Condvar::new() });
-        shared.look();
+        shared.look(None);
         let cosigning = Self { shared };
         for (at, url) in policy.witnesses().iter().enumerate().filter_map(|(at, witness)| Some((at, witness.url.as_deref()?))) {
             let url = format!("{}/add-checkpoint", url.trim_end_matches('/'));
@@ -91,14 +99,35 @@ impl Cosigning {
         state.newest = Some(size);
         drop(state);
         if self.shared.parts.witnesses.policy.is_fulfilled(|_| false) {
-            self.shared.look();
+            self.shared.look(Some(size));
         }
         self.shared.wake.notify_all();
     }
 
     /// Who counts.
-    pub(crate) fn policy(&self) -> &indelible_core::policy::Policy {
+    pub(crate) fn policy(&self) -> &Policy {
         &self.shared.parts.witnesses.policy
+    }
+
+    /// Leaves of the newest checkpoint that the quorum cosigned.
+    pub(crate) fn cosigned_size(&self) -> Option<u64> {
+        self.shared.lock().fulfilled.map(|(size, _)| size)
+    }
+
+    /// Whether the quorum cosigned the newest checkpoint, or may be expected to do so in a moment.
+    pub(crate) fn is_expected(&self) -> bool {
+        self.shared.lock().expects(self.policy())
+    }
+
+    /// Waits until the quorum cosigned a checkpoint of at least so many leaves: while it may be expected to, and no longer than
+    /// `wait_max`.
+    pub(crate) fn wait_for(&self, leaves: u64, wait_max: Duration) {
+        let lacks = |state: &mut State| {
+            let is_signed = state.newest.is_some_and(|newest| newest >= leaves);
+            let is_cosigned = state.fulfilled.is_some_and(|(size, _)| size >= leaves);
+            is_signed && !is_cosigned && !state.closing && state.expects(self.policy())
+        };
+        drop(self.shared.wake.wait_timeout_while(self.shared.lock(), wait_max, lacks));
     }
 
     /// How it goes.
@@ -200,6 +229,8 @@ impl Shared {
     }
 
     fn succeeded(&self, at: usize, size: u64) {
+        // First: who is expected to cosign is one that did not yet.
+        self.look(Some(size));
         let now = self.parts.clock.now();
         let mut state = self.lock();
         let witness = &mut state.witnesses[at];
@@ -209,7 +240,7 @@ impl Shared {
         witness.size = Some(size);
         witness.succeeded_at = Some(now);
         drop(state);
-        self.look();
+        self.wake.notify_all();
     }
 
     /// The log hears of it once, until it is another failure.
@@ -229,13 +260,19 @@ impl Shared {
             }
         }
         witness.failing = Some(failure);
+        drop(state);
+        self.wake.notify_all();
     }
 
-    /// Looks for the newest checkpoint that fulfils the policy.
-    fn look(&self) {
+    /// Looks whether the checkpoint of a size fulfils the policy now; which is the newest that does, where no size is given.
+    fn look(&self, size: Option<u64>) {
+        let policy = &self.parts.witnesses.policy;
         let found = || -> Result<Option<(u64, Option<Timestamp>)>, StoreError> {
             let reader = self.parts.readers.get()?;
-            let stored = stored::newest_fulfilled(&reader, &self.parts.witnesses.policy)?;
+            let stored = match size {
+                Some(size) => stored::at(&reader, size)?.filter(|stored| stored.fulfils(policy)),
+                None => stored::newest_fulfilled(&reader, policy)?,
+            };
             Ok(stored.map(|stored| (stored.size, stored.cosignatures.iter().map(|cosignature| cosignature.received_at).max())))
         };
         match found() {

@@ -1,6 +1,8 @@
 //! What stands before the entries of a bundle: keys, the checkpoint, anchors, and the proofs that are the bundle's as a whole. Read
 //! in one short transaction, since the tiles at the right edge of a tree change as it grows.
 
+use std::time::Duration;
+
 use indelible_core::anchor::Anchor;
 use indelible_core::bundle::{AnchorLine, FileName, Kind};
 use indelible_core::chain::Hash;
@@ -13,15 +15,18 @@ use rusqlite::{Connection, OptionalExtension};
 use super::ask::Asked;
 use super::{not_as_signed, unreadable};
 use crate::anchor::{SigningKeys, instance_origin, origin};
+use crate::cosigning::{Cosigning, served};
 use crate::ledger::Ledger;
 use crate::query::ReadError;
 use crate::query::anchors::{Published, latest};
 use crate::query::reading::HeadMark;
 use crate::resource::Project;
-use crate::store::{Tiles, Tree};
+use crate::store::{StoreError, Tiles, Tree};
 
 /// Anchors in a bundle: the newest, as far back as the range begins, and no more than this, some 8 MB.
 const ANCHORS_MAX: u64 = 10_000;
+/// How long a bundle waits for cosignatures of what was signed a moment ago.
+const WITNESSES_WAIT: Duration = Duration::from_secs(5);
 
 /// What stands before the entries.
 pub(super) struct Foundation {
@@ -40,6 +45,20 @@ pub(super) struct Foundation {
     pub(super) events_after: u64,
     /// In the order of the tar.
     pub(super) files: Vec<(FileName, Vec<u8>)>,
+}
+
+/// Waits a moment for the witnesses where they have not cosigned the newest anchor yet: who exports may just have had it sealed. A bundle
+/// is made without them in the end.
+pub(super) fn await_witnesses(ledger: &Ledger, number: i64) -> Result<(), ReadError> {
+    let Some(cosigning) = &ledger.inner.cosigning else { return Ok(()) };
+    let read = || -> Result<Option<i64>, StoreError> {
+        let newest = "SELECT position FROM instance_leaves WHERE project = ?1 ORDER BY number DESC LIMIT 1";
+        Ok(ledger.inner.readers.get()?.query_row(newest, [number], |row| row.get(0)).optional()?)
+    };
+    if let Some(position) = read().map_err(|error| unreadable(&error))? {
+        cosigning.wait_for(position.unsigned_abs() + 1, WITNESSES_WAIT);
+    }
+    Ok(())
 }
 
 /// Reads it for a bundle of the newest checkpoint.
@@ -64,7 +83,7 @@ pub(super) fn read(ledger: &Ledger, number: i64, project: &Project, asked: &Aske
             return Err(ReadError::Options(format!("since names {} events, and {} are signed here", since.size, tree.size)));
         }
     }
-    let parts = Parts { connection: &transaction, number, newest: &newest };
+    let parts = Parts { connection: &transaction, number, newest: &newest, cosigning: ledger.inner.cosigning.as_deref() };
     let (stored, last_row) = parts.sizes().map_err(|error| unreadable(&error))?;
     let kind = if asked.filter.is_some() { Kind::Selection } else { Kind::Range };
     let mut files = vec![(FileName::VerifierKeys, parts.keys(ledger.instance_name(), &origin)?)];
@@ -93,6 +112,7 @@ struct Parts<'a> {
     connection: &'a Connection,
     number: i64,
     newest: &'a Published,
+    cosigning: Option<&'a Cosigning>,
 }
 
 impl Parts<'_> {
@@ -105,11 +125,13 @@ impl Parts<'_> {
         Ok((size.unsigned_abs(), self.connection.prepare_cached(last_row)?.query_row(newest, |row| row.get(0))?))
     }
 
-    /// Every key that signs, or signed, the project's tree and the instance's.
+    /// Every key that signs, or signed, the project's tree and the instance's, and those of the witnesses that count.
     fn keys(&self, instance: &str, origin: &Name) -> Result<Vec<u8>, ReadError> {
         let keys = SigningKeys::load(self.connection).map_err(|error| unreadable(&error))?;
         let instance = instance_origin(instance).map_err(|error| unreadable(&error))?;
-        let all = [origin, &instance].into_iter().flat_map(|name| keys.verifier_keys(name));
+        let own = [origin, &instance].into_iter().flat_map(|name| keys.verifier_keys(name));
+        let witnesses = self.cosigning.into_iter().flat_map(|cosigning| cosigning.policy().witnesses());
+        let all = own.chain(witnesses.map(|witness| witness.key.clone()));
         Ok(all.flat_map(|key| format!("{key}\n").into_bytes()).collect())
     }
 
@@ -147,35 +169,31 @@ impl Parts<'_> {
 
     /// That the newest anchor is in the instance tree; nothing where no signed checkpoint of that covers it yet.
     fn instance(&self) -> Result<Vec<(FileName, Vec<u8>)>, ReadError> {
-        let read = || -> rusqlite::Result<Option<InstanceStep>> {
+        let read = || -> Result<Option<InstanceStep>, StoreError> {
             let sql = "SELECT position, leaf FROM instance_leaves WHERE project = ?1 AND number = ?2";
             let newest = (self.number, self.newest.number as i64);
             let leaf = self.connection.query_row(sql, newest, |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional()?;
-            let sql = "SELECT size, checkpoint FROM instance_checkpoints ORDER BY size DESC LIMIT 1";
-            let signed = self.connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional()?;
+            let Some((position, leaf)) = leaf else { return Ok(None) };
+            let position = position.unsigned_abs();
+            let Some(served) = served::covering(self.connection, self.cosigning, position)? else { return Ok(None) };
             let stored: Option<i64> = self.connection.query_row("SELECT max(position) FROM instance_leaves", [], |row| row.get(0))?;
-            let (Some((position, leaf)), Some((size, checkpoint)), Some(stored)) = (leaf, signed, stored) else { return Ok(None) };
-            let (position, size) = (position.unsigned_abs(), size.unsigned_abs());
-            let mut tiles = Tiles::new(self.connection, Tree::Instance, stored.unsigned_abs() + 1);
-            let path = inclusion::path(position, size, |height, index| tiles.hash_at(height, index));
-            Ok(tiles.finish(path)?.map(|path| InstanceStep { position, path, leaf, checkpoint }))
+            let mut tiles = Tiles::new(self.connection, Tree::Instance, stored.map_or(0, |last| last.unsigned_abs() + 1));
+            let path = inclusion::path(position, served.size, |height, index| tiles.hash_at(height, index));
+            let proof = |path| InclusionProof { extra: None, index: position, path, checkpoint: served.note };
+            Ok(tiles.finish(path)?.map(|path| InstanceStep { leaf, proof: proof(path) }))
         };
-        let Some(step) = read().map_err(|error| unreadable(&error))? else { return Ok(Vec::new()) };
-        let checkpoint = Note::parse(step.checkpoint.as_bytes()).map_err(|error| unreadable(&error))?;
-        let proof = InclusionProof { extra: None, index: step.position, path: step.path, checkpoint };
+        let Some(InstanceStep { leaf, proof }) = read().map_err(|error| unreadable(&error))? else { return Ok(Vec::new()) };
         Ok(vec![
-            (FileName::InstanceCheckpoint, step.checkpoint.into_bytes()),
-            (FileName::InstanceLeaf, step.leaf.into_bytes()),
+            (FileName::InstanceCheckpoint, proof.checkpoint.to_string().into_bytes()),
+            (FileName::InstanceLeaf, leaf.into_bytes()),
             (FileName::InstanceProof, proof.to_string().into_bytes()),
         ])
     }
 }
 
 struct InstanceStep {
-    position: u64,
-    path: Vec<Hash>,
     leaf: String,
-    checkpoint: String,
+    proof: InclusionProof,
 }
 
 /// An entry's proof, and the leaf hash that the stored tree has in its place.

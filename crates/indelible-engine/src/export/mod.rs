@@ -127,6 +127,7 @@ fn make_ready(
     gone: &AtomicBool,
 ) -> Result<Export, ReadError> {
     let read = || {
+        foundation::await_witnesses(ledger, number)?;
         let foundation = foundation::read(ledger, number, project, asked)?;
         let survey = survey::survey(&journal, number, &foundation, asked, gone)?;
         Ok((foundation, survey))

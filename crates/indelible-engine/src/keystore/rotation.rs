@@ -31,8 +31,13 @@ pub(crate) const DATA_KEY: &str = "data_key";
 pub enum Rotation {
     /// The ring key, under which chains and submissions are authenticated.
     Hmac,
-    /// The key that signs anchors and checkpoints: a new one here, or a key in KMS.
-    Signing(Option<KeyArn>),
+    /// The key that signs anchors and checkpoints.
+    Signing {
+        /// A key in KMS; a new one here where none is named.
+        kms_key: Option<KeyArn>,
+        /// Whether the keys before it sign no more from now on, rather than beside it for a while: one is lost, or somebody else has it.
+        retire_old: bool,
+    },
     /// The data key of an organization (the default one if not named), under which new contents are sealed.
     Data(Option<Uuid>),
 }
@@ -42,7 +47,7 @@ impl Rotation {
     pub fn parse(kind: &str, organization_id: Option<Uuid>) -> Option<Self> {
         match kind {
             "hmac" => Some(Self::Hmac),
-            "signing" => Some(Self::Signing(None)),
+            "signing" => Some(Self::Signing { kms_key: None, retire_old: false }),
             "data" => Some(Self::Data(organization_id)),
             _ => None,
         }
@@ -52,7 +57,7 @@ impl Rotation {
     const fn resource(&self) -> &'static str {
         match self {
             Self::Hmac => "hmac_key",
-            Self::Signing(_) => "signing_key",
+            Self::Signing { .. } => "signing_key",
             Self::Data(_) => DATA_KEY,
         }
     }
@@ -73,7 +78,7 @@ pub struct Rotated {
 struct Made {
     id: u64,
     state: Object<'static>,
-    change: Change,
+    changes: Vec<Change>,
     data: Option<Arc<DataKey>>,
 }
 
@@ -119,7 +124,7 @@ impl Ledger {
         let (ledger, wanted, whose) = (self.clone(), rotation.clone(), Arc::clone(&home));
         let made = tokio::task::spawn_blocking(move || ledger.make(&wanted, &whose, since)).await;
         let unavailable = |reason: String| AppendError::Unavailable { reason, outcome_unknown: false };
-        let Made { id, state, change, data } = match made.map_err(|error| unavailable(error.to_string()))? {
+        let Made { id, state, changes, data } = match made.map_err(|error| unavailable(error.to_string()))? {
             Ok(made) => made,
             Err(NotMade::Refused(reason)) => {
                 let fault = Fault::new(FaultKind::Invalid, "/kms_key", reason);
@@ -136,7 +141,7 @@ impl Ledger {
             id: id.to_string(),
             before: None,
             after: Some(Value::Object(state)),
-            changes: vec![change],
+            changes,
         })
         .await?;
         self.serve(&rotation, id, data.as_ref());
@@ -149,10 +154,10 @@ impl Ledger {
         }
         let registry = &self.inner.registry;
         match rotation {
-            Rotation::Hmac | Rotation::Signing(_) if caller.owner != Owner::Instance => {
+            Rotation::Hmac | Rotation::Signing { .. } if caller.owner != Owner::Instance => {
                 Err(MutateError::Forbidden("the instance".to_owned()))
             }
-            Rotation::Hmac | Rotation::Signing(_) => Ok(self.home_of(Owner::Instance)?),
+            Rotation::Hmac | Rotation::Signing { .. } => Ok(self.home_of(Owner::Instance)?),
             Rotation::Data(organization_id) => {
                 let id = organization_id.unwrap_or(match caller.owner {
                     Owner::Organization(id) => id,
@@ -179,19 +184,25 @@ impl Ledger {
                 inner.keystore.load_serving(&reader).map_err(key_error)?;
                 let id = inner.keystore.newest_ring_id() + 1;
                 inner.keystore.make_ring_key(id).map_err(key_error)?;
-                Ok(Made { id, state, change: Change::RingKey { id, since }, data: None })
+                Ok(Made { id, state, changes: vec![Change::RingKey { id, since }], data: None })
             }
-            Rotation::Signing(kms_key) => {
+            Rotation::Signing { kms_key, retire_old } => {
                 let known = inner.readers.get().and_then(|reader| SigningKeys::load(&reader)).map_err(unreadable)?;
                 let (id, public_key) =
                     inner.keystore.make_signing_key(known.newest() + 1, kms_key.as_ref(), &known.public_keys()).map_err(key_error)?;
-                let state = signing_state(&public_key, kms_key.as_ref());
-                Ok(Made { id, state, change: Change::SigningKey { id, public_key, since }, data: None })
+                let mut state = signing_state(&public_key, kms_key.as_ref());
+                let mut changes = vec![Change::SigningKey { id, public_key, since }];
+                if *retire_old {
+                    let retired = known.signing(since);
+                    state.insert("retired", Value::Array(retired.iter().map(|id| Value::integer(id.cast_signed())).collect()));
+                    changes.extend(retired.into_iter().map(|id| Change::RetiredSigningKey { id, since }));
+                }
+                Ok(Made { id, state, changes, data: None })
             }
             Rotation::Data(_) => {
                 let key = inner.data_keys.draw(home.organization_id, since).map_err(key_error)?;
                 let id = key.id.unsigned_abs();
-                Ok(Made { id, state, change: Change::DataKey(Arc::clone(&key)), data: Some(key) })
+                Ok(Made { id, state, changes: vec![Change::DataKey(Arc::clone(&key))], data: Some(key) })
             }
         }
     }

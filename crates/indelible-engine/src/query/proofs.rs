@@ -36,7 +36,7 @@ pub struct EventProof {
 pub struct InstanceProof {
     /// The leaf, canonical JSON.
     pub leaf: String,
-    /// `c2sp.org/tlog-proof@v1`, with the newest checkpoint of the instance tree.
+    /// `c2sp.org/tlog-proof@v1`, with a checkpoint of the instance tree and its cosignatures.
     pub proof: String,
 }
 
@@ -65,7 +65,7 @@ pub(super) fn not_anchored(lane: &Lane<'_>, instance: bool, what: &str) -> ReadE
 }
 
 impl Ledger {
-    /// The proof of one event, against the newest anchor, and of that anchor against the newest checkpoint of the instance tree.
+    /// The proof of one event, against the newest anchor, and of that anchor against a checkpoint of the instance tree.
     pub async fn event_proof(&self, caller: &Caller, project: &Project, id: Uuid) -> Result<EventProof, ReadError> {
         let reading = Reading::new(caller, project, "event_proof", id.hyphenated().to_string(), &Opening::default());
         self.read(reading, move |lane, account| {
@@ -75,7 +75,7 @@ impl Ledger {
             let published = PublishedProject::load(&moment, lane.number)?.filter(|published| found.sequence < published.tree.size());
             let published = published.ok_or_else(|| not_anchored(lane, false, "no anchor covers the event yet"))?;
             let proof = published.tree.inclusion(found.sequence, &leaf_hash(&found.entry))?.to_string();
-            let instance = published.in_instance(lane.number)?;
+            let instance = published.in_instance(lane.number, lane.ledger.inner.cosigning.as_deref())?;
             let instance = instance.map(|(leaf, proof)| InstanceProof { leaf, proof: proof.to_string() });
             account.returned = 1;
             Ok(EventProof { entry: found.entry, anchor: published.anchor.number, proof, instance })

@@ -8,16 +8,18 @@ use indelible_core::checkpoint::Checkpoint;
 use indelible_core::note::Note;
 use indelible_core::proof::{ConsistencyProof, InclusionProof};
 use indelible_core::tree::{Range, consistency, inclusion};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::ReadError;
 use super::anchors::{Published, latest, unreadable};
-use crate::store::{Tiles, Tree};
+use crate::cosigning::Cosigning;
+use crate::cosigning::served::{self, Served};
+use crate::store::{StoreError, Tiles, Tree};
 
 /// What a hash in the store that does not fit is called.
 const TILES: &str = "the stored tiles do not lead to the signed root";
 
-/// A tree and its newest checkpoint.
+/// A tree and a checkpoint of it: of a project the newest.
 pub(super) struct PublishedTree<'c> {
     connection: &'c Connection,
     tree: Tree,
@@ -51,11 +53,10 @@ impl<'c> PublishedProject<'c> {
         Ok(Some(Self { tree, anchor, last_row }))
     }
 
-    /// The leaf of its anchor in the instance tree, and the proof of it against the newest checkpoint of that tree; `None` while
-    /// that does not cover it.
-    pub(super) fn in_instance(&self, project: i64) -> Result<Option<(String, InclusionProof)>, ReadError> {
+    /// The leaf of its anchor in the instance tree, and the proof of it against a checkpoint of that tree: the newest that witnesses
+    /// cosigned, if that covers it, else the newest; `None` while neither does.
+    pub(super) fn in_instance(&self, project: i64, cosigning: Option<&Cosigning>) -> Result<Option<(String, InclusionProof)>, ReadError> {
         let connection = self.tree.connection;
-        let Some(instance) = PublishedTree::of_instance(connection)? else { return Ok(None) };
         let read = || -> rusqlite::Result<(i64, String)> {
             connection
                 .prepare_cached("SELECT position, leaf FROM instance_leaves WHERE project = ?1 AND number = ?2")?
@@ -63,32 +64,37 @@ impl<'c> PublishedProject<'c> {
         };
         let (position, leaf) = read().map_err(|error| unreadable(&error))?;
         let position = position.unsigned_abs();
-        if position >= instance.size() {
-            return Ok(None);
-        }
+        let instance = PublishedTree::served(connection, served::covering(connection, cosigning, position))?;
+        let Some(instance) = instance.filter(|instance| position < instance.size()) else { return Ok(None) };
         let proof = instance.inclusion(position, &indelible_core::tree::leaf_hash(leaf.as_bytes()))?;
         Ok(Some((leaf, proof)))
     }
 }
 
 impl<'c> PublishedTree<'c> {
-    /// The instance tree; `None` where it was never signed.
-    pub(super) fn of_instance(connection: &'c Connection) -> Result<Option<Self>, ReadError> {
-        let read = || -> rusqlite::Result<Option<(String, i64)>> {
-            let newest = connection
-                .prepare_cached("SELECT checkpoint FROM instance_checkpoints ORDER BY size DESC LIMIT 1")?
-                .query_row([], |row| row.get(0))
-                .optional()?;
-            let Some(newest) = newest else { return Ok(None) };
-            let last: i64 = connection.prepare_cached("SELECT max(position) FROM instance_leaves")?.query_row([], |row| row.get(0))?;
-            Ok(Some((newest, last + 1)))
-        };
-        let found = read().map_err(|error| unreadable(&error))?;
-        found.map(|(newest, stored)| Self::new(connection, Tree::Instance, stored.unsigned_abs(), &newest)).transpose()
+    /// The instance tree as it is handed out; `None` where it was never signed.
+    pub(super) fn of_instance(connection: &'c Connection, cosigning: Option<&Cosigning>) -> Result<Option<Self>, ReadError> {
+        Self::served(connection, served::current(connection, cosigning))
+    }
+
+    /// The instance tree as far as it was signed, whoever cosigned that: whatever checkpoint somebody has, its tiles are there.
+    pub(super) fn of_instance_whole(connection: &'c Connection, cosigning: Option<&Cosigning>) -> Result<Option<Self>, ReadError> {
+        Self::served(connection, served::newest(connection, cosigning))
+    }
+
+    fn served(connection: &'c Connection, served: Result<Option<Served>, StoreError>) -> Result<Option<Self>, ReadError> {
+        let Some(served) = served.map_err(|error| unreadable(&error))? else { return Ok(None) };
+        let last = connection.prepare_cached("SELECT max(position) FROM instance_leaves");
+        let last = last.and_then(|mut last| last.query_row([], |row| row.get::<_, Option<i64>>(0))).map_err(|error| unreadable(&error))?;
+        Self::of_note(connection, Tree::Instance, last.map_or(0, |last| last.unsigned_abs() + 1), served.note).map(Some)
     }
 
     fn new(connection: &'c Connection, tree: Tree, stored: u64, checkpoint: &str) -> Result<Self, ReadError> {
         let note = Note::parse(checkpoint.as_bytes()).map_err(|error| unreadable(&error))?;
+        Self::of_note(connection, tree, stored, note)
+    }
+
+    fn of_note(connection: &'c Connection, tree: Tree, stored: u64, note: Note) -> Result<Self, ReadError> {
         let checkpoint = Checkpoint::parse(note.text()).map_err(|error| unreadable(&error))?;
         if checkpoint.size > stored {
             return Err(ReadError::Unprovable("more was signed than is stored"));
@@ -96,12 +102,12 @@ impl<'c> PublishedTree<'c> {
         Ok(Self { connection, tree, stored, note, checkpoint })
     }
 
-    /// Leaves that the newest checkpoint covers.
+    /// Leaves that the checkpoint covers.
     pub(super) const fn size(&self) -> u64 {
         self.checkpoint.size
     }
 
-    /// The newest checkpoint as it was published.
+    /// The checkpoint as it was published, with the cosignatures that there are.
     pub(super) fn checkpoint(&self) -> String {
         self.note.to_string()
     }

@@ -63,15 +63,19 @@ impl Ledger {
         Ok(Log { caller: caller.clone(), project, instance })
     }
 
-    /// Its newest checkpoint.
+    /// Its newest checkpoint; of the instance tree with the cosignatures, and the newest that the quorum cosigned while it may be expected to.
     pub async fn log_checkpoint(&self, log: &Log) -> Result<String, ReadError> {
         let instance = log.instance;
         self.read(log.reading("log_checkpoint", "checkpoint"), move |lane, account| {
             let reader = lane.reader()?;
             let moment = reader.unchecked_transaction().map_err(|error| unreadable(&error))?;
-            let tree = published(&moment, instance, lane.number)?;
+            let tree = if instance {
+                PublishedTree::of_instance(&moment, lane.ledger.inner.cosigning.as_deref())?
+            } else {
+                PublishedProject::load(&moment, lane.number)?.map(|published| published.tree)
+            };
             account.returned = u64::from(tree.is_some());
-            tree.map(|(tree, _)| tree.checkpoint()).ok_or_else(|| not_anchored(lane, instance, "nothing of the log was signed yet"))
+            tree.map(|tree| tree.checkpoint()).ok_or_else(|| not_anchored(lane, instance, "nothing of the log was signed yet"))
         })
         .await
     }
@@ -91,12 +95,12 @@ impl Ledger {
     }
 }
 
-/// The tree as it is published, and the last row of the ledger that it covers.
-fn published(moment: &Connection, instance: bool, number: i64) -> Result<Option<(PublishedTree<'_>, i64)>, ReadError> {
+/// The tree as far as it was signed, and the last row of the ledger that it covers.
+fn signed<'m>(lane: &Lane<'_>, moment: &'m Connection, instance: bool) -> Result<Option<(PublishedTree<'m>, i64)>, ReadError> {
     if instance {
-        return Ok(PublishedTree::of_instance(moment)?.map(|tree| (tree, 0)));
+        return Ok(PublishedTree::of_instance_whole(moment, lane.ledger.inner.cosigning.as_deref())?.map(|tree| (tree, 0)));
     }
-    Ok(PublishedProject::load(moment, number)?.map(|published| (published.tree, published.last_row)))
+    Ok(PublishedProject::load(moment, lane.number)?.map(|published| (published.tree, published.last_row)))
 }
 
 fn tile(lane: &Lane<'_>, instance: bool, path: TilePath) -> Result<Vec<u8>, ReadError> {
@@ -105,7 +109,7 @@ fn tile(lane: &Lane<'_>, instance: bool, path: TilePath) -> Result<Vec<u8>, Read
     let moment = reader.unchecked_transaction().map_err(|error| unreadable(&error))?;
     let covered =
         |tree: &PublishedTree<'_>| TilePath::in_tree(path.kind(), index, tree.size()).is_some_and(|there| there.width() >= path.width());
-    let found = published(&moment, instance, lane.number)?.filter(|(tree, _)| covered(tree));
+    let found = signed(lane, &moment, instance)?.filter(|(tree, _)| covered(tree));
     let (tree, last_row) = found.ok_or(ReadError::NotFound("tile"))?;
     let hashes = match path.kind() {
         TileKind::Hashes(level) => return tree.tile(level, index, width),

@@ -98,18 +98,21 @@ impl Signed {
         let origin = log.origin.as_str();
         match &self.store {
             Store::Read(all) => match all.get(origin) {
-                Some(note) => log.open(note.as_bytes()).map(Some).map_err(|(kind, why)| {
-                    finding(kind, format!("what the checkpoint store holds of this tree cannot be believed: {why}"))
-                }),
+                Some(note) => log
+                    .open(note.as_bytes())
+                    .map(Some)
+                    .map_err(|(kind, why)| finding(kind, format!("what the checkpoint store holds of {origin} cannot be believed: {why}"))),
                 None if !signed || self.later.contains(origin) => Ok(None),
                 None => {
-                    let detail = "the checkpoint store holds nothing of this tree, which was signed: without it a rollback cannot be told";
-                    Err(finding(Verdict::Unverifiable, detail.to_owned()))
+                    let detail =
+                        format!("the checkpoint store holds nothing of {origin}, which was signed: without it a rollback cannot be told");
+                    Err(finding(Verdict::Unverifiable, detail))
                 }
             },
             Store::Without(_) if !signed || self.later.contains(origin) => Ok(None),
             Store::Without(why) => {
-                let detail = format!("the checkpoint store {why}: without it a rollback cannot be told (name it with --checkpoints)");
+                let detail =
+                    format!("the checkpoint store {why}: without it a rollback of {origin} cannot be told (name it with --checkpoints)");
                 Err(finding(Verdict::Unverifiable, detail))
             }
         }

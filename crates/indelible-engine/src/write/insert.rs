@@ -195,6 +195,10 @@ impl<'c> Inserter<'c> {
                     let insert = "INSERT INTO signing_keys (id, public_key, since) VALUES (?1, ?2, ?3)";
                     self.connection.execute(insert, (*id as i64, public_key, since.as_micros()))?;
                 }
+                Change::RetiredSigningKey { id, since } => {
+                    let insert = "INSERT INTO retired_signing_keys (id, since) VALUES (?1, ?2)";
+                    self.connection.execute(insert, (*id as i64, since.as_micros()))?;
+                }
             }
             Ok(())
         })

@@ -162,6 +162,13 @@ pub(crate) enum Change {
         /// Since when it signs.
         since: Timestamp,
     },
+    /// A row of `retired_signing_keys`.
+    RetiredSigningKey {
+        /// Its number.
+        id: u64,
+        /// Since when it signs no more.
+        since: Timestamp,
+    },
 }
 
 /// A row of `anchors` and one of `instance_leaves`.

@@ -1,5 +1,7 @@
 //! Anchors: what is sealed is what is there, whatever breaks between the steps, and an older copy is seen.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use indelible_core::anchor::Anchor;
@@ -160,19 +162,38 @@ fn a_deliberate_restore_is_adopted_and_recorded() {
         ledger.close();
         let bench = Bench::over(folder, lost(store));
         assert!(matches!(wait(bench.ledger.adopt_checkpoints(&bench.admin())), Err(MutateError::Forbidden(_))));
-        let adopted = wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("adopted");
+        let adopted = wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("adopted").adopted;
         assert!(adopted.len() >= 2 && adopted.iter().any(|origin| origin.ends_with(&bench.project().id.to_string())), "{adopted:?}");
         bench.append(&[event(1, "two")]).expect("appended");
         let status = seal(&bench);
         assert_eq!((status.unanchored, status.refused), (0, None));
         check(&bench);
-        assert!(wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("nothing left to adopt").is_empty());
+        assert!(wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("nothing left to adopt").adopted.is_empty());
         let system = wait(bench.ledger.projects(&bench.instance())).expect("projects");
         let system = system.iter().find(|project| project.id == bench.ledger.system_project_id()).expect("the system project");
         let search = Search { filter: Some("action eq \"checkpoint.adopt\"".to_owned()), ..Search::default() };
         let told = wait(bench.ledger.search(&bench.instance(), system, search)).expect("a page").records;
         assert!(told.len() >= adopted.len(), "{}", told.len());
     }
+}
+
+#[test]
+fn a_store_that_is_missing_is_told_of_each_tree_by_its_name() {
+    let bench = Bench::new();
+    seal(&bench);
+    let Bench { folder, ledger, store, .. } = bench;
+    let (system, name) = (ledger.system_project_id(), ledger.instance_name().to_owned());
+    ledger.close();
+    std::fs::remove_dir_all(store.folder().expect("a folder")).expect("removed");
+    let data = folder.path().join("data");
+    let request = indelible_engine::verify::Request::new(&data, &store);
+    let reports = indelible_engine::verify::verify_folder(&request, &mut |_| {}).expect("it can be verified").projects;
+    let report = reports.iter().find(|report| report.project_id == system).expect("a report");
+    let details: Vec<&str> = report.findings.iter().map(|finding| finding.detail.as_str()).collect();
+    assert_eq!(details.len(), 2, "the tree of the project, and that of the instance: {details:?}");
+    let of_the_project = format!("{name}/{system}");
+    assert_eq!(details.iter().filter(|detail| detail.contains(&of_the_project)).count(), 1, "{details:?}");
+    assert!(details.iter().all(|detail| detail.contains(&name)) && details[0] != details[1], "{details:?}");
 }
 
 #[test]
@@ -191,20 +212,39 @@ fn an_older_copy_is_seen_when_it_is_opened() {
         copy(older.path(), &folder.path().join("data"));
         let bench = Bench::over(folder, store);
         // Nothing is appended to the project: that sealing begins is enough to look at all.
-        let adopted = wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("adopted");
+        let adopted = wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("adopted").adopted;
         assert!(adopted.contains(&bench.ledger.instance_name().to_owned()), "the instance tree too: {adopted:?}");
         assert!(adopted.iter().any(|origin| origin.ends_with(&bench.project().id.to_string())), "{adopted:?}");
     }
 }
 
 /// Strikes once, at the n-th moment between two steps of sealing.
+#[derive(Default)]
 struct Once {
     left: Mutex<usize>,
+    /// Whether the transaction under way is one of sealing.
+    seals: AtomicBool,
+}
+
+impl Once {
+    fn at(n: usize) -> Arc<Self> {
+        Arc::new(Self { left: Mutex::new(n), ..Self::default() })
+    }
+
+    fn has_struck(&self) -> bool {
+        *self.left.lock().expect("unpoisoned") <= 1
+    }
 }
 
 impl Faults for Once {
-    fn strikes(&self, write: Write, _: When) -> bool {
-        if !matches!(write, Write::Anchor | Write::Swap) {
+    fn strikes(&self, write: Write, when: When) -> bool {
+        match (write, when) {
+            (Write::Begin, _) => self.seals.store(false, Ordering::SeqCst),
+            (Write::Anchor, _) => self.seals.store(true, Ordering::SeqCst),
+            _ => {}
+        }
+        let is_step = matches!(write, Write::Anchor | Write::Swap) || write == Write::Commit && self.seals.load(Ordering::SeqCst);
+        if !is_step {
             return false;
         }
         let mut left = self.left.lock().expect("unpoisoned");
@@ -213,29 +253,59 @@ impl Faults for Once {
     }
 }
 
+/// Every root that was ever signed, by origin and size, as far as it can still be seen.
+#[derive(Default)]
+struct Roots(BTreeMap<(String, u64), [u8; 32]>);
+
+impl Roots {
+    /// Takes note of what is published, and of what a checkpoint store in a folder holds.
+    fn look(&mut self, bench: &Bench) {
+        let read = |path: std::path::PathBuf, sql: &str| -> Vec<String> {
+            let connection = rusqlite::Connection::open(path).expect("it opens");
+            let mut select = connection.prepare(sql).expect("a statement");
+            select.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("notes")
+        };
+        let published = "SELECT checkpoint FROM anchors UNION ALL SELECT checkpoint FROM instance_checkpoints";
+        let mut notes = read(bench.data().join("ledger.db"), published);
+        if let Some(folder) = bench.store.folder() {
+            let file = folder.join(format!("{}.checkpoints", bench.ledger.instance_name()));
+            notes.extend(read(file, "SELECT checkpoint FROM checkpoints"));
+        }
+        for note in notes {
+            let signed = Checkpoint::parse(Note::parse(note.as_bytes()).expect("a note").text()).expect("a checkpoint");
+            let before = self.0.insert((signed.origin.as_str().to_owned(), signed.size), signed.root);
+            assert!(before.is_none_or(|before| before == signed.root), "two roots of {} leaves: {}", signed.size, signed.origin);
+        }
+    }
+}
+
 /// As a crash there would: the pass ends, and the next one begins from what is stored.
 fn break_at(n: usize, store: Option<CheckpointStore>) -> bool {
-    let faults = Arc::new(Once { left: Mutex::new(n) });
+    let faults = Once::at(n);
     let handed: Arc<dyn Faults> = Arc::clone(&faults) as _;
     let bench = Bench::with(|options| {
         options.faults = Some(handed);
         options.checkpoints = store.unwrap_or_else(|| options.checkpoints.clone());
     });
+    let mut roots = Roots::default();
     for round in 0..3 {
         bench.append(&[event(round, "x")]).expect("appended");
         seal(&bench);
         // Signed and not published, as a crash leaves it, is nothing wrong.
         bench.verify();
+        roots.look(&bench);
     }
-    let broke = *faults.left.lock().expect("unpoisoned") <= 1;
+    let broke = faults.has_struck();
     // The first of these may be the one that breaks.
     seal(&bench);
     let status = seal(&bench);
     assert_eq!((status.unanchored, status.refused), (0, None), "{n}");
     check(&bench);
+    roots.look(&bench);
     let bench = bench.reopen();
     assert_eq!(seal(&bench).unanchored, 0, "{n}");
     check(&bench);
+    roots.look(&bench);
     broke
 }
 

@@ -163,7 +163,7 @@ fn a_bundle_over_a_rotation_of_the_signing_key_verifies() {
     let earlier = untar(&export(&bench, range(0, 9)));
     let since = String::from_utf8(file(&earlier, "checkpoint").to_vec()).expect("text");
     let known = Checkpoint::parse(Note::parse(since.as_bytes()).expect("a note").text()).expect("a checkpoint");
-    wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Signing(None))).expect("rotated");
+    wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Signing { kms_key: None, retire_old: false })).expect("rotated");
     bench.append(&(300..600).map(|n| event(n, "under the new key")).collect::<Vec<_>>()).expect("appended");
     wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
 

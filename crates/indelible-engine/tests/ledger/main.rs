@@ -1,5 +1,6 @@
 //! The ledger from outside, on real files: what it acknowledges, refuses, survives.
 
+mod adoption;
 mod anchors;
 mod append;
 mod bench;

@@ -95,7 +95,8 @@ fn a_missing_ring_key_is_said_to_be_missing() {
 fn a_new_signing_key_signs_beside_the_old_one() {
     let bench = Bench::new();
     wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
-    let rotated = wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Signing(None))).expect("rotated");
+    let rotated =
+        wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Signing { kms_key: None, retire_old: false })).expect("rotated");
     assert_eq!((rotated.kind, rotated.id), ("signing_key", 2));
     let status = wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
     let latest = status.latest.expect("an anchor");
@@ -109,6 +110,50 @@ fn a_new_signing_key_signs_beside_the_old_one() {
     let anchor = indelible_core::anchor::Anchor::parse(latest.anchor.as_bytes()).expect("an anchor");
     assert_eq!(anchor.signing_key_id, own[1].verifier_key.id(), "the new one signs anchors");
     anchor.verify(&note, own[1].verifier_key.name(), &[own[1].verifier_key.clone()]).expect("signed");
+    bench.verify();
+}
+
+#[test]
+fn an_old_signing_key_that_is_lost_stops_nothing_and_is_ended_at_once() {
+    let bench = Bench::new();
+    wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
+    let rotate = |bench: &Bench, retire_old| {
+        let rotation = Rotation::Signing { kms_key: None, retire_old };
+        wait(bench.ledger.rotate_key(&bench.instance(), rotation)).expect("rotated").since
+    };
+    rotate(&bench, false);
+    let Bench { folder, ledger, store, .. } = bench;
+    ledger.close();
+    std::fs::remove_file(folder.path().join("data/keys/signing-1.key")).expect("removed");
+    let bench = Bench::over(folder, store);
+    let sealed = |bench: &Bench| {
+        let status = wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
+        assert_eq!((status.unanchored, status.refused, status.failing), (0, None, None));
+        let signatures = status.latest.expect("an anchor").checkpoint.matches('\u{2014}').count();
+        (signatures, bench.ledger.status().sealing.keys_failing)
+    };
+    assert_eq!(sealed(&bench), (1, 1), "the newest alone, and the other is missed");
+    // Where nothing is signed nothing is known to have changed.
+    let since = rotate(&bench, false);
+    assert_eq!(sealed(&bench), (2, 1), "the two that are there");
+    let retired = rotate(&bench, true);
+    assert_eq!(sealed(&bench), (1, 0), "the newest alone, and none is missed");
+    let keys = wait(bench.ledger.verifier_keys(&bench.admin(), &bench.project())).expect("keys");
+    let until: Vec<_> = keys.iter().take(4).map(|key| key.until).collect();
+    assert_eq!(until, [Some(retired), Some(retired), Some(retired), None], "{since}");
+    let told = told(&bench, "key.rotate");
+    let last = told.iter().find(|event| event["resource"]["id"] == "4").expect("the event");
+    let id = uuid::Uuid::try_parse(last["id"].as_str().expect("an id")).expect("an id");
+    let opening = Opening { content: true, purpose: Some("a test".to_owned()) };
+    let caller = bench.instance();
+    let projects = wait(bench.ledger.projects(&caller)).expect("projects");
+    let system = projects.iter().find(|project| project.id == bench.ledger.system_project_id()).expect("the system project");
+    let record = wait(bench.ledger.event(&caller, system, id, opening)).expect("the event");
+    let record: Value = serde_json::from_slice(&record).expect("JSON");
+    assert_eq!(record["content"]["after_state"]["retired"], serde_json::json!([2, 1, 3]));
+    bench.verify();
+    let bench = bench.reopen();
+    assert_eq!(sealed(&bench), (1, 0));
     bench.verify();
 }
 
@@ -219,7 +264,7 @@ fn who_may_not_rotate_does_not_and_each_try_is_recorded() {
     };
     let (_, text) = wait(bench.ledger.create_api_key(&bench.instance(), new)).expect("made");
     let reader = bench.ledger.authenticate(Some(&text), access::Envelope::default()).expect("a key");
-    assert!(forbidden(wait(bench.ledger.rotate_key(&reader, Rotation::Signing(None))).map(drop)));
+    assert!(forbidden(wait(bench.ledger.rotate_key(&reader, Rotation::Signing { kms_key: None, retire_old: false })).map(drop)));
     let denied = told(&bench, "key.rotate").into_iter().filter(|event| event["outcome"] == "deny").count();
     assert_eq!(denied, 1, "the reader's, in the chain of the instance");
     assert!(!bench.data().join("keys/ring-2.key").exists());

@@ -41,7 +41,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let json = args.target.json;
     let connection = args.target.connect(Folder::MustExist)?;
     if args.seal {
-        return sealed(&connection.seal()?, json);
+        let status = connection.seal()?;
+        return sealed(&status, json, || connection.sealing_error());
     }
     let (mut wanted, mut since) = (if args.all { u64::MAX } else { args.limit }, Some(args.since));
     let mut rows = Vec::new();
@@ -63,8 +64,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tells how sealing ended.
-fn sealed(status: &[u8], json: bool) -> anyhow::Result<ExitCode> {
+/// Tells how sealing ended. `error` says why it failed, where that can be told here.
+fn sealed(status: &[u8], json: bool, error: impl FnOnce() -> Option<String>) -> anyhow::Result<ExitCode> {
     let read: Value = serde_json::from_slice(status).context("the answer is not the state of anchoring")?;
     if json {
         output::line(status)?;
@@ -76,7 +77,8 @@ fn sealed(status: &[u8], json: bool) -> anyhow::Result<ExitCode> {
         bail!("the tree is not signed ({}): {}", text("kind"), text("detail"));
     }
     if read["failing"] == Value::Bool(true) {
-        bail!("sealing failed: the log says why; what is committed is sealed when it works again");
+        let why = error().unwrap_or_else(|| "the log of the server says why".to_owned());
+        bail!("sealing failed: {why}; what is committed is sealed when it works again");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -58,6 +58,16 @@ impl Verification {
     }
 }
 
+impl Connection {
+    /// Why the last sealing failed, where that can be told here: a server tells its log alone.
+    pub fn sealing_error(&self) -> Option<String> {
+        match self {
+            Self::Offline(offline) => offline.sealing_error(),
+            Self::Online(_) => None,
+        }
+    }
+}
+
 macro_rules! operations {
     ($($(#[doc = $doc:literal])+ $name:ident($($argument:ident: $sort:ty),*) -> $result:ty;)+) => {
         impl Connection {

@@ -43,6 +43,10 @@ enum Command {
         /// For `signing`: an Ed25519 key in AWS KMS that signs from now on
         #[arg(long, value_name = "ARN")]
         kms: Option<KeyArn>,
+        /// For `signing`: the keys before it sign no more from now on, rather than beside it for 30 days; for one that is lost, or
+        /// that somebody else has
+        #[arg(long)]
+        retire_old: bool,
         #[command(flatten)]
         target: Target,
     },
@@ -126,13 +130,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Create(create) => make(create)?,
         Command::List { target } => list(target)?,
-        Command::Rotate { kind, organization, kms, target } => {
-            let rotation = match (kind.as_str(), organization, kms) {
-                ("hmac", None, None) => Rotation::Hmac,
-                ("signing", None, kms) => Rotation::Signing(kms.clone()),
-                ("data", organization, None) => Rotation::Data(*organization),
-                (_, Some(_), _) => bail!("only data keys belong to an organization: leave --organization away"),
-                (_, _, _) => bail!("only keys that sign are in AWS KMS: leave --kms away"),
+        Command::Rotate { kind, organization, kms, retire_old, target } => {
+            let rotation = match (kind.as_str(), organization, kms, *retire_old) {
+                ("hmac", None, None, false) => Rotation::Hmac,
+                ("signing", None, kms, retire_old) => Rotation::Signing { kms_key: kms.clone(), retire_old },
+                ("data", organization, None, false) => Rotation::Data(*organization),
+                (_, Some(_), _, _) => bail!("only data keys belong to an organization: leave --organization away"),
+                (_, _, Some(_), _) => bail!("only keys that sign are in AWS KMS: leave --kms away"),
+                (_, _, _, _) => bail!("only keys that sign go on beside the new one: leave --retire-old away"),
             };
             let rotated = target.connect(Folder::MustExist)?.rotate_key(&rotation)?;
             if target.json {

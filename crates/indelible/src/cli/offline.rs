@@ -98,6 +98,10 @@ impl Offline {
         Ok(render_anchor_status(&self.runtime.block_on(self.ledger.seal(&self.caller, &self.project))?))
     }
 
+    pub(super) fn sealing_error(&self) -> Option<String> {
+        self.ledger.sealing_error()
+    }
+
     pub(super) fn proof(&self, id: Uuid) -> anyhow::Result<Vec<u8>> {
         match self.runtime.block_on(self.ledger.event_proof(&self.caller, &self.project, id)) {
             Ok(proof) => Ok(render_proof(&proof)),

@@ -332,8 +332,13 @@ impl Online {
     pub(super) fn rotate_key(&self, rotation: &Rotation) -> anyhow::Result<Vec<u8>> {
         let body = match rotation {
             Rotation::Hmac => json!({"kind": "hmac"}),
-            Rotation::Signing(None) => json!({"kind": "signing"}),
-            Rotation::Signing(Some(kms_key)) => json!({"kind": "signing", "kms_key": kms_key.as_str()}),
+            Rotation::Signing { kms_key, retire_old } => {
+                let mut body = json!({"kind": "signing", "retire_old": retire_old});
+                if let Some(kms_key) = kms_key {
+                    body["kms_key"] = json!(kms_key.as_str());
+                }
+                body
+            }
             Rotation::Data(None) => json!({"kind": "data"}),
             Rotation::Data(Some(id)) => json!({"kind": "data", "organization_id": id.to_string()}),
         };

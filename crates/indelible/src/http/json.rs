@@ -166,6 +166,15 @@ pub(super) fn uuid(object: &Object<'_>, name: &str) -> Result<Option<Uuid>, Faul
     string(object, name)?.map(|text| Uuid::try_parse(text).map_err(|_| wrong())).transpose()
 }
 
+/// A member that must be true or false, if it is there; false where it is not.
+pub(super) fn boolean(object: &Object<'_>, name: &str) -> Result<bool, Fault> {
+    match object.get(name) {
+        None => Ok(false),
+        Some(Value::Bool(value)) => Ok(*value),
+        Some(other) => Err(Fault::new(FaultKind::Invalid, "", format!("must be true or false, not {}", other.kind())).within(name)),
+    }
+}
+
 /// A fault for a member that must be there.
 pub(super) fn missing(name: &str) -> Fault {
     Fault::new(FaultKind::Invalid, "", "is required").within(name)

@@ -50,6 +50,11 @@ impl Metrics {
             ("indelible_queue_events", "Events waiting for the writer.", status.queue_events),
             ("indelible_rows_unanchored", "Rows that no anchor covers.", status.sealing.rows_waiting),
             ("indelible_sealing_failing", "1 while sealing fails and is tried again.", u64::from(status.sealing.failing.is_some())),
+            (
+                "indelible_signing_keys_failing",
+                "Signing keys that should sign beside the newest and do not; checkpoints go without them.",
+                status.sealing.keys_failing,
+            ),
             ("indelible_trees_refused", "Trees that are not signed until somebody deals with it.", status.sealing.refused),
         ];
         for (name, help, value) in gauges {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::call::{self, Call};
 use super::document;
-use super::json::{Document, members, missing, string, uuid};
+use super::json::{Document, boolean, members, missing, string, uuid};
 use super::problem::Problem;
 use super::refusal;
 use super::route::{Audit, Handler, Route, Verb};
@@ -34,6 +34,7 @@ pub(super) static ROUTE: Route = Route {
                 "kind": {"type": "string", "enum": ["hmac", "signing", "data"]},
                 "organization_id": {"type": "string", "format": "uuid", "description": "For `data`; by default the default organization."},
                 "kms_key": {"type": "string", "description": "For `signing`: the ARN of an Ed25519 key in AWS KMS, which signs from now on; by default a new key of the server's own."},
+                "retire_old": {"type": "boolean", "description": "For `signing`: the keys before it sign no more from now on, rather than beside it for 30 days. For a key that is lost, or that somebody else has."},
             },
         });
         vec![("application/json", schema)]
@@ -60,19 +61,23 @@ async fn handle(call: Call, unread: Body) -> Result<Response<Body>, Problem> {
 }
 
 fn read(value: &Value<'_>) -> Result<Rotation, Fault> {
-    let object = members(value, &["kind", "organization_id", "kms_key"])?;
+    let object = members(value, &["kind", "organization_id", "kms_key", "retire_old"])?;
     let kind = string(object, "kind")?.ok_or_else(|| missing("kind"))?;
     let organization_id = uuid(object, "organization_id")?;
     let kms_key = string(object, "kms_key")?.map(str::parse::<KeyArn>).transpose();
     let kms_key = kms_key.map_err(|error| Fault::new(FaultKind::Invalid, "/kms_key", error.to_string()))?;
+    let retire_old = boolean(object, "retire_old")?;
     match Rotation::parse(kind, organization_id) {
-        Some(Rotation::Hmac | Rotation::Signing(_)) if organization_id.is_some() => {
+        Some(Rotation::Hmac | Rotation::Signing { .. }) if organization_id.is_some() => {
             Err(Fault::new(FaultKind::Invalid, "/organization_id", "only data keys belong to an organization"))
         }
         Some(Rotation::Hmac | Rotation::Data(_)) if kms_key.is_some() => {
             Err(Fault::new(FaultKind::Invalid, "/kms_key", "only keys that sign are in AWS KMS"))
         }
-        Some(Rotation::Signing(_)) => Ok(Rotation::Signing(kms_key)),
+        Some(Rotation::Hmac | Rotation::Data(_)) if retire_old => {
+            Err(Fault::new(FaultKind::Invalid, "/retire_old", "only keys that sign go on beside the new one"))
+        }
+        Some(Rotation::Signing { .. }) => Ok(Rotation::Signing { kms_key, retire_old }),
         Some(rotation) => Ok(rotation),
         None => Err(Fault::new(FaultKind::Invalid, "/kind", "not one of hmac, signing, data")),
     }

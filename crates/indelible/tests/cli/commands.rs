@@ -59,6 +59,16 @@ fn every_command_works_through_a_server() {
     assert_eq!((refused.code, refused.err.contains("stop the server")), (1, true), "{}", refused.err);
 }
 
+#[test]
+fn sealing_that_fails_without_a_server_says_why() {
+    let folder = Folder::new();
+    On(&folder.target()).run_with(&["append"], EVENTS.as_bytes()).ok();
+    let file = folder.file("no-folder", "a file");
+    let failed = folder.run(&["anchors", "--seal", "--checkpoints", &file]);
+    assert_eq!(failed.code, 1, "{}", failed.out);
+    assert!(failed.err.contains("sealing failed: ") && failed.err.contains(&file), "{}", failed.err);
+}
+
 fn confirms_the_clock(on: &On<'_>) {
     assert!(on.run(&["clock", "confirm", "--json"]).ok().json()[0]["confirmed_at"].is_string());
 }
@@ -68,6 +78,8 @@ fn keeps_the_ledgers_own_keys(on: &On<'_>, folder: &Folder) {
         let rotated = on.run(&["keys", "rotate", kind]).ok();
         assert!(rotated.last().ends_with(serves), "{kind}: {}", rotated.out);
     }
+    assert!(on.run(&["keys", "rotate", "signing", "--retire-old"]).ok().last().ends_with("signing_key 3 serves"));
+    assert!(on.run(&["keys", "rotate", "hmac", "--retire-old"]).err.contains("leave --retire-old away"));
     let renewed = on.run(&["keys", "rewrap", "--json"]).ok().json();
     assert!(renewed[0]["renewed"].as_u64() > Some(0) && renewed[0]["unopened"] == 0, "{renewed:?}");
     assert!(on.run(&["keys", "rewrap"]).ok().out.starts_with("renewed 0 wraps"), "all of them are");
@@ -128,7 +140,8 @@ fn every_command(on: &On<'_>) {
 
     let verified = on.run(&["verify", "--json"]).ok().json();
     let project = &verified[0]["projects"][0];
-    let names: Vec<_> = project.as_object().expect("an object").keys().map(String::as_str).collect();
+    let mut names: Vec<_> = project.as_object().expect("an object").keys().map(String::as_str).collect();
+    names.sort_unstable();
     assert_eq!(names, ["events", "findings", "project_id", "unanchored", "verdict"]);
     // For people.
     for (arguments, header) in [

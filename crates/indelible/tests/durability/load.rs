@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// Event number `n`: its id is made from its number, so that a retry is the same submission.
-fn event(n: u64) -> String {
+pub(crate) fn event(n: u64) -> String {
     format!(
         r#"{{"id":"{}","action":"load.step","outcome":"allow","actor":{{"type":"service_account","id":"loader-{}"}},"content":{{"arguments":{{"n":{n},"text":"what was said in step {n}"}}}}}}"#,
         id(n),

@@ -7,4 +7,5 @@ mod kill;
 mod load;
 mod memory;
 mod process;
+mod sealing;
 mod syscalls;

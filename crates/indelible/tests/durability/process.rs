@@ -86,9 +86,15 @@ impl Drop for Server {
 
 /// `verify --json` on the folder: exit code and report of the default project's chain and all others.
 pub(crate) fn verify(data: &Path) -> (i32, serde_json::Value) {
+    verify_with(data, &[])
+}
+
+/// The same with further arguments.
+pub(crate) fn verify_with(data: &Path, arguments: &[&str]) -> (i32, serde_json::Value) {
     let output = Command::new(env!("CARGO_BIN_EXE_indelible"))
         .args(["verify", "--json", "--data"])
         .arg(data)
+        .args(arguments)
         .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .output()
         .expect("verify runs");

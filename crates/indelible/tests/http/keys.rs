@@ -33,6 +33,8 @@ fn who_may_not_and_what_is_no_kind_is_refused_and_recorded() {
         (json!({}), "/kind"),
         (json!({"kind": "hmac", "organization_id": house.organization}), "/organization_id"),
         (json!({"kind": "data", "organisation": "x"}), "/organisation"),
+        (json!({"kind": "hmac", "retire_old": true}), "/retire_old"),
+        (json!({"kind": "signing", "retire_old": "yes"}), "/retire_old"),
     ] {
         let refused = house.post(ROTATE, &body).key(&house.instance).send();
         assert_eq!(crate::server::pointers(&refused.problem(422, "invalid-resource")), [pointer], "{body}");
@@ -67,8 +69,18 @@ fn the_chain_keys_of_one_project_are_handed_out_and_recorded() {
 }
 
 #[test]
+fn an_old_signing_key_is_ended_at_once_where_that_is_said() {
+    let house = House::start();
+    let until = |n: usize| house.get("/v1/audit/keys").send().is(200)["keys"][n]["until"].clone();
+    house.post(ROTATE, &json!({"kind": "signing"})).key(&house.instance).send().is(201);
+    assert!(until(0).is_string() && until(1).is_null());
+    let ended = house.post(ROTATE, &json!({"kind": "signing", "retire_old": true})).key(&house.instance).send().is(201);
+    assert_eq!((until(0), until(1), until(2)), (ended["since"].clone(), ended["since"].clone(), serde_json::Value::Null));
+}
+
+#[test]
 fn there_is_nothing_to_adopt_where_every_tree_grew() {
     let house = House::start();
-    assert_eq!(house.ask("POST", ADOPT).key(&house.instance).send().is(200)["adopted"], json!([]));
+    assert_eq!(house.ask("POST", ADOPT).key(&house.instance).send().is(200), json!({"adopted": [], "refused": []}));
     house.ask("POST", ADOPT).refused(403, "forbidden", (&house.project, "checkpoint.adopt", "deny"));
 }

@@ -9,3 +9,4 @@ mod log;
 mod process;
 mod protocol;
 mod quorum;
+mod served;

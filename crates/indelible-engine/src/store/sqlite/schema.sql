@@ -157,3 +157,9 @@ CREATE TABLE signing_keys (
     public_key BLOB NOT NULL,
     since      INTEGER NOT NULL -- microseconds since 1970
 ) STRICT;
+
+-- Signing keys that stopped signing beside the one after them before their time.
+CREATE TABLE retired_signing_keys (
+    id    INTEGER PRIMARY KEY, -- of signing_keys
+    since INTEGER NOT NULL     -- microseconds since 1970
+) STRICT;

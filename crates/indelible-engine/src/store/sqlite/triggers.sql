@@ -284,3 +284,18 @@ CREATE TRIGGER ring_keys_delete BEFORE DELETE ON ring_keys
 BEGIN
     SELECT RAISE(ABORT, 'ring_keys: rows are never deleted');
 END;
+
+CREATE TRIGGER retired_signing_keys_insert BEFORE INSERT ON retired_signing_keys
+BEGIN
+    SELECT RAISE(ABORT, 'retired_signing_keys: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER retired_signing_keys_update BEFORE UPDATE ON retired_signing_keys
+BEGIN
+    SELECT RAISE(ABORT, 'retired_signing_keys: rows are never changed');
+END;
+
+CREATE TRIGGER retired_signing_keys_delete BEFORE DELETE ON retired_signing_keys
+BEGIN
+    SELECT RAISE(ABORT, 'retired_signing_keys: rows are never deleted');
+END;

@@ -62,6 +62,9 @@ fn degraded(status: &Status) -> Option<&'static str> {
         }
         (Some(SealingFailure::Key), _) => Some("sealing fails at a key and is tried again: the log of the server says why"),
         (Some(SealingFailure::Ledger), _) => Some("sealing fails and is tried again: the log of the server says why"),
+        (None, 0) if sealing.keys_failing > 0 => {
+            Some("a signing key before the newest does not sign, and checkpoints go without it: the log of the server says why")
+        }
         (None, 0) => None,
         (None, _) => Some("a tree is not signed: /v1/audit/anchors/latest of its project says why"),
     }

@@ -14,8 +14,9 @@ pub(in super::super) static ROUTE: Route = Route {
     verb: Verb::Get,
     path: "/tlog/{project}/checkpoint",
     summary: "Read the newest checkpoint",
-    description: "A signed note (c2sp.org/tlog-checkpoint) over size and root of the project's tree, or of the instance tree. Appends \
-                  `audit.read`. Needs `audit:read`.",
+    description: "A signed note (c2sp.org/tlog-checkpoint) over size and root of the project's tree, or of the instance tree: that one with the \
+                  cosignatures of witnesses, and the newest that their quorum cosigned while it is to be had. Appends `audit.read`. Needs \
+                  `audit:read`.",
     variables: &[PROJECT],
     parameters: &[],
     body: bodiless,
