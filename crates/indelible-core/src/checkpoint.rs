@@ -1,7 +1,7 @@
 //! Checkpoints (c2sp.org/tlog-checkpoint): origin, size and root of a tree as the text of a signed note.
 //!
-//! Refused: extension lines, which nobody audits; any form of a number or hash but the one; an origin that breaks the
-//! rules of key names. A log signs under its origin as the key's name, so a key of that name alone makes a checkpoint
+//! Refused: extension lines, which nobody audits, but where a witness looks at another's checkpoint; any form of a number or hash but the
+//! one; an origin that breaks the rules of key names. A log signs under its origin as the key's name, so a key of that name alone makes a checkpoint
 //! the log's; witnesses cosign it under names of their own.
 
 use std::fmt::{self, Display, Formatter};
@@ -63,12 +63,25 @@ pub struct Cosigned {
 impl Checkpoint {
     /// Reads the text of a note.
     pub fn parse(text: &str) -> Result<Self, CheckpointError> {
+        match Self::parse_extended(text)? {
+            (checkpoint, 0) => Ok(checkpoint),
+            _ => Err(CheckpointError::Text("it has extension lines")),
+        }
+    }
+
+    /// Reads the text of a note that may have extension lines, none of them empty; how many there are. They are part of what is signed, and
+    /// mean nothing here.
+    pub fn parse_extended(text: &str) -> Result<(Self, usize), CheckpointError> {
         let mut lines = lines::split(text).ok_or(CheckpointError::Text("it does not end in a newline"))?;
         let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(CheckpointError::Text("it does not have three lines"));
         };
-        if lines.next().is_some() {
-            return Err(CheckpointError::Text("it has extension lines"));
+        let mut extensions = 0;
+        for line in lines {
+            if line.is_empty() {
+                return Err(CheckpointError::Text("it has an extension line that is empty"));
+            }
+            extensions += 1;
         }
         let origin = Name::new(origin)?;
         let size = lines::decimal(size).ok_or(CheckpointError::Text("its size is not a number in plain decimal"))?;
@@ -76,7 +89,7 @@ impl Checkpoint {
         if size == 0 && root != empty_root() {
             return Err(CheckpointError::Text("it has no leaves, and its root is not that of the empty tree"));
         }
-        Ok(Self { origin, size, root })
+        Ok((Self { origin, size, root }, extensions))
     }
 
     /// A note of this text, signed by each of `signers`. The caller has made sure that no other root was ever signed

@@ -4,7 +4,7 @@
 //! stored one when the new one is stored, and it is stored before the answer is sent. Otherwise two requests at once
 //! could roll a log back.
 //!
-//! Refused as malformed, beyond what the document asks: checkpoints with extension lines ([`crate::checkpoint`]).
+//! Extension lines of a checkpoint are cosigned with the rest of its text, and not looked into.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -113,7 +113,7 @@ impl AddCheckpoint {
     /// What a log sends: the size that it believes was cosigned last, the proof from there to the checkpoint (RFC 6962,
     /// section 2.1.2, at most 63 hashes; none from 0), and the checkpoint with its signatures.
     pub fn new(old: u64, proof: Vec<Hash>, note: Note) -> Result<Self, RequestError> {
-        let checkpoint = Checkpoint::parse(note.text())?;
+        let (checkpoint, _) = Checkpoint::parse_extended(note.text())?;
         Ok(Self { old, proof, note, checkpoint })
     }
 

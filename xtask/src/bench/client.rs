@@ -34,21 +34,26 @@ impl Client {
         self.request("GET", path, "", &[])
     }
 
+    /// Asks for JSON where there is a text as well.
+    pub(crate) fn get_json(&mut self, path: &str) -> anyhow::Result<Answer> {
+        self.request("GET", path, "Accept: application/json\r\n", &[])
+    }
+
     /// Posts and expects 201.
     pub(crate) fn append(&mut self, content_type: &str, body: &[u8]) -> anyhow::Result<Answer> {
-        let answer = self.request("POST", "/v1/audit/events", content_type, body)?;
+        let answer = self.post("/v1/audit/events", content_type, body)?;
         ensure!(answer.status == 201, "{}: {}", answer.status, String::from_utf8_lossy(&answer.body));
         Ok(answer)
     }
 
-    fn request(&mut self, method: &str, path: &str, content_type: &str, body: &[u8]) -> anyhow::Result<Answer> {
+    pub(crate) fn post(&mut self, path: &str, content_type: &str, body: &[u8]) -> anyhow::Result<Answer> {
+        self.request("POST", path, &format!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len()), body)
+    }
+
+    fn request(&mut self, method: &str, path: &str, fields: &str, body: &[u8]) -> anyhow::Result<Answer> {
         use std::fmt::Write as _;
         self.head.clear();
-        write!(self.head, "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\n", self.key)?;
-        if method == "POST" {
-            write!(self.head, "Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len())?;
-        }
-        self.head.push_str("\r\n");
+        write!(self.head, "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\n{fields}\r\n", self.key)?;
         let stream = self.stream.get_mut();
         if body.len() < 16 * 1024 {
             // One segment: two small writes would wait for each other.

@@ -10,6 +10,7 @@ use anyhow::{Context, ensure};
 
 use super::event::{ACTORS, Event, Ids, Order, PRINCIPALS, RUN_EVENTS, mix};
 use super::postgres::INDEXED;
+use super::proof;
 use super::report::{Report, median, percentile};
 use super::server::{Process, Server, program};
 
@@ -36,6 +37,7 @@ pub(crate) fn run(folder: &Path, rows: u64, wanted: impl Fn(&str) -> bool, repor
         load(&server, rows, ids, order, name, report)?;
         questions(&server, rows, name, report)?;
         if ids == Ids::V4 && order == Order::Recorded {
+            proof::served(&server, rows, |n| Event { n, ids, order }, report)?;
             let bytes: u64 = std::fs::read_dir(&data)?.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum();
             report.add("bytes a row, index included", bytes as f64 / rows as f64, "bytes");
             report.add("greatest resident memory of the server", server.process().resident_max()? / 1e6, "MB");

@@ -90,6 +90,21 @@ fn other_texts_are_refused() {
 }
 
 #[test]
+fn extension_lines_are_read_where_they_are_allowed_and_nowhere_else() {
+    let root = lines::encode(&[7; 32]);
+    let plain = Checkpoint { origin: name("log"), size: 7, root: [7; 32] };
+    for (rest, count) in [("", 0), ("one\n", 1), ("one\n two \n", 2)] {
+        let text = format!("log\n7\n{root}\n{rest}");
+        assert_eq!(Checkpoint::parse_extended(&text), Ok((plain.clone(), count)));
+        assert_eq!(Checkpoint::parse(&text).is_ok(), count == 0, "{rest}");
+    }
+    for rest in ["\n", "one\n\n", "\none\n"] {
+        let error = Checkpoint::parse_extended(&format!("log\n7\n{root}\n{rest}")).expect_err(rest).to_string();
+        assert!(error.contains("empty"), "{error}");
+    }
+}
+
+#[test]
 fn it_says_who_signed() {
     let (log, next) = (signer("log", Algorithm::Ed25519, 1), signer("log", Algorithm::Ed25519, 2));
     let (other, witness) = (signer("other", Algorithm::Ed25519, 3), signer("witness", Algorithm::CosignatureV1, 4));

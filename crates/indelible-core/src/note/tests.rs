@@ -111,6 +111,25 @@ fn published_notes_verify_and_are_signed_alike() {
     assert_eq!(witnessed.to_string(), WITNESSED);
 }
 
+/// The example of c2sp.org/signed-note, whose text has a blank line. The document publishes no key, so that it can be read and printed here,
+/// and not verified.
+#[test]
+fn the_published_note_with_a_blank_line_is_read_and_printed() {
+    const EXAMPLE: &str = "Ognuno sta solo sul cuor della terra\ntrafitto da un raggio di sole:\n\ned è subito sera.\n\n\
+        — quasimodo.example/salvatore NnugSzTjtVAewIS+Z/iJhUPeFDkO/5QQ2i5ddnGITLlC+EhfLW9oJKONrMouFSQU0xMcXxj99ihAQwaqP3ZekRwNtIc=\n";
+    let note = Note::parse(EXAMPLE.as_bytes()).expect("a note");
+    assert_eq!(note.text(), "Ognuno sta solo sul cuor della terra\ntrafitto da un raggio di sole:\n\ned è subito sera.\n");
+    let [signature] = note.signatures() else { panic!("{:?}", note.signatures()) };
+    assert_eq!(signature.name.as_str(), "quasimodo.example/salvatore");
+    assert_eq!((Some(signature.key_id), signature.bytes.len()), (KeyId::parse("367ba04b"), 64));
+    assert_eq!(note.to_string(), EXAMPLE);
+    let (text, bytes) = (note.text().to_owned(), signature.bytes.clone());
+    let mut made = Note::new(text).expect("a text");
+    made.add(Signature { name: signature.name.clone(), key_id: signature.key_id, bytes }).expect("few");
+    assert_eq!(made, note);
+    assert_eq!(note.verify(&[key(PETER)]), Err(NoteError::UnknownKeys));
+}
+
 #[test]
 fn keys_that_were_changed_are_refused() {
     for text in [PETER, WITNESS] {

@@ -15,7 +15,7 @@ mod walk;
 use uuid::Uuid;
 
 pub use resume::Start;
-pub use row::one_row;
+pub use row::{Hashed, one_row};
 pub use signed::{Log, StoredAnchor};
 pub use walk::Verifier;
 
@@ -130,9 +130,21 @@ pub struct Row<'a> {
     pub retry: Retry<'a>,
     /// The stored content, if there is any.
     pub content: Option<&'a [u8]>,
-    /// Whether the wrap of the content key opens, and the key in it the content ([`crate::seal::authenticates`]): `None`
-    /// where there is no wrap.
-    pub wrap_opens: Option<bool>,
+    /// What became of the wrap of the content key.
+    pub wrap: Wrap,
+}
+
+/// The wrap of a content key, and whether it does what it is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrap {
+    /// There is none.
+    Absent,
+    /// It opens, and the key in it opens the content ([`crate::seal::authenticates`]).
+    Opens,
+    /// It does not.
+    Shut,
+    /// The key that should open it cannot be used here, so nobody can tell.
+    Untried,
 }
 
 /// What a retry of an event is compared with, as it is stored beside it.

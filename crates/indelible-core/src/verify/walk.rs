@@ -6,13 +6,13 @@
 use uuid::Uuid;
 
 use super::doubt::Doubt;
-use super::row::{Keys, Standing, absent_key, content_fault, examine, retry_fault};
+use super::row::{Hashed, Keys, Standing, UNTRIED, absent_key, content_fault, examine, retry_fault};
 use super::signed::Signed;
-use super::{Finding, Findings, Head, Place, Report, Row, Verdict};
+use super::{Finding, Findings, Head, Place, Report, Row, Verdict, Wrap};
 use crate::chain::{GENESIS, Hash};
 use crate::entry::Outline;
 use crate::key::ProjectKeys;
-use crate::tree::{Edge, TILE_HEIGHT, Tile, leaf_hash};
+use crate::tree::{Edge, TILE_HEIGHT, Tile};
 
 /// Gaps, strays, shifted columns and absent keys that are remembered in case a later row explains them.
 const REMEMBERED_MAX: usize = 1_024;
@@ -52,6 +52,8 @@ pub struct Verifier {
     displaced: Vec<Displaced>,
     /// Ring id, first sequence, rows.
     pub(super) unverifiable: Vec<(u64, u64, u64)>,
+    /// Wraps that nobody can try: the first sequence, and how many.
+    untried: Option<(u64, u64)>,
 }
 
 /// The row in whose place the next one is linked.
@@ -99,20 +101,31 @@ impl Verifier {
             shifted: Vec::new(),
             displaced: Vec::new(),
             unverifiable: Vec::new(),
+            untried: None,
         }
     }
 
     /// The next row in stored order. Tiles that it completes are appended to `full`, for the caller to compare with
     /// the stored ones by [`Verifier::tile`].
     pub fn row(&mut self, row: &Row<'_>, full: &mut Vec<Tile>) {
+        let (project_id, keys) = (self.project_id, &mut self.keys);
+        let hashed = Hashed::of(row, |of, ring_id| if of == project_id { keys.get(ring_id) } else { None });
+        self.hashed_row(row, &hashed, full);
+    }
+
+    /// [`Verifier::row`] where the row was hashed before, by whoever it was: with the keys of the project that its entry names.
+    pub fn hashed_row(&mut self, row: &Row<'_>, hashed: &Hashed, full: &mut Vec<Tile>) {
         self.events += 1;
-        match examine(self.project_id, row, &mut self.keys) {
-            Standing::Authentic(outline) => self.credible(row, outline, true, full),
+        if let Some(outline) = row.outline.filter(|outline| hashed.has_key() && outline.project_id == self.project_id) {
+            self.keys.meet(outline.hmac_key_id);
+        }
+        match examine(self.project_id, row, hashed) {
+            Standing::Authentic(outline) => self.credible(row, hashed, (outline, true), full),
             Standing::Unverifiable(outline) => {
                 self.count_unverifiable(outline);
-                self.credible(row, outline, false, full);
+                self.credible(row, hashed, (outline, false), full);
             }
-            Standing::Faulty(why, outline) => self.faulty(row, why, outline, full),
+            Standing::Faulty(why, outline) => self.faulty(row, hashed, (why, outline), full),
         }
     }
 
@@ -151,6 +164,9 @@ impl Verifier {
         for (ring_id, first, rows) in std::mem::take(&mut self.unverifiable) {
             self.findings.add(Verdict::Unverifiable, Some(first), format!("{} ({rows} rows)", absent_key(ring_id)));
         }
+        if let Some((first, rows)) = self.untried.take() {
+            self.findings.add(Verdict::Unverifiable, Some(first), format!("{UNTRIED} ({rows} rows)"));
+        }
         let head_holds = self.compare_head(head);
         self.compare_signed_end(head_holds);
         let unanchored = self.unanchored();
@@ -167,7 +183,7 @@ impl Verifier {
     }
 
     /// A row that nothing is known against: it stands where its entry says.
-    fn credible(&mut self, row: &Row<'_>, outline: &Outline, authentic: bool, full: &mut Vec<Tile>) {
+    fn credible(&mut self, row: &Row<'_>, hashed: &Hashed, (outline, authentic): (&Outline, bool), full: &mut Vec<Tile>) {
         let place = outline.sequence;
         let mut named = true;
         if place >= self.next {
@@ -177,7 +193,7 @@ impl Verifier {
             } else {
                 self.open_gap(place, full);
             }
-            self.append(row, place, full);
+            self.append(hashed, place, full);
             self.credible_end = self.next;
             self.last = Last { row_hash: row.row_hash.try_into().ok(), authentic, sound: true };
             self.compare_signed(place, row.row_hash);
@@ -195,10 +211,12 @@ impl Verifier {
         if authentic {
             self.ring_id_max = self.ring_id_max.max(outline.hmac_key_id);
         }
-        if !named {
-            for fault in [content_fault(outline, row), retry_fault(outline, row, &mut self.keys)].into_iter().flatten() {
-                self.findings.add(Verdict::Altered, Some(place), fault);
-            }
+        let content = content_fault(outline, row, hashed).filter(|_| !named);
+        if content.is_none() && row.wrap == Wrap::Untried {
+            self.untried.get_or_insert((place, 0)).1 += 1;
+        }
+        for fault in content.into_iter().chain(retry_fault(hashed).filter(|_| !named)) {
+            self.findings.found(Verdict::Altered, Some(place), fault);
         }
     }
 
@@ -304,7 +322,7 @@ impl Verifier {
     }
 
     /// A row that was changed. It keeps its place if it stands in line, and is otherwise only named.
-    fn faulty(&mut self, row: &Row<'_>, why: &str, outline: Option<&Outline>, full: &mut Vec<Tile>) {
+    fn faulty(&mut self, row: &Row<'_>, hashed: &Hashed, (why, outline): (&str, Option<&Outline>), full: &mut Vec<Tile>) {
         if row.sequence != self.next {
             self.findings.add(Verdict::Altered, Some(row.sequence), format!("{why}; it stands out of line"));
             if row.sequence > self.next && self.strays.len() < REMEMBERED_MAX {
@@ -317,7 +335,7 @@ impl Verifier {
             self.remember_displaced(row, outline, finding);
         }
         self.doubt.add(row.sequence, row.sequence);
-        self.append(row, row.sequence, full);
+        self.append(hashed, row.sequence, full);
         self.last = Last { row_hash: row.row_hash.try_into().ok(), authentic: false, sound: false };
         self.compare_signed(row.sequence, row.row_hash);
     }
@@ -355,9 +373,9 @@ impl Verifier {
         }
     }
 
-    fn append(&mut self, row: &Row<'_>, place: u64, full: &mut Vec<Tile>) {
+    fn append(&mut self, hashed: &Hashed, place: u64, full: &mut Vec<Tile>) {
         if !self.tree_lost {
-            self.edge.append(leaf_hash(row.entry), full);
+            self.edge.append(hashed.leaf(), full);
         }
         self.next = place.saturating_add(1);
     }

@@ -72,6 +72,24 @@ fn a_changed_signature_is_no_signature() {
     assert_eq!(AddCheckpoint::parse(changed.as_bytes()).expect("a request").decide(Some(&keys), None), Answer::Unsigned);
 }
 
+/// The log signed them, so they are in what is cosigned, and a change of one is a change of the text.
+#[test]
+fn extension_lines_are_cosigned_and_not_looked_into() {
+    let name = crate::note::Name::new("log").expect("a name");
+    let log = LocalSigner::from_seed(name, Algorithm::Ed25519, &Secret::new([1; 32])).expect("a seed");
+    let keys = [crate::note::Signer::verifier_key(&log).clone()];
+    let root = leaf_hash(b"a");
+    let text = format!("log\n1\n{}\nextension 1\n", lines::encode(&root));
+    let mut note = Note::new(text.clone()).expect("a text");
+    crate::note::sign(&mut note, &log).expect("it signs");
+    let body = format!("old 0\n\n{note}");
+    let request = AddCheckpoint::parse(body.as_bytes()).expect("a request");
+    assert_eq!((request.decide(Some(&keys), None), request.note().text(), request.to_string()), (Answer::Cosign, &*text, body.clone()));
+    assert_eq!((request.checkpoint().size, request.checkpoint().root), (1, root));
+    let changed = AddCheckpoint::parse(body.replace("extension 1", "extension 2").as_bytes()).expect("a request");
+    assert_eq!(changed.decide(Some(&keys), None), Answer::Unsigned);
+}
+
 #[test]
 fn what_is_no_request_is_refused_with_its_place() {
     let hash = "PlRNCrwHpqhGrupue0L7gxbjbMiKA9temvuZZDDpkaw=";
@@ -87,7 +105,8 @@ fn what_is_no_request_is_refused_with_its_place() {
         (EXAMPLE.replacen("\n\n", "\n", 1), "line 6"),
         (EXAMPLE.replace("\n\n", "\n"), "no blank line"),
         (EXAMPLE.replacen("\n20852163", "\n020852163", 1), "its checkpoint: not a checkpoint"),
-        (EXAMPLE.replacen("q2I=\n", "q2I=\nextension\n", 1), "extension"),
+        (EXAMPLE.replacen("q2I=\n", "q2I=\nextension\n", 1), ""),
+        (EXAMPLE.replacen("q2I=\n", "q2I=\n\nextension\n", 1), "extension line that is empty"),
         (EXAMPLE.replace('—', "-"), "its checkpoint: line"),
         (EXAMPLE[..EXAMPLE.len() - 1].to_owned(), "its checkpoint: line"),
         ("x".repeat(PROOF_BYTES_MAX + 1), "too long"),

@@ -5,12 +5,14 @@
 //! can read, files that are not keys, and a wrong master key. Symbolic links are followed (mounted secrets are
 //! links); what counts is the mode of the file they lead to.
 //!
-//! Rotation only ever adds a ring id; nothing here assumes that there is one.
+//! Rotation only ever adds a ring id; nothing here assumes that there is one. Whoever writes needs all of them; whoever verifies
+//! goes on with what opens ([`lenient`]).
 
 mod chain_keys;
 mod data_keys;
 mod files;
 mod kms_file;
+mod lenient;
 mod organizations;
 mod rewrap;
 mod rotation;
@@ -39,6 +41,8 @@ pub(crate) use rotation::{DATA_KEY, ROTATE, signing_state};
 pub use rotation::{Rotated, Rotation};
 use signing::SigningKey;
 
+/// The file of a master key that was generated.
+const MASTER: &str = "master.key";
 /// Derived keys kept; past it the cache is emptied.
 const PROJECT_KEYS_MAX: usize = 16_384;
 
@@ -106,7 +110,8 @@ pub(crate) enum KeyError {
 /// The open key store.
 pub(crate) struct KeyStore {
     folder: PathBuf,
-    master: Secret,
+    /// `None` where a verification goes on without.
+    master: Option<Secret>,
     ring: RwLock<BTreeMap<u64, Secret>>,
     /// The ring id that new events are made under.
     serving: AtomicU64,
@@ -115,6 +120,8 @@ pub(crate) struct KeyStore {
     recognised: Mutex<BTreeSet<KeyArn>>,
     kms: Arc<Kms>,
     organizations: RwLock<HashMap<Uuid, Secret>>,
+    /// Organizations whose key is there and does not open: in a verification alone.
+    closed: BTreeSet<Uuid>,
     project_keys: RwLock<HashMap<(Uuid, u64), Arc<ProjectKeys>>>,
 }
 
@@ -142,7 +149,7 @@ impl KeyStore {
         if fresh {
             private_folder(&folder).map_err(|error| KeyError::Io(folder.clone(), error))?;
         }
-        let beside = folder.join("master.key");
+        let beside = folder.join(MASTER);
         let (path, master) = match master_key_file {
             Some(path) => (path.to_owned(), Master::read(path)?),
             None if mode == Mode::Server => return Err(KeyError::Generated(beside)),
@@ -156,19 +163,24 @@ impl KeyStore {
         if mode == Mode::Server && master.generated {
             return Err(KeyError::Generated(path));
         }
-        let store = Self {
+        let mut store = Self::empty(folder, Some(master.key));
+        store.load(fresh)?;
+        Ok(store)
+    }
+
+    fn empty(folder: PathBuf, master: Option<Secret>) -> Self {
+        Self {
             folder,
-            master: master.key,
+            master,
             ring: RwLock::default(),
             serving: AtomicU64::new(1),
             signing: RwLock::default(),
             recognised: Mutex::default(),
             kms: Arc::default(),
             organizations: RwLock::default(),
+            closed: BTreeSet::new(),
             project_keys: RwLock::default(),
-        };
-        store.load(fresh)?;
-        Ok(store)
+        }
     }
 
     /// Whether keys of a ledger are there: those that are made with it. A master key alone may have been put there before.
@@ -181,33 +193,46 @@ impl KeyStore {
         })
     }
 
-    fn load(&self, fresh: bool) -> Result<(), KeyError> {
+    fn load(&mut self, fresh: bool) -> Result<(), KeyError> {
         let first = self.folder.join(ring_file(1));
         if fresh && !first.exists() {
             self.write_wrapped(&first, &random_secret()?)?;
         }
         let entries = std::fs::read_dir(&self.folder).map_err(|error| KeyError::Io(self.folder.clone(), error))?;
         for entry in entries {
-            let entry = entry.map_err(|error| KeyError::Io(self.folder.clone(), error))?;
-            let name = entry.file_name();
-            let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".key")) else { continue };
-            if let Some(id) = stem.strip_prefix("ring-").and_then(|id| id.parse::<u64>().ok()) {
-                let key = self.read_wrapped(&entry.path())?;
-                self.ring.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
-            } else if let Some(id) = stem.strip_prefix("signing-").and_then(|id| id.parse::<u64>().ok()) {
-                let key = self.read_signing(&entry.path())?;
-                self.signing.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
-            } else if let Some(id) = stem.strip_prefix("organization-").and_then(|id| Uuid::try_parse(id).ok()) {
-                let key = self.read_organization(&entry.path(), id)?;
-                self.organizations.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
+            let path = entry.map_err(|error| KeyError::Io(self.folder.clone(), error))?.path();
+            if let Some(name) = KeyName::of(&path) {
+                self.take(name, &path)?;
             }
         }
-        let ids: Vec<u64> = self.ring_ids();
-        match (1..).zip(&ids).find(|(wanted, id)| wanted != *id) {
-            Some((wanted, _)) => Err(KeyError::Missing(self.folder.join(ring_file(wanted)))),
-            None if ids.is_empty() => Err(KeyError::Missing(first)),
-            None => Ok(()),
+        let newest = self.ring_ids().last().map_or(1, |id| *id);
+        self.absent_ring_keys(newest).next().map_or(Ok(()), Err)
+    }
+
+    /// Opens one file of the folder.
+    fn take(&mut self, name: KeyName, path: &Path) -> Result<(), KeyError> {
+        match name {
+            KeyName::Ring(id) => {
+                let key = self.read_wrapped(path)?;
+                self.ring.get_mut().unwrap_or_else(PoisonError::into_inner).insert(id, key);
+            }
+            KeyName::Signing(id) => {
+                let key = self.read_signing(path)?;
+                self.signing.get_mut().unwrap_or_else(PoisonError::into_inner).insert(id, key);
+            }
+            KeyName::Organization(id) => {
+                let key = self.read_organization(path, id)?;
+                self.organizations.get_mut().unwrap_or_else(PoisonError::into_inner).insert(id, key);
+            }
         }
+        Ok(())
+    }
+
+    /// Keys of the ring that are not there, of those up to `newest`.
+    fn absent_ring_keys(&self, newest: u64) -> impl Iterator<Item = KeyError> {
+        let there = self.ring_ids();
+        let absent = (1..=newest).filter(move |id| there.binary_search(id).is_err());
+        absent.map(|id| KeyError::Missing(self.folder.join(ring_file(id))))
     }
 
     /// The ids of the ring, oldest first.
@@ -239,8 +264,7 @@ impl KeyStore {
     /// Learns from the ledger which ring key serves, and that it is there.
     pub(crate) fn load_serving(&self, ledger: &rusqlite::Connection) -> Result<(), KeyError> {
         let unreadable = |error: rusqlite::Error| KeyError::Io(self.folder.clone(), std::io::Error::other(error));
-        let newest: Option<i64> = ledger.query_row("SELECT max(id) FROM ring_keys", [], |row| row.get(0)).map_err(unreadable)?;
-        let newest = newest.map_or(1, i64::unsigned_abs);
+        let newest = newest_ring_key(ledger).map_err(unreadable)?;
         if !self.ring.read().unwrap_or_else(PoisonError::into_inner).contains_key(&newest) {
             return Err(KeyError::Missing(self.folder.join(ring_file(newest))));
         }
@@ -265,8 +289,12 @@ impl KeyStore {
         Some(Arc::clone(cache.entry(name).or_insert(keys)))
     }
 
+    fn master(&self) -> Result<&Secret, KeyError> {
+        self.master.as_ref().ok_or_else(|| KeyError::Missing(self.folder.join(MASTER)))
+    }
+
     fn write_wrapped(&self, path: &Path, key: &Secret) -> Result<(), KeyError> {
-        let text = format!("{}\n", hex::encode(&seal::wrap_key(&self.master, key)));
+        let text = format!("{}\n", hex::encode(&seal::wrap_key(self.master()?, key)));
         write_private(path, text.as_bytes()).map_err(|error| KeyError::Io(path.to_owned(), error))
     }
 
@@ -277,8 +305,34 @@ impl KeyStore {
     /// The key in the text of a file.
     fn unwrap(&self, path: &Path, text: &str) -> Result<Secret, KeyError> {
         let wrapped = hex::decode(text.trim_end()).ok_or_else(|| KeyError::NotAKey(path.to_owned(), "it is not lower-case hex"))?;
-        seal::unwrap_key(&self.master, &wrapped).ok_or_else(|| KeyError::WrongMaster(path.to_owned()))
+        seal::unwrap_key(self.master()?, &wrapped).ok_or_else(|| KeyError::WrongMaster(path.to_owned()))
     }
+}
+
+/// What a file of the folder is, by its name.
+#[derive(Debug, Clone, Copy)]
+enum KeyName {
+    Ring(u64),
+    Signing(u64),
+    Organization(Uuid),
+}
+
+impl KeyName {
+    /// `None` where it is none of the three.
+    fn of(path: &Path) -> Option<Self> {
+        let stem = path.file_name()?.to_str()?.strip_suffix(".key")?;
+        let number = |kind: &str| stem.strip_prefix(kind)?.parse().ok();
+        number("ring-").map(Self::Ring).or_else(|| number("signing-").map(Self::Signing)).or_else(|| {
+            let id = stem.strip_prefix("organization-")?;
+            Uuid::try_parse(id).ok().map(Self::Organization)
+        })
+    }
+}
+
+/// The newest ring key that the ledger knows: the first, as long as none was rotated.
+fn newest_ring_key(ledger: &rusqlite::Connection) -> Result<u64, rusqlite::Error> {
+    let newest: Option<i64> = ledger.query_row("SELECT max(id) FROM ring_keys", [], |row| row.get(0))?;
+    Ok(newest.map_or(1, i64::unsigned_abs))
 }
 
 fn ring_file(id: u64) -> String {

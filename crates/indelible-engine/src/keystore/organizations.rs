@@ -46,7 +46,7 @@ impl KeyStore {
                     let what = "it opens a key that it just made as another";
                     return Err(KmsError::Answer { operation: "Decrypt", key: arn.clone(), what }.into());
                 }
-                KmsFile::Organization { arn: arn.clone(), instance: instance.to_owned(), ciphertext }.write(&path, &self.master)?;
+                KmsFile::Organization { arn: arn.clone(), instance: instance.to_owned(), ciphertext }.write(&path, self.master()?)?;
                 secret
             }
         };
@@ -60,7 +60,7 @@ impl KeyStore {
         if !KmsFile::is_one(&text) {
             return self.unwrap(path, &text);
         }
-        match KmsFile::read(path, &text, &self.master)? {
+        match KmsFile::read(path, &text, self.master()?)? {
             KmsFile::Organization { arn, instance, ciphertext } => {
                 let purpose = Purpose { instance: &instance, organization_id };
                 let opened = self.kms.decrypt(&arn, &ciphertext, &purpose);

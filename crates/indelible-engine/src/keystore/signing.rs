@@ -91,7 +91,7 @@ impl KeyStore {
         }
         let path = self.folder.join(signing_file(id));
         let key = if let Some((arn, public_key)) = in_kms {
-            KmsFile::Signing { arn: arn.clone(), public_key }.write(&path, &self.master)?;
+            KmsFile::Signing { arn: arn.clone(), public_key }.write(&path, self.master()?)?;
             SigningKey::Kms { arn, public_key }
         } else {
             let seed = random_secret()?;
@@ -121,7 +121,7 @@ impl KeyStore {
         if !KmsFile::is_one(&text) {
             return self.unwrap(path, &text).map(SigningKey::Local);
         }
-        match KmsFile::read(path, &text, &self.master)? {
+        match KmsFile::read(path, &text, self.master()?)? {
             KmsFile::Signing { arn, public_key } => Ok(SigningKey::Kms { arn, public_key }),
             KmsFile::Organization { .. } => Err(KeyError::NotAKey(path.to_owned(), "it is the key of an organization")),
         }

@@ -5,7 +5,7 @@ use indelible_core::chain::Hash;
 use indelible_core::entry::Outline;
 use indelible_core::note::Name;
 use indelible_core::tree::{Range, inclusion, leaf_hash};
-use indelible_core::verify::{Finding, Retry, Row, Verdict, one_row};
+use indelible_core::verify::{Finding, Retry, Row, Verdict, Wrap, one_row};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
@@ -78,9 +78,8 @@ pub(crate) fn check(
         .query_row([row], |found| Ok((found.get(0)?, found.get(1)?)))
         .optional()?;
     let outline = Outline::read(&stored.entry);
-    let opens = |(id, bytes): (i64, Vec<u8>)| {
-        wrap::opens(keys.data_key(id).as_ref(), outline.as_ref(), content.as_deref(), &bytes, &mut Vec::new())
-    };
+    let look =
+        |(id, bytes): (i64, Vec<u8>)| wrap::look(keys.data_key(id).as_ref(), outline.as_ref(), content.as_deref(), &bytes, &mut Vec::new());
     let columns = Row {
         sequence: stored.sequence,
         entry: &stored.entry,
@@ -89,7 +88,7 @@ pub(crate) fn check(
         row_hash: &stored.row_hash,
         retry: Retry { submission_key_id: stored.submission_key_id, submission_mac: &stored.submission_mac, retry_mac: &stored.retry_mac },
         content: content.as_deref(),
-        wrap_opens: wrapped.map(opens),
+        wrap: wrapped.map_or(Wrap::Absent, look),
     };
     let mut findings = one_row(project_id, &|ring_id| keys.project_keys(project_id, ring_id), &columns, previous.as_deref());
     if let Some(detail) = tree_fault(ledger, keys, (project, project_id), stored.sequence, &leaf_hash(&stored.entry))? {

@@ -69,20 +69,47 @@ impl Sums {
         Self(vec![0; usize::try_from(through / CHUNK_ROWS).unwrap_or(0) + 1])
     }
 
-    fn add(&mut self, token: Token, row: i64) {
+    /// Adds what postings of a row come to.
+    fn add(&mut self, row: i64, postings: u64) {
         if let Some(sum) = usize::try_from(row / CHUNK_ROWS).ok().and_then(|at| self.0.get_mut(at)) {
-            let mut x = token.0 ^ (row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-            *sum = sum.wrapping_add(x ^ x >> 31);
+            *sum = sum.wrapping_add(postings);
         }
     }
 
     /// Adds a posting, if it is of a row up to `through`.
     pub(super) fn add_covered(&mut self, token: Token, row: i64, through: i64) {
         if row <= through {
-            self.add(token, row);
+            self.add(row, posting(token, row));
         }
+    }
+}
+
+/// What one posting adds to a sum.
+const fn posting(token: Token, row: i64) -> u64 {
+    let mut x = token.0 ^ (row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ x >> 31
+}
+
+/// Sums the postings that the entry of a row calls for, on whatever thread.
+pub(super) struct Terms {
+    key: TokenKey,
+    through: i64,
+    of_row: Vec<Token>,
+}
+
+impl Terms {
+    /// The sum of one row; 0 where the claim does not cover it.
+    pub(super) fn sum(&mut self, bytes: &[u8], row: &StoredRow) -> u64 {
+        if row.row > self.through {
+            return 0;
+        }
+        let of_row = &mut self.of_row;
+        of_row.clear();
+        tokens(self.key, &stored(bytes, row), &mut |token| of_row.push(token));
+        once_each(of_row);
+        of_row.iter().fold(0, |sum, token| sum.wrapping_add(posting(*token, row.row)))
     }
 }
 
@@ -135,7 +162,7 @@ impl Claim {
 
     /// What differs between the rows that were walked and the index's side.
     pub(super) fn compare(&self, walked: Walked, held: &Sums, ledger: &Connection) -> Result<Vec<Misplaced>, rusqlite::Error> {
-        let (index, Walked { sums, blocks, unread, mut misplaced, .. }) = (&self.index, walked);
+        let (index, Walked { sums, blocks, unread, mut misplaced }) = (&self.index, walked);
         compare_blocks((&blocks, &unread), &self.held_blocks()?, &mut misplaced);
         let mut extra = Vec::new();
         for (chunk, _) in sums.0.iter().zip(&held.0).enumerate().filter(|(_, (wanted, held))| wanted != held) {
@@ -163,18 +190,17 @@ impl Claim {
 
     /// The walk before the first row.
     pub(super) fn begin(&self) -> Walked {
-        Walked {
-            sums: Sums::new(self.through),
-            blocks: Blocks::default(),
-            unread: HashSet::new(),
-            misplaced: Vec::new(),
-            of_row: Vec::new(),
-        }
+        Walked { sums: Sums::new(self.through), blocks: Blocks::default(), unread: HashSet::new(), misplaced: Vec::new() }
+    }
+
+    /// Sums for whoever examines rows.
+    pub(super) const fn terms(&self) -> Terms {
+        Terms { key: self.key, through: self.through, of_row: Vec::new() }
     }
 
     /// Takes the next rows along.
     pub(super) fn batch(&self, batch: &Batch, walked: &mut Walked) -> Result<(), rusqlite::Error> {
-        let Walked { sums, blocks, unread, misplaced, of_row } = walked;
+        let Walked { sums, blocks, unread, misplaced } = walked;
         let covered = |row: &&StoredRow| row.row <= self.through;
         let (Some(first), Some(last)) = (batch.rows.first().filter(covered), batch.rows.iter().rfind(covered)) else { return Ok(()) };
         let mut places = self
@@ -183,14 +209,10 @@ impl Claim {
         let mut places = places.query([first.row, last.row])?;
         let mut place = read_place(places.next()?)?;
         for row in batch.rows.iter().filter(covered) {
-            let stored = stored(batch, row);
-            of_row.clear();
-            let occurred_at = tokens(self.key, &stored, &mut |token| of_row.push(token));
-            once_each(of_row);
-            for token in of_row.iter() {
-                sums.add(*token, row.row);
-            }
-            let key = Key { occurred_at, id: *stored.id.as_bytes() };
+            sums.add(row.row, row.terms);
+            let occurred_at = row.outline.as_ref().map_or(0, |outline| outline.occurred_at.as_micros());
+            let id = batch.bytes(&row.id).try_into().unwrap_or_default();
+            let key = Key { occurred_at, id };
             let block = blocks.add(row.project, row.row, key);
             if row.outline.is_none() {
                 // Its chain names it; what the index should say of it cannot be told.
@@ -313,18 +335,17 @@ pub(super) struct Walked {
     /// Projects and their blocks in which a row is no entry.
     unread: HashSet<(i64, usize)>,
     misplaced: Vec<Misplaced>,
-    of_row: Vec<Token>,
 }
 
-fn stored<'a>(batch: &'a Batch, row: &StoredRow) -> Stored<'a> {
+fn stored<'a>(bytes: &'a [u8], row: &StoredRow) -> Stored<'a> {
     Stored {
         row: row.row,
         project: row.project,
         sequence: row.sequence,
-        id: Uuid::from_slice(batch.bytes(&row.id)).unwrap_or_default(),
-        entry: batch.bytes(&row.entry),
+        id: Uuid::from_slice(&bytes[row.id.clone()]).unwrap_or_default(),
+        entry: &bytes[row.entry.clone()],
         occurred_at: row.outline.as_ref().map(|outline| outline.occurred_at),
-        row_hash: batch.bytes(&row.row_hash),
+        row_hash: &bytes[row.row_hash.clone()],
     }
 }
 

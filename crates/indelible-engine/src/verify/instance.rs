@@ -6,7 +6,7 @@
 
 use indelible_core::anchor::Anchor;
 use indelible_core::checkpoint::Checkpoint;
-use indelible_core::tree::{Edge, leaf_hash};
+use indelible_core::tree::{Edge, TILE_HEIGHT, leaf_hash};
 use indelible_core::verify::{Finding, Log, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -158,11 +158,12 @@ impl Walk<'_> {
         }
         match anchor.map(Anchor::parse) {
             None => {
-                self.find(Some(project), Verdict::Missing, None, format!("anchor {number} is gone, of which the instance tree has a leaf"));
+                let detail = format!("anchor {number} is gone, of which the instance tree has a leaf at position {position}");
+                self.find(Some(project), Verdict::Missing, None, detail);
             }
             Some(Ok(anchor)) if anchor.instance_leaf().to_bytes() == leaf => {}
             Some(Ok(_)) => {
-                let detail = format!("anchor {number}: its leaf in the instance tree is that of another anchor");
+                let detail = format!("anchor {number}: its leaf in the instance tree, at position {position}, is that of another anchor");
                 self.find(Some(project), Verdict::Altered, at, detail);
                 self.doubtful = true;
             }
@@ -179,7 +180,8 @@ impl Walk<'_> {
                 .optional()?;
             if !self.doubtful && stored.as_ref() != Some(&tile.hashes) {
                 let how = if stored.is_none() { "is gone" } else { "is not that of its leaves" };
-                self.find(None, Verdict::Altered, None, format!("the instance tree: tile {}/{} {how}", tile.level, tile.index));
+                let (name, first) = (format!("tile {}/{}", tile.level, tile.index), tile.first_leaf());
+                self.find(None, Verdict::Altered, None, format!("the instance tree: {name}, from position {first} on, {how}"));
             }
         }
         self.compare_roots()
@@ -273,7 +275,10 @@ impl Walk<'_> {
         let levels = computed.len().max(stored.len());
         let differs = |level: usize| computed.get(level).map_or(&[][..], Vec::as_slice) != stored.get(level).map_or(&[][..], Vec::as_slice);
         if let Some(level) = (0..levels).find(|level| differs(*level)) {
-            self.find(None, Verdict::Altered, None, format!("the instance tree: its edge is not that of its leaves at level {level}"));
+            let height = (level as u32 + 1) * TILE_HEIGHT;
+            let first = self.edge.size().checked_shr(height).map_or(0, |tiles| tiles << height);
+            let detail = format!("the instance tree: its edge is not that of its leaves at level {level}, from position {first} on");
+            self.find(None, Verdict::Altered, None, detail);
         }
     }
 

@@ -4,6 +4,7 @@ mod batch;
 mod cosigned;
 mod data_keys;
 pub(crate) mod event;
+mod examine;
 mod gaps;
 mod heads;
 mod index;
@@ -23,6 +24,7 @@ mod wrap;
 
 pub use cosigned::Cosigned;
 pub use since::Since;
+pub(crate) use wrap::Held;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indelible_core::chain::Hash;
-use indelible_core::key::{ProjectKeys, Secret};
+use indelible_core::key::ProjectKeys;
 use indelible_core::policy::Policy;
 use indelible_core::verify::{Report, Verdict};
 use rusqlite::Connection;
@@ -39,7 +41,7 @@ use uuid::Uuid;
 use crate::access::Caller;
 use crate::anchor::CheckpointStore;
 use crate::keystore::{DataKeys, KeyStore};
-use crate::ledger::{Ledger, Mode};
+use crate::ledger::Ledger;
 use crate::query::reading::{Lane, Reading};
 use crate::query::scan::ScanError;
 use crate::query::{EventVerification, Opening, ReadError};
@@ -138,21 +140,27 @@ fn on_folder<T>(
     }
     let unreadable = |error: &dyn std::fmt::Display| VerifyError::Unreadable(error.to_string());
     let ledger = data.join("ledger.db");
-    let keystore = Arc::new(KeyStore::open(data, master_key_file, Mode::Local, false).map_err(|error| unreadable(&error))?);
+    let (keystore, faults) = KeyStore::open_what_opens(data, master_key_file).map_err(|error| unreadable(&error))?;
+    let keystore = Arc::new(keystore);
     let open = || open_verifier(&ledger).map_err(|error| error.to_string());
     // A server that runs beside may write a data key at any time: they are read as the walk sees them.
     let keys = |snapshot: &Connection| -> Result<Arc<dyn walk::Keys>, String> {
         let data_keys = DataKeys::load_readable(Arc::clone(&keystore), snapshot).map_err(|error| error.to_string())?;
-        Ok(Arc::new(StoredKeys { keystore: Arc::clone(&keystore), data_keys: Arc::new(data_keys) }))
+        let absent = keystore.absent_keys(snapshot).map_err(|error| error.to_string())?;
+        let unusable = faults.iter().chain(&absent).map(ToString::to_string).collect();
+        Ok(Arc::new(StoredKeys { keystore: Arc::clone(&keystore), data_keys: Arc::new(data_keys), unusable }))
     };
     let only = project_id.or(of_one);
-    walk(&walk::Ground { data, checkpoints, open: &open, keys: &keys, only, since, policy, stop }, &keystore)
+    let workers = walk::workers();
+    walk(&walk::Ground { data, checkpoints, open: &open, keys: &keys, only, since, policy, workers, stop }, &keystore)
 }
 
 /// The keys of a data folder.
 pub(crate) struct StoredKeys {
     pub(crate) keystore: Arc<KeyStore>,
     pub(crate) data_keys: Arc<DataKeys>,
+    /// Why keys are not there, a sentence each.
+    pub(crate) unusable: Vec<String>,
 }
 
 /// Stops a walk when it is dropped: with the request of somebody who went away.
@@ -169,8 +177,19 @@ impl walk::Keys for StoredKeys {
         self.keystore.project_keys(project_id, ring_id).map(|keys| ProjectKeys::clone(&keys))
     }
 
-    fn data_key(&self, id: i64) -> Option<(Uuid, Option<Secret>)> {
-        self.data_keys.get(id).map(|key| (key.organization_id, key.secret.clone()))
+    fn data_key(&self, id: i64) -> Option<(Uuid, Held)> {
+        self.data_keys.get(id).map(|key| {
+            let held = match &key.secret {
+                Some(secret) => Held::Key(secret.clone()),
+                None if self.keystore.is_closed(key.organization_id) => Held::Closed,
+                None => Held::Gone,
+            };
+            (key.organization_id, held)
+        })
+    }
+
+    fn unusable(&self) -> &[String] {
+        &self.unusable
     }
 
     fn opens_data_key(&self, organization_id: Uuid, wrapped: &[u8]) -> Option<bool> {
@@ -188,7 +207,7 @@ impl walk::Keys for StoredKeys {
 
 impl Ledger {
     fn stored_keys(&self) -> StoredKeys {
-        StoredKeys { keystore: Arc::clone(&self.inner.keystore), data_keys: Arc::clone(&self.inner.data_keys) }
+        StoredKeys { keystore: Arc::clone(&self.inner.keystore), data_keys: Arc::clone(&self.inner.data_keys), unusable: Vec::new() }
     }
 
     /// Verifies one event: its row hash, its neighbours, its content, its leaf against the tiles, and under the first anchor that
@@ -239,6 +258,8 @@ impl Ledger {
                 only: Some(lane.reading.project.id),
                 since: None,
                 policy: None,
+                // A server is at work beside.
+                workers: 1,
                 stop: &stop,
             };
             let mut walked = walk::walk(&ground, &mut |_| {}).map_err(|error| {

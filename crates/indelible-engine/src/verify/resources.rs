@@ -105,10 +105,12 @@ impl Resources {
         digest(self.unmade())
     }
 
-    /// Digest of those that were made within the first rows of their project, so many.
+    /// Digest of those that were made within the first rows of their project, so many; and of those of whose making no event told, which
+    /// were made in rows that were not read again, if that is nothing to complain of.
     pub(super) fn digest_within(&self, sizes: &HashMap<Uuid, u64>) -> Hash {
         let size = |name: &Name| Uuid::try_parse(&name.0).ok().and_then(|id| sizes.get(&id).copied()).unwrap_or(0);
-        digest(self.made.iter().filter(|(name, sequence)| **sequence < size(name)).map(|(name, _)| name))
+        let within = self.made.iter().filter(|(name, sequence)| **sequence < size(name)).map(|(name, _)| name);
+        digest(self.unmade().chain(within).collect::<BTreeSet<_>>().into_iter())
     }
 
     /// What the events do not explain: the project it is about, and one sentence. Of `only` one project, where one is given: the rows

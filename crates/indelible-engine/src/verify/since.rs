@@ -1,16 +1,18 @@
 //! Going on from what was verified before: where that is written, whether it is believed, and what is not read again.
 //!
 //! A complete verification in which nothing was wrong leaves a note beside the checkpoint store: the newest signed checkpoint of the
-//! instance tree then, under a MAC of the ring. Or the caller names a signed checkpoint, and vouches for it. Everything else is
+//! instance tree then, under a MAC of the ring. One that went on from there leaves a second, so that the next need not read the same
+//! again; the first stays, and is what it rests on. Or the caller names a signed checkpoint, and vouches for it. Everything else is
 //! taken from the ledger as it is now, and only as far as it leads to the roots that were signed.
 
 use std::collections::HashMap;
 use std::io::{Error, Read as _};
+use std::path::Path;
 
 use indelible_core::chain::Hash;
 use indelible_core::checkpoint::Checkpoint;
 use indelible_core::note::Note;
-use indelible_core::verified::{VERIFIED_BYTES_MAX, Verified};
+use indelible_core::verified::{Extent, VERIFIED_BYTES_MAX, Verified};
 use indelible_core::verify::Start;
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
@@ -22,13 +24,26 @@ use crate::anchor::{CheckpointStore, beside};
 use crate::keystore::KeyStore;
 use crate::store::{private_folder, write_private};
 
-/// Suffix of the note's file.
-const SUFFIX: &str = ".verified";
+/// Suffix of the file of a note.
+const fn suffix(extent: Extent) -> &'static str {
+    match extent {
+        Extent::Complete => ".verified",
+        Extent::Partial => ".verified-partial",
+    }
+}
+
+/// The note, as a sentence calls it.
+const fn title(extent: Extent) -> &'static str {
+    match extent {
+        Extent::Complete => "the note of the last complete verification",
+        Extent::Partial => "the note of the last verification that went on",
+    }
+}
 
 /// From where a verification goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Since {
-    /// From the note that the last complete verification left.
+    /// From the note that the last complete verification left, or from that of one which went on from there.
     Last,
     /// From this signed checkpoint, of the instance tree or of one project: whoever names it says that everything up to it was verified.
     Checkpoint(Vec<u8>),
@@ -65,74 +80,93 @@ impl Since {
 
     /// What it says, if it is to be believed.
     pub(super) fn base(&self, signed: &Signed, keys: &dyn Keys, store: &CheckpointStore) -> Result<Base, VerifyError> {
-        let refused = |why: &str| VerifyError::Since(format!("{why}: verify without --since"));
-        let bytes = match self {
-            Self::Checkpoint(bytes) => {
-                let project_id = self.project();
-                let log = signed.log(project_id).ok_or_else(|| refused("the ledger does not name its instance"))?;
-                let checkpoint = log.open(bytes);
-                let checkpoint =
-                    checkpoint.map_err(|(_, why)| refused(&format!("what --since names is no checkpoint of this ledger ({why})")))?;
-                return Ok(match project_id {
-                    Some(project_id) => Base::Project { project_id, checkpoint },
-                    None => Base::Instance { checkpoint, resources: None },
-                });
-            }
-            Self::Last => read(signed, store)?,
-        };
-        let verified = Verified::parse(&bytes).ok_or_else(|| refused("the note of the last complete verification is none"))?;
-        let text = Verified::text(&verified.resources, &verified.checkpoint);
-        let holds = keys.verified_mac(Some(verified.hmac_key_id), &text).is_some_and(|(_, mac)| mac == verified.mac);
-        if !holds {
-            return Err(refused("the note of the last complete verification was not made with the keys of this ledger, or was changed"));
-        }
-        let log = signed.log(None).ok_or_else(|| refused("the ledger does not name its instance"))?;
-        let checkpoint = log.open(verified.checkpoint.to_string().as_bytes());
-        let checkpoint =
-            checkpoint.map_err(|(_, why)| refused(&format!("the checkpoint in the note of the last complete verification: {why}")))?;
-        Ok(Base::Instance { checkpoint, resources: Some(verified.resources) })
+        let Self::Checkpoint(bytes) = self else { return last(signed, keys, store) };
+        let project_id = self.project();
+        let log = signed.log(project_id).ok_or_else(|| refused("the ledger does not name its instance"))?;
+        let checkpoint = log.open(bytes);
+        let checkpoint = checkpoint.map_err(|(_, why)| refused(&format!("what --since names is no checkpoint of this ledger ({why})")))?;
+        Ok(match project_id {
+            Some(project_id) => Base::Project { project_id, checkpoint },
+            None => Base::Instance { checkpoint, resources: None },
+        })
     }
 }
 
-fn read(signed: &Signed, store: &CheckpointStore) -> Result<Vec<u8>, VerifyError> {
+fn refused(why: &str) -> VerifyError {
+    VerifyError::Since(format!("{why}: verify without --since"))
+}
+
+/// The later of the two notes; the one of a complete verification has to be there.
+fn last(signed: &Signed, keys: &dyn Keys, store: &CheckpointStore) -> Result<Base, VerifyError> {
     let root = store.folder().ok_or_else(|| {
         VerifyError::Since(
             "a note of a complete verification is left beside a checkpoint store in a folder alone: name a checkpoint".to_owned(),
         )
     })?;
-    let instance = signed.instance().ok_or_else(|| VerifyError::Since("the ledger does not name its instance".to_owned()))?;
-    let path = beside(root, instance.as_str(), SUFFIX);
-    let read = || -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::new();
-        std::fs::File::open(&path)?.take(VERIFIED_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    read().map_err(|error| {
+    let instance = signed.instance().ok_or_else(|| refused("the ledger does not name its instance"))?;
+    let path = |extent| beside(root, instance.as_str(), suffix(extent));
+    let complete = read(&path(Extent::Complete)).map_err(|error| {
         VerifyError::Since(format!(
             "there is no note of a complete verification ({}: {error}): verify without --since, which leaves one",
-            path.display()
+            path(Extent::Complete).display()
         ))
-    })
+    })?;
+    let complete = believed(Extent::Complete, &complete, signed, keys)?;
+    let partial = match read(&path(Extent::Partial)) {
+        Ok(bytes) => believed(Extent::Partial, &bytes, signed, keys)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(complete),
+        Err(error) => return Err(refused(&format!("{} ({error})", title(Extent::Partial)))),
+    };
+    Ok(if partial.size() > complete.size() { partial } else { complete })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(VERIFIED_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What a note says, if it was made with the keys of this ledger.
+fn believed(extent: Extent, bytes: &[u8], signed: &Signed, keys: &dyn Keys) -> Result<Base, VerifyError> {
+    let title = title(extent);
+    let verified = Verified::parse(bytes).filter(|verified| verified.extent == extent);
+    let verified = verified.ok_or_else(|| refused(&format!("{title} is none")))?;
+    let text = Verified::text(extent, &verified.resources, &verified.checkpoint);
+    let holds = keys.verified_mac(Some(verified.hmac_key_id), &text).is_some_and(|(_, mac)| mac == verified.mac);
+    if !holds {
+        return Err(refused(&format!("{title} was not made with the keys of this ledger, or was changed")));
+    }
+    let log = signed.log(None).ok_or_else(|| refused("the ledger does not name its instance"))?;
+    let checkpoint = log.open(verified.checkpoint.to_string().as_bytes());
+    let checkpoint = checkpoint.map_err(|(_, why)| refused(&format!("the checkpoint in {title}: {why}")))?;
+    Ok(Base::Instance { checkpoint, resources: Some(verified.resources) })
 }
 
 /// What a note is made of.
 #[derive(Debug)]
 pub(crate) struct Settled {
+    pub(super) extent: Extent,
     pub(super) instance: String,
     pub(super) resources: Hash,
     pub(super) checkpoint: Note,
 }
 
 impl Settled {
-    /// Leaves the note beside the checkpoint store, where there is one in a folder; it is there whole or not at all.
+    /// Leaves the note beside the checkpoint store, where there is one in a folder; it is there whole or not at all. A complete
+    /// verification is all that goes on from it: what went on from an earlier one is over.
     pub(crate) fn leave(self, keystore: &KeyStore, store: &CheckpointStore) -> Result<(), Error> {
-        let Self { instance, resources, checkpoint } = self;
+        let Self { extent, instance, resources, checkpoint } = self;
         let Some(root) = store.folder().filter(|root| root.is_dir()) else { return Ok(()) };
-        let mac = keystore.verified_mac(None, &Verified::text(&resources, &checkpoint));
+        let mac = keystore.verified_mac(None, &Verified::text(extent, &resources, &checkpoint));
         let (hmac_key_id, mac) = mac.ok_or_else(|| Error::other("the ring has no key"))?;
         private_folder(root)?;
-        let verified = Verified { resources, checkpoint, hmac_key_id, mac };
-        write_private(&beside(root, &instance, SUFFIX), verified.to_string().as_bytes())
+        let verified = Verified { extent, resources, checkpoint, hmac_key_id, mac };
+        write_private(&beside(root, &instance, suffix(extent)), verified.to_string().as_bytes())?;
+        if extent == Extent::Complete {
+            // Were it to stay, the larger of the two would count, which is this one.
+            drop(std::fs::remove_file(beside(root, &instance, suffix(Extent::Partial))));
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every way of changing a stored ledger, with its name: what verification says of it.
 
+mod workers;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,8 +14,8 @@ use indelible_core::verify::{Finding, Report, Verdict};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-use super::VerifyError;
 use super::walk::{Ground, Keys, slices, walk};
+use super::{Held, VerifyError};
 use crate::index::fixture::{Event, Fixture, ORGANIZATION, project_id};
 use crate::index::open_reader;
 
@@ -27,10 +29,10 @@ impl Keys for TestKeys {
         (ring_id == 1).then(|| ProjectKeys::derive(1, &self.ring, project_id))
     }
 
-    fn data_key(&self, id: i64) -> Option<(Uuid, Option<Secret>)> {
+    fn data_key(&self, id: i64) -> Option<(Uuid, Held)> {
         // The third holds the same bytes and is another organization's.
         let organization_id = [(1, ORGANIZATION), (3, Uuid::nil())].into_iter().find_map(|(known, of)| (known == id).then_some(of));
-        organization_id.map(|organization_id| (organization_id, Some(self.data.clone())))
+        organization_id.map(|organization_id| (organization_id, Held::Key(self.data.clone())))
     }
 
     fn opens_data_key(&self, _: Uuid, _: &[u8]) -> Option<bool> {
@@ -127,6 +129,10 @@ fn write_head(db: &Connection, keys: &TestKeys, project: i64, chain: &Chain) {
 }
 
 fn verify(data: &Path, only: Option<Uuid>) -> Result<Vec<Report>, VerifyError> {
+    verify_by(data, only, 1)
+}
+
+fn verify_by(data: &Path, only: Option<Uuid>, workers: usize) -> Result<Vec<Report>, VerifyError> {
     let ledger = data.join("ledger.db");
     let open = || open_reader(&ledger).map_err(|error| error.to_string());
     let keys = |snapshot: &Connection| -> Result<Arc<dyn Keys>, String> {
@@ -134,8 +140,9 @@ fn verify(data: &Path, only: Option<Uuid>) -> Result<Vec<Report>, VerifyError> {
         Ok(Arc::new(keys()))
     };
     let stop = std::sync::atomic::AtomicBool::new(false);
+    let checkpoints = data.join("none").into();
     let ground =
-        Ground { data, checkpoints: &data.join("none").into(), open: &open, keys: &keys, only, since: None, policy: None, stop: &stop };
+        Ground { data, checkpoints: &checkpoints, open: &open, keys: &keys, only, since: None, policy: None, workers, stop: &stop };
     let reports = walk(&ground, &mut |_| {}).map(|walked| walked.reports);
     // The patrol says the same of whatever somebody did.
     let slowly = slices::walk(&ground, &mut |_| true).map(|walked| walked.reports);
@@ -153,11 +160,15 @@ fn copy(from: &Path) -> tempfile::TempDir {
 
 /// A ledger of 1,200 rows and its index, both closed.
 fn template() -> tempfile::TempDir {
+    template_of(1_200)
+}
+
+fn template_of(rows: i64) -> tempfile::TempDir {
     let fixture = Fixture::new();
-    write(&fixture, 1_200);
+    write(&fixture, rows);
     let index = fixture.open();
-    index.committed(1_200);
-    assert!(index.reached_blocking(1_200, &mut |_| true));
+    index.committed(rows);
+    assert!(index.reached_blocking(rows, &mut |_| true));
     drop(index);
     let Fixture { folder, ledger, .. } = fixture;
     ledger.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = delete").expect("closed");

@@ -1,16 +1,19 @@
-//! One pass over a ledger: a thread reads, one hashes and compares with what was signed, one compares with the index. A single read
-//! transaction, so a server may go on writing; memory stays flat, whatever the number of rows. [`slices`] does the same on one thread,
-//! with rests.
+//! One pass over a ledger: a thread reads, several hash ([`lanes`]), one takes the rows in stored order and compares them with each other
+//! and with what was signed, one compares with the index. A single read transaction, so a server may go on writing; memory stays
+//! flat, whatever the number of rows. [`slices`] does the same on one thread, with rests.
 
+mod causes;
 mod ending;
 mod going_on;
+mod lanes;
 pub(crate) mod slices;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::ScopedJoinHandle;
 
 use indelible_core::chain::Hash;
 use indelible_core::entry::Outline;
@@ -21,24 +24,25 @@ use indelible_core::verify::{Finding, Report, Retry, Row, Verdict, Verifier};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::batch::{self, Batch, Handing, Span, StoredRow};
+use super::batch::{self, Batch, Lent, Span, StoredRow};
 use super::cosigned::{self, Cosigned};
-use super::data_keys;
+use super::examine::{Examiner, Wanted};
 use super::gaps::Gaps;
 use super::heads::{self, Stored};
-use super::index::{Misplaced, claim};
+use super::index::{Claim, Misplaced, Terms, claim};
 use super::instance::{self, Bounds, InstanceFinding, InstanceTree};
 use super::repeats::Repeats;
 use super::resources::Resources;
 use super::signed::{Signed, anchor_from};
 use super::since::{Base, Plan, Settled, Since};
 use super::told::Told;
-use super::wrap::{self, DataKey};
+use super::wrap::DataKey;
 use super::{Progress, VerifyError};
 use crate::anchor::CheckpointStore;
-use crate::store::absent_tables;
 
-/// Batches under way to a thread.
+pub(crate) use lanes::workers;
+
+/// Batches under way to the index.
 const BATCHES_AHEAD: usize = 3;
 /// Whatever their numbers.
 pub(super) const EVERY_ROW: Span = Span { first: i64::MIN, last: i64::MAX };
@@ -51,6 +55,10 @@ pub(crate) trait Keys: Send + Sync {
     fn data_key(&self, id: i64) -> Option<DataKey>;
     /// Whether a stored data key opens under the key of its organization; `None` where that is not there.
     fn opens_data_key(&self, organization_id: Uuid, wrapped: &[u8]) -> Option<bool>;
+    /// Why keys are not there that should be, a sentence each.
+    fn unusable(&self) -> &[String] {
+        &[]
+    }
     /// Public halves of the signing keys that the key store has, by id.
     fn signing_keys(&self) -> Vec<(u64, [u8; 32])>;
     /// The MAC of the note of a complete verification under a ring id, or the newest, and that id.
@@ -77,6 +85,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) since: Option<&'a Since>,
     /// Whose cosignatures on the instance tree are enough.
     pub(crate) policy: Option<&'a Policy>,
+    /// Threads that hash; see [`workers`].
+    pub(crate) workers: usize,
     /// Set by whoever no longer wants the result: the walk then ends soon, with [`VerifyError::Stopped`].
     pub(crate) stop: &'a AtomicBool,
 }
@@ -137,7 +147,7 @@ pub(super) fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connectio
     let stored = heads::load(reading).map_err(failed)?;
     let resources = Resources::load(reading).map_err(failed)?;
     let keys = (ground.keys)(reading).map_err(VerifyError::Unreadable)?;
-    let causes = causes(ground, reading, &stored, keys.as_ref()).map_err(failed)?;
+    let causes = causes::causes(ground, reading, &stored, keys.as_ref()).map_err(failed)?;
     let mut faults = signed.load_keys(reading, &keys.signing_keys()).map_err(failed)?;
     let instance_size: Option<i64> =
         reading.query_row("SELECT max(size) FROM instance_checkpoints", [], |row| row.get(0)).map_err(failed)?;
@@ -166,20 +176,6 @@ pub(super) fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connectio
     Ok(Scene { stored, resources, keys, signed, instance, base, plan, instance_size, faults, causes, removed, rows_total })
 }
 
-/// Tables that are gone, and data keys that do not open. Who asks for one project hears of those of its organization.
-fn causes(
-    ground: &Ground<'_>,
-    reading: &Connection,
-    stored: &BTreeMap<i64, Stored>,
-    keys: &dyn Keys,
-) -> Result<Vec<Finding>, rusqlite::Error> {
-    let gone = absent_tables(reading)?.into_iter().map(|table| (Verdict::Missing, format!("the table {table} is gone")));
-    let asked = stored.values().find(|stored| ground.only.is_some() && stored.project_id == ground.only);
-    let of_asked = |fault: &data_keys::Fault| asked.is_none_or(|asked| fault.organization_id == asked.organization_id);
-    let faults = data_keys::check(reading, keys)?.into_iter().filter(of_asked).map(|fault| (Verdict::Altered, fault.detail));
-    Ok(gone.chain(faults).map(|(kind, detail)| Finding { kind, sequence: None, detail }).collect())
-}
-
 /// Verifies everything that one read transaction sees.
 pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Walked, VerifyError> {
     let open = || (ground.open)().map_err(VerifyError::Unreadable);
@@ -196,33 +192,36 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
     // Whether it hides a row is a question to all rows.
     let claim = claim.filter(|claim| ground.since.is_none() && claim.fits(&reading));
     let mut chains = Chains::new(ground, &aside, scene).map_err(|error| unreadable(&error))?;
+    let wanted = Arc::new(chains.wanted());
+    let all = (0..ground.workers.max(1)).map(|_| chains.examiner(&wanted, claim.as_ref().map(Claim::terms))).collect();
     let beside_index = open()?;
-    let (read, hashed, compared) = std::thread::scope(|scope| {
-        let (to_hash, hash) = sync_channel(BATCHES_AHEAD);
-        let (mut to, mut comparing) = (vec![to_hash], None);
+    let (read, worked, compared, taken) = std::thread::scope(|scope| {
+        let (mut to_index, mut comparing) = (None, None);
         if let Some(claim) = claim {
-            let (to_index, index) = sync_channel(BATCHES_AHEAD);
-            to.push(to_index);
+            let (to, index) = sync_channel(BATCHES_AHEAD);
+            to_index = Some(to);
             comparing = Some(scope.spawn(move || claim.check(&index, &beside_index)));
         }
+        let (mut lanes, examined, workers) = lanes::open(scope, all);
         let stop = ground.stop;
         // The instance tree belongs to the same snapshot; while it is read, the last rows are hashed.
         let reader = scope.spawn(move || {
             let going = || !stop.load(Ordering::Relaxed);
-            let mut handing = Handing::new(&to);
-            batch::read(&reading, span, &mut |batch| if going() { handing.on(batch) } else { None })?;
-            drop(handing);
-            drop(to);
+            batch::read(&reading, span, &mut |batch| if going() { lanes.on(batch) } else { None })?;
+            drop(lanes);
             let found = instance.map_or_else(|| Ok(Vec::new()), |tree| instance::check(&reading, tree, &going))?;
             Ok((found, cosigned::check(&reading, policy, instance_size, &going)?))
         });
-        let hashed = chains.hash(&hash, rows_total, progress);
-        (reader.join(), hashed, comparing.map(std::thread::ScopedJoinHandle::join))
+        let taken = chains.take(examined, to_index.as_ref(), rows_total, progress);
+        drop(to_index);
+        let workers: Result<Vec<()>, _> = workers.into_iter().map(ScopedJoinHandle::join).collect();
+        (reader.join(), workers, comparing.map(ScopedJoinHandle::join), taken)
     });
     let died = |_| VerifyError::Unreadable("a thread of the verification died".to_owned());
     let (found, (of_witnesses, cosigned)) = read.map_err(died)?.map_err(|error: rusqlite::Error| unreadable(&error))?;
     of_instance.extend(found.into_iter().chain(of_witnesses));
-    hashed.map_err(|error| unreadable(&error))?;
+    worked.map_err(died)?;
+    taken.map_err(|error| unreadable(&error))?;
     let misplaced = compared.transpose().map_err(died)?.map_or_else(Vec::new, misplaced);
     chains.end((of_instance, cosigned), misplaced, removed, &mut || !ground.is_stopped())
 }
@@ -246,9 +245,6 @@ pub(super) struct Chains<'a> {
     verifiers: HashMap<i64, (Uuid, Verifier)>,
     /// By project number: size and row of the next anchor.
     anchor_ends: HashMap<i64, (u64, i64)>,
-    data_keys: HashMap<i64, Option<DataKey>>,
-    /// Where contents are decrypted, one after another.
-    decrypted: Vec<u8>,
     repeats: Repeats,
     gaps: Gaps,
     resources: Resources,
@@ -280,8 +276,6 @@ impl<'a> Chains<'a> {
             signed: scene.signed,
             verifiers: HashMap::new(),
             anchor_ends: HashMap::new(),
-            data_keys: HashMap::new(),
-            decrypted: Vec::new(),
             repeats: Repeats::new(),
             resources: scene.resources,
             told: Told::default(),
@@ -298,15 +292,6 @@ impl<'a> Chains<'a> {
         }
         chains.tell_causes();
         Ok(chains)
-    }
-
-    /// Before what follows from them; where the ledger names no project, after the rows have.
-    fn tell_causes(&mut self) {
-        if !self.verifiers.is_empty() {
-            for Finding { kind, sequence, detail } in std::mem::take(&mut self.causes) {
-                self.find(0, kind, sequence, detail);
-            }
-        }
     }
 
     fn begin(&mut self, number: i64, project_id: Uuid) -> Result<(), rusqlite::Error> {
@@ -365,15 +350,43 @@ impl<'a> Chains<'a> {
         self.ground.only.is_none_or(|only| self.verifiers.get(&number).is_none_or(|(project_id, _)| *project_id == only))
     }
 
-    fn hash(&mut self, batches: &Receiver<Arc<Batch>>, rows_total: u64, progress: &mut dyn FnMut(Progress)) -> Result<(), rusqlite::Error> {
-        for batch in batches {
+    /// Which rows are to be hashed: no fewer than those that are asked for.
+    pub(super) fn wanted(&self) -> Wanted {
+        let others = self.verifiers.keys().copied().filter(|number| !self.is_asked(*number)).collect();
+        Wanted { others, after: self.plan.starts.iter().map(|(number, started)| (*number, started.last_row)).collect() }
+    }
+
+    /// Who hashes them.
+    pub(super) fn examiner(&self, wanted: &Arc<Wanted>, terms: Option<Terms>) -> Examiner {
+        Examiner::new(Arc::clone(&self.keys), Arc::clone(wanted), terms)
+    }
+
+    /// Takes all batches in stored order, and hands each on to the index.
+    fn take(
+        &mut self,
+        mut examined: lanes::Examined,
+        to_index: Option<&SyncSender<Arc<Batch>>>,
+        rows_total: u64,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), rusqlite::Error> {
+        let mut lent = Lent::default();
+        while let Some(batch) = examined.next() {
+            let batch = Arc::new(batch);
+            if let Some(to_index) = to_index {
+                // Why it takes no more is told where it is joined.
+                drop(to_index.send(Arc::clone(&batch)));
+            }
             self.batch(&batch)?;
+            lent.lend(batch);
+            while let Some(batch) = lent.returned() {
+                examined.give_back(batch);
+            }
             progress(Progress { rows: self.rows, rows_total: rows_total.max(self.rows) });
         }
         Ok(())
     }
 
-    /// The next rows.
+    /// The next rows, which were examined.
     pub(super) fn batch(&mut self, batch: &Batch) -> Result<(), rusqlite::Error> {
         for row in &batch.rows {
             if self.plan.starts.get(&row.project).is_some_and(|started| row.row <= started.last_row) {
@@ -411,14 +424,12 @@ impl<'a> Chains<'a> {
     }
 
     fn hash_row(&mut self, batch: &Batch, stored: &StoredRow) -> Result<(), rusqlite::Error> {
-        if !self.is_asked(stored.project) {
-            return Ok(());
-        }
+        // One that is asked for was hashed; were it not, it would be missing here.
+        let Some((hashed, wrap)) = stored.examined.as_ref().filter(|_| self.is_asked(stored.project)) else { return Ok(()) };
         let entry = batch.bytes(&stored.entry);
         let id = batch.bytes(&stored.id);
         let content = stored.content.as_ref().map(|content| batch.bytes(content));
         let outline = stored.outline.as_ref();
-        let wrap_opens = stored.wrap.as_ref().map(|(key, wrap)| self.opens(*key, outline, content, batch.bytes(wrap)));
         self.repeats.add(stored.project, id, stored.row);
         let row = Row {
             sequence: stored.sequence as u64,
@@ -432,11 +443,11 @@ impl<'a> Chains<'a> {
                 retry_mac: batch.bytes(&stored.retry_mac),
             },
             content,
-            wrap_opens,
+            wrap: *wrap,
         };
         let mut full: Vec<Tile> = Vec::new();
         let verifier = self.verifier(stored.project, outline)?;
-        verifier.row(&row, &mut full);
+        verifier.hashed_row(&row, hashed, &mut full);
         let hungry = verifier.wants_anchor().is_some();
         if let Some((_, end)) = self.anchor_ends.get(&stored.project).filter(|(size, _)| *size == row.sequence + 1)
             && *end != stored.row
@@ -468,11 +479,5 @@ impl<'a> Chains<'a> {
             self.verifier(stored.project, outline)?.tile(&tile, held.as_deref());
         }
         Ok(())
-    }
-
-    fn opens(&mut self, key: i64, outline: Option<&Outline>, content: Option<&[u8]>, wrap: &[u8]) -> bool {
-        let keys = &self.keys;
-        let data_key = self.data_keys.entry(key).or_insert_with(|| keys.data_key(key));
-        wrap::opens(data_key.as_ref(), outline, content, wrap, &mut self.decrypted)
     }
 }

@@ -1,5 +1,9 @@
 //! Bundles as the tars that they come in: read however they are cut, and whatever is done to the tar is found.
 
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+
 use super::made::Made;
 use super::{Files, verify};
 use crate::bundle::tar::{BLOCK_BYTES, END, bytes_of, header, padding};
@@ -98,4 +102,72 @@ fn more_than_octal_digits_hold_is_said_in_an_extended_header() {
     verifier.piece(&header(FileName::Manifest, bytes));
     let report = verifier.finish().report;
     assert!(report.findings.iter().any(|finding| finding.detail.contains("0 bytes of 8589934592")), "{:?}", report.findings);
+}
+
+/// Reads a tar in pieces that end at `cuts`, each a length, and what is left in one.
+fn cut(tar: &[u8], trust: &Trust, cuts: &[usize]) -> BundleReport {
+    let mut verifier = TarVerifier::new(trust.clone());
+    let mut rest = tar;
+    for length in cuts {
+        let (piece, after) = rest.split_at(*length.min(&rest.len()));
+        verifier.piece(piece);
+        rest = after;
+    }
+    verifier.piece(rest);
+    verifier.finish()
+}
+
+static WHOLE: LazyLock<(Vec<u8>, Trust)> = LazyLock::new(|| {
+    let made = Made::new(9);
+    (tar(&made.bundle(1, 7, Some(&[2, 5]))), made.trust())
+});
+
+fn cuts() -> impl Strategy<Value = Vec<usize>> {
+    // Mostly short ones, and such as end at the edges of blocks.
+    proptest::collection::vec(prop_oneof![0_usize..8, 500_usize..520, 0_usize..4_096], 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// As the fuzz target `bundle` does, which is not run here.
+    #[test]
+    fn any_tar_is_judged_alike_however_it_is_cut(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 0..4),
+        cuts in cuts(),
+    ) {
+        let (whole, trust) = &*WHOLE;
+        let mut tar = whole.clone();
+        for (at, byte, mend) in changes {
+            let at = at.index(tar.len());
+            tar[at] = byte;
+            let block = &mut tar[at / BLOCK_BYTES * BLOCK_BYTES..][..BLOCK_BYTES];
+            if mend && &block[257..262] == b"ustar" {
+                block[148..156].fill(b' ');
+                let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
+                block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            }
+        }
+        let report = cut(&tar, trust, &[]);
+        prop_assert_eq!(&cut(&tar, trust, &cuts), &report);
+        prop_assert_eq!(&read(&tar, trust, 1), &report);
+        prop_assert!(tar != *whole || report.report.verdict == Verdict::Intact);
+        // Nobody whose key is pinned signed it.
+        let unsigned = cut(&tar, &Trust::default(), &cuts);
+        prop_assert!(unsigned.signed_by.is_empty() && unsigned.report.verdict > Verdict::Unanchored);
+    }
+
+    #[test]
+    fn bytes_that_are_no_tar_are_judged_alike_and_never_believed(
+        bytes in proptest::collection::vec(prop_oneof![Just(0_u8), any::<u8>()], 0..3_000),
+        after_files in any::<bool>(),
+        cuts in cuts(),
+    ) {
+        let (whole, trust) = &*WHOLE;
+        let tar = if after_files { [&whole[..whole.len() - END.len()], &bytes].concat() } else { bytes };
+        let report = cut(&tar, trust, &[]);
+        prop_assert_eq!(&cut(&tar, trust, &cuts), &report);
+        prop_assert_eq!(&read(&tar, trust, 1), &report);
+        prop_assert!(report.report.verdict > Verdict::Unanchored || (after_files && tar[whole.len() - END.len()..].iter().all(|byte| *byte == 0)));
+    }
 }

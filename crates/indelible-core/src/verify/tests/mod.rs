@@ -185,6 +185,34 @@ fn absent_keys_are_counted_and_hide_nothing_else() {
     }
 }
 
+/// What cannot be tried is told once, with its number, and hides nothing that can be seen without.
+#[test]
+fn wraps_that_cannot_be_tried_are_counted_and_hide_nothing_else() {
+    let verify = |chain: &Chain| {
+        let mut verifier = Verifier::new(PROJECT, Box::new(keys));
+        for stored in &chain.rows {
+            let outline = stored.outline();
+            let mut row = stored.row(outline.as_ref());
+            row.wrap = if row.wrap == Wrap::Absent { Wrap::Absent } else { Wrap::Untried };
+            let before = |sequence: u64| chain.rows.get(sequence as usize).map(|row| row.row_hash.as_slice());
+            let alone = one_row(PROJECT, &keys, &row, stored.sequence.checked_sub(1).and_then(before));
+            let (told, named) = (alone.iter().any(|f| f.kind == Unverifiable), alone.iter().any(|f| f.kind == Altered));
+            assert_eq!(told, row.wrap == Wrap::Untried && !named, "{alone:?}");
+            verifier.row(&row, &mut Vec::new());
+        }
+        verifier.finish(chain.head.as_ref())
+    };
+    let mut chain = chain(30);
+    let report = verify(&chain);
+    assert_eq!(found(&report), [(Unverifiable, Some(0))]);
+    assert!(report.findings[0].detail.contains("10 rows"), "{report:?}");
+    chain.rows[6].content.as_mut().expect("a content")[9] ^= 1;
+    chain.rows[9].wrap = None;
+    let report = verify(&chain);
+    assert_eq!(found(&report), [(Unverifiable, Some(0)), (Altered, Some(6)), (Altered, Some(9))]);
+    assert!(report.findings[0].detail.contains("8 rows"), "{report:?}");
+}
+
 #[test]
 fn ring_ids_never_go_down() {
     let chain = chain_of(20, |n| if (5..8).contains(&n) { 2 } else { 1 });

@@ -9,8 +9,8 @@ use crate::entry::Outline;
 use crate::hex;
 use crate::key::{ProjectKeys, Secret};
 use crate::seal::{self, Address, Sealer, Wrapped};
-use crate::tree::Edge;
-use crate::verify::{Head, Report, Retry, Row, Verifier};
+use crate::tree::{Edge, Tile};
+use crate::verify::{Hashed, Head, Report, Retry, Row, Verifier, Wrap};
 
 pub(super) const PROJECT: Uuid = Uuid::from_u128(0x018f_4b2a_0000_7000_8000_0000_0000_0001);
 pub(super) const ORGANIZATION: Uuid = Uuid::from_u128(0x0a);
@@ -126,7 +126,7 @@ impl Stored {
             row_hash: &self.row_hash,
             retry: Retry { submission_key_id: self.submission_key_id, submission_mac: &self.submission_mac, retry_mac: &self.retry_mac },
             content: self.content.as_deref(),
-            wrap_opens: self.wrap.map(|wrap| self.opens(&wrap)),
+            wrap: self.wrap.map_or(Wrap::Absent, |wrap| if self.opens(&wrap) { Wrap::Opens } else { Wrap::Shut }),
         }
     }
 
@@ -154,11 +154,33 @@ impl Stored {
 }
 
 impl Chain {
-    pub(super) fn verify_with(&self, keys: impl Fn(u64) -> Option<ProjectKeys> + Send + 'static) -> Report {
+    /// What the walk says; the same of rows that were hashed beforehand, the last one first, by somebody who has the keys of all projects.
+    pub(super) fn verify_with(&self, keys: impl Fn(u64) -> Option<ProjectKeys> + Send + Copy + 'static) -> Report {
+        let report = self.walk(keys, |verifier, row, _, full| verifier.row(row, full));
+        let of = |project: Uuid, ring_id: u64| match project {
+            PROJECT => keys(ring_id),
+            other => Some(ProjectKeys::derive(ring_id, &Secret::new([ring_id as u8; 32]), other)),
+        };
+        let hash = |stored: &Stored| {
+            let outline = stored.outline();
+            let keys = outline.as_ref().and_then(|outline| of(outline.project_id, outline.hmac_key_id));
+            Hashed::of(&stored.row(outline.as_ref()), |_, _| keys.as_ref())
+        };
+        let mut hashed: Vec<Hashed> = self.rows.iter().rev().map(hash).collect();
+        hashed.reverse();
+        assert_eq!(self.walk(keys, |verifier, row, at, full| verifier.hashed_row(row, &hashed[at], full)), report);
+        report
+    }
+
+    fn walk(
+        &self,
+        keys: impl Fn(u64) -> Option<ProjectKeys> + Send + 'static,
+        take: impl Fn(&mut Verifier, &Row<'_>, usize, &mut Vec<Tile>),
+    ) -> Report {
         let mut verifier = Verifier::new(PROJECT, Box::new(keys));
         let mut full = Vec::new();
-        for row in &self.rows {
-            verifier.row(&row.row(row.outline().as_ref()), &mut full);
+        for (at, row) in self.rows.iter().enumerate() {
+            take(&mut verifier, &row.row(row.outline().as_ref()), at, &mut full);
             for tile in full.drain(..) {
                 verifier.tile(&tile, self.tiles.get(&(tile.level, tile.index)).map(Vec::as_slice));
             }

@@ -51,6 +51,11 @@ fn note(forge: &Forge) -> std::path::PathBuf {
     forge.checkpoints().join("log.verified")
 }
 
+/// That of a verification that went on.
+fn second_note(forge: &Forge) -> std::path::PathBuf {
+    forge.checkpoints().join("log.verified-partial")
+}
+
 /// A copy that was verified whole, and its note.
 fn verified() -> Forge {
     let forge = Forge::new();
@@ -77,12 +82,67 @@ fn what_was_verified_is_not_read_again_and_the_verdict_says_so() {
     let (a, b) = (told.of(&forge, A), told.of(&forge, B));
     assert_eq!((a.events, a.not_read, a.unanchored), (700, before[2], 0));
     assert_eq!((b.events, b.not_read), (0, before[3]));
-    // The note is where it was: a partial verification does not move it on.
+    // The next goes on from there.
     grow(&forge, 1);
-    assert_eq!(going_on(&forge).of(&forge, A).events, 701);
+    let told = going_on(&forge);
+    let a = told.of(&forge, A);
+    assert_eq!((told.verdicts(), a.events, a.not_read), (vec![Verdict::Partial; 4], 1, before[2] + 700));
     verify(&forge, None).expect("verified");
+    assert!(note(&forge).exists() && !second_note(&forge).exists());
     grow(&forge, 1);
     assert_eq!(going_on(&forge).of(&forge, A).events, 1);
+}
+
+/// The second note is believed as far as its MAC goes, is not taken for the first, and rests on it.
+#[test]
+fn the_note_of_one_that_went_on_is_taken_for_what_it_is() {
+    let forge = verified();
+    let first = std::fs::read(note(&forge)).expect("a note");
+    grow(&forge, 5);
+    going_on(&forge);
+    let second = std::fs::read_to_string(second_note(&forge)).expect("a second note");
+    assert_eq!(std::fs::read(note(&forge)).expect("a note"), first);
+    let refused = |words: &str| match verify(&forge, Some(&Since::Last)) {
+        Err(VerifyError::Since(why)) => assert!(why.contains(words) && why.contains("--since"), "{why}"),
+        other => panic!("{words}: {:?}", other.map(|told| told.0)),
+    };
+    let lines: Vec<&str> = second.lines().collect();
+    for (line, other) in [(1, lines[3]), (3, lines[1]), (5, "7")] {
+        let mut changed = lines.clone();
+        changed[line] = other;
+        std::fs::write(second_note(&forge), changed.join("\n") + "\n").expect("written");
+        refused("last verification that went on was not made with the keys of this ledger");
+    }
+    // Neither in the other's place, nor with the other's first line.
+    std::fs::write(second_note(&forge), &first).expect("written");
+    refused("last verification that went on is none");
+    std::fs::write(note(&forge), &second).expect("written");
+    refused("last complete verification is none");
+    std::fs::write(note(&forge), second.replacen("-partial", "", 1)).expect("written");
+    refused("last complete verification was not made with the keys");
+    std::fs::write(second_note(&forge), &second).expect("put back");
+    std::fs::remove_file(note(&forge)).expect("removed");
+    refused("there is no note");
+    std::fs::write(note(&forge), &first).expect("put back");
+    assert_eq!(going_on(&forge).of(&forge, A).events, 0);
+    // Removed, more is read; and where something is wrong, it is not moved on.
+    std::fs::remove_file(second_note(&forge)).expect("removed");
+    forge.sql(&format!("UPDATE events SET entry = replace(entry, 'alice', 'bobby') WHERE project = 3 AND sequence = {}", super::SIZE + 2));
+    let told = going_on(&forge);
+    assert_eq!((told.of(&forge, A).events, told.of(&forge, A).verdict), (5, Verdict::Altered));
+    assert!(!second_note(&forge).exists());
+}
+
+/// A resource that was put there is seen however many verifications went on between.
+#[test]
+fn resources_of_then_are_remembered_from_one_to_the_next() {
+    let forge = verified();
+    for _ in 0..2 {
+        grow(&forge, 3);
+        assert_eq!(going_on(&forge).verdicts(), [Verdict::Partial; 4]);
+    }
+    forge.sql("INSERT INTO resources SELECT project_id, type, id || 'x', version, body FROM resources WHERE type = 'api_key' LIMIT 1");
+    assert_eq!(going_on(&forge).of(&forge, SYSTEM).verdict, Verdict::Altered);
 }
 
 /// What comes after is compared as ever, and boundary, instance tree, head and resources as well.
@@ -152,6 +212,7 @@ fn what_was_done_before_is_not_seen_by_going_on_and_by_everything_it_is() {
     assert_eq!(going_on(&forge).of(&forge, A).verdict, Verdict::Partial);
     assert_eq!(verify(&forge, None).expect("verified").of(&forge, A).verdict, Verdict::Altered);
     // Nor does a verification that found something leave a note.
+    std::fs::remove_file(second_note(&forge)).expect("removed");
     assert_eq!(going_on(&forge).of(&forge, A).events, 10);
 }
 

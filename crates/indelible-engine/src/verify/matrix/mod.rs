@@ -4,6 +4,9 @@
 mod columns;
 mod forge;
 mod going_on;
+mod insert;
+mod keys;
+mod places;
 
 use std::sync::Arc;
 
@@ -62,6 +65,23 @@ const ROWS: &[Case] = &[
     ("a content", Sql("UPDATE contents SET stored = zeroblob(length(stored)) WHERE row = {A}"), &[(A, Altered, Some(100))]),
     ("a wrap", Sql("UPDATE wraps SET wrap = zeroblob(40) WHERE row = {A}"), &[(A, Altered, Some(100))]),
     ("a head", Sql("UPDATE heads SET size = size - 1 WHERE project = 3"), &[(A, Altered, Some(SIZE - 1))]),
+    ("the hash of the row before", Sql("UPDATE events SET prev_hash = zeroblob(32) WHERE row = {A}"), &[(A, Altered, Some(100))]),
+    ("a wrap gone", Sql("DELETE FROM wraps WHERE row = {A}"), &[(A, Altered, Some(100))]),
+    ("a content gone", Sql("DELETE FROM contents WHERE row = {A}"), &[(A, Altered, Some(100))]),
+    ("the row hash of a head", Sql("UPDATE heads SET row_hash = zeroblob(32) WHERE project = 3"), &[(A, Altered, Some(SIZE - 1))]),
+    ("the tree root of a head", Sql("UPDATE heads SET tree_root = zeroblob(32) WHERE project = 3"), &[(A, Altered, Some(SIZE - 1))]),
+    ("the MAC of a head", Sql("UPDATE heads SET mac = zeroblob(32) WHERE project = 3"), &[(A, Altered, Some(SIZE - 1))]),
+    ("the key id of a head", Sql("UPDATE heads SET hmac_key_id = 7 WHERE project = 3"), &[(A, Altered, Some(SIZE - 1))]),
+    (
+        "the compact range of a head",
+        Sql("UPDATE heads SET compact_range = zeroblob(length(compact_range)) WHERE project = 3"),
+        &[(A, Altered, Some(SIZE - 1))],
+    ),
+    ("the time of a head", Sql("UPDATE heads SET recorded_at = recorded_at + 1 WHERE project = 3"), &[(A, Altered, Some(SIZE - 1))]),
+    ("the last row of a head", Sql("UPDATE heads SET last_row = last_row - 1 WHERE project = 3"), &[(A, Altered, Some(SIZE - 1))]),
+    ("a head deleted", Sql("DELETE FROM heads WHERE project = 3"), &[(A, Altered, Some(SIZE - 1))]),
+    ("a partial tile", Sql("UPDATE partial_tiles SET hashes = zeroblob(32) WHERE project = 3 AND level = 0"), &[(A, Altered, Some(512))]),
+    ("a tile deleted", Sql("DELETE FROM tiles WHERE project = 3 AND position = 0"), &[(A, Altered, Some(0))]),
     ("a tile", Sql("UPDATE tiles SET hashes = zeroblob(8192) WHERE project = 3 AND position = 0"), &[(A, Altered, Some(0))]),
     (
         "the first row deleted",
@@ -327,9 +347,13 @@ fn rewrite_all(forge: &Forge) {
 }
 
 fn run(cases: &[Case]) {
+    run_on(Forge::new, cases);
+}
+
+fn run_on(make: fn() -> Forge, cases: &[Case]) {
     let mut failures = Vec::new();
     for (what, how, expected) in cases {
-        let forge = Forge::new();
+        let forge = make();
         let numbers = [SYSTEM, ORGANIZATION, A, B].map(|number| (forge.project_id(number), number));
         how.act(&forge);
         let reports = forge.verify();
@@ -398,7 +422,8 @@ fn one_event(forge: &Forge, sequence: u64) -> (Option<u64>, Vec<(Verdict, String
     let row = "SELECT row FROM events WHERE project = 3 AND sequence = ?1";
     let row = forge.db.query_row(row, [sequence as i64], |row| row.get(0)).expect("a row");
     let (project, origin) = ((A, forge.project_id(A)), forge.origin(A));
-    let checked = event::check(&forge.db, &StoredKeys { keystore, data_keys }, project, &origin, row, None).expect("checked");
+    let checked =
+        event::check(&forge.db, &StoredKeys { keystore, data_keys, unusable: Vec::new() }, project, &origin, row, None).expect("checked");
     (checked.anchor, checked.findings.into_iter().map(|finding| (finding.kind, finding.detail)).collect())
 }
 

@@ -1,6 +1,7 @@
 //! The end of a walk: what is compared once every row was there, and the reports.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use indelible_core::verify::{Finding, Report, Verdict};
 use uuid::Uuid;
@@ -29,6 +30,9 @@ impl Chains<'_> {
         rest: &mut dyn FnMut() -> bool,
     ) -> Result<Walked, VerifyError> {
         self.tell_causes();
+        for detail in Arc::clone(&self.keys).unusable() {
+            self.find(0, Verdict::Unverifiable, None, detail.clone());
+        }
         self.tell_instance(of_instance);
         let (ground, told, rows) = (self.ground, std::mem::take(&mut self.told), self.rows);
         let since = self.base.as_ref().map(Base::size);

@@ -10,6 +10,7 @@ use indelible_core::anchor::Anchor;
 use indelible_core::checkpoint::Checkpoint;
 use indelible_core::entry::Outline;
 use indelible_core::tree::{Edge, consistency, leaf_hash};
+use indelible_core::verified::Extent;
 use indelible_core::verify::{Finding, Start, Verdict, Verifier};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
@@ -162,15 +163,21 @@ impl Chains<'_> {
         Ok(())
     }
 
-    /// What a note may be left of, if nothing turns out to be wrong: everything that the newest checkpoint covers.
+    /// What a note may be left of, if nothing turns out to be wrong: everything that the newest checkpoint covers. Where it went on from a
+    /// note, the next may go on from here; not so from a checkpoint that somebody named, since nothing is known of resources then.
     pub(super) fn settled(&self) -> Result<Option<Settled>, rusqlite::Error> {
-        let (Some(instance), Some(size), None, None) = (self.signed.instance(), self.instance_size, self.ground.only, self.ground.since)
-        else {
+        let (Some(instance), Some(size), None) = (self.signed.instance(), self.instance_size, self.ground.only) else {
             return Ok(None);
+        };
+        let extent = match (&self.base, self.ground.since) {
+            (None, None) => Extent::Complete,
+            // One that covers no more is there already.
+            (Some(base @ Base::Instance { resources: Some(_), .. }), Some(_)) if size.unsigned_abs() > base.size() => Extent::Partial,
+            _ => return Ok(None),
         };
         let Some(checkpoint) = since::checkpoint(self.ledger, size)? else { return Ok(None) };
         let covered = since::anchored(self.ledger, size.unsigned_abs())?;
         let sizes = covered.into_iter().filter_map(|(number, (_, size))| Some((self.stored.get(&number)?.project_id?, size))).collect();
-        Ok(Some(Settled { instance: instance.to_string(), resources: self.resources.digest_within(&sizes), checkpoint }))
+        Ok(Some(Settled { extent, instance: instance.to_string(), resources: self.resources.digest_within(&sizes), checkpoint }))
     }
 }

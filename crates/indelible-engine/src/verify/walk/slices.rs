@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::super::batch::{self, Batch, Span};
 use super::super::cosigned::{Cosignatures, Cosigned};
+use super::super::examine::Examiner;
 use super::super::index::{Claim, Misplaced, Sums, Walked as Compared, claim};
 use super::super::index_parts::PARTS;
 use super::super::instance::{InstanceFinding, InstanceTree, Walk};
@@ -28,6 +29,7 @@ pub(crate) fn walk(ground: &Ground<'_>, rest: &mut Rest<'_>) -> Result<Walked, V
     let claimed = claimed.filter(|claim| claim.fits(&reading));
     let (rows_total, instance_size) = (scene.rows_total, scene.instance_size);
     let slices = Slices { reading: &reading, last_row: i64::try_from(rows_total).unwrap_or(i64::MAX) };
+    let terms = claimed.as_ref().map(Claim::terms);
     let beyond = slices.read(Span { first: slices.last_row.saturating_add(1), ..EVERY_ROW }).map_err(failed)?;
     reading.execute_batch("COMMIT").map_err(failed)?;
     let (mut found, mut beside) = (Vec::new(), None);
@@ -37,9 +39,10 @@ pub(crate) fn walk(ground: &Ground<'_>, rest: &mut Rest<'_>) -> Result<Walked, V
     let (instance, removed) = (scene.instance.take(), std::mem::take(&mut scene.removed));
     let mut of_instance = std::mem::take(&mut scene.faults);
     let mut chains = Chains::new(ground, &aside, scene).map_err(failed)?;
+    let mut examiner = chains.examiner(&chains.wanted().into(), terms);
     let mut going = |rows: u64| rest(Progress { rows, rows_total: rows_total.max(rows) }) && !ground.is_stopped();
     let mut first = EVERY_ROW.first;
-    while let Some(batch) = slices.batch(first).map_err(failed)? {
+    while let Some(batch) = slices.batch(first, &mut examiner).map_err(failed)? {
         chains.batch(&batch).map_err(failed)?;
         beside = beside.and_then(|beside| kept(beside.batch(&batch), &mut found));
         first = batch.rows.last().map_or(i64::MAX, |row| row.row.saturating_add(1));
@@ -47,7 +50,8 @@ pub(crate) fn walk(ground: &Ground<'_>, rest: &mut Rest<'_>) -> Result<Walked, V
             return Err(VerifyError::Stopped);
         }
     }
-    if let Some(beyond) = beyond {
+    if let Some(mut beyond) = beyond {
+        examiner.batch(&mut beyond);
         chains.batch(&beyond).map_err(failed)?;
     }
     let rows = chains.rows();
@@ -88,9 +92,13 @@ impl Slices<'_> {
         Ok(found.filter(|batch: &Batch| !batch.rows.is_empty() || !batch.orphans.is_empty()))
     }
 
-    /// The next rows from `first` on.
-    fn batch(&self, first: i64) -> Result<Option<Batch>, rusqlite::Error> {
-        self.within(|| self.read(Span { first, last: self.last_row }))
+    /// The next rows from `first` on, examined when the transaction is over.
+    fn batch(&self, first: i64, examiner: &mut Examiner) -> Result<Option<Batch>, rusqlite::Error> {
+        let mut batch = self.within(|| self.read(Span { first, last: self.last_row }))?;
+        if let Some(batch) = &mut batch {
+            examiner.batch(batch);
+        }
+        Ok(batch)
     }
 
     fn cosigned(

@@ -1,7 +1,7 @@
 //! `GET /tlog/{project}/tile/…`: hashes and entries of a log, 256 at a time.
 //!
-//! A full tile of hashes never changes, so caches may keep it; for the same key alone, since nobody else may learn that it is there. What
-//! may still grow, and what people wrote, is not kept.
+//! A tile of hashes never changes, and neither do the first W of one, so caches may keep it; for the same key alone, since nobody else may
+//! learn that it is there. What people wrote is not kept.
 
 use axum::body::Body;
 use axum::http::Response;
@@ -38,7 +38,7 @@ async fn handle(call: Call) -> Result<Response<Body>, Problem> {
     let LogTile { path, bytes } = call.app.ledger.log_tile(&log, &format!("tile/{}", call.variable(1))).await?;
     let mut response = call::of_type("application/octet-stream", bytes);
     let headers = response.headers_mut();
-    if path.kind() == TileKind::Entries || path.is_partial() {
+    if path.kind() == TileKind::Entries {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     } else {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));

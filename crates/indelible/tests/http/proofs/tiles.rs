@@ -27,7 +27,7 @@ impl Auditor<'_> {
 
     fn tile(&self, kind: TileKind, index: u64, width: u16) -> Vec<u8> {
         let path = TilePath::new(kind, index, width).expect("a tile");
-        let kept = !path.is_partial() && path.kind() != TileKind::Entries;
+        let kept = path.kind() != TileKind::Entries;
         let answer = self.read(&path.to_string(), if kept { KEPT } else { NOT_KEPT });
         assert_eq!(answer.header("content-type"), Some("application/octet-stream"));
         answer.body
@@ -119,9 +119,9 @@ fn there_is_what_the_checkpoint_covers_and_every_read_is_one_event() {
         ("checkpoint".to_owned(), "no-store"),
         ("tile/0/000".to_owned(), KEPT),
         ("tile/entries/000".to_owned(), NOT_KEPT),
-        (format!("tile/0/001.p/{rest}"), NOT_KEPT),
+        (format!("tile/0/001.p/{rest}"), KEPT),
         (format!("tile/entries/001.p/{rest}"), NOT_KEPT),
-        ("tile/1/000.p/1".to_owned(), NOT_KEPT),
+        ("tile/1/000.p/1".to_owned(), KEPT),
     ] {
         let answer = house.get(&format!("{log}/{path}")).cached(cache).send();
         assert_eq!(answer.status, 200, "{path}");
