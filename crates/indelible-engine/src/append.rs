@@ -3,6 +3,7 @@
 mod desk;
 mod foresee;
 mod own;
+mod rejections;
 mod submit;
 
 use std::fmt::{self, Formatter};
@@ -22,6 +23,7 @@ use crate::keystore::DataKey;
 pub(crate) use desk::Desk;
 pub use foresee::Foreseen;
 pub(crate) use own::{DecryptMembers, EngineEvent, ReadMembers, ResourceMembers};
+pub use rejections::{Rejections, other_event};
 
 /// An event that is ready for the writer: redacted, sealed, drafted. Made by [`crate::Ledger::prepare`] alone.
 pub struct Prepared {
