@@ -6,8 +6,8 @@ use std::sync::Arc;
 use indelible_core::event::{Source, Submission};
 use indelible_core::fault::Fault;
 use indelible_core::json::{Object, Value};
-use indelible_core::redact;
 use indelible_core::limits::{FILTER_BYTES_MAX, NAME_BYTES_MAX, PURPOSE_BYTES_MAX, TEXT_BYTES_MAX};
+use indelible_core::redact;
 use uuid::Uuid;
 
 use super::desk::Recorder;

@@ -471,7 +471,9 @@ impl Sink for Online {
             Err(Failure::Problem(problem)) if matches!(problem.status, 403 | 409 | 413 | 422) => {
                 let index = problem.pointer().and_then(|pointer| pointer.split('/').nth(1)?.parse().ok());
                 match index {
-                    Some(index) if index < batch.len() => Err(NotAppended::Refused { index, message: problem.sentence(), unrecorded: None }),
+                    Some(index) if index < batch.len() => {
+                        Err(NotAppended::Refused { index, message: problem.sentence(), unrecorded: None })
+                    }
                     _ => Err(NotAppended::Failed(anyhow!(problem.sentence()))),
                 }
             }

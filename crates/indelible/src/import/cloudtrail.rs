@@ -159,11 +159,10 @@ fn resource(event: &mut Composer<'_>, record: &Value<'_>) {
     }
     let Some(request) = field(record, "requestParameters") else { return };
     if let (Some(bucket), Some(key)) = (text_at(request, &["bucketName"]), text_at(request, &["key"])) {
-        event.put_in("resource", "type", word("object")).put_in("resource", "id", name(Some(&format!("{}/{}", told(bucket), told(key))))).put_in(
-            "resource",
-            "parent",
-            name(Some(bucket)),
-        );
+        event
+            .put_in("resource", "type", word("object"))
+            .put_in("resource", "id", name(Some(&format!("{}/{}", told(bucket), told(key)))))
+            .put_in("resource", "parent", name(Some(bucket)));
         return;
     }
     let named = PARAMETERS.iter().find_map(|(parameter, sort)| Some((*sort, text_at(request, &[parameter])?)));

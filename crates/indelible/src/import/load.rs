@@ -141,7 +141,8 @@ pub struct Options {
 pub fn load<S: Sink>(sink: &S, input: &Input, options: &Options, progress: &Arc<AtomicU64>) -> anyhow::Result<Loaded> {
     let stage = if options.skip_bad { Stage::Batches } else { Stage::Whole };
     let (done, rejections) = (Loaded::default(), Rejections::default());
-    let mut loading = Loading { sink, skip_bad: options.skip_bad, stage, batch: Batch::new(), ids: HashMap::new(), new: 0, done, rejections };
+    let mut loading =
+        Loading { sink, skip_bad: options.skip_bad, stage, batch: Batch::new(), ids: HashMap::new(), new: 0, done, rejections };
     let ended = loading.file(input, options, progress);
     // Before anything is told of them.
     let recorded = if loading.rejections.is_empty() { Ok(()) } else { sink.rejected(&loading.rejections) };

@@ -34,7 +34,9 @@ const RECORDS: &[(&str, &[&str])] = &[
     ),
     (
         "kubernetes",
-        &[r#"{"properties":{"log":{"verb":"get","auditID":"z@@","stage":"Panic","user":{"username":"system:admin"},"requestURI":"/x","requestObject":{"said":"xSaIdAlOuD","a":"b"}}},"category":"kube-audit"}"#],
+        &[
+            r#"{"properties":{"log":{"verb":"get","auditID":"z@@","stage":"Panic","user":{"username":"system:admin"},"requestURI":"/x","requestObject":{"said":"xSaIdAlOuD","a":"b"}}},"category":"kube-audit"}"#,
+        ],
     ),
     (
         "trajectories",
@@ -99,7 +101,9 @@ fn planted(line: &str, mint: &mut Mint) -> Vec<String> {
         match value {
             Value::Object(members) => {
                 found.push(at.to_owned());
-                members.iter().for_each(|(name, value)| pointers(value, &format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), found));
+                members
+                    .iter()
+                    .for_each(|(name, value)| pointers(value, &format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), found));
             }
             Value::Array(items) => items.iter().enumerate().for_each(|(n, item)| pointers(item, &format!("{at}/{n}"), found)),
             Value::String(_) => found.push(at.to_owned()),
@@ -193,8 +197,7 @@ fn a_secret_in_what_is_appended_is_in_no_file_and_nothing_that_is_printed() {
     // Of another project's making, to tell which are events.
     let judge = Folder::new();
     let judged = with(&judge, &[&["import", "ndjson", "--json"], &names[..]].concat(), "").json();
-    let (good, bad): (Vec<_>, Vec<_>) =
-        judged[0]["files"].as_array().expect("files").iter().partition(|file| file["rejected"] == json!(0));
+    let (good, bad): (Vec<_>, Vec<_>) = judged[0]["files"].as_array().expect("files").iter().partition(|file| file["rejected"] == json!(0));
     let batch = |files: &[&Value]| {
         let read = |file: &&Value| std::fs::read_to_string(file["file"].as_str().expect("a name")).expect("reads");
         files.iter().map(read).collect::<Vec<_>>().join("\n")

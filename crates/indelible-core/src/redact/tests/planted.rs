@@ -187,9 +187,16 @@ fn credentials_in_urls_and_headers_go() {
             check(&format!(r#"{{"http":{{"url":{url}}}}}"#), &format!(r#"{{"output":{url},"request":{{"body":{{"u":{url}}}}}}}"#));
         }
     }
-    for url in
-        ["https://u:PLANTED@h/", "x postgres://u:PLANTED@h:1/d y", "amqp://:PLANTED@h", "https:\\/\\/u:PLANTED@h", "ftp://u:a/PLANTED@h/", "//u:PLANTED@h/x", "see //u:PLANTED@h", "curl -u u:PLANTED https://h"]
-    {
+    for url in [
+        "https://u:PLANTED@h/",
+        "x postgres://u:PLANTED@h:1/d y",
+        "amqp://:PLANTED@h",
+        "https:\\/\\/u:PLANTED@h",
+        "ftp://u:a/PLANTED@h/",
+        "//u:PLANTED@h/x",
+        "see //u:PLANTED@h",
+        "curl -u u:PLANTED https://h",
+    ] {
         let url = quoted(&url.replace("PLANTED", PLANTED));
         check(&format!(r#"{{"http":{{"url":{url}}}}}"#), &format!(r#"{{"output":{url}}}"#));
     }

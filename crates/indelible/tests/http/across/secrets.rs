@@ -95,7 +95,14 @@ fn planted(members: &'static [Member], name: &str, mint: &mut Mint) -> Map<Strin
             Shape::Labels => Some(json!({name: mint.next(), "note": format!("see https://host/?{name}={}", mint.next())})),
             Shape::Choice(words) if member.required => Some(json!(words[0])),
             // What holds no text of anybody's own.
-            Shape::Choice(_) | Shape::Action | Shape::Category | Shape::Uuid | Shape::Time | Shape::Integer(..) | Shape::Bool | Shape::Hex(_) => None,
+            Shape::Choice(_)
+            | Shape::Action
+            | Shape::Category
+            | Shape::Uuid
+            | Shape::Time
+            | Shape::Integer(..)
+            | Shape::Bool
+            | Shape::Hex(_) => None,
         };
         if let Some(value) = value {
             object.insert(member.name.to_owned(), value);
