@@ -21,7 +21,9 @@ impl Rejections {
 
     /// The faults of a later part.
     pub fn extend(&mut self, later: &Self) {
-        later.0.iter().for_each(|(fault, count)| self.add(fault, *count));
+        for (fault, count) in &later.0 {
+            self.add(fault, *count);
+        }
     }
 
     fn add(&mut self, fault: &Fault, count: u64) {

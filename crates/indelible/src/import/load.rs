@@ -317,7 +317,9 @@ impl<S: Sink> Loading<'_, S> {
                 }
                 Err(NotAppended::Failed(error)) => return Err(error),
                 Err(NotAppended::Refused { index, message, unrecorded }) => {
-                    unrecorded.iter().for_each(|fault| self.rejections.push(fault));
+                    if let Some(fault) = &unrecorded {
+                        self.rejections.push(fault);
+                    }
                     self.done.reject(texts.get(index).and_then(|(_, at)| *at), message);
                     index
                 }
