@@ -1,11 +1,15 @@
 //! Why a submission is refused: where (a JSON Pointer, RFC 6901) and what, in words that never repeat the value.
+//!
+//! The names on the way there are the caller's own, so a fault tells them redacted, however it is made.
 
 use std::fmt::{self, Display, Formatter};
+
+use crate::redact;
 
 /// One reason for which a submission is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// JSON Pointer (RFC 6901) into the submission; empty for the whole.
+    /// JSON Pointer (RFC 6901) into the submission, the secrets in its names redacted; empty for the whole.
     pub pointer: String,
     /// What sort of refusal this is; it decides the HTTP status.
     pub kind: FaultKind,
@@ -31,14 +35,14 @@ pub enum FaultKind {
 impl Fault {
     /// A fault at the place that `pointer` names.
     pub fn new(kind: FaultKind, pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), kind, message: message.into() }
+        Self { pointer: redact::told_pointer(pointer.into()), kind, message: message.into() }
     }
 
     /// The same fault seen from one level further out: `key` is the member or index that holds it.
     #[must_use]
     pub fn within(mut self, key: &str) -> Self {
         let mut pointer = String::with_capacity(key.len() + self.pointer.len() + 1);
-        crate::json::push_pointer(&mut pointer, key);
+        crate::json::push_pointer(&mut pointer, &redact::told(key));
         pointer.push_str(&self.pointer);
         self.pointer = pointer;
         self

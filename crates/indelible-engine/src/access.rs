@@ -2,13 +2,13 @@
 //! operator who holds the data folder.
 
 mod recognise;
-mod strangers;
+mod turned_away;
 
 use indelible_core::json::Object;
 use uuid::Uuid;
 
 pub(crate) use recognise::{credential, secret_digest};
-pub(crate) use strangers::Strangers;
+pub(crate) use turned_away::TurnedAway;
 
 /// What a key allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,6 +3,7 @@
 mod desk;
 mod foresee;
 mod own;
+mod rejections;
 mod retry;
 mod submit;
 
@@ -23,6 +24,7 @@ use crate::keystore::DataKey;
 pub(crate) use desk::Desk;
 pub use foresee::Foreseen;
 pub(crate) use own::{DecryptMembers, EngineEvent, ReadMembers, ResourceMembers};
+pub use rejections::{Rejections, other_event};
 pub(crate) use retry::Unknown;
 
 /// An event that is ready for the writer: redacted, sealed, drafted. Made by [`crate::Ledger::prepare`] alone.

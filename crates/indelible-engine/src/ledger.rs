@@ -8,7 +8,7 @@ use indelible_core::redact::Rules;
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use crate::access::Strangers;
+use crate::access::TurnedAway;
 use crate::anchor::{Anchoring, CheckpointStore, SealingFailure};
 use crate::append::Desk;
 use crate::clock::{Clock, SystemClock};
@@ -203,7 +203,7 @@ pub(crate) struct Inner {
     pub(crate) keystore: Arc<KeyStore>,
     pub(crate) data_keys: Arc<DataKeys>,
     pub(crate) desk: Arc<Desk>,
-    pub(crate) strangers: Arc<Strangers>,
+    pub(crate) turned_away: Arc<TurnedAway>,
     pub(crate) index: Arc<Index>,
     pub(crate) readers: Arc<Readers>,
     pub(crate) writer: Arc<Writer>,
@@ -228,7 +228,7 @@ fn writer_parts(
     folder: &Folder,
     options: &Options,
     noted_row: i64,
-    (desk, strangers, index): (&Arc<Desk>, &Arc<Strangers>, &Arc<Index>),
+    (desk, turned_away, index): (&Arc<Desk>, &Arc<TurnedAway>, &Arc<Index>),
 ) -> Parts {
     Parts {
         ledger_db: folder.ledger_db(),
@@ -241,7 +241,7 @@ fn writer_parts(
         index: Arc::clone(index),
         noted_row,
         desk: Arc::clone(desk),
-        strangers: Arc::clone(strangers),
+        turned_away: Arc::clone(turned_away),
     }
 }
 
@@ -338,8 +338,8 @@ impl Ledger {
             clock: Arc::clone(&options.clock),
             rules: Rules::standard(),
         });
-        let strangers = Arc::new(Strangers::new(Arc::clone(&registry)));
-        let writer = Arc::new(start(writer_parts(&folder, &options, last_row, (&desk, &strangers, &index)))?);
+        let turned_away = Arc::new(TurnedAway::new(Arc::clone(&registry)));
+        let writer = Arc::new(start(writer_parts(&folder, &options, last_row, (&desk, &turned_away, &index)))?);
         let (instance, first) = match known {
             Some(instance) => (instance, None),
             None => begin(&folder, &options, &desk, &registry, &writer).inspect_err(|_| writer.close())?,
@@ -379,7 +379,7 @@ impl Ledger {
             keystore,
             data_keys,
             desk,
-            strangers,
+            turned_away,
             index,
             readers,
             writer,
@@ -446,10 +446,10 @@ impl Inner {
         if let Some(patrol) = &self.patrol {
             patrol.close();
         }
-        let strangers = self.strangers.all();
-        let prepared: Vec<_> = strangers.into_iter().filter_map(|event| self.desk.prepare_own(event).ok()).collect();
+        let turned_away = self.turned_away.all();
+        let prepared: Vec<_> = turned_away.into_iter().filter_map(|event| self.desk.prepare_own(event).ok()).collect();
         if !prepared.is_empty() && self.writer.submit_unanswered(Work::new(prepared, Privilege::Caller)).is_err() {
-            tracing::warn!("the strangers of the last minute were not recorded");
+            tracing::warn!("who was turned away in the last minute was not recorded");
         }
         let polls: Vec<_> = self.index.polls.rest().into_iter().filter_map(|event| self.desk.prepare_own(event).ok()).collect();
         if !polls.is_empty() && self.writer.submit_unanswered(Work::new(polls, Privilege::Engine)).is_err() {

@@ -47,7 +47,11 @@ static NOUNS: &[Noun] = &[
     open("agent", Home::Project, &["create", "revoke", "update"]),
     own("api_key", Home::Project, &["create", "revoke", "rotate"]),
     open("approval", Home::Project, &["decide", "request"]),
-    own("audit", Home::Project, &["anchor", "append_rejected", "export", "read", "start", "stop", "unauthenticated", "verify"]),
+    own(
+        "audit",
+        Home::Project,
+        &["anchor", "append_rejected", "export", "rate_limited", "read", "start", "stop", "unauthenticated", "verify"],
+    ),
     own("audit_stream", Home::Project, &["create", "delete", "pause", "resume", "update"]),
     open("budget", Home::Project, &["create", "delete", "update"]),
     own("checkpoint", Home::Instance, &["adopt"]),

@@ -12,6 +12,7 @@ mod rule;
 mod scan;
 mod span;
 mod text;
+mod told;
 mod walk;
 
 #[cfg(test)]
@@ -22,6 +23,8 @@ use std::cell::Cell;
 use uuid::Uuid;
 
 pub use rule::{RuleError, Rules, Strategy};
+pub use told::told;
+pub(crate) use told::told_pointer;
 
 use crate::diff::{self, Changes};
 use crate::event::Submission;
@@ -33,8 +36,7 @@ use crate::time::Timestamp;
 use walk::{Place, Redactor};
 
 /// Members of the envelope that hold no text of anybody's: they are not looked into.
-const FIXED: &[&str] =
-    &["action", "action_category", "id", "occurred_at", "outcome", "outcome_detail", "phase", "duration_ms", "usage", "provisioning"];
+const FIXED: &[&str] = &["action", "action_category", "id", "occurred_at", "outcome", "outcome_detail", "phase", "duration_ms", "usage"];
 
 impl Rules {
     /// Redacts one submission for the project whose keys these are; strips headers and URL secrets, bounds bodies, lists what changed
@@ -44,7 +46,7 @@ impl Rules {
     /// counts as an object without members. `diff` is there if both states are.
     pub fn redact<'a>(&self, submission: Submission<'a>, keys: &ProjectKeys) -> Result<Redacted<'a>, Fault> {
         let unread = Cell::new(false);
-        let redactor = Redactor { rules: self, keys, unread: &unread };
+        let redactor = Redactor { rules: self, keys: Some(keys), unread: &unread };
         let Submission { mut envelope, content, id, occurred_at, .. } = submission;
         redactor.envelope(&mut envelope);
         let content = match content {
@@ -62,7 +64,7 @@ impl Rules {
     /// A text that is stored outside of events, such as the name of a resource, as it would stand in an event of the project whose
     /// keys these are.
     pub fn line(&self, text: &str, keys: &ProjectKeys) -> String {
-        Redactor { rules: self, keys, unread: &Cell::default() }.text(text, Place::default()).unwrap_or_else(|| text.to_owned())
+        Redactor { rules: self, keys: Some(keys), unread: &Cell::default() }.text(text, Place::default()).unwrap_or_else(|| text.to_owned())
     }
 }
 

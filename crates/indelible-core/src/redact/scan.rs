@@ -5,7 +5,7 @@
 //! value, which it then skips. So its cost is linear in the text, whatever the text is.
 
 use super::rule::{Strategy, is_plain_secret_header, is_secret_header};
-use super::span::{self, Literal};
+use super::span::{self, Joined, Literal};
 use super::text::Edits;
 use super::walk::{REDACTED, Redactor, is_ambiguous_header, looks_like_credential};
 
@@ -18,11 +18,26 @@ const RAW_PASSWORD_BYTES_MAX: usize = 256;
 /// So much of a line decides whether it is the value of `Authorization` or `Cookie`, bytes.
 const CREDENTIAL_BYTES_SEEN: usize = 256;
 
+/// A command is looked for so far before its option, bytes.
+const COMMAND_BYTES_SEEN: usize = 256;
+/// Whether what a `;` joins is part of a URL is looked for so far before it, bytes.
+const PATH_BYTES_SEEN: usize = 256;
+
 /// A place to replace and what with, in bytes of the text.
 struct Find {
     from: usize,
     to: usize,
     with: String,
+}
+
+/// What no URL in text goes on with.
+const fn is_url_end(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, b'"' | b'<' | b'>' | b'`' | b'\\' | b'\'')
+}
+
+/// What the name of a user before a password is made of.
+const fn is_user(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b'+')
 }
 
 struct Scan<'t, 'r> {
@@ -66,15 +81,46 @@ impl<'t> Scan<'t, '_> {
         let end = at - self.bytes[..at].iter().rev().take(8).take_while(|b| matches!(b, b' ' | b'\t')).count();
         match *self.bytes[..end].last()? {
             b'"' | b'\'' => self.json_member(end - 1, at + 1),
-            byte if byte.is_ascii_alphabetic() && end == at => self.header_line(at),
+            byte if end == at && is_user(byte) => match self.relative_authority(at) {
+                Some(from) => self.authority(from),
+                None => self.command_user(at).or_else(|| if byte.is_ascii_alphabetic() { self.header_line(at) } else { None }),
+            },
             _ => None,
         }
+    }
+
+    /// Where the authority of `//user:password@host` begins, a reference without a scheme (RFC 3986, section 4.2), for the `:` in it.
+    fn relative_authority(&self, colon: usize) -> Option<usize> {
+        let from = colon - self.name_before(colon, is_user)?.len();
+        let before = self.bytes[..from].strip_suffix(b"//")?;
+        if !before.last().is_none_or(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'`' | b'(' | b'<' | b'=' | b',' | b'[')) {
+            return None;
+        }
+        let rest = &self.bytes[colon + 1..self.bytes.len().min(colon + 1 + USERINFO_BYTES_MAX)];
+        let host = rest.iter().take_while(|b| !is_url_end(**b) && !matches!(b, b'/' | b'?' | b'#')).count();
+        let at_sign = memchr::memchr(b'@', &rest[..host])?;
+        rest.get(at_sign + 1).is_some_and(u8::is_ascii_alphanumeric).then_some(from)
+    }
+
+    /// `curl -u user:password`.
+    fn command_user(&self, colon: usize) -> Option<Find> {
+        let start = colon - self.name_before(colon, |b| is_user(b) || b == b'@')?.len();
+        let head = &self.bytes[start.saturating_sub(COMMAND_BYTES_SEEN)..start];
+        let quote = head.last().copied().filter(|b| matches!(b, b'"' | b'\''));
+        let option = head[..head.len() - usize::from(quote.is_some())].trim_ascii_end();
+        if !(option.ends_with(b" -u") || option.ends_with(b" --user")) || memchr::memmem::find(option, b"curl").is_none() {
+            return None;
+        }
+        let from = colon + 1;
+        let ends = |b: &u8| matches!(b, b'"' | b'\'' | b'\n' | b'\r') || quote.is_none() && (b.is_ascii_whitespace() || *b == b'\\');
+        let to = from + self.bytes[from..].iter().position(ends).unwrap_or(self.bytes.len() - from);
+        (from < to).then(|| Find { from, to, with: REDACTED.to_owned() })
     }
 
     /// `user:password@` after `://`. The user stays unless it looks like a token itself.
     fn authority(&self, from: usize) -> Option<Find> {
         let rest = &self.bytes[from..self.bytes.len().min(from + USERINFO_BYTES_MAX)];
-        let stop = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'"' | b'<' | b'>' | b'`' | b'\\' | b'\'');
+        let stop = |b: &u8| is_url_end(*b);
         let host = rest.iter().take_while(|b| !stop(b) && !matches!(b, b'/' | b'?' | b'#')).count();
         let at_sign = memchr::memrchr(b'@', &rest[..host]).or_else(|| {
             // A password with a raw `/`, `?` or `#` in it: what stands after the colon is no port then.
@@ -202,18 +248,38 @@ impl<'t> Scan<'t, '_> {
             Some(b';') if self.text[..start].ends_with("&amp;") => (name, true),
             _ if escaped => (&name["u0026".len()..], true),
             Some(b'"' | b'\'' | b'`') if !matches!(next, b'"' | b'\'') => (name, false),
-            None | Some(b' ' | b'\t' | b'\n' | b'\r') => return self.assignment(name, at + 1, before),
+            Some(b';') => return self.joined(name, at + 1, start - 1),
+            None | Some(b' ' | b'\t' | b'\n' | b'\r') => {
+                let gap = self.bytes[..start].iter().rev().take_while(|b| **b == b' ').take(8).count();
+                let joined = || if self.bytes[..start - gap].ends_with(b";") { self.joined(name, at + 1, start - gap - 1) } else { None };
+                return self.assignment(name, at + 1, before).or_else(joined);
+            }
             _ => return None,
         };
         let value = |to: usize| &self.text[at + 1..to];
         if let Some(strategy) = self.redactor.parameter_strategy(name, in_url) {
-            let to = span::parameter_end(self.bytes, at + 1, before, false);
+            let to = span::parameter_end(self.bytes, at + 1, before, Joined::ByAmpersands, false);
             let with = self.redactor.parameter_stand_in(value(to), strategy)?;
             return Some(Find { from: at + 1, to, with });
         }
-        let to = span::parameter_end(self.bytes, at + 1, before, true);
+        let to = span::parameter_end(self.bytes, at + 1, before, Joined::ByAmpersands, true);
         let with = self.redactor.nested(value(to), self.depth)?;
         Some(Find { from: at + 1, to, with })
+    }
+
+    /// `;token=x`: a parameter in the path or query of a URL, or part of a string by which something is connected to. Source code has
+    /// assignments behind `;` too, but seldom without white space, and of what is no call.
+    fn joined(&self, name: &str, from: usize, semicolon: usize) -> Option<Find> {
+        let near = &self.bytes[semicolon.saturating_sub(PATH_BYTES_SEEN)..semicolon];
+        let in_url = near.iter().rev().take_while(|b| !is_url_end(**b)).any(|b| matches!(b, b'/' | b'?'));
+        let strategy = self.redactor.parameter_strategy(name, in_url)?;
+        let to = span::parameter_end(self.bytes, from, None, Joined::BySemicolons, false);
+        let value = &self.text[from..to];
+        if !in_url && value.contains(['(', '$', '{']) {
+            return None;
+        }
+        let with = self.redactor.parameter_stand_in(value.strip_suffix(';').unwrap_or(value), strategy)?;
+        Some(Find { from, to, with })
     }
 
     /// `--password=x`, `API_KEY=x` as a shell or an `.env` file has them, and the name of a multipart form's part. Names in lower

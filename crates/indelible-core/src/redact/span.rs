@@ -106,17 +106,45 @@ pub(super) fn line_end(bytes: &[u8], from: usize, quote: Option<u8>) -> usize {
     from + rest.iter().enumerate().position(|(at, byte)| ends(at, *byte)).unwrap_or(rest.len())
 }
 
+/// Where a value ends that `&`, `;` or white space may end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// Its parameter stands among others that `&` joins.
+    ByAmpersands,
+    /// Its parameter stands behind a `;`: the next one with a parameter behind it ends it as well.
+    BySemicolons,
+}
+
 /// The end of a parameter's value in a URL or form. A `'` ends it where one stands `before` the name, or where it closes quotes: in
 /// front of white space, punctuation or the end. Where the value is only looked into, the next `?` ends it as well.
-pub(super) fn parameter_end(bytes: &[u8], from: usize, before: Option<u8>, at_question: bool) -> usize {
+pub(super) fn parameter_end(bytes: &[u8], from: usize, before: Option<u8>, joined: Joined, at_question: bool) -> usize {
     let rest = &bytes[from..];
     let ends = |at: usize, byte: u8| match byte {
         b'&' | b'#' | b'"' | b'<' | b'>' | b'\\' | b'`' => true,
         b'\'' => before == Some(b'\'') || rest.get(at + 1).is_none_or(|next| !next.is_ascii_alphanumeric()),
         b'?' => at_question,
+        b';' => joined == Joined::BySemicolons && begins_parameter(&rest[at + 1..]),
         byte => byte.is_ascii_whitespace(),
     };
     from + rest.iter().enumerate().position(|(at, byte)| ends(at, *byte)).unwrap_or(rest.len())
+}
+
+/// The end of the pair of a form that begins at `from`. A `;` with no parameter behind it is part of a value.
+pub(super) fn pair_end(bytes: &[u8], from: usize) -> usize {
+    let rest = &bytes[from..];
+    let ends = |at: &usize| rest[*at] == b'&' || begins_parameter(&rest[at + 1..]);
+    from + memchr::memchr2_iter(b'&', b';', rest).find(ends).unwrap_or(rest.len())
+}
+
+/// A name of a parameter is looked for so far on, bytes.
+const PARAMETER_NAME_BYTES_MAX: usize = 96;
+
+/// Whether `name=` comes, or nothing.
+fn begins_parameter(rest: &[u8]) -> bool {
+    let rest = rest.trim_ascii_start();
+    let is_name = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'%' | b'[' | b']' | b' ');
+    let length = rest.iter().take(PARAMETER_NAME_BYTES_MAX).take_while(is_name).count();
+    rest.is_empty() || length > 0 && rest.get(length) == Some(&b'=')
 }
 
 /// The headers of a multipart form's part are at most so long after its name, bytes.

@@ -10,6 +10,7 @@ use memchr::memmem::Finder;
 
 use super::rule::{Strategy, holds_either, is_secret_parameter};
 use super::scan;
+use super::span;
 use super::walk::{Place, REDACTED, Redactor, is_redacted};
 use crate::fault::FaultKind;
 use crate::json::{self, Value};
@@ -123,24 +124,24 @@ impl<'r> Redactor<'r> {
         edits.finish()
     }
 
-    /// A whole string of form data: no white space, `name=value` pairs joined by `&`, no URL.
+    /// A whole string of form data: no white space, `name=value` pairs joined by `&` or `;`, no URL.
     fn form(&self, text: &str, depth: u8) -> Option<String> {
         if !is_form(text.as_bytes()) {
             return None;
         }
         let mut edits = Edits::new(text);
         let mut from = 0;
-        for pair in text.split('&') {
-            let start = from;
-            from += pair.len() + 1;
-            if let Some((name, value)) = pair.split_once('=')
+        while from < text.len() {
+            let end = span::pair_end(text.as_bytes(), from);
+            if let Some((name, value)) = text[from..end].split_once('=')
                 && let Some(clean) = match self.parameter_strategy(name, false) {
                     Some(strategy) => self.parameter_stand_in(value, strategy),
                     None => self.nested(value, depth),
                 }
             {
-                edits.replace(start + name.len() + 1, start + pair.len(), &clean);
+                edits.replace(from + name.len() + 1, end, &clean);
             }
+            from = end + 1;
         }
         edits.finish()
     }
@@ -178,10 +179,11 @@ impl<'r> Redactor<'r> {
     /// The strategy for a parameter of a form or a URL, by its name as it is written there.
     pub(super) fn parameter_strategy(&self, name: &str, in_url: bool) -> Option<Strategy> {
         let name = percent_decode(name);
-        // user[password] and items[0][token] name their member last.
+        // user[password], items[0][token] and user.password name their member last.
         let last = name.trim_end_matches(']').rsplit('[').next().unwrap_or_default();
+        let dotted = || last.match_indices('.').find_map(|(at, _)| self.rules.name(&last[at + 1..]));
         let listed = || is_secret_parameter(&name, in_url).then_some(Strategy::Exclude);
-        self.rules.name(&name).or_else(|| self.rules.name(last)).or_else(listed)
+        self.rules.name(&name).or_else(|| self.rules.name(last)).or_else(dotted).or_else(listed)
     }
 
     /// What stands for a parameter's value; `None` where it is empty or redacted already.

@@ -20,7 +20,8 @@ pub(super) const REDACTED: &str = "[REDACTED]";
 #[derive(Clone, Copy)]
 pub(super) struct Redactor<'r> {
     pub(super) rules: &'r Rules,
-    pub(super) keys: &'r ProjectKeys,
+    /// None where what comes out is only told: then what would be hashed is replaced.
+    pub(super) keys: Option<&'r ProjectKeys>,
     /// Set where a string is JSON too large to be read: then nothing can be said of it, and it is not taken.
     pub(super) unread: &'r Cell<bool>,
 }
@@ -55,15 +56,41 @@ impl Redactor<'_> {
 
     fn array(&self, items: &mut [Value<'_>], place: Place<'_>) -> bool {
         let inner = Place { node: place.node.and_then(Node::item), ..place };
-        let mut changed = false;
+        let mut changed = self.pairs(items);
         for at in 0..items.len() {
-            // A list of names and values in turn, or one pair: ["Authorization", "Bearer …"].
-            let follows_secret = place.headers && at > 0 && items[at - 1].as_str().is_some_and(is_secret_header);
-            changed |= match inner.node.and_then(|node| node.strategy) {
+            let named = if at > 0 { items[at - 1].as_str().and_then(|before| self.named_before(before, &items[at], place)) } else { None };
+            changed |= match inner.node.and_then(|node| node.strategy).or(named) {
                 Some(strategy) => self.replace(&mut items[at], strategy),
-                None if follows_secret => self.replace(&mut items[at], Strategy::Redact),
                 None => self.value(&mut items[at], inner),
             };
+        }
+        changed
+    }
+
+    /// The strategy for an item by the one before it: in a list of names and values in turn, or one pair, such as
+    /// `["Authorization", "Bearer …"]`, and in the arguments of a command, `["--password", "x"]`.
+    fn named_before(&self, before: &str, item: &Value<'_>, place: Place<'_>) -> Option<Strategy> {
+        if place.headers && is_secret_header(before) {
+            return Some(Strategy::Redact);
+        }
+        let is_argument = before.starts_with("--") && item.as_str().is_some_and(|argument| !argument.starts_with("--"));
+        if is_argument { self.rules.name(before) } else { None }
+    }
+
+    /// A list of pairs, `[["password", "x"], …]`: what stands behind a secret name. Tells whether anything changed.
+    fn pairs(&self, items: &mut [Value<'_>]) -> bool {
+        let is_pair = |item: &Value<'_>| matches!(item, Value::Array(pair) if matches!(pair.as_slice(), [Value::String(_), _]));
+        if items.is_empty() || !items.iter().all(is_pair) {
+            return false;
+        }
+        let mut changed = false;
+        for item in items {
+            if let Value::Array(pair) = item
+                && let [Value::String(name), value] = pair.as_mut_slice()
+                && let Some(strategy) = self.rules.name(name)
+            {
+                changed |= self.replace(value, strategy);
+            }
         }
         changed
     }
@@ -160,9 +187,9 @@ impl Redactor<'_> {
         if value.as_str().is_some_and(is_redacted) {
             return false;
         }
-        *value = Value::string(match (strategy, &*value) {
-            (Strategy::Hmac, Value::String(text)) => self.keys.redaction_mac(text.as_bytes()),
-            (Strategy::Hmac, other) => self.keys.redaction_mac(&other.to_canonical()),
+        *value = Value::string(match (strategy, self.keys, &*value) {
+            (Strategy::Hmac, Some(keys), Value::String(text)) => keys.redaction_mac(text.as_bytes()),
+            (Strategy::Hmac, Some(keys), other) => keys.redaction_mac(&other.to_canonical()),
             _ => REDACTED.to_owned(),
         });
         true
@@ -170,7 +197,10 @@ impl Redactor<'_> {
 
     /// What stands for a secret inside of text.
     pub(super) fn stand_in(&self, value: &str, strategy: Strategy) -> Cow<'static, str> {
-        if strategy == Strategy::Hmac { Cow::Owned(self.keys.redaction_mac(value.as_bytes())) } else { Cow::Borrowed(REDACTED) }
+        match self.keys.filter(|_| strategy == Strategy::Hmac) {
+            Some(keys) => Cow::Owned(keys.redaction_mac(value.as_bytes())),
+            None => Cow::Borrowed(REDACTED),
+        }
     }
 }
 

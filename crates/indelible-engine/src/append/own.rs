@@ -7,6 +7,7 @@ use indelible_core::event::{Source, Submission};
 use indelible_core::fault::Fault;
 use indelible_core::json::{Object, Value};
 use indelible_core::limits::{FILTER_BYTES_MAX, NAME_BYTES_MAX, PURPOSE_BYTES_MAX, TEXT_BYTES_MAX};
+use indelible_core::redact;
 use uuid::Uuid;
 
 use super::desk::Recorder;
@@ -111,7 +112,7 @@ impl EngineEvent {
         let mut event = Object::new();
         let mut text = |name: &'static str, value: &str, max: usize| {
             if !value.is_empty() {
-                event.insert(name, Value::string(clip(value, max).to_owned()));
+                event.insert(name, Value::string(clip(value, max)));
             }
         };
         text("action", self.action, TEXT_BYTES_MAX);
@@ -135,10 +136,10 @@ impl EngineEvent {
         if let Some(read) = &self.read {
             let mut members = Object::new();
             if let Some(filter) = read.filter.as_deref().filter(|filter| !filter.is_empty()) {
-                members.insert("filter", Value::string(clip(filter, FILTER_BYTES_MAX).to_owned()));
+                members.insert("filter", Value::string(clip(filter, FILTER_BYTES_MAX)));
             }
             if let Some(purpose) = read.purpose.as_deref().filter(|purpose| !purpose.is_empty()) {
-                members.insert("purpose", Value::string(clip(purpose, PURPOSE_BYTES_MAX).to_owned()));
+                members.insert("purpose", Value::string(clip(purpose, PURPOSE_BYTES_MAX)));
             }
             members.insert("returned", Value::integer(i64::try_from(read.returned).unwrap_or(i64::MAX)));
             event.insert("read", Value::Object(members));
@@ -189,7 +190,7 @@ fn request(caller: &Caller) -> Object<'static> {
     let mut object = Object::new();
     for (name, text, max) in members {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
-            object.insert(name, Value::string(clip(&text, max).to_owned()));
+            object.insert(name, Value::string(clip(&text, max)));
         }
     }
     object
@@ -198,14 +199,19 @@ fn request(caller: &Caller) -> Object<'static> {
 fn texts(members: &[(&'static str, &str)], max: usize) -> Value<'static> {
     let mut object = Object::new();
     for (name, text) in members.iter().filter(|(_, text)| !text.is_empty()) {
-        object.insert(*name, Value::string(clip(text, max).to_owned()));
+        object.insert(*name, Value::string(clip(text, max)));
     }
     Value::Object(object)
 }
 
-/// The longest beginning of `text` of at most `max` bytes that ends at a character boundary.
-fn clip(text: &str, max: usize) -> &str {
-    &text[..text.floor_char_boundary(max)]
+/// The longest beginning of `text` of at most `max` bytes that ends at a character boundary. What is cut is redacted before: half of a
+/// URL no longer shows that it holds a password.
+fn clip(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let told = redact::told(text);
+    told[..told.floor_char_boundary(max)].to_owned()
 }
 
 impl Desk {

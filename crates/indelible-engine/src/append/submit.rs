@@ -1,4 +1,4 @@
-//! What callers do: have events made ready, hand them in, have refusals recorded.
+//! What callers do: have events made ready, and hand them in.
 
 use indelible_core::entry::Stamp;
 use indelible_core::event::Submission;
@@ -6,7 +6,7 @@ use indelible_core::fault::{Fault, FaultKind};
 use uuid::Uuid;
 
 use super::desk::Recorder;
-use super::{AppendError, EngineEvent, Prepared, Receipt};
+use super::{AppendError, Prepared, Receipt};
 use crate::access::{Caller, Scope};
 use crate::ledger::Ledger;
 use crate::resource::Project;
@@ -54,42 +54,5 @@ impl Ledger {
     /// [`Self::append`] for threads outside the runtime; waits a while for room in the queue.
     pub fn append_blocking(&self, batch: Vec<Prepared>) -> Result<Vec<Receipt>, AppendError> {
         self.inner.writer.submit_blocking(Work::new(batch, Privilege::Caller))
-    }
-
-    /// Records that a submission was refused (`audit.append_rejected`), before the refusal is answered. `deny` is for what the key does not allow.
-    pub async fn reject(&self, caller: &Caller, project: &Project, fault: &Fault, deny: bool) -> Result<(), AppendError> {
-        self.reject_all(caller, project, fault, deny, 1).await
-    }
-
-    /// [`Self::reject`] of so many submissions at once, of which `fault` is the first one's. Their number is `context.attempts`.
-    pub async fn reject_all(
-        &self,
-        caller: &Caller,
-        project: &Project,
-        fault: &Fault,
-        deny: bool,
-        attempts: u64,
-    ) -> Result<(), AppendError> {
-        let home = self
-            .inner
-            .registry
-            .project(project.id)
-            .ok_or_else(|| AppendError::Unavailable { reason: "there is no such project".to_owned(), outcome_unknown: false })?;
-        let outcome = if deny || fault.kind == FaultKind::EngineOnly { "deny" } else { "error" };
-        let kind = match fault.kind {
-            FaultKind::Malformed => "malformed",
-            FaultKind::Invalid => "invalid",
-            FaultKind::ServerOwned => "server_owned",
-            FaultKind::EngineOnly => "engine_only",
-            FaultKind::TooLarge => "too_large",
-        };
-        // Never the message of an unknown kind, never a value: the pointer says where, the kind says what.
-        let reason = if fault.pointer.is_empty() { kind.to_owned() } else { format!("{kind} at {}", fault.pointer) };
-        let mut event = EngineEvent::new(caller, &home, "audit.append_rejected", outcome).because(reason);
-        if attempts > 1 {
-            event.context.push(("attempts", attempts.to_string()));
-        }
-        let batch = self.prepare_all(vec![event])?;
-        self.inner.writer.submit(Work::new(batch, Privilege::Caller)).await.map(|_| ())
     }
 }

@@ -17,7 +17,7 @@ use super::heads::Heads;
 use super::queue::Queue;
 use super::time::Time;
 use super::{CLOCK_JUMPED, Figures, NEARLY_FULL, Privilege, RECOVERING, WRITE_FAILED, Work, Writer};
-use crate::access::Strangers;
+use crate::access::TurnedAway;
 use crate::append::Desk;
 use crate::clock::Clock;
 use crate::faults::Faults;
@@ -49,7 +49,7 @@ pub(crate) struct Parts {
     /// The last row when the ledger was opened.
     pub(crate) noted_row: i64,
     pub(crate) desk: Arc<Desk>,
-    pub(crate) strangers: Arc<Strangers>,
+    pub(crate) turned_away: Arc<TurnedAway>,
 }
 
 /// The state of the thread.
@@ -134,7 +134,7 @@ impl Thread {
             return Some(Instant::now() + RECOVER_EVERY);
         }
         let now = self.parts.clock.monotonic();
-        let left = [self.parts.strangers.due_in(now), self.parts.index.polls.due_in(now)].into_iter().flatten().min()?;
+        let left = [self.parts.turned_away.due_in(now), self.parts.index.polls.due_in(now)].into_iter().flatten().min()?;
         Some(Instant::now() + left)
     }
 
@@ -240,10 +240,10 @@ impl Thread {
         }
     }
 
-    /// Records what was counted and is due: the strangers of minutes that are over, and the polls of readers who stay away.
+    /// Records what was counted and is due: who was turned away in minutes that are over, and the polls of readers who stay away.
     fn record_counted(&mut self) {
         let now = self.parts.clock.monotonic();
-        let due = [(self.parts.strangers.due(now), Privilege::Caller), (self.parts.index.polls.due(now), Privilege::Engine)];
+        let due = [(self.parts.turned_away.due(now), Privilege::Caller), (self.parts.index.polls.due(now), Privilege::Engine)];
         for (due, privilege) in due.into_iter().filter(|(due, _)| !due.is_empty()) {
             let prepared: Result<Vec<_>, _> = due.into_iter().map(|event| self.parts.desk.prepare_own(event)).collect();
             match prepared {

@@ -95,3 +95,20 @@ fn strangers_are_coalesced_by_source_and_minute() {
     let bench = bench.reopen();
     assert_eq!(rows(&bench), before + 3, "the other 49 as one, at closing");
 }
+
+#[test]
+fn keys_beyond_their_rate_are_coalesced_by_key_and_minute() {
+    let clock = crate::clock::Turned::new();
+    let bench = Bench::with(|options| options.clock = std::sync::Arc::<crate::clock::Turned>::clone(&clock));
+    let project = Owner::Project(bench.ledger.default_project_id());
+    let callers = [(); 2].map(|()| {
+        let (_, text) = wait(bench.ledger.create_api_key(&bench.admin(), key(project, &[Scope::AuditRead]))).expect("made");
+        bench.ledger.authenticate(Some(&text), Envelope::default()).expect("a key")
+    });
+    let (before, of_project) = (rows(&bench), bench.events());
+    (0..50).for_each(|_| wait(bench.ledger.throttled(&callers[0])).expect("recorded"));
+    wait(bench.ledger.throttled(&callers[1])).expect("recorded");
+    assert_eq!((rows(&bench), bench.events()), (before + 2, of_project + 2), "the first of each key at once, where the key belongs");
+    let bench = bench.reopen();
+    assert_eq!((rows(&bench), bench.events()), (before + 3, of_project + 3), "the other 49 as one, at closing");
+}

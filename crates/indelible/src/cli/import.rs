@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::connection::Connection;
@@ -86,7 +85,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn one(connection: &Connection, path: &std::path::Path, options: &load::Options, progress: &Arc<AtomicU64>) -> anyhow::Result<Loaded> {
-    let input = Input::open(path).context("cannot be read")?;
+    let input = match Input::open(path) {
+        Ok(input) => input,
+        // The files after it can be read all the same.
+        Err(error) => return Ok(Loaded::unreadable(&error)),
+    };
     match connection {
         Connection::Offline(offline) => load::load(offline, &input, options, progress),
         Connection::Online(online) => load::load(online, &input, options, progress),

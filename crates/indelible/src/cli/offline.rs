@@ -9,7 +9,7 @@ use indelible_core::fault::Fault;
 use indelible_core::hex;
 use indelible_engine::access::Caller;
 use indelible_engine::access::Owner;
-use indelible_engine::append::{AppendError, Foreseen, Prepared, Receipt};
+use indelible_engine::append::{AppendError, Foreseen, Prepared, Receipt, Rejections, other_event};
 use indelible_engine::export::ExportRequest;
 use indelible_engine::query::{Opening, Page, ReadError, Search};
 use indelible_engine::resource::{Kind, Level, Listing, NewApiKey, Project};
@@ -59,22 +59,38 @@ impl Offline {
 
     pub(super) fn append(&self, submissions: &[Vec<u8>]) -> anyhow::Result<Vec<u8>> {
         let ids = Ids::new(Options::new("").clock);
-        let mut batch = Vec::with_capacity(submissions.len());
+        let at = |n: usize, fault: Fault| fault.within(&n.to_string());
+        let (mut batch, mut rejections, mut first) = (Vec::with_capacity(submissions.len()), Rejections::default(), None);
         for (n, text) in submissions.iter().enumerate() {
             let prepared = Submission::parse(text, Source::Caller, ids.draw())
                 .and_then(|submission| self.ledger.prepare(&self.caller, &self.project, "append", submission));
             match prepared {
                 Ok(event) => batch.push(event),
                 Err(fault) => {
-                    let deny = fault.kind == indelible_core::fault::FaultKind::EngineOnly;
-                    self.runtime.block_on(self.ledger.reject(&self.caller, &self.project, &fault, deny))?;
-                    bail!("event {n}: {fault}; nothing was appended");
+                    first.get_or_insert_with(|| format!("event {n}: {fault}"));
+                    rejections.push(&at(n, fault));
                 }
             }
         }
-        let receipts = self.ledger.append_blocking(batch).context("nothing was appended")?;
+        if let Some(first) = first {
+            self.record(&rejections)?;
+            let more = rejections.total() - 1;
+            let more = if more > 0 { format!("; {more} more are refused") } else { String::new() };
+            bail!("{first}{more}; nothing was appended");
+        }
+        let receipts = self.ledger.append_blocking(batch).or_else(|error| {
+            if let Some((n, fault)) = error.refused() {
+                self.record(&at(n, fault).into())?;
+            }
+            Err(anyhow::Error::new(error).context("nothing was appended"))
+        })?;
         let receipts: Vec<_> = receipts.iter().map(receipt).collect();
         Ok(json!({"receipts": receipts}).to_string().into_bytes())
+    }
+
+    /// Records what was refused, before it is said.
+    fn record(&self, rejections: &Rejections) -> anyhow::Result<()> {
+        Ok(self.runtime.block_on(self.ledger.reject_all(&self.caller, &self.project, rejections, false))?)
     }
 
     pub(crate) fn search(&self, search: &Search) -> anyhow::Result<Page> {
@@ -246,20 +262,24 @@ impl Sink for Offline {
         Ok((event, bytes))
     }
 
-    fn forbidden(&self, fault: &Fault, count: u64) -> anyhow::Result<()> {
-        let deny = fault.kind == indelible_core::fault::FaultKind::EngineOnly;
-        Ok(self.runtime.block_on(self.ledger.reject_all(&self.caller, &self.project, fault, deny, count))?)
+    fn rejected(&self, rejections: &Rejections) -> anyhow::Result<()> {
+        self.record(rejections)
     }
 
     fn foresee(&self, batch: Vec<Prepared>, ahead: u64) -> anyhow::Result<Foretold> {
         let mut foretold = Foretold::default();
         for (index, (event, foreseen)) in batch.iter().zip(self.ledger.foresee_blocking(&batch, ahead)?).enumerate() {
-            match foreseen {
-                Foreseen::New => foretold.new += 1,
-                Foreseen::Duplicate => {}
-                Foreseen::Conflict => foretold.refused.push((index, other_event(event.id()))),
-                Foreseen::Fault(fault) => foretold.refused.push((index, fault.to_string())),
-            }
+            let (fault, message) = match foreseen {
+                Foreseen::New => {
+                    foretold.new += 1;
+                    continue;
+                }
+                Foreseen::Duplicate => continue,
+                Foreseen::Conflict => (other_event(), id_taken(event.id())),
+                Foreseen::Fault(fault) => (fault.clone(), fault.to_string()),
+            };
+            foretold.refused.push((index, message));
+            foretold.unrecorded.push(&fault);
         }
         Ok(foretold)
     }
@@ -267,13 +287,17 @@ impl Sink for Offline {
     fn append(&self, batch: Vec<Prepared>) -> Result<Vec<bool>, NotAppended> {
         match self.ledger.append_blocking(batch) {
             Ok(receipts) => Ok(receipts.iter().map(|receipt| receipt.duplicate).collect()),
-            Err(AppendError::Conflict { index, id }) => Err(NotAppended::Refused { index, message: other_event(id) }),
-            Err(AppendError::Fault { index, fault }) => Err(NotAppended::Refused { index, message: fault.to_string() }),
-            Err(error) => Err(NotAppended::Failed(anyhow::Error::new(error).context("import the files again, nothing is added twice"))),
+            Err(error) => Err(match error.refused() {
+                Some((index, fault)) => {
+                    let message = if let AppendError::Conflict { id, .. } = error { id_taken(id) } else { fault.to_string() };
+                    NotAppended::Refused { index, message, unrecorded: Some(fault) }
+                }
+                None => NotAppended::Failed(anyhow::Error::new(error).context("import the files again, nothing is added twice")),
+            }),
         }
     }
 }
 
-fn other_event(id: Uuid) -> String {
+fn id_taken(id: Uuid) -> String {
     format!("another event has the id {id} that this record gets")
 }

@@ -12,6 +12,7 @@ use anyhow::{Context as _, anyhow, bail};
 use indelible_core::event::Submission;
 use indelible_core::fault::Fault;
 use indelible_engine::Rotation;
+use indelible_engine::append::Rejections;
 use indelible_engine::query::{Feed, Opening, Page, Search};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -439,8 +440,8 @@ impl Sink for Online {
         Ok((line, bytes))
     }
 
-    /// What is told apart here never reached the server: nothing was tried there.
-    fn forbidden(&self, _: &Fault, _: u64) -> anyhow::Result<()> {
+    /// What is told apart here never reached the server: nothing was tried there. What the server refused it has recorded.
+    fn rejected(&self, _: &Rejections) -> anyhow::Result<()> {
         Ok(())
     }
 
@@ -475,7 +476,9 @@ impl Sink for Online {
             Err(Failure::Problem(problem)) if matches!(problem.status, 403 | 409 | 413 | 422) => {
                 let index = problem.pointer().and_then(|pointer| pointer.split('/').nth(1)?.parse().ok());
                 match index {
-                    Some(index) if index < batch.len() => Err(NotAppended::Refused { index, message: problem.sentence() }),
+                    Some(index) if index < batch.len() => {
+                        Err(NotAppended::Refused { index, message: problem.sentence(), unrecorded: None })
+                    }
                     _ => Err(NotAppended::Failed(anyhow!(problem.sentence()))),
                 }
             }

@@ -1,6 +1,9 @@
 //! Where a command works: on a data folder, or through a server.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use indelible_engine::{Ledger, OpenError, Options};
@@ -115,9 +118,19 @@ impl Opening {
     }
 }
 
-/// Reads the key of a key file.
-pub(super) fn read_key(path: &std::path::Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the key file {}", path.display()))?;
+/// Longest key file that is read, bytes.
+const KEY_FILE_BYTES_MAX: u64 = 4_096;
+
+/// Reads the key of a key file, which nobody else may be able to read; or of a pipe. Looks at the open file, not at its name.
+pub(super) fn read_key(path: &Path) -> anyhow::Result<String> {
+    let unreadable = || format!("cannot read the key file {}", path.display());
+    let file = File::open(path).with_context(unreadable)?;
+    let about = file.metadata().with_context(unreadable)?;
+    if about.is_file() && about.mode() & 0o077 != 0 {
+        bail!("{0} can be read by others (mode {1:o}): run `chmod 600 {0}`", path.display(), about.mode() & 0o777);
+    }
+    let mut text = String::new();
+    file.take(KEY_FILE_BYTES_MAX).read_to_string(&mut text).with_context(unreadable)?;
     let key = text.trim();
     if key.is_empty() || key.chars().any(|c| c.is_whitespace() || c.is_control()) {
         bail!("{} does not hold one key", path.display());

@@ -1,4 +1,5 @@
-//! The door: a credential becomes a caller, or one and the same 401, after the ledger has recorded it.
+//! The door: a credential becomes a caller, or one and the same 401, after the ledger has recorded it. So it has who comes faster
+//! than its key's rate.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -63,8 +64,9 @@ pub(super) async fn enter(app: &Arc<App>, headers: &HeaderMap, origin: &Origin) 
         Taken::Left(left) => Ok((caller, Standing { quota: rate.per_second, left, limited: true })),
         Taken::Unlimited => Ok((caller, Standing { quota: 0, left: 0, limited: false })),
         Taken::Wait(wait) => {
+            app.ledger.throttled(&caller).await?;
             let detail = format!("the key may send {} requests a second", rate.per_second);
-            Err(Problem::new(Kind::RateLimited, detail).retry_after(wait))
+            Err(Problem::new(Kind::RateLimited, detail).retry_after(wait).recorded())
         }
     }
 }

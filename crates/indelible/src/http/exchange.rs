@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{Request, Response};
 use hyper::body::Incoming;
+use indelible_core::redact::told;
 use indelible_engine::access::Envelope;
 use tower::ServiceExt;
 
@@ -43,7 +44,8 @@ impl Origin {
         Envelope {
             request_id: self.request_id.clone(),
             source_ip: Some(self.address.to_string()),
-            user_agent: agent.map(|agent| agent.chars().take(USER_AGENT_BYTES_MAX).collect()),
+            // What is cut is redacted before: half of a URL no longer shows that it holds a password.
+            user_agent: agent.map(|agent| told(agent).chars().take(USER_AGENT_BYTES_MAX).collect()),
             trace_id: trace.map(|(trace_id, _)| trace_id.to_owned()),
             span_id: trace.map(|(_, span_id)| span_id.to_owned()),
         }

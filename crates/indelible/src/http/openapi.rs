@@ -2,6 +2,8 @@
 //!
 //! Every route that is not a GET says under `x-audit-action` which event it appends, or under `x-audit-exempt` why none.
 
+mod headers;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -82,7 +84,7 @@ fn operation(route: &Route) -> Operation {
                 .schema(Some(read(values(parameter)))),
         );
     }
-    for header in route.headers() {
+    for header in route.headers().iter().chain(headers::asked(route)) {
         operation = operation.parameter(
             ParameterBuilder::new()
                 .name(header.name)
@@ -104,9 +106,9 @@ fn operation(route: &Route) -> Operation {
     for (media_type, schema) in (route.answers)(route) {
         success = success.content(media_type, ContentBuilder::new().schema(Some(read(schema))).build());
     }
-    operation = operation.response(route.status.to_string(), success);
+    operation = operation.response(route.status.to_string(), with_headers(success, route, route.status));
     for (status, kinds) in problems(route) {
-        operation = operation.response(status.to_string(), problem(&kinds));
+        operation = operation.response(status.to_string(), with_headers(problem(&kinds), route, status));
     }
     if route.is_keyed() {
         operation = operation.security(SecurityRequirement::new("key", Vec::<String>::new()));
@@ -135,6 +137,10 @@ fn problem(kinds: &[Kind]) -> ResponseBuilder {
     let description = kinds.iter().map(|kind| format!("`{}`: {}.", kind.uri(), kind.title())).collect::<Vec<_>>().join("\n\n");
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     ResponseBuilder::new().description(description).content("application/problem+json", content)
+}
+
+fn with_headers(response: ResponseBuilder, route: &Route, status: u16) -> ResponseBuilder {
+    headers::answered(route, status).fold(response, |response, (name, header)| response.header(name, header))
 }
 
 fn values(parameter: &Parameter) -> Value {

@@ -2,25 +2,28 @@
 
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::filter;
-use indelible_engine::append::AppendError;
+use indelible_engine::append::{AppendError, Rejections};
 use indelible_engine::query::ReadError;
 use indelible_engine::resource::MutateError;
 
 use super::problem::{ERRORS_MAX, Kind, Problem};
 
-/// The faults of one request: the first [`ERRORS_MAX`], and how many there were.
+/// The faults of one request: the first [`ERRORS_MAX`], how many there were, and what is recorded of them.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     /// In the order of the events.
     pub(super) list: Vec<Fault>,
     /// Listed or not.
     pub(super) total: usize,
+    /// By their sorts.
+    pub(super) rejections: Rejections,
 }
 
 impl Faults {
     /// One more fault.
     pub(super) fn push(&mut self, fault: Fault) {
         self.total += 1;
+        self.rejections.push(&fault);
         if self.list.len() < ERRORS_MAX {
             self.list.push(fault);
         }
@@ -30,14 +33,15 @@ impl Faults {
     pub(super) fn extend(&mut self, other: Self) {
         let room = ERRORS_MAX - self.list.len();
         self.total += other.total;
+        self.rejections.extend(&other.rejections);
         self.list.extend(other.list.into_iter().take(room));
     }
 
-    /// The gravest, which decides the answer and is recorded: what the key may not write, then what is not JSON, then
-    /// what the server owns, then the rest.
+    /// The gravest, which decides the answer: what the key may not write, then what is not JSON, then what the server owns, then
+    /// the rest.
     pub(super) fn gravest(&self) -> Option<&Fault> {
         let order = [FaultKind::EngineOnly, FaultKind::Malformed, FaultKind::ServerOwned, FaultKind::Invalid, FaultKind::TooLarge];
-        order.into_iter().find_map(|kind| self.list.iter().find(|fault| fault.kind == kind))
+        order.into_iter().find_map(|kind| self.rejections.first(kind))
     }
 
     /// The answer.
@@ -65,7 +69,7 @@ impl Faults {
 
 impl From<Fault> for Faults {
     fn from(fault: Fault) -> Self {
-        Self { list: vec![fault], total: 1 }
+        Self { rejections: fault.clone().into(), list: vec![fault], total: 1 }
     }
 }
 

@@ -177,7 +177,7 @@ async fn keyed(app: Arc<App>, route: &'static Route, handler: impl FnOnce(Call, 
 }
 
 /// Records a refusal of the HTTP side itself, of which the engine knows nothing yet. So no refusal of a known caller stays out
-/// of the log, but those of rate, which would cost more than they spare, and those of a server that cannot.
+/// of the log, but those of a full queue, and those of a server that cannot. Those of rate are counted at the door.
 async fn recorded(app: &App, caller: &Caller, asked: Option<Uuid>, action: &'static str, problem: Problem) -> Problem {
     if problem.recorded || problem.kind.status() >= 500 || problem.kind.status() == 429 {
         return problem;

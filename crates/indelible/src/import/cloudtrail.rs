@@ -1,14 +1,14 @@
 //! AWS CloudTrail records (<https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html>).
 //!
-//! The id is made of `eventID` and `recipientAccountId`: CloudTrail delivers a record more than once, and to each
-//! account that it concerns. A record without `eventID` is named by all its bytes. Names are also found in lower case,
-//! as some log pipelines write them, and `eventTime` with a space.
+//! The id is made of the whole record, whatever its order and white space: so a record that CloudTrail delivers twice is one event,
+//! and records that share an `eventID` and differ are several. Tools that imitate CloudTrail give many records one. Names are
+//! also found in lower case, as some log pipelines write them, and `eventTime` with a space.
 
 use indelible_core::event::derived_id;
 use indelible_core::fault::Fault;
 use indelible_core::json::{Object, Value};
 
-use super::compose::{Composer, at, instant, name, snake, text, text_at, text_of, word};
+use super::compose::{Composer, at, instant, name, snake, text, text_at, text_of, told, word};
 use super::{Mapper, invalid};
 
 /// The mapping of CloudTrail records.
@@ -25,9 +25,10 @@ fn map(record: Value<'_>) -> Result<Value<'_>, Fault> {
         return Err(invalid("", "a CloudTrail record is an object"));
     }
     let event_name = text_of(field(&record, "eventName")).ok_or_else(|| invalid("/eventName", "a CloudTrail record has an eventName"))?;
-    let source = text_of(field(&record, "eventSource")).unwrap_or("aws");
-    let service = snake(source.split('.').next().unwrap_or(source));
-    let mut event = Composer::new(id(&record), format!("{service}.{}", snake(event_name)));
+    let source = told(text_of(field(&record, "eventSource")).unwrap_or("aws")).into_owned();
+    let service = snake(source.split('.').next().unwrap_or(&source));
+    let id = derived_id("cloudtrail record", &[&record.to_canonical()]);
+    let mut event = Composer::new(id, format!("{service}.{}", snake(event_name)));
     // Logstash moves the time into a field of its own.
     if let Some(time) = text_of(field(&record, "eventTime").or_else(|| record.get("@timestamp"))) {
         let time = instant(time).ok_or_else(|| invalid("/eventTime", "a time of RFC 3339 was expected"))?;
@@ -43,7 +44,7 @@ fn map(record: Value<'_>) -> Result<Value<'_>, Fault> {
     let from_console = text_of(field(&record, "sessionCredentialFromConsole")) == Some("true")
         || matches!(field(&record, "sessionCredentialFromConsole"), Some(Value::Bool(true)));
     event.put("channel", word(if from_console { "console" } else { "api" }));
-    context(&mut event, &record, event_name, source);
+    context(&mut event, &record, event_name, &source);
     content(&mut event, record);
     Ok(event.finish())
 }
@@ -51,16 +52,6 @@ fn map(record: Value<'_>) -> Result<Value<'_>, Fault> {
 /// A member by its name, or by the same in lower case.
 fn field<'v, 'a>(record: &'v Value<'a>, name: &str) -> Option<&'v Value<'a>> {
     record.get(name).or_else(|| record.get(&name.to_ascii_lowercase()))
-}
-
-fn id(record: &Value<'_>) -> uuid::Uuid {
-    match text_of(field(record, "eventID")) {
-        Some(event_id) => {
-            let account = text_of(field(record, "recipientAccountId")).unwrap_or_default();
-            derived_id("cloudtrail", &[event_id.as_bytes(), account.as_bytes()])
-        }
-        None => derived_id("cloudtrail record", &[&record.to_canonical()]),
-    }
 }
 
 /// Who did it, with whose authority, and on whose behalf.
@@ -80,7 +71,8 @@ fn identity(event: &mut Composer<'_>, record: &Value<'_>) {
         _ => ("system", service.or(get(&["accountId"]))),
     };
     let id = id.unwrap_or("unknown");
-    let session = arn.filter(|_| issuer.is_some()).and_then(|arn| arn.rsplit('/').next());
+    let session = arn.filter(|_| issuer.is_some()).map(told);
+    let session = session.as_deref().and_then(|arn| arn.rsplit('/').next());
     event
         .put_in("actor", "type", word(actor_type))
         .put_in("actor", "id", name(Some(id)))
@@ -167,11 +159,10 @@ fn resource(event: &mut Composer<'_>, record: &Value<'_>) {
     }
     let Some(request) = field(record, "requestParameters") else { return };
     if let (Some(bucket), Some(key)) = (text_at(request, &["bucketName"]), text_at(request, &["key"])) {
-        event.put_in("resource", "type", word("object")).put_in("resource", "id", name(Some(&format!("{bucket}/{key}")))).put_in(
-            "resource",
-            "parent",
-            name(Some(bucket)),
-        );
+        event
+            .put_in("resource", "type", word("object"))
+            .put_in("resource", "id", name(Some(&format!("{}/{}", told(bucket), told(key)))))
+            .put_in("resource", "parent", name(Some(bucket)));
         return;
     }
     let named = PARAMETERS.iter().find_map(|(parameter, sort)| Some((*sort, text_at(request, &[parameter])?)));
@@ -329,15 +320,15 @@ mod tests {
     }
 
     #[test]
-    fn ids_come_from_the_event_and_the_account_or_from_the_whole_record() {
+    fn the_same_record_gets_the_same_id_and_no_other_does() {
         let id = |rest: &str| {
             let text = format!("{{\"eventName\":\"A\",{rest}}}");
             text_at(&mapped(&text).expect("maps"), &["id"]).expect("an id").to_owned()
         };
-        let first = id(r#""eventID":"e","recipientAccountId":"1""#);
-        assert_eq!(first, id(r#""recipientAccountId":"1","readOnly":true,"eventID":"e""#));
-        assert_eq!(first, id(r#""eventid":"e","recipientaccountid":"1""#));
-        assert_ne!(first, id(r#""eventID":"e","recipientAccountId":"2""#));
+        let first = id(r#""eventID":"e","recipientAccountId":"1","n":1.0"#);
+        assert_eq!(first, id("\"recipientAccountId\" : \"\\u0031\",\n\"n\":1.0, \"eventID\":\"e\""));
+        assert_ne!(first, id(r#""eventID":"e","recipientAccountId":"2","n":1.0"#));
+        assert_ne!(first, id(r#""eventID":"e","recipientAccountId":"1","n":2.0"#), "an id that two records have");
         assert_ne!(id(r#""eventSource":"a""#), id(r#""eventSource":"b""#));
     }
 

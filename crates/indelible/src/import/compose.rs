@@ -2,12 +2,14 @@
 //!
 //! What is absent, null or empty is left out. A text over its bound is cut at a character and ends in `…`; every mapping
 //! also keeps the record in `content.extra`, so nothing is lost by it. `context` is filled in the order in which its
-//! keys are put, until its limits are reached.
+//! keys are put, until its limits are reached. What is cut, taken apart or put together is redacted before, since afterwards it
+//! might no longer show that it holds a secret.
 
 use std::borrow::Cow;
 
 use indelible_core::json::{Object, Value};
 use indelible_core::limits::{CONTEXT_BYTES_MAX, CONTEXT_KEY_BYTES_MAX, CONTEXT_KEYS_MAX, CONTEXT_VALUE_BYTES_MAX, NAME_BYTES_MAX};
+pub(super) use indelible_core::redact::told;
 use indelible_core::time::Timestamp;
 use uuid::Uuid;
 
@@ -52,6 +54,12 @@ impl<'a> Composer<'a> {
             self.members.insert(object, Value::Object(inner));
         }
         self
+    }
+
+    /// Sets `model`; a provider alone is no model.
+    pub(super) fn model(&mut self, id: Option<&str>, provider: Option<&str>) -> &mut Self {
+        let provider = provider.filter(|_| id.is_some());
+        self.put_in("model", "id", name(id)).put_in("model", "provider", name(provider))
     }
 
     /// Adds a label to `context`, cut to its bound; left out where the label is empty or `context` is full.
@@ -143,6 +151,10 @@ fn cut(text: Cow<'_, str>, bytes_max: usize) -> Cow<'_, str> {
     if text.len() <= bytes_max {
         return text;
     }
+    let text = told(&text);
+    if text.len() <= bytes_max {
+        return Cow::Owned(text.into_owned());
+    }
     let end = text.floor_char_boundary(bytes_max - MARK.len());
     Cow::Owned(format!("{}{MARK}", &text[..end]))
 }
@@ -161,7 +173,7 @@ pub(super) fn instant(text: &str) -> Option<Timestamp> {
 /// One part of an action: `CreateUser` and `create-user` become `create_user`, `DescribeDBInstances` becomes
 /// `describe_db_instances`. What is not a letter or digit becomes `_`; a part that would not begin with a letter gets `x_` before it.
 pub(super) fn snake(text: &str) -> String {
-    let chars: Vec<char> = text.chars().take(100).collect();
+    let chars: Vec<char> = told(text).chars().take(100).collect();
     let mut out = String::with_capacity(chars.len() + 8);
     for (n, c) in chars.iter().enumerate() {
         if !c.is_ascii_alphanumeric() {

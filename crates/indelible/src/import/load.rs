@@ -18,6 +18,7 @@ use std::thread;
 use indelible_core::event::{Source, Submission};
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::json;
+use indelible_engine::append::Rejections;
 use uuid::Uuid;
 
 use super::input::Input;
@@ -46,8 +47,9 @@ pub trait Sink: Sync {
     /// Checks and prepares one event; returns it and its size in bytes.
     fn prepare(&self, submission: Submission<'_>) -> Result<(Self::Ready, usize), Fault>;
 
-    /// Records that a file held so many events that only the engine may write; `fault` is the first one's.
-    fn forbidden(&self, fault: &Fault, count: u64) -> anyhow::Result<()>;
+    /// Records what was refused of a file, where nobody has yet: events that claim what only the engine may write, and those that
+    /// the ledger did not take.
+    fn rejected(&self, rejections: &Rejections) -> anyhow::Result<()>;
 
     /// What appending would say of a batch, of which nothing is written. `ahead` new events of the file go before it.
     fn foresee(&self, batch: Vec<Self::Ready>, ahead: u64) -> anyhow::Result<Foretold>;
@@ -65,6 +67,8 @@ pub struct Foretold {
     pub refused: Vec<(usize, String)>,
     /// Further ones, of which only the number is known.
     pub refused_more: u64,
+    /// Those of `refused` whose refusal nobody has recorded yet.
+    pub unrecorded: Rejections,
 }
 
 /// Why a batch was not appended.
@@ -75,6 +79,8 @@ pub enum NotAppended {
         index: usize,
         /// One sentence.
         message: String,
+        /// Its fault, where nobody has recorded the refusal yet.
+        unrecorded: Option<Fault>,
     },
     /// Nothing more can be appended.
     Failed(anyhow::Error),
@@ -105,6 +111,13 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Of a file that cannot be opened.
+    pub fn unreadable(error: &io::Error) -> Self {
+        let mut loaded = Self::default();
+        loaded.reject(None, unreadable(error));
+        loaded
+    }
+
     fn reject(&mut self, at: Option<Position>, message: String) {
         self.rejected += 1;
         if self.bad.len() < FAULTS_KEPT {
@@ -127,27 +140,13 @@ pub struct Options {
 /// Loads one file. `progress` counts stored bytes read, at most twice those of the file.
 pub fn load<S: Sink>(sink: &S, input: &Input, options: &Options, progress: &Arc<AtomicU64>) -> anyhow::Result<Loaded> {
     let stage = if options.skip_bad { Stage::Batches } else { Stage::Whole };
-    let done = Loaded::default();
+    let (done, rejections) = (Loaded::default(), Rejections::default());
     let mut loading =
-        Loading { sink, skip_bad: options.skip_bad, stage, batch: Batch::new(), ids: HashMap::new(), new: 0, done, forbidden: None };
-    pass(sink, input, options, progress, &mut |record| loading.take(record))?;
-    if loading.stage == Stage::Checking {
-        loading.foresee()?;
-    }
-    if let Some((fault, count)) = &loading.forbidden {
-        sink.forbidden(fault, *count)?;
-    }
-    if !options.skip_bad && loading.done.rejected > 0 {
-        loading.done.refused = true;
-        return Ok(loading.done);
-    }
-    if loading.stage == Stage::Checking {
-        loading.stage = Stage::Batches;
-        loading.ids = HashMap::new();
-        pass(sink, input, options, progress, &mut |record| loading.take(record))?;
-    }
-    loading.flush()?;
-    Ok(loading.done)
+        Loading { sink, skip_bad: options.skip_bad, stage, batch: Batch::new(), ids: HashMap::new(), new: 0, done, rejections };
+    let ended = loading.file(input, options, progress);
+    // Before anything is told of them.
+    let recorded = if loading.rejections.is_empty() { Ok(()) } else { sink.rejected(&loading.rejections) };
+    ended.and(recorded).map(|()| loading.done)
 }
 
 /// An event that is ready, with what it was made of where it may have to be made again.
@@ -210,11 +209,29 @@ struct Loading<'s, S: Sink> {
     /// Events of the file that the ledger does not have, while nothing of it is appended.
     new: u64,
     done: Loaded,
-    /// The first event that claims what only the engine may write, and how many do.
-    forbidden: Option<(Fault, u64)>,
+    /// What is refused, and not a mere mistake in the file.
+    rejections: Rejections,
 }
 
 impl<S: Sink> Loading<'_, S> {
+    /// Reads the file and appends it, where it is not left out.
+    fn file(&mut self, input: &Input, options: &Options, progress: &Arc<AtomicU64>) -> anyhow::Result<()> {
+        pass(self.sink, input, options, progress, &mut |record| self.take(record))?;
+        if self.stage == Stage::Checking {
+            self.foresee()?;
+        }
+        if !self.skip_bad && self.done.rejected > 0 {
+            self.done.refused = true;
+            return Ok(());
+        }
+        if self.stage == Stage::Checking {
+            self.stage = Stage::Batches;
+            self.ids = HashMap::new();
+            pass(self.sink, input, options, progress, &mut |record| self.take(record))?;
+        }
+        self.flush()
+    }
+
     /// Takes the next record. Returns false where no more are wanted.
     fn take(&mut self, record: Prepared<S::Ready>) -> anyhow::Result<bool> {
         let events = match record.events {
@@ -226,7 +243,7 @@ impl<S: Sink> Loading<'_, S> {
             Err(Wrong::Fault(fault)) => {
                 self.done.reject(record.at, fault.to_string());
                 if is_forbidden(&fault) {
-                    self.forbidden.get_or_insert((fault, 0)).1 += 1;
+                    self.rejections.push(&fault);
                 }
                 return Ok(true);
             }
@@ -282,6 +299,7 @@ impl<S: Sink> Loading<'_, S> {
             self.done.reject(places.get(index).copied().flatten(), message);
         }
         self.done.rejected += foretold.refused_more;
+        self.rejections.extend(&foretold.unrecorded);
         Ok(())
     }
 
@@ -298,7 +316,10 @@ impl<S: Sink> Loading<'_, S> {
                     return Ok(());
                 }
                 Err(NotAppended::Failed(error)) => return Err(error),
-                Err(NotAppended::Refused { index, message }) => {
+                Err(NotAppended::Refused { index, message, unrecorded }) => {
+                    if let Some(fault) = &unrecorded {
+                        self.rejections.push(fault);
+                    }
                     self.done.reject(texts.get(index).and_then(|(_, at)| *at), message);
                     index
                 }

@@ -160,7 +160,7 @@ fn every_command(on: &On<'_>) {
 fn refusals_are_one_sentence_with_the_next_step() {
     let folder = Folder::new();
     folder.run(&["projects", "create", "second"]).ok();
-    let key = folder.file("no.key", "ind_00000000-0000-7000-8000-000000000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n");
+    let key = folder.private_file("no.key", "ind_00000000-0000-7000-8000-000000000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n");
     let cases: &[(&[&str], i32, &str)] = &[
         (&["show", "01890a5d-ac96-774b-bcce-b302099a8057"], 1, "there is no such event"),
         (&["run", "none"], 1, "there is no such run"),
@@ -201,7 +201,7 @@ fn while_a_server_holds_the_folder_commands_name_it_and_those_that_need_no_lock_
     let row = folder.run(&["sql", "SELECT count(*) AS n FROM audit_events WHERE principal_id = 'alice'", "--json"]).ok();
     assert_eq!(row.json(), [json!({"n": 2})]);
     folder.run(&["verify"]).ok();
-    let wrong = folder.file("wrong.key", "ind_00000000-0000-7000-8000-000000000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n");
+    let wrong = folder.private_file("wrong.key", "ind_00000000-0000-7000-8000-000000000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n");
     let refused = On(&server.target_with(&wrong)).run(&["events"]);
     assert_eq!((refused.code, refused.err.contains("401")), (1, true), "{}", refused.err);
     assert_eq!(On(&server.target_with(&wrong)).run(&["verify"]).code, 2);
@@ -244,6 +244,12 @@ fn a_key_file_is_private_and_new() {
     assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
     let server = Server::start(&folder.path());
     On(&server.target_with(&path)).run(&["events"]).ok();
+    for mode in [0o640, 0o604, 0o666] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("chmod");
+        let exposed = On(&server.target_with(&path)).run(&["events"]);
+        assert_eq!((exposed.code, exposed.err.contains(&format!("chmod 600 {path}"))), (1, true), "{}", exposed.err);
+    }
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
     let refused = On(&server.target_with(&path)).run(&["keys", "create", "l", "--scope", "audit:read"]);
     assert_eq!((refused.code, refused.err.contains("control:write")), (1, true), "{}", refused.err);
 }

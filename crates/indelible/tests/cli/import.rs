@@ -59,6 +59,17 @@ fn several_files_and_standard_input_compressed_or_not() {
 }
 
 #[test]
+fn a_file_that_cannot_be_opened_keeps_none_of_the_others_out() {
+    let folder = Folder::new();
+    let [first, last] = [("a.json", 0..2), ("c.json", 2..5)].map(|(name, numbers)| folder.file(name, lines(numbers)));
+    let none = folder.path().join("none.json").display().to_string();
+    let ran = import(&folder.target(), &["ndjson", &first, &none, &last], b"");
+    assert_eq!((ran.code, ran.last()), (1, "imported 5 events, skipped 0 duplicates, rejected 1"), "{}", ran.err);
+    assert!(ran.err.contains("none.json: the file cannot be read: "), "{}", ran.err);
+    assert_eq!(count(&folder), 5);
+}
+
+#[test]
 fn all_of_a_file_goes_in_or_nothing_unless_bad_records_are_skipped() {
     let folder = Folder::new();
     let text =

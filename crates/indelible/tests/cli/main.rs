@@ -12,7 +12,9 @@ mod import;
 mod moto;
 mod program;
 mod proofs;
+mod refusals;
 mod resources;
+mod secrets;
 mod tamper;
 
 #[cfg(feature = "aws")]

@@ -1,6 +1,7 @@
 //! Running the program, and a server of it.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -88,6 +89,13 @@ impl Folder {
         let path = self.0.path().join(name);
         std::fs::write(&path, bytes).expect("written");
         path.display().to_string()
+    }
+
+    /// A file beside the data that nobody else can read.
+    pub(crate) fn private_file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+        let path = self.file(name, bytes);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+        path
     }
 
     /// Runs a command on it.

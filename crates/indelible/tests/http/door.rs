@@ -105,6 +105,11 @@ fn a_key_has_a_rate() {
     }
     // Another key has a rate of its own, and waiting helps.
     house.get("/v1/projects").key(&house.instance).send().is(200);
+    // The first of a minute is recorded before it is answered, the others are counted.
+    let told = house.log("action eq \"audit.rate_limited\"");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["outcome"], &told[0]["context"]["attempts"]), (&json!("deny"), &json!("1")));
+    assert_eq!(told[0]["request"]["api_key_id"], house.admin[4..40]);
     std::thread::sleep(Duration::from_millis(1_100));
     house.post(EVENTS, &event("rate.later")).send().is(201);
 }

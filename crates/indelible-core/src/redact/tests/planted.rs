@@ -55,6 +55,12 @@ fn texts(name: &str) -> Vec<String> {
         format!("a=b&{name}={PLANTED}&c=d"),
         format!("{name}={PLANTED}"),
         format!("a=1&{percent}={PLANTED}"),
+        format!("a=1;{name}={PLANTED};c=d"),
+        format!("Server=my host; {name}={PLANTED}; c=d"),
+        format!("https://host/path;{name}={PLANTED};v=1/file?x=1"),
+        format!("https://host/path?a=b;{name}={PLANTED}"),
+        format!("user.{name}={PLANTED}&a=b"),
+        format!(r#"{{"argv":["run","--{name}","{PLANTED}"],"pairs":[["a","b"],["{name}","{PLANTED}"]]}}"#),
         format!("a=1&user%5B{name}%5D={PLANTED}"),
         format!("x=%7B%22{name}%22%3A%22{PLANTED}%22%7D"),
         format!("https://host/path?a=b&{name}={PLANTED}"),
@@ -181,9 +187,16 @@ fn credentials_in_urls_and_headers_go() {
             check(&format!(r#"{{"http":{{"url":{url}}}}}"#), &format!(r#"{{"output":{url},"request":{{"body":{{"u":{url}}}}}}}"#));
         }
     }
-    for url in
-        ["https://u:PLANTED@h/", "x postgres://u:PLANTED@h:1/d y", "amqp://:PLANTED@h", "https:\\/\\/u:PLANTED@h", "ftp://u:a/PLANTED@h/"]
-    {
+    for url in [
+        "https://u:PLANTED@h/",
+        "x postgres://u:PLANTED@h:1/d y",
+        "amqp://:PLANTED@h",
+        "https:\\/\\/u:PLANTED@h",
+        "ftp://u:a/PLANTED@h/",
+        "//u:PLANTED@h/x",
+        "see //u:PLANTED@h",
+        "curl -u u:PLANTED https://h",
+    ] {
         let url = quoted(&url.replace("PLANTED", PLANTED));
         check(&format!(r#"{{"http":{{"url":{url}}}}}"#), &format!(r#"{{"output":{url}}}"#));
     }

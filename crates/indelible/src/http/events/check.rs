@@ -5,8 +5,8 @@
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
-use indelible_core::fault::{Fault, FaultKind};
-use indelible_engine::append::{Foreseen, Prepared};
+use indelible_core::fault::Fault;
+use indelible_engine::append::{Foreseen, Prepared, other_event};
 use indelible_engine::resource::Project;
 use serde_json::json;
 
@@ -42,11 +42,6 @@ pub(in super::super) static ROUTE: Route = Route {
     audit: Audit::Action("audit.append_rejected"),
     handler: Handler::Keyed(|call, unread| Box::pin(submit::handle(call, unread, Wish::Check))),
 };
-
-/// The fault of an event whose id is another's.
-pub(super) fn other_event() -> Fault {
-    Fault::new(FaultKind::Invalid, "/id", "belongs to another event")
-}
 
 /// What would become of events that are ready. Pointers into a single object have no index.
 pub(super) async fn answer(call: &Call, project: &Project, events: &[Prepared], single: bool) -> Result<Response<Body>, Problem> {

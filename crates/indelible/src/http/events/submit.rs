@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Response, StatusCode};
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::limits::REQUEST_BYTES_MAX;
 use indelible_engine::access::Scope;
-use indelible_engine::append::{AppendError, Receipt};
+use indelible_engine::append::{AppendError, Receipt, other_event};
 use indelible_engine::resource::Project;
 use serde_json::json;
 
@@ -227,9 +227,7 @@ async fn lines(desk: Desk<'_>, reader: &mut Reader<'_>, batch: &mut Batch) -> Re
 
 /// Records a refusal, and makes its answer; where it cannot be recorded, that is the answer.
 pub(super) async fn refuse(call: &Call, project: &Project, faults: &Faults) -> Problem {
-    let Some(gravest) = faults.gravest() else { return faults.problem() };
-    let deny = gravest.kind == FaultKind::EngineOnly;
-    match call.app.ledger.reject(&call.caller, project, gravest, deny).await {
+    match call.app.ledger.reject_all(&call.caller, project, &faults.rejections, false).await {
         Ok(()) => faults.problem().recorded(),
         Err(error) => error.into(),
     }
@@ -252,15 +250,14 @@ async fn failed(call: &Call, project: &Project, error: AppendError, single: bool
     let at = |index: usize, fault: Fault| if single { fault } else { fault.within(&index.to_string()) };
     match error {
         AppendError::Fault { index, fault } => refuse(call, project, &at(index, fault).into()).await,
-        AppendError::Conflict { index, .. } => conflict(call, project, &at(index, check::other_event()).into()).await,
+        AppendError::Conflict { index, .. } => conflict(call, project, &at(index, other_event()).into()).await,
         other => other.into(),
     }
 }
 
 /// The answer where ids are other events'.
 pub(super) async fn conflict(call: &Call, project: &Project, faults: &Faults) -> Problem {
-    let Some(first) = faults.list.first() else { return faults.problem() };
-    match call.app.ledger.reject_all(&call.caller, project, first, false, faults.total as u64).await {
+    match call.app.ledger.reject_all(&call.caller, project, &faults.rejections, false).await {
         Ok(()) => {
             let mut problem = faults.problem();
             problem.kind = Kind::IdConflict;

@@ -10,7 +10,7 @@ use indelible_core::event::derived_id;
 use indelible_core::fault::Fault;
 use indelible_core::json::{Object, Value};
 
-use super::compose::{Composer, at, instant, name, snake, text, text_at, word};
+use super::compose::{Composer, at, instant, name, snake, text, text_at, told, word};
 use super::{Mapper, invalid};
 
 /// The mapping of Kubernetes audit events.
@@ -55,7 +55,7 @@ fn map(record: Value<'_>) -> Result<Value<'_>, Fault> {
         .put_in("request", "user_agent", text(text_at(&record, &["userAgent"])))
         .put("channel", word("api"));
     let groups = at(&record, &["user", "groups"]).and_then(Value::as_array).unwrap_or_default();
-    let groups: Vec<&str> = groups.iter().filter_map(Value::as_str).collect();
+    let groups: Vec<_> = groups.iter().filter_map(Value::as_str).map(told).collect();
     event
         .label("source", Some("kubernetes"))
         .label("verb", Some(verb))
@@ -150,9 +150,10 @@ fn resource(event: &mut Composer<'_>, record: &Value<'_>) {
         event.put_in("resource", "type", path.and_then(|_| word("url"))).put_in("resource", "id", name(path));
         return;
     };
-    let id = match (get("namespace"), get("name")) {
+    let part = |name: &str| get(name).map(told);
+    let id = match (part("namespace"), part("name")) {
         (Some(namespace), Some(name)) => Some(format!("{namespace}/{name}")),
-        (None, Some(name)) => Some(name.to_owned()),
+        (None, Some(name)) => Some(name.into_owned()),
         (Some(namespace), None) => Some(format!("{namespace}/*")),
         (None, None) => Some("*".to_owned()),
     };

@@ -5,7 +5,7 @@ use indelible_core::event::derived_id;
 use indelible_core::fault::Fault;
 use indelible_core::json::{self, Value};
 
-use super::super::compose::{Composer, at, instant, name, snake, text, text_at, word};
+use super::super::compose::{Composer, at, instant, name, snake, text, text_at, told, word};
 use super::super::invalid;
 
 /// The event inside an Azure diagnostic line; any other record as it is.
@@ -26,6 +26,8 @@ pub(super) fn google(record: Value<'_>) -> Result<Value<'_>, Fault> {
     let get = |path: &[&str]| text_at(&record, path);
     let method =
         get(&["protoPayload", "methodName"]).ok_or_else(|| invalid("/protoPayload/methodName", "an audit log entry has a methodName"))?;
+    let method = told(method);
+    let method = method.as_ref();
     let mut event = Composer::new(id(&record), action(method));
     if let Some(time) = get(&["timestamp"]).or(get(&["protoPayload", "timestamp"])).or(get(&["receiveTimestamp"])) {
         let time = instant(time).ok_or_else(|| invalid("/timestamp", "a time of RFC 3339 was expected"))?;

@@ -5,7 +5,7 @@ use indelible_core::event::derived_id;
 use indelible_core::fault::Fault;
 use indelible_core::json::{Object, Value};
 
-use super::super::compose::{Composer, at, opened, text_at, text_of, word};
+use super::super::compose::{Composer, at, opened, text_at, text_of, told, word};
 use super::super::invalid;
 use super::steps::{Steps, ended};
 
@@ -13,8 +13,8 @@ pub(super) fn map<'a>(record: Value<'a>, agent: &str) -> Result<Vec<Value<'a>>, 
     let digest = derived_id("chat run", &[&record.to_canonical()]).simple().to_string();
     let Value::Object(mut record) = record else { return Err(invalid("", "a run is an object")) };
     let Some(Value::Array(messages)) = record.remove("traj") else { return Err(invalid("/traj", "a list of messages was expected")) };
-    let task_id = text_of(record.get("task_id")).unwrap_or("unknown").to_owned();
-    let trial = text_of(record.get("trial")).unwrap_or("0").to_owned();
+    let [task_id, trial] =
+        [("task_id", "unknown"), ("trial", "0")].map(|(name, otherwise)| told(text_of(record.get(name)).unwrap_or(otherwise)).into_owned());
     let mut steps = Steps::new("chat", format!("task-{task_id}-trial-{trial}-{}", &digest[..8]), agent.to_owned());
     steps.thread_id = Some(steps.run_id.clone());
     steps.procedure_id = Some(format!("task-{task_id}"));

@@ -63,7 +63,9 @@ mod tests {
     use super::super::compose::text_at;
     use super::super::split::{Piece, Splitter};
     use super::*;
+    use indelible_core::event::{Source, Submission};
     use indelible_core::json::parse;
+    use uuid::Uuid;
 
     /// `step action tool` of every event that a file becomes, and the events.
     fn steps(file: &[u8]) -> (Vec<String>, Vec<Value<'static>>) {
@@ -129,7 +131,7 @@ mod tests {
     fn a_swe_agent_run_becomes_steps() {
         let run = br#"{"run":"20240825_SWE-agent_gpt-4o","instance_id":"x-1","environment":"swe_main","trajectory":[
             {"thought":"t","action":"find_file \"X\" src\n","observation":"o","response":"r","state":"{\"working_dir\":\"/x\"}"},
-            {"thought":"t","action":"","observation":"o","response":"r","state":"{}"}],
+            {"thought":"t","action":"","observation":"o","response":"r","state":"{\"working_dir\":\"/y\"}"}],
             "history":[{"role":"system","content":"s"},{"role":"assistant","content":"r"}],
             "info":{"exit_status":"submitted (exit_cost)","submission":"diff","model_stats":{"instance_cost":3.08,"tokens_sent":5,"tokens_received":6}}}"#;
         let (steps, events) = steps(run);
@@ -149,6 +151,14 @@ mod tests {
         }
         assert_eq!(text_at(&events[1], &["model", "id"]), Some("gpt-4o"));
         assert_eq!(text_at(&events[3], &["context", "working_dir"]), Some("/x"));
+        for (path, value) in [
+            (&["context", "working_dir"][..], "/y"),
+            (&["content", "extra", "state", "working_dir"], "/y"),
+            (&["content", "extra", "observation"], "o"),
+            (&["content", "extra", "thought"], "t"),
+        ] {
+            assert_eq!(text_at(&events[4], path), Some(value), "a step without a command: {path:?}");
+        }
     }
 
     #[test]
@@ -208,6 +218,19 @@ mod tests {
         assert_eq!(text_at(&events[1], &["actor", "type"]), Some("human"));
         assert_eq!(text_at(&events[7], &["outcome"]), Some("partial"));
         assert_eq!(text_at(&events[8], &["occurred_at"]), Some("2025-12-08T22:00:04.000000Z"));
+    }
+
+    #[test]
+    fn a_session_that_names_no_model_is_events_all_the_same() {
+        let file = br#"{"type":"session","id":"s","timestamp":"2025-12-08T22:00:00Z","provider":"p"}
+{"type":"message","timestamp":"2025-12-08T22:00:01Z","message":{"role":"assistant","content":[],"provider":"p"}}
+{"type":"thinking_level_change","timestamp":"2025-12-08T22:00:02Z","thinkingLevel":"low","provider":"p"}
+"#;
+        let (steps, events) = steps(file);
+        assert_eq!(steps, ["0 run.start", "1 model.invoke", "2 thinking_level.change", "3 run.finish"]);
+        for event in events {
+            Submission::read(event, Source::Caller, Uuid::nil()).expect("a submission");
+        }
     }
 
     #[test]

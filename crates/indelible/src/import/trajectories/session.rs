@@ -70,11 +70,7 @@ impl Session {
         }
         let mut event = steps.event("run.start");
         timed(&mut event, time);
-        event.put("outcome", word("allow")).put_in("model", "id", name(steps.model.as_deref())).put_in(
-            "model",
-            "provider",
-            name(steps.provider.as_deref()),
-        );
+        event.put("outcome", word("allow")).model(steps.model.as_deref(), steps.provider.as_deref());
         if sort == "session" {
             event.label("cwd", text_at(record, &["cwd"])).content("extra", Some(record.clone()));
         }
@@ -100,11 +96,9 @@ fn change<'a>(steps: &mut Steps, action: &str, record: Value<'a>, time: Option<T
     let mut event = steps.event(action);
     timed(&mut event, time);
     ended(&mut event, None);
-    event.label("thinking_level", text_at(&record, &["thinkingLevel"])).put_in("model", "id", name(text_at(&record, &["modelId"]))).put_in(
-        "model",
-        "provider",
-        name(text_at(&record, &["provider"])),
-    );
+    event
+        .label("thinking_level", text_at(&record, &["thinkingLevel"]))
+        .model(text_at(&record, &["modelId"]), text_at(&record, &["provider"]));
     let Value::Object(mut record) = record else { return event.finish() };
     event.content("output", record.remove("summary")).content("extra", Some(Value::Object(record)));
     event.finish()
@@ -144,9 +138,8 @@ fn assistant<'a>(steps: &mut Steps, seen: Vec<Value<'static>>, message: &Value<'
     let usage = |name: &str| at(message, &["usage", name]).and_then(Value::as_integer);
     let cost = micros(at(message, &["usage", "cost", "total"]));
     event
-        .put_in("model", "id", name(get(&["model"])))
-        .put_in("model", "provider", name(get(&["provider"])))
-        .put_in("resource", "type", word("model"))
+        .model(get(&["model"]), get(&["provider"]))
+        .put_in("resource", "type", get(&["model"]).and_then(|_| word("model")))
         .put_in("resource", "id", name(get(&["model"])))
         .put_in("usage", "input_tokens", count(usage("input")))
         .put_in("usage", "output_tokens", count(usage("output")))

@@ -7,7 +7,7 @@ use indelible_core::fault::Fault;
 use indelible_core::json::{Object, Value};
 use indelible_core::time::Timestamp;
 
-use super::super::compose::{Composer, at, count, micros, name, opened, text_at, word};
+use super::super::compose::{Composer, at, count, micros, name, opened, text_at, told, word};
 use super::super::invalid;
 use super::steps::{Steps, ended};
 
@@ -90,7 +90,7 @@ fn invoke_agent<'a>(steps: &mut Steps, span: &Value<'a>, begins: bool, output: O
     let mut event = steps.event(action);
     let agent = text_at(span, &["attributes", "gen_ai.agent.name"]);
     if parent(span).is_some() {
-        event.put_in("resource", "type", word("agent")).put_in("resource", "id", name(agent));
+        event.put_in("resource", "type", agent.and_then(|_| word("agent"))).put_in("resource", "id", name(agent));
     }
     status(&mut event, span);
     event.label("agent_name", agent).label("framework_version", text_at(span, &["attributes", "any_agent.version"]));
@@ -163,7 +163,7 @@ fn status(event: &mut Composer<'_>, span: &Value<'_>) {
 
 /// `mistral/mistral-small-latest` is a model of the provider before the slash.
 fn model_of(steps: &mut Steps, model: &str) {
-    match model.split_once('/') {
+    match told(model).split_once('/') {
         Some((provider, id)) => {
             steps.provider = Some(provider.to_owned());
             steps.model = Some(id.to_owned());

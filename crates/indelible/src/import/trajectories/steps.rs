@@ -74,8 +74,7 @@ impl Steps {
     pub(super) fn invoke<'a>(&mut self) -> Composer<'a> {
         let mut event = self.event("model.invoke");
         event
-            .put_in("model", "id", name(self.model.as_deref()))
-            .put_in("model", "provider", name(self.provider.as_deref()))
+            .model(self.model.as_deref(), self.provider.as_deref())
             .put_in("resource", "type", self.model.as_deref().and_then(|_| word("model")))
             .put_in("resource", "id", name(self.model.as_deref()));
         event

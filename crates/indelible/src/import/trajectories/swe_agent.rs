@@ -5,7 +5,7 @@ use indelible_core::event::derived_id;
 use indelible_core::fault::Fault;
 use indelible_core::json::{Object, Value};
 
-use super::super::compose::{at, count, micros, name, opened, text_at, text_of, word};
+use super::super::compose::{at, count, micros, name, opened, text_at, text_of, told, word};
 use super::super::invalid;
 use super::steps::{Steps, ended};
 
@@ -15,12 +15,12 @@ pub(super) fn map<'a>(record: Value<'a>, agent: &str) -> Result<Vec<Value<'a>>, 
     let Some(Value::Array(trajectory)) = record.remove("trajectory") else {
         return Err(invalid("/trajectory", "a list of steps was expected"));
     };
-    let instance = text_of(record.get("instance_id")).unwrap_or("run").to_owned();
+    let instance = told(text_of(record.get("instance_id")).unwrap_or("run")).into_owned();
     let mut steps = Steps::new("swe_agent", format!("{instance}-{}", &digest[..8]), agent.to_owned());
     steps.thread_id = Some(steps.run_id.clone());
     steps.procedure_version = text_of(record.get("environment")).map(str::to_owned);
     // `20240825_SWE-agent_gpt-4o-2024-05-13`: what follows the agent's name is the model.
-    let label = text_of(record.get("run")).map(str::to_owned);
+    let label = text_of(record.get("run")).map(|label| told(label).into_owned());
     steps.model = label.as_deref().and_then(|label| label.split_once("SWE-agent_")).map(|(_, model)| model.to_owned());
     steps.procedure_id = Some(instance);
 
@@ -48,28 +48,35 @@ fn opening<'a>(record: &mut Object<'a>) -> Option<Vec<Value<'a>>> {
 /// One step of the trajectory: an answer of the model, and the command in it with what came of it.
 fn turn<'a>(steps: &mut Steps, step: Value<'a>, events: &mut Vec<Value<'a>>) {
     let Value::Object(mut step) = step else { return };
-    let mut invoke = steps.invoke();
-    ended(&mut invoke, None);
-    invoke.content("output", step.remove("response"));
-    invoke.content("extra", step.remove("thought").map(|thought| single("thought", thought)));
-    events.push(invoke.finish());
-    let action = step.remove("action");
-    let Some(tool) = action.as_ref().and_then(Value::as_str).and_then(|action| action.split_whitespace().next()).map(str::to_owned) else {
-        return;
-    };
-    let mut call = steps.call(None, &tool);
-    call.content("arguments", action.map(|action| single("command", action)));
-    events.push(call.finish());
-    let observation = step.remove("observation");
-    let mut result = steps.result(None, &tool, None);
-    result.content("result", observation);
     let state = step.remove("state").map(opened);
-    result.label("working_dir", state.as_ref().and_then(|state| text_at(state, &["working_dir"])));
+    let working_dir = state.as_ref().and_then(|state| text_at(state, &["working_dir"])).map(str::to_owned);
     if let Some(state) = state {
         step.insert("state", state);
     }
-    result.content("extra", Some(Value::Object(step)));
+    let mut invoke = steps.invoke();
+    ended(&mut invoke, None);
+    invoke.content("output", step.remove("response"));
+    let Some(tool) = tool(&step) else {
+        // Nothing was called: what else the step says stands with the answer.
+        invoke.label("working_dir", working_dir.as_deref()).content("extra", Some(Value::Object(step)));
+        events.push(invoke.finish());
+        return;
+    };
+    invoke.content("extra", step.remove("thought").map(|thought| single("thought", thought)));
+    events.push(invoke.finish());
+    let mut call = steps.call(None, &tool);
+    call.content("arguments", step.remove("action").map(|action| single("command", action)));
+    events.push(call.finish());
+    let mut result = steps.result(None, &tool, None);
+    result.content("result", step.remove("observation"));
+    result.label("working_dir", working_dir.as_deref()).content("extra", Some(Value::Object(step)));
     events.push(result.finish());
+}
+
+/// The first word of a step's command.
+fn tool(step: &Object<'_>) -> Option<String> {
+    let command = told(step.get("action").and_then(Value::as_str)?);
+    command.split_whitespace().next().map(str::to_owned)
 }
 
 /// `submitted` is success; submitted because of a limit is partial; any other exit is an error.

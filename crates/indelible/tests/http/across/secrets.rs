@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use serde_json::{Value, json};
+use indelible_core::event::members::{ENTRY, Member, Owner, Shape};
+use serde_json::{Map, Value, json};
 
 use crate::events::forms::{gzip, zstd};
 use crate::server::{EVENTS, House, encode, event};
@@ -82,6 +83,42 @@ fn places(mint: &mut Mint) -> Vec<Value> {
     contents
 }
 
+/// An object with a secret in every text that a caller may set, in the forms in which the text holds one.
+fn planted(members: &'static [Member], name: &str, mint: &mut Mint) -> Map<String, Value> {
+    let mut object = Map::new();
+    for member in members.iter().filter(|member| member.owner == Owner::Caller) {
+        let value = match member.shape {
+            Shape::Text(bytes_max) => text(name, bytes_max, mint).map(Value::String),
+            Shape::Texts(_, bytes_max) => text(name, bytes_max, mint).map(|text| json!([text])),
+            Shape::Object(members) => Some(Value::Object(planted(members, name, mint))),
+            Shape::Objects(_, members) => Some(json!([planted(members, name, mint)])),
+            Shape::Labels => Some(json!({name: mint.next(), "note": format!("see https://host/?{name}={}", mint.next())})),
+            Shape::Choice(words) if member.required => Some(json!(words[0])),
+            // What holds no text of anybody's own.
+            Shape::Choice(_)
+            | Shape::Action
+            | Shape::Category
+            | Shape::Uuid
+            | Shape::Time
+            | Shape::Integer(..)
+            | Shape::Bool
+            | Shape::Hex(_) => None,
+        };
+        if let Some(value) = value {
+            object.insert(member.name.to_owned(), value);
+        }
+    }
+    object
+}
+
+/// The longest text with secrets in it that fits; in three bytes none does.
+fn text(name: &str, bytes_max: usize, mint: &mut Mint) -> Option<String> {
+    let url = format!("https://u:{}@host/p?{name}={}&x=1#{name}={}", mint.next(), mint.next(), mint.next());
+    let whole = format!("see {url} or {}", json!({name: mint.next()}));
+    let texts = [whole, format!("{name}={}", mint.next()), format!("token={}", mint.next())];
+    texts.into_iter().find(|text| text.len() <= bytes_max)
+}
+
 fn events(mint: &mut Mint) -> Vec<Value> {
     let mut events = Vec::new();
     let with = |content: Value| {
@@ -92,13 +129,9 @@ fn events(mint: &mut Mint) -> Vec<Value> {
     for field in FIELDS.iter() {
         for name in spellings(field) {
             events.extend(contents(&name, mint).into_iter().map(with));
-            let mut envelope = event("secret.handed_in");
-            envelope["http"] = json!({"method": "GET", "url": format!("https://u:{}@host/p?{name}={}&x=1#{name}={}", mint.next(), mint.next(), mint.next())});
-            envelope["context"] = json!({&name: mint.next(), "note": format!("see https://host/?{name}={}", mint.next())});
-            envelope["reason"] = json!(format!("GET https://host/?a=b&{name}={} failed", mint.next()));
-            envelope["actor"]["display"] = json!(json!({&name: mint.next()}).to_string());
-            envelope["resource"] = json!({"type": "url", "id": format!("https://host/?{name}={}", mint.next())});
-            envelope["request"] = json!({"user_agent": format!("agent/1 (+https://host/?{name}={})", mint.next())});
+            let mut envelope = Value::Object(planted(ENTRY, &name, mint));
+            envelope["action"] = json!("secret.handed_in");
+            envelope["outcome"] = json!("allow");
             events.push(envelope);
         }
     }
@@ -110,6 +143,15 @@ fn events(mint: &mut Mint) -> Vec<Value> {
     }
     events.extend(places(mint).into_iter().map(with));
     events
+}
+
+/// A name that is a secret's in one of three forms.
+fn secret_name(form: u8, mint: &mut Mint) -> String {
+    match form {
+        0 => format!("https://u:{}@h/?token={}", mint.next(), mint.next()),
+        1 => json!({"password": mint.next()}).to_string(),
+        _ => format!("token={}&x=1", mint.next()),
+    }
 }
 
 fn each_file(folder: &Path, see: &mut impl FnMut(&Path, &[u8])) {
@@ -161,6 +203,17 @@ fn no_secret_is_in_any_file_or_any_opened_content() {
     let mut refused = events[0].clone();
     refused["colour"] = json!(mint.next());
     house.post(EVENTS, &refused).send().problem(422, "invalid-event");
+    // So may the names of members, which a refusal tells.
+    for form in 0..3 {
+        let name = secret_name(form, &mut mint);
+        for member in [json!({&name: 1}), json!({"context": {&name: 1}}), json!({"content": {&name: 1}}), json!({"actor": {&name: {}}})] {
+            let mut refused = event("secret.refused");
+            refused.as_object_mut().expect("an object").extend(member.as_object().expect("an object").clone());
+            let answer = house.post(EVENTS, &refused).send();
+            answer.problem(422, "invalid-event");
+            assert_eq!(find(&answer.body, MARK), None, "in a refusal");
+        }
+    }
     // Everything that can be read.
     let (mut opened, mut said) = (0, 0);
     let mut after = String::new();
@@ -201,11 +254,7 @@ fn no_secret_is_in_any_file_or_any_opened_content() {
 fn a_secret_in_the_name_of_a_resource_is_in_no_file() {
     let mut house = House::start();
     let mut mint = Mint::default();
-    let mut names = |form: u8| match form {
-        0 => format!("https://u:{}@h/?token={}", mint.next(), mint.next()),
-        1 => json!({"password": mint.next()}).to_string(),
-        _ => format!("token={}&x=1", mint.next()),
-    };
+    let mut names = |form: u8| secret_name(form, &mut mint);
     for form in 0..3 {
         let body = json!({"name": names(form)});
         let answer = house.post("/v1/projects", &body).key(&house.instance).send();
