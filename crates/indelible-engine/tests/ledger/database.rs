@@ -26,7 +26,7 @@ fn a_ledger_is_sealed_beside_a_database_and_an_older_copy_is_told() {
     bench.verify();
     let reports = verify_folder(&Request::new(&older, &bench.store), &mut |_| {}).expect("it can be verified").projects;
     let report = reports.iter().find(|report| report.project_id == bench.ledger.default_project_id()).expect("a report");
-    assert_eq!(report.verdict(), Verdict::RolledBack, "{report:?}");
+    assert_eq!(report.verdict, Verdict::RolledBack, "{report:?}");
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn headers_of_answers_are_those_of_the_document() {
         assert_eq!(answer.status, status, "{method} {template}: {}", answer.text());
         // A method that a URL does not have is on the page of those that it has.
         let names = documented(&document, if status == 405 { "GET" } else { method }, template, status);
-        for name in answer.headers.keys().map(|name| name.as_str()).filter(|name| !OF_HTTP.contains(name)) {
+        for name in answer.headers.keys().map(ureq::http::HeaderName::as_str).filter(|name| !OF_HTTP.contains(name)) {
             assert!(names.contains(name), "{method} {template} {status} has {name}, which is not in the document");
             carried.insert(name.to_owned());
         }

@@ -46,7 +46,7 @@ fn make() -> tempfile::TempDir {
     let second = ledger.project_of(&caller, Some(second)).expect("the second project");
     append(&ledger, &caller, &default);
     runtime.block_on(ledger.seal(&caller, &default)).expect("sealed");
-    for rotation in [Rotation::Hmac, Rotation::Signing(None)] {
+    for rotation in [Rotation::Hmac, Rotation::Signing { kms_key: None, retire_old: false }] {
         runtime.block_on(ledger.rotate_key(&caller, rotation)).expect("rotated");
     }
     append(&ledger, &caller, &default);
