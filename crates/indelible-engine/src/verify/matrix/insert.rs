@@ -46,7 +46,7 @@ impl Forge {
 
     fn insert(&self, row: i64, sequence: u64, columns: &Columns) {
         let Columns { id, prev_hash, row_hash, entry } = columns;
-        let sql = "INSERT INTO events VALUES (?1, 3, ?2, ?3, 1, zeroblob(32), ?4, ?5, ?6)";
+        let sql = "INSERT INTO events VALUES (?1, 3, ?2, ?3, 1, zeroblob(32), zeroblob(32), ?4, ?5, ?6)";
         self.db.execute(sql, params![row, sequence as i64, id, prev_hash, row_hash, entry]).expect("inserted");
     }
 

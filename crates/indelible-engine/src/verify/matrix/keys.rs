@@ -85,6 +85,8 @@ type Expected = &'static [(i64, Verdict, Option<u64>)];
 const UNDER_THE_OLDER: Expected = &[(A, Unverifiable, Some(0)), (SYSTEM, Unverifiable, Some(0)), (ORGANIZATION, Unverifiable, Some(0))];
 /// Under the second; the organization has had no event since.
 const UNDER_THE_NEWER: Expected = &[(A, Unverifiable, Some(UNDER_EACH + 2)), (B, Unverifiable, Some(0)), (SYSTEM, Unverifiable, Some(5))];
+/// A data key that does not open is told of the store itself, too.
+const SHUT: Expected = &[(A, Altered, Some(0)), (B, Altered, Some(0)), (ORGANIZATION, Altered, Some(0)), (SYSTEM, Altered, None)];
 /// With a content of the organization that owns all but the instance.
 const UNREADABLE: Expected = &[(A, Altered, Some(0)), (B, Altered, Some(0)), (ORGANIZATION, Altered, Some(0))];
 const UNTRIED: Expected =
@@ -105,14 +107,14 @@ const KEYS: &[Case] = &[
     (
         "the organization's key replaced",
         Do(|f| std::fs::copy(key(f, "ring-1"), key(f, &organization(f))).map(drop).expect("replaced")),
-        UNREADABLE,
+        SHUT,
     ),
     (
         "a data key",
         Sql(
             "UPDATE data_keys SET wrapped = zeroblob(40) WHERE organization_id IN (SELECT json_extract(entry, '$.organization_id') FROM events WHERE project = 3)",
         ),
-        UNREADABLE,
+        SHUT,
     ),
     ("the master key gone", Do(|f| remove(f, "master")), NO_KEY),
     (
