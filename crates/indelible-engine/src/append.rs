@@ -21,7 +21,7 @@ use crate::keystore::DataKey;
 
 pub(crate) use desk::Desk;
 pub use foresee::Foreseen;
-pub(crate) use own::{DecryptMembers, EngineEvent, ReadMembers, ResourceMembers};
+pub(crate) use own::{DecryptMembers, EngineEvent, ReadMembers, ResourceMembers, texts};
 
 /// An event that is ready for the writer: redacted, sealed, drafted. Made by [`crate::Ledger::prepare`] alone.
 pub struct Prepared {

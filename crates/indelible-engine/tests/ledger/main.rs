@@ -9,6 +9,7 @@ mod bundles;
 mod clock;
 mod control;
 mod cosigning;
+mod decisions;
 mod faults;
 mod files;
 #[cfg(feature = "aws")]
@@ -19,6 +20,7 @@ mod proxy;
 mod reads;
 mod resources;
 mod rotation;
+mod spending;
 
 #[cfg(feature = "aws")]
 use indelible_engine::anchor::{Bucket, CheckpointStore};
