@@ -41,6 +41,11 @@ impl Client {
         Ok(answer)
     }
 
+    /// Posts, and takes whatever comes.
+    pub(crate) fn post(&mut self, path: &str, content_type: &str, body: &[u8]) -> anyhow::Result<Answer> {
+        self.request("POST", path, content_type, body)
+    }
+
     fn request(&mut self, method: &str, path: &str, content_type: &str, body: &[u8]) -> anyhow::Result<Answer> {
         use std::fmt::Write as _;
         self.head.clear();
