@@ -146,9 +146,8 @@ fn question_schema(required: &[&str]) -> Value {
         "additionalProperties": false,
         "properties": {"name": text, "properties": properties},
     });
-    json!({
+    let mut schema = json!({
         "type": "object",
-        "required": required,
         "additionalProperties": false,
         "properties": {
             "subject": thing("Who asks. `groups`, `roles` and `on_behalf_of` among its properties have a meaning of their own."),
@@ -156,7 +155,11 @@ fn question_schema(required: &[&str]) -> Value {
             "resource": thing("What it is asked for. `parent` among its properties has a meaning of its own."),
             "context": properties,
         },
-    })
+    });
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    schema
 }
 
 fn decision_schema() -> Value {
