@@ -32,14 +32,14 @@ pub(in super::super) static ROUTE: Route = Route {
         let properties: serde_json::Map<String, serde_json::Value> = names.iter().map(|name| ((*name).to_owned(), url.clone())).collect();
         vec![("application/json", json!({"type": "object", "required": names, "properties": properties}))]
     },
-    problems: &[Kind::MalformedBody],
+    problems: &[Kind::NotFound],
     audit: Audit::Exempt("says nothing of anybody's data"),
     handler: Handler::Named(|headers| Box::pin(ready(answer(headers)))),
 };
 
 fn answer(headers: &HeaderMap) -> Result<Response<Body>, Problem> {
     let named = headers.get(HOST).and_then(|host| host.to_str().ok()).and_then(base);
-    let base = named.ok_or_else(|| Problem::new(Kind::MalformedBody, "Host is not the name of a server"))?;
+    let base = named.ok_or_else(|| Problem::new(Kind::NotFound, "Host is not the name of a server"))?;
     let document = Document::new()
         .text("policy_decision_point", &base)
         .text("access_evaluation_endpoint", &format!("{base}{}", evaluation::ROUTE.path))
