@@ -43,14 +43,14 @@ pub(crate) struct Book {
 /// The books of all projects that were asked about.
 pub(crate) struct Books {
     pub(crate) authorizer: Authorizer,
-    books: RwLock<HashMap<Uuid, Arc<Book>>>,
+    by_project: RwLock<HashMap<Uuid, Arc<Book>>>,
     /// Policies that some book holds, so that a change of one does not compile the others again.
     compiled: Mutex<HashMap<(Uuid, u64), Weak<Compiled>>>,
 }
 
 impl Default for Books {
     fn default() -> Self {
-        Self { authorizer: Authorizer::new(), books: RwLock::default(), compiled: Mutex::default() }
+        Self { authorizer: Authorizer::new(), by_project: RwLock::default(), compiled: Mutex::default() }
     }
 }
 
@@ -59,18 +59,18 @@ impl Books {
     pub(crate) fn of(&self, registry: &Registry, project: &Project) -> Arc<Book> {
         let owners = (Owner::Project(project.id), Owner::Organization(project.organization_id));
         let stamp = (registry.changes_of(owners.0), registry.changes_of(owners.1));
-        let known = self.books.read().unwrap_or_else(PoisonError::into_inner).get(&project.id).cloned();
+        let known = self.by_project.read().unwrap_or_else(PoisonError::into_inner).get(&project.id).cloned();
         if let Some(book) = known.filter(|book| book.stamp == stamp) {
             return book;
         }
         // One at a time: who waited finds the book of who came first.
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.books.read().unwrap_or_else(PoisonError::into_inner).get(&project.id).cloned();
+        let known = self.by_project.read().unwrap_or_else(PoisonError::into_inner).get(&project.id).cloned();
         if let Some(book) = known.filter(|book| book.stamp.0 >= stamp.0 && book.stamp.1 >= stamp.1) {
             return book;
         }
         let book = Arc::new(Book::read(registry, project, stamp, &mut compiled));
-        self.books.write().unwrap_or_else(PoisonError::into_inner).insert(project.id, Arc::clone(&book));
+        self.by_project.write().unwrap_or_else(PoisonError::into_inner).insert(project.id, Arc::clone(&book));
         book
     }
 }
@@ -86,11 +86,11 @@ impl Book {
             halts_of_all: Vec::new(),
             halts_of_agents: HashMap::new(),
             halts_of_runs: HashMap::new(),
-            budgets: all(&budgets::KIND).iter().filter_map(|kept| known(kept)).collect(),
+            budgets: all(&budgets::KIND).iter().filter_map(known).collect(),
             prices: Prices::default(),
             policies: Policies::new(read_policies(&all(&policies::KIND), compiled)),
         };
-        for halt in all(&halts::KIND).iter().filter_map(|kept| known::<Halt>(kept)).map(Arc::new) {
+        for halt in all(&halts::KIND).iter().filter_map(known::<Halt>).map(Arc::new) {
             let id = halt.document.subject.id.clone().unwrap_or_default();
             match halt.document.subject.kind {
                 HaltedKind::Project | HaltedKind::Organization => book.halts_of_all.push(halt),

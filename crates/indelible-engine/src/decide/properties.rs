@@ -109,6 +109,7 @@ mod tests {
     fn two_of_one_name_and_too_many_are_refused() {
         assert_eq!(read(r#"{"a.b":1,"a":{"b":2}}"#).expect_err("twice").pointer, "/a/b");
         assert_eq!(read(r#"{"a":{"b":2},"a.b":[1]}"#).expect_err("twice").pointer, "/a.b");
+        assert_eq!(read(r#"{"a.b":[1],"a":{"b":2}}"#).expect_err("twice").pointer, "/a/b");
         let many: Vec<String> = (0..=PROPERTIES_MAX).map(|n| format!("\"p{n}\":1")).collect();
         assert!(read(&format!("{{{}}}", many.join(","))).is_err());
         assert!(read(&format!("{{{}}}", many[1..].join(","))).is_ok());

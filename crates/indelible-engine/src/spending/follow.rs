@@ -22,8 +22,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(super) fn run(shared: &Shared) {
     let mut saved_at = Instant::now();
     let mut ledger: Option<Connection> = None;
-    loop {
-        let Some(due) = wait(shared, saved_at) else { break };
+    while let Some(due) = wait(shared, saved_at) {
         let done = opened(shared, &mut ledger).and_then(|ledger| match due {
             Due::Rows => batch(shared, ledger),
             Due::Snapshot => {
@@ -99,7 +98,9 @@ fn batch(shared: &Shared, ledger: &Connection) -> Result<(), crate::store::Store
     }
     let mut state = shared.lock();
     // Nobody else moves it while it is behind.
-    used.iter().for_each(|(project, usage)| state.tallies.add(*project, usage));
+    for (project, usage) in &used {
+        state.tallies.add(*project, usage);
+    }
     state.through = last;
     shared.through.send_replace(last);
     Ok(())

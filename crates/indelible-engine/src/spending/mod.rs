@@ -91,7 +91,9 @@ impl Spending {
         let mut state = self.shared.lock();
         state.committed = state.committed.max(last);
         if state.through + 1 == first {
-            used.iter().for_each(|(project, usage)| state.tallies.add(*project, usage));
+            for (project, usage) in used {
+                state.tallies.add(*project, usage);
+            }
             state.through = last;
             self.shared.through.send_replace(last);
         } else {
