@@ -78,11 +78,19 @@ fn write_many(first: u64, of: u64, out: &mut String) {
     out.push_str("]}");
 }
 
+fn write_request(size: u64, first: u64, of: u64, out: &mut String) {
+    if size == 1 {
+        write_question(first, of, out);
+    } else {
+        write_many(first, of, out);
+    }
+}
+
 fn cedar(texts: &[String], rows: u64, report: &mut Report) -> anyhow::Result<()> {
     let set = PolicySet::from_str(&texts.join("\n"))?;
     let (authorizer, of) = (Authorizer::new(), texts.len() as u64);
     let text = RestrictedExpression::new_string;
-    let uid = |text: String| EntityUid::from_str(&text);
+    let uid = |text: String| EntityUid::from_str(&text).map_err(anyhow::Error::new);
     let count = 2_000.min(rows / 10).max(1);
     let begin = Instant::now();
     for n in 0..count {
@@ -131,7 +139,7 @@ fn engine(folder: &Path, texts: &[String], rows: u64, report: &mut Report) -> an
         runtime.block_on(ledger.create_resource(&caller, kind, None, &document, None))?;
     }
     let of = texts.len() as u64;
-    let count = rows.min(100_000).max(MANY);
+    let count = rows.clamp(MANY, 100_000);
     for (size, tasks) in [(1, 64_u64), (MANY, 4)] {
         let next = Arc::new(AtomicU64::new(0));
         let begin = Instant::now();
@@ -147,11 +155,7 @@ fn engine(folder: &Path, texts: &[String], rows: u64, report: &mut Report) -> an
                             return anyhow::Ok(());
                         }
                         text.clear();
-                        if size == 1 {
-                            write_question(first, of, &mut text)
-                        } else {
-                            write_many(first, of, &mut text)
-                        }
+                        write_request(size, first, of, &mut text);
                         let questions = Questions::read(&json::parse(text.as_bytes())?)?;
                         let decisions = ledger.decide(&caller, &project, &questions).await?;
                         ensure!(decisions.len() as u64 == size, "an answer is missing");
@@ -216,11 +220,7 @@ fn ask(server: &Server, next: &AtomicU64, (size, count, of): (u64, u64, u64)) ->
             return Ok(latencies);
         }
         body.clear();
-        if size == 1 {
-            write_question(first, of, &mut body)
-        } else {
-            write_many(first, of, &mut body)
-        }
+        write_request(size, first, of, &mut body);
         let path = if size == 1 { "/access/v1/evaluation" } else { "/access/v1/evaluations" };
         let begin = Instant::now();
         let answer = client.post(path, "application/json", body.as_bytes())?;

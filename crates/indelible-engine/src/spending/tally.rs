@@ -257,17 +257,23 @@ mod tests {
                 tallies.add(*project, &usage);
             };
             let (mut forwards, mut backwards) = (Tallies::default(), Tallies::default());
-            rows.iter().for_each(|row| add(&mut forwards, row));
-            rows.iter().rev().for_each(|row| add(&mut backwards, row));
+            for (row, other) in rows.iter().zip(rows.iter().rev()) {
+                add(&mut forwards, row);
+                add(&mut backwards, other);
+            }
             let mut prices = Prices::default();
             prices.set(price("p", "m", 1_000_000), false);
             let newest = rows.iter().map(|row| row.1).max().unwrap_or_default();
             // Read back in the middle, it goes on as if it had never stopped.
             let cut = cut.min(rows.len());
             let mut halves = Tallies::default();
-            rows[..cut].iter().for_each(|row| add(&mut halves, row));
+            for row in &rows[..cut] {
+                add(&mut halves, row);
+            }
             let mut halves: Tallies = serde_json::from_str(&serde_json::to_string(&halves).expect("JSON")).expect("a snapshot");
-            rows[cut..].iter().for_each(|row| add(&mut halves, row));
+            for row in &rows[cut..] {
+                add(&mut halves, row);
+            }
             prop_assert_eq!(&halves, &forwards);
             for period in ["day", "week", "month", "total"] {
                 for agent in ["0", "1", "2"] {
