@@ -23,7 +23,7 @@ use crate::keystore::DataKey;
 
 pub(crate) use desk::Desk;
 pub use foresee::Foreseen;
-pub(crate) use own::{DecryptMembers, EngineEvent, ReadMembers, ResourceMembers};
+pub(crate) use own::{DecryptMembers, EngineEvent, ReadMembers, ResourceMembers, texts};
 pub use rejections::{Rejections, other_event};
 pub(crate) use retry::Unknown;
 

@@ -13,6 +13,7 @@ use crate::anchor::{Anchoring, CheckpointStore, SealingFailure};
 use crate::append::Desk;
 use crate::clock::{Clock, SystemClock};
 use crate::cosigning::{self, Cosigning, CosigningStatus, Witnesses};
+use crate::decide::Books;
 use crate::faults::Faults;
 use crate::index::Index;
 use crate::keystore::{DataKeys, KeyStore};
@@ -20,6 +21,7 @@ use crate::kms::KeyArn;
 use crate::patrol::{self, Patrol, PatrolOptions, PatrolStatus};
 use crate::resource::registry::Registry;
 use crate::resource::{Instance, Wishes, first_start, load};
+use crate::spending::Spending;
 use crate::store::{Expected, Folder, Readers, StoreError, open_writer};
 use crate::write::{Parts, Privilege, Work, Writer, start};
 
@@ -205,6 +207,8 @@ pub(crate) struct Inner {
     pub(crate) desk: Arc<Desk>,
     pub(crate) turned_away: Arc<TurnedAway>,
     pub(crate) index: Arc<Index>,
+    pub(crate) spending: Arc<Spending>,
+    pub(crate) books: Books,
     pub(crate) readers: Arc<Readers>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) anchoring: Anchoring,
@@ -228,7 +232,7 @@ fn writer_parts(
     folder: &Folder,
     options: &Options,
     noted_row: i64,
-    (desk, turned_away, index): (&Arc<Desk>, &Arc<TurnedAway>, &Arc<Index>),
+    (desk, turned_away, index, spending): (&Arc<Desk>, &Arc<TurnedAway>, &Arc<Index>, &Arc<Spending>),
 ) -> Parts {
     Parts {
         ledger_db: folder.ledger_db(),
@@ -239,6 +243,7 @@ fn writer_parts(
         faults: options.faults.clone(),
         keystore: Arc::clone(&desk.keystore),
         index: Arc::clone(index),
+        spending: Arc::clone(spending),
         noted_row,
         desk: Arc::clone(desk),
         turned_away: Arc::clone(turned_away),
@@ -330,6 +335,7 @@ impl Ledger {
         }
         let Read { last_row, rows_anchored, keystore, registry, data_keys, known } = Read::from(&folder, &options)?;
         let index = Arc::new(Index::open(folder.root(), &folder.ledger_db()));
+        let spending = Arc::new(Spending::open(folder.root(), &folder.ledger_db(), &keystore));
 
         let desk = Arc::new(Desk {
             keystore: Arc::clone(&keystore),
@@ -339,7 +345,7 @@ impl Ledger {
             rules: Rules::standard(),
         });
         let turned_away = Arc::new(TurnedAway::new(Arc::clone(&registry)));
-        let writer = Arc::new(start(writer_parts(&folder, &options, last_row, (&desk, &turned_away, &index)))?);
+        let writer = Arc::new(start(writer_parts(&folder, &options, last_row, (&desk, &turned_away, &index, &spending)))?);
         let (instance, first) = match known {
             Some(instance) => (instance, None),
             None => begin(&folder, &options, &desk, &registry, &writer).inspect_err(|_| writer.close())?,
@@ -381,6 +387,8 @@ impl Ledger {
             desk,
             turned_away,
             index,
+            spending,
+            books: Books::default(),
             readers,
             writer,
             anchoring,
@@ -462,6 +470,7 @@ impl Inner {
         self.readers.close();
         self.writer.close();
         self.index.close();
+        self.spending.close();
     }
 }
 

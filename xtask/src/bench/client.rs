@@ -46,6 +46,7 @@ impl Client {
         Ok(answer)
     }
 
+    /// Posts, and takes whatever comes.
     pub(crate) fn post(&mut self, path: &str, content_type: &str, body: &[u8]) -> anyhow::Result<Answer> {
         self.request("POST", path, &format!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len()), body)
     }

@@ -2,6 +2,7 @@
 //! timed test.
 
 mod client;
+mod decide;
 mod engine;
 mod event;
 mod http;
@@ -43,6 +44,9 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     if wanted("http") {
         http::run(&folder, arguments.rows, &mut report)?;
     }
+    if wanted("decide") {
+        decide::run(&folder, arguments.rows, &mut report)?;
+    }
     if load::LOADS.iter().any(|(part, ..)| wanted(part)) {
         load::run(&folder, arguments.rows, wanted, &mut report)?;
     }
@@ -69,5 +73,7 @@ mod tests {
         assert!(figures.len() > 50, "{}", figures.len());
         let compared = |figure: &&serde_json::Value| figure["against"] == postgres::INDEXED && figure["ratio"].as_f64() > Some(0.0);
         assert_eq!(figures.iter().filter(compared).count(), 8, "durable and findable, four loads");
+        let decided = |figure: &&serde_json::Value| figure["unit"] == "decisions/s" && figure["median"].as_f64() > Some(0.0);
+        assert_eq!(figures.iter().filter(decided).count(), 7, "Cedar, the engine twice, HTTP four times");
     }
 }

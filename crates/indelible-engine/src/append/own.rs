@@ -77,6 +77,10 @@ pub(crate) struct EngineEvent {
     pub(crate) decrypt: Option<DecryptMembers>,
     /// String keys for `context`.
     pub(crate) context: Vec<(&'static str, String)>,
+    /// Other members, as they are.
+    pub(crate) members: Vec<(&'static str, Value<'static>)>,
+    /// Members of `content` beside the states.
+    pub(crate) content: Vec<(&'static str, Value<'static>)>,
     /// `content.before_state`
     pub(crate) before: Option<Value<'static>>,
     /// `content.after_state`
@@ -97,6 +101,8 @@ impl EngineEvent {
             read: None,
             decrypt: None,
             context: Vec::new(),
+            members: Vec::new(),
+            content: Vec::new(),
             before: None,
             after: None,
         }
@@ -157,7 +163,13 @@ impl EngineEvent {
             let members: Vec<_> = self.context.iter().map(|(name, value)| (*name, value.as_str())).collect();
             event.insert("context", texts(&members, indelible_core::limits::CONTEXT_VALUE_BYTES_MAX));
         }
+        for (name, member) in self.members {
+            event.insert(name, member);
+        }
         let mut content = Object::new();
+        for (name, part) in self.content {
+            content.insert(name, part);
+        }
         for (name, state) in [("after_state", self.after), ("before_state", self.before)] {
             if let Some(state) = state {
                 content.insert(name, state);
@@ -196,7 +208,8 @@ fn request(caller: &Caller) -> Object<'static> {
     object
 }
 
-fn texts(members: &[(&'static str, &str)], max: usize) -> Value<'static> {
+/// An object of those texts that are not empty, cut to so many bytes.
+pub(crate) fn texts(members: &[(&'static str, &str)], max: usize) -> Value<'static> {
     let mut object = Object::new();
     for (name, text) in members.iter().filter(|(_, text)| !text.is_empty()) {
         object.insert(*name, Value::string(clip(text, max)));

@@ -8,7 +8,7 @@ mod first_start;
 mod keep;
 mod kept;
 mod kind;
-mod kinds;
+pub(crate) mod kinds;
 mod lookup;
 mod mutate;
 mod projects;

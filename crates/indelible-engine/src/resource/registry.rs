@@ -29,6 +29,8 @@ struct State {
     keys: HashMap<Uuid, Arc<KeyDocument>>,
     /// Resources of every other kind, by noun and id.
     kept: BTreeMap<(&'static str, Uuid), Shared>,
+    /// Changes of those, by what they belong to.
+    changes: HashMap<Owner, u64>,
 }
 
 /// The map of everything known.
@@ -117,11 +119,20 @@ impl Registry {
     pub(crate) fn keep(&self, kind: &'static Kind, kept: &Shared) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.kept.insert((kind.noun, kept.id), Arc::clone(kept));
+        *state.changes.entry(kept.owner).or_default() += 1;
     }
 
     /// Lets go of a resource whose end is committed.
     pub(crate) fn end(&self, kind: &'static Kind, id: Uuid) {
-        self.state.write().unwrap_or_else(PoisonError::into_inner).kept.remove(&(kind.noun, id));
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ended) = state.kept.remove(&(kind.noun, id)) {
+            *state.changes.entry(ended.owner).or_default() += 1;
+        }
+    }
+
+    /// How often resources that belong to this were changed, as far as is known. What was read after this is asked is no older.
+    pub(crate) fn changes_of(&self, owner: Owner) -> u64 {
+        self.read(|state| state.changes.get(&owner).copied().unwrap_or_default())
     }
 
     /// Takes in an organization that is committed.

@@ -22,6 +22,7 @@ use crate::append::{AppendError, Desk, Prepared, Receipt};
 use crate::faults::Write;
 use crate::index::Index;
 use crate::keystore::{DataKey, KeyStore};
+use crate::spending::Usage;
 use crate::store::StoreError;
 
 /// What went wrong with a group, and how far it had come.
@@ -49,6 +50,8 @@ pub(super) struct Committed {
     /// Data keys whose rows were written.
     pub(super) data_keys: Vec<Arc<DataKey>>,
     pub(super) ids: Vec<(i64, Uuid, i64)>,
+    /// What new rows used, by project.
+    pub(super) used: Vec<(i64, Usage)>,
     pub(super) last_row: i64,
     pub(super) duplicates: u64,
 }
@@ -60,6 +63,7 @@ struct Group<'a> {
     heads: &'a mut Heads,
     pending: HashMap<(i64, Uuid), Pending>,
     ids: Vec<(i64, Uuid, i64)>,
+    used: Vec<(i64, Usage)>,
     tiles: Vec<Tile>,
     data_keys: Vec<Arc<DataKey>>,
     last_row: i64,
@@ -90,6 +94,7 @@ impl Thread {
             heads: &mut self.heads,
             pending: HashMap::with_capacity(events),
             ids: Vec::with_capacity(events),
+            used: Vec::new(),
             tiles: Vec::new(),
             data_keys: Vec::new(),
             last_row: self.last_row,
@@ -99,13 +104,13 @@ impl Thread {
         let answers = works.iter().map(|work| group.batch(work)).collect::<Result<Vec<_>, _>>()?;
         group.tell_of_data_keys(&self.parts.desk)?;
         group.finish()?;
-        let Group { ids, data_keys, last_row, duplicates, .. } = group;
+        let Group { ids, used, data_keys, last_row, duplicates, .. } = group;
         let began = Instant::now();
         faulty(faults, Write::Commit, || Ok(connection.execute_batch("COMMIT")?)).map_err(|error| Failure { error, at_commit: true })?;
         let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.figures.commit_micros.fetch_add(micros, Relaxed);
         self.figures.commits.fetch_add(1, Relaxed);
-        Ok(Committed { answers, data_keys, ids, last_row, duplicates })
+        Ok(Committed { answers, data_keys, ids, used, last_row, duplicates })
     }
 }
 
@@ -168,6 +173,7 @@ impl Group<'_> {
         self.last_row = row;
         let receipt = Receipt { id: event.id, sequence, recorded_at: self.recorded_at, row_hash, leaf_hash, duplicate: false };
         self.ids.push((event.project, event.id, row));
+        self.used.extend(Usage::read(entry.bytes()).map(|usage| (event.project, usage)));
         if !event.fresh_id {
             let pending = Pending { ring_id: event.keys.ring_id, submission_mac: event.submission_mac, receipt: receipt.clone() };
             self.pending.insert((event.project, event.id), pending);

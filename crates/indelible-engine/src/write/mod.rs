@@ -293,6 +293,11 @@ impl Writer {
         self.queue.push(work)
     }
 
+    /// The last row that is committed.
+    pub(crate) fn committed_row(&self) -> i64 {
+        *self.committed.borrow()
+    }
+
     /// Fills in what the writer knows.
     pub(crate) fn report(&self, status: &mut Status) {
         status.refusing = self.refusing();

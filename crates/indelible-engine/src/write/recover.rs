@@ -46,6 +46,7 @@ impl Thread {
         }
         self.note_rows(&connection)?;
         self.parts.index.committed(tail.last_row);
+        self.parts.spending.found(tail.last_row);
         self.last_row = tail.last_row;
         match (self.time.as_mut(), tail.recorded_at) {
             (None, last) => self.time = Some(Time::new(self.parts.clock.as_ref(), last)),

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::index::Index;
 use crate::keystore::KeyStore;
+use crate::spending::Spending;
 use crate::store::{Expected, PAGE_BYTES, StoreError};
 
 /// How long a broken store is left alone before it is tried again.
@@ -46,6 +47,7 @@ pub(crate) struct Parts {
     pub(crate) faults: Option<Arc<dyn Faults>>,
     pub(crate) keystore: Arc<KeyStore>,
     pub(crate) index: Arc<Index>,
+    pub(crate) spending: Arc<Spending>,
     /// The last row when the ledger was opened.
     pub(crate) noted_row: i64,
     pub(crate) desk: Arc<Desk>,
@@ -208,6 +210,7 @@ impl Thread {
                 self.parts.index.note(*project, *id, *row);
             }
             self.parts.index.committed(committed.last_row);
+            self.parts.spending.committed(self.last_row + 1, committed.last_row, &committed.used);
             self.last_row = committed.last_row;
             self.committed.send_replace(committed.last_row);
         }

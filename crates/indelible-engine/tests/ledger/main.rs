@@ -11,6 +11,7 @@ mod clock;
 mod control;
 mod cosigning;
 mod database;
+mod decisions;
 mod faults;
 mod files;
 #[cfg(feature = "aws")]
@@ -23,6 +24,7 @@ mod reads;
 mod resources;
 mod rotation;
 mod runs;
+mod spending;
 
 #[cfg(feature = "aws")]
 use indelible_engine::anchor::Bucket;

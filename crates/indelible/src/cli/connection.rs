@@ -119,6 +119,10 @@ operations! {
     update_resource(kind: &'static Kind, id: Uuid, version: u64, patch: &Value) -> Vec<u8>;
     /// Ends a resource.
     delete_resource(kind: &'static Kind, id: Uuid, version: Option<u64>) -> ();
+    /// Decides the questions of a request; the answer of `/access/v1/evaluations`.
+    decide(request: &Value) -> Vec<u8>;
+    /// What was spent of a budget.
+    budget_spending(id: Uuid) -> Vec<u8>;
     /// Takes the clock for right; the time that was confirmed.
     confirm_clock() -> String;
     /// Rotates a key; what serves now.

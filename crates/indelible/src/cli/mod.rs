@@ -9,6 +9,7 @@ mod append;
 mod checkpoints;
 mod clock;
 pub mod connection;
+mod decide;
 mod events;
 mod export;
 mod import;
@@ -22,6 +23,7 @@ mod proof;
 mod resources;
 mod run;
 mod show;
+mod spending;
 mod sql;
 mod status;
 mod target;
@@ -69,6 +71,10 @@ pub enum Command {
     Index(index::Args),
     /// Accept a restored ledger as what is signed from now on
     Checkpoints(checkpoints::Args),
+    /// Ask for a decision: exit code 0 allowed, 1 not; recorded like every other
+    Decide(decide::Args),
+    /// Show what was spent of a budget
+    Spending(spending::Args),
     /// Say that the system clock is right, after a jump stopped appends
     Clock(clock::Args),
     /// Resources, a command for each kind
@@ -95,6 +101,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::Projects(args) => projects::run(&args),
         Command::Index(args) => index::run(&args),
         Command::Checkpoints(args) => checkpoints::run(&args),
+        Command::Decide(args) => decide::run(&args),
+        Command::Spending(args) => spending::run(&args),
         Command::Clock(args) => clock::run(&args),
         Command::Resource(args) => resources::run(&args),
     })

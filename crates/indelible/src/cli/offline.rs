@@ -10,6 +10,7 @@ use indelible_core::hex;
 use indelible_engine::access::Caller;
 use indelible_engine::access::Owner;
 use indelible_engine::append::{AppendError, Foreseen, Prepared, Receipt, Rejections, other_event};
+use indelible_engine::decide::Questions;
 use indelible_engine::export::ExportRequest;
 use indelible_engine::query::{Opening, Page, ReadError, Search};
 use indelible_engine::resource::{Kind, Level, Listing, NewApiKey, Project};
@@ -21,8 +22,8 @@ use super::export::Written;
 use super::keys::NewKey;
 use super::output;
 use crate::http::{
-    Ids, render_adopted, render_anchor_status, render_anchors, render_api_key, render_chain_keys, render_project, render_proof,
-    render_resource, render_rewrapped, render_rotated, render_status,
+    Ids, render_adopted, render_anchor_status, render_anchors, render_api_key, render_chain_keys, render_decisions, render_project,
+    render_proof, render_resource, render_rewrapped, render_rotated, render_spending, render_status,
 };
 use crate::import::load::{Foretold, NotAppended, Sink};
 
@@ -191,6 +192,25 @@ impl Offline {
     pub(super) fn delete_resource(&self, kind: &'static Kind, id: Uuid, version: Option<u64>) -> anyhow::Result<()> {
         self.runtime.block_on(self.ledger.delete_resource(&self.caller, kind, id, version))?;
         Ok(())
+    }
+
+    pub(super) fn decide(&self, request: &Value) -> anyhow::Result<Vec<u8>> {
+        let text = request.to_string();
+        let read = indelible_core::json::parse(text.as_bytes()).and_then(|value| Questions::read(&value));
+        let questions = match read {
+            Ok(questions) => questions,
+            Err(fault) => {
+                let action = indelible_engine::decide::ACTION;
+                self.runtime.block_on(self.ledger.refused(&self.caller, None, action, &format!("invalid at {}", fault.pointer)))?;
+                bail!("{fault}");
+            }
+        };
+        let decisions = self.runtime.block_on(self.ledger.decide(&self.caller, &self.project, &questions))?;
+        Ok(render_decisions(&decisions, questions.single))
+    }
+
+    pub(super) fn budget_spending(&self, id: Uuid) -> anyhow::Result<Vec<u8>> {
+        Ok(render_spending(&self.runtime.block_on(self.ledger.budget_spending(&self.caller, id))?))
     }
 
     pub(super) fn rotate_key(&self, rotation: &Rotation) -> anyhow::Result<Vec<u8>> {

@@ -32,22 +32,33 @@ pub(super) async fn read(call: &Call, unread: Body) -> Result<Vec<u8>, Problem> 
     read_as(call, unread, &["application/json"]).await
 }
 
+/// Reads the body of a request that must be JSON, and may be larger than a document.
+pub(super) async fn read_up_to(call: &Call, mut unread: Body, bytes_max: usize) -> Result<Vec<u8>, Problem> {
+    let result = read_from(call, &mut unread, &["application/json"], bytes_max).await;
+    courteous(&mut unread, result).await
+}
+
 /// Reads the body of a request that must be of one of these media types.
 pub(super) async fn read_as(call: &Call, mut unread: Body, media_types: &[&str]) -> Result<Vec<u8>, Problem> {
-    let result = read_from(call, &mut unread, media_types).await;
+    let result = read_from(call, &mut unread, media_types, DOCUMENT_BYTES_MAX).await;
+    courteous(&mut unread, result).await
+}
+
+/// Lets a client that is still sending read the refusal.
+async fn courteous(unread: &mut Body, result: Result<Vec<u8>, Problem>) -> Result<Vec<u8>, Problem> {
     if result.as_ref().is_err_and(|problem| problem.kind != Kind::RequestTimeout) {
-        body::drain(&mut unread, body::COURTESY_BYTES).await;
+        body::drain(unread, body::COURTESY_BYTES).await;
     }
     result
 }
 
-async fn read_from(call: &Call, unread: &mut Body, media_types: &[&str]) -> Result<Vec<u8>, Problem> {
+async fn read_from(call: &Call, unread: &mut Body, media_types: &[&str], bytes_max: usize) -> Result<Vec<u8>, Problem> {
     let text = call.headers.get(axum::http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = text.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
     if !media_types.iter().any(|media_type| essence.eq_ignore_ascii_case(media_type)) {
         return Err(Problem::new(Kind::UnsupportedMediaType, format!("Content-Type must be {}", media_types.join(" or "))));
     }
-    Reader::new(&call.app, &call.headers, unread, DOCUMENT_BYTES_MAX)?.whole().await
+    Reader::new(&call.app, &call.headers, unread, bytes_max)?.whole().await
 }
 
 /// Parses it.

@@ -165,6 +165,7 @@ fn variables(path: &str) -> impl Iterator<Item = &str> {
 fn tag(path: &str) -> &str {
     match path.strip_prefix("/v1/") {
         Some(rest) => rest.split('/').next().unwrap_or(rest),
+        None if path.starts_with("/access/") || path.starts_with("/.well-known/authzen") => "access",
         None => "process",
     }
 }

@@ -62,6 +62,8 @@ kinds! {
     InvalidCursor = 400 "invalid-cursor" "The cursor does not belong to this query";
     /// Content was asked for without saying why, or the purpose is too long. Send `purpose`.
     InvalidPurpose = 400 "invalid-purpose" "Opening content needs a purpose";
+    /// What a decision is asked about breaks a rule: a member is missing, unknown, or of another type. `errors` points at it.
+    InvalidEvaluation = 400 "invalid-evaluation" "The question is not valid";
     /// No key, or none that is known and in force. All failures are answered alike, and every one is recorded.
     Unauthorized = 401 "unauthorized" "A valid API key is needed";
     /// The key is in force but does not allow this. The attempt is recorded.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::Response;
+use axum::http::{HeaderMap, Response};
 use indelible_engine::resource;
 use serde_json::Value;
 
@@ -61,6 +61,8 @@ pub(super) type KeptHandler = fn(&'static resource::Kind, Call, Body) -> Answer;
 pub(super) enum Handler {
     /// Anybody.
     Open(fn(Arc<App>) -> Answer),
+    /// Anybody; it is given the headers, for the name by which the server was asked.
+    Named(fn(&HeaderMap) -> Answer),
     /// Whoever has a key.
     Keyed(Keyed),
     /// Whoever has a key, for a kind of resource.
@@ -124,7 +126,7 @@ impl Route {
     pub(super) const fn kind(&self) -> Option<&'static resource::Kind> {
         match self.handler {
             Handler::Kept(kind, _) => Some(kind),
-            Handler::Open(_) | Handler::Keyed(_) => None,
+            Handler::Open(_) | Handler::Named(_) | Handler::Keyed(_) => None,
         }
     }
 
@@ -140,7 +142,7 @@ impl Route {
 
     /// Whether a key is needed.
     pub(super) const fn is_keyed(&self) -> bool {
-        !matches!(self.handler, Handler::Open(_))
+        !matches!(self.handler, Handler::Open(_) | Handler::Named(_))
     }
 }
 

@@ -17,8 +17,8 @@ use super::problem::{Kind, Problem};
 use super::query::Query;
 use super::route::{Answer, Audit, Handler, Route, Verb};
 use super::{
-    anchors, api_keys, body, chain_keys, checkpoints, clock, consistency, conversations, enter, events, exports, keys, openapi, process,
-    projects, resources, rewrap, rotation, runs, status, tlog, verify,
+    anchors, api_keys, body, chain_keys, checkpoints, clock, consistency, conversations, decisions, enter, events, exports, keys, openapi,
+    process, projects, resources, rewrap, rotation, runs, spending, status, tlog, verify,
 };
 
 /// URLs of their own.
@@ -51,6 +51,10 @@ static ROUTES: &[&Route] = &[
     &api_keys::revoke::ROUTE,
     &projects::create::ROUTE,
     &projects::list::ROUTE,
+    &decisions::evaluation::ROUTE,
+    &decisions::evaluations::ROUTE,
+    &decisions::configuration::ROUTE,
+    &spending::ROUTE,
     &process::healthz::ROUTE,
     &process::readyz::ROUTE,
     &process::openapi::ROUTE,
@@ -123,6 +127,7 @@ async fn wrong_method() -> Response<Body> {
 async fn answer(app: Arc<App>, route: &'static Route, request: Request) -> Response<Body> {
     let mut response = match &route.handler {
         Handler::Open(handler) => handler(app).await.unwrap_or_else(Problem::into_response),
+        Handler::Named(handler) => handler(request.headers()).await.unwrap_or_else(Problem::into_response),
         Handler::Keyed(handler) => keyed(app, route, move |call, unread| handler(call, unread), request).await,
         Handler::Kept(kind, handler) => keyed(app, route, move |call, unread| handler(kind, call, unread), request).await,
     };

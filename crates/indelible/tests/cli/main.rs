@@ -4,6 +4,7 @@
 mod bucket;
 mod bundles;
 mod commands;
+mod decisions;
 mod demo;
 mod https;
 mod import;

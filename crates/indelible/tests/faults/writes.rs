@@ -145,6 +145,26 @@ fn a_read_that_cannot_be_recorded_is_not_answered() {
     assert!(!refused.text().contains("load.step"));
 }
 
+#[test]
+fn a_decision_that_cannot_be_recorded_is_not_answered() {
+    let faults = Arc::new(Aimed::default());
+    let server = Running::start_with(unlimited(), Some(Arc::clone(&faults) as Arc<dyn Faults>));
+    let client = server.admin();
+    let question = json!({"subject": {"type": "user", "id": "a"}, "action": {"name": "read"}, "resource": {"type": "d", "id": "1"}});
+    let many = json!({"subject": {"type": "user", "id": "a"}, "action": {"name": "read"}, "evaluations": [{"resource": {"type": "d", "id": "1"}}]});
+    for (path, body) in [("/access/v1/evaluation", &question), ("/access/v1/evaluations", &many)] {
+        for (write, when) in [(Write::Event, When::Before), (Write::Commit, When::Before), (Write::Commit, When::After)] {
+            faults.aim(Some((write, when, 0)));
+            let refused = client.post(path, &body.to_string());
+            assert_eq!(faults.aim(None), None, "the decision was to be recorded");
+            assert_eq!(refused.problem().0, 503, "{path} {write:?} {when:?}");
+            assert!(!refused.text().contains("\"decision\""), "{}", refused.text());
+            insist(&client, &events(2_000).0);
+        }
+        assert_eq!(client.post(path, &body.to_string()).status, 200);
+    }
+}
+
 /// How many events of this action the feed brings, page after page.
 fn everything(client: &Client, action: &str) -> usize {
     let (mut after, mut count) = (String::new(), 0);

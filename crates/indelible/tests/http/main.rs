@@ -8,6 +8,7 @@ mod api_keys;
 mod bucket;
 mod clock;
 mod conversations;
+mod decisions;
 mod documents;
 mod door;
 mod event;

@@ -59,7 +59,7 @@ pub(crate) enum Period {
     Day,
     Week,
     Month,
-    /// From the making of the budget on.
+    /// Everything since the first event of the project.
     Total,
 }
 

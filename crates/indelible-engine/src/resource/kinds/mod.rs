@@ -4,6 +4,7 @@ pub(crate) mod budgets;
 pub(crate) mod halts;
 pub(crate) mod legal_holds;
 pub(crate) mod model_prices;
+pub(crate) mod policies;
 pub(crate) mod project_settings;
 pub(crate) mod retention_policies;
 
@@ -13,8 +14,15 @@ use indelible_core::time::Timestamp;
 use super::kind::Kind;
 
 /// All of them.
-pub static KINDS: &[&Kind] =
-    &[&budgets::KIND, &halts::KIND, &legal_holds::KIND, &model_prices::KIND, &project_settings::KIND, &retention_policies::KIND];
+pub static KINDS: &[&Kind] = &[
+    &budgets::KIND,
+    &halts::KIND,
+    &legal_holds::KIND,
+    &model_prices::KIND,
+    &policies::KIND,
+    &project_settings::KIND,
+    &retention_policies::KIND,
+];
 
 /// A text that people give: 1 to so many bytes without control characters.
 fn check_text(member: &str, text: &str, bytes_max: usize) -> Result<(), Fault> {
@@ -86,6 +94,9 @@ mod tests {
             ),
             ("model_price", r#"{"provider":"p","model":"m","currency":"USD","input_micros_per_million":1}"#, "/output_micros_per_million"),
             ("legal_hold", r#"{"name":"n","reason":"r","from":"secret-value"}"#, "/from"),
+            ("policy", r#"{"name":"n","text":"secret-value"}"#, "/text"),
+            ("policy", r#"{"name":"n","text":"permit (principal == Robot::\"secret-value\", action, resource);"}"#, "/text"),
+            ("policy", r#"{"name":"","text":"permit (principal, action, resource);"}"#, "/name"),
             ("retention_policy", r#"{"name":"n","keep_days":0}"#, "/keep_days"),
         ];
         for (noun, text, pointer) in cases {

@@ -6,7 +6,7 @@ use indelible_engine::resource::{Kind, Level};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Answer, Failure, Online};
+use super::{Answer, Failure, Online, Sent};
 use crate::http::render_owner;
 
 impl Online {
@@ -43,6 +43,18 @@ impl Online {
     pub(in super::super) fn delete_resource(&self, kind: &'static Kind, id: Uuid, version: Option<u64>) -> anyhow::Result<()> {
         self.change("DELETE", &self.url(&format!("/v1/{}/{id}", kind.plural), &[]), "", version)?;
         Ok(())
+    }
+
+    pub(in super::super) fn budget_spending(&self, id: Uuid) -> anyhow::Result<Vec<u8>> {
+        self.get(&format!("/v1/budgets/{id}/spending"), &[])
+    }
+
+    pub(in super::super) fn decide(&self, request: &Value) -> anyhow::Result<Vec<u8>> {
+        let project = self.project_text();
+        let query: Vec<_> = project.as_deref().map(|project| ("project_id", project)).into_iter().collect();
+        let body = request.to_string();
+        let sent = Sent { sort: "application/json", bytes: body.as_bytes(), import: false };
+        Ok(self.ask("POST", &self.url("/access/v1/evaluations", &query), Some(sent))?)
     }
 
     /// Changes or ends a resource that is at a version.

@@ -1,0 +1,162 @@
+//! Decisions: whether a subject may do an action on a resource, and the record of it, which is durable before the answer is given.
+//!
+//! In this order, the first that says anything decides: halts, then budgets, then policies (a forbid overrides every permit), then
+//! the project's default. A policy that fails while it is evaluated denies. Nothing is decided that is not recorded.
+
+mod asked;
+mod book;
+mod change;
+pub(crate) mod language;
+mod policies;
+mod properties;
+mod question;
+mod record;
+mod weigh;
+
+use std::sync::Arc;
+
+use indelible_core::fault::Fault;
+use indelible_core::time::Timestamp;
+use uuid::Uuid;
+
+use crate::access::{Caller, Scope};
+use crate::append::{AppendError, EngineEvent, Prepared};
+use crate::ledger::Ledger;
+use crate::query::ReadError;
+use crate::resource::Project;
+use crate::resource::kinds::project_settings::Enforcement;
+use crate::write::{Privilege, Work};
+use asked::Asked;
+use book::Book;
+pub(crate) use book::Books;
+pub use change::Change;
+pub use policies::Rule;
+pub use question::{QUESTIONS_MAX, Question, Questions, Semantic};
+use weigh::Weighed;
+
+/// `action` of the record.
+pub const ACTION: &str = "policy.decision";
+/// From so many questions on, deciding is work that must not hold up the other tasks of a thread.
+const INLINE_MAX: usize = 16;
+
+/// A decision, as it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The event that records it.
+    pub id: Uuid,
+    /// The answer.
+    pub decision: bool,
+    /// What it would be if decisions counted; the answer, unless the project only looks on.
+    pub would_be: bool,
+    /// Whether the project only looks on (`enforcement` is `shadow`).
+    pub shadow: bool,
+    /// `allow`, `deny` or `error`.
+    pub outcome: &'static str,
+    /// What decided: `halt`, `budget`, `cedar`, `default`; `question` where it was none.
+    pub engine: &'static str,
+    /// The rules that determined it.
+    pub rules: Vec<Rule>,
+    /// Why, for those who operate.
+    pub reason: String,
+    /// Why, for those who asked.
+    pub reason_user: &'static str,
+    /// What else they should know.
+    pub warnings: Vec<String>,
+    /// What would have to be changed for it to be the other way round, all of it.
+    pub changes: Vec<Change>,
+    /// What was wrong with the question.
+    pub fault: Option<Fault>,
+}
+
+/// Why nothing was decided.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecideError {
+    /// The key does not allow it (403). It was recorded.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// What was spent cannot be told yet (503).
+    #[error("{0}")]
+    Unavailable(String),
+    /// The decisions could not be recorded, so none is given.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+impl Ledger {
+    /// Decides questions about a project, all by the same rules, and records every answer before it returns, all of them in one batch.
+    ///
+    /// Needs `events:append`: whoever may record what was done may ask what may be.
+    pub async fn decide(&self, caller: &Caller, project: &Arc<Project>, questions: &Questions) -> Result<Vec<Decision>, DecideError> {
+        self.check_asker(caller, project).await?;
+        let book = self.inner.books.of(&self.inner.registry, project);
+        if !book.budgets.is_empty() {
+            self.spending_is_current().await.map_err(|error| match error {
+                ReadError::Append(error) => DecideError::Append(error),
+                other => DecideError::Unavailable(other.to_string()),
+            })?;
+        }
+        let (decisions, events) = apart(questions.asked.len(), || self.decide_by(&book, caller, project, questions))?;
+        // The space that is kept free is for reads.
+        self.inner.writer.submit(Work::new(events, Privilege::Caller)).await?;
+        Ok(decisions)
+    }
+
+    async fn check_asker(&self, caller: &Caller, project: &Arc<Project>) -> Result<(), DecideError> {
+        let refused = if !caller.has(Scope::EventsAppend) {
+            "the key lacks events:append"
+        } else if !self.sees(caller, project) {
+            "the key does not belong to this project"
+        } else if project.system {
+            "a system project decides nothing"
+        } else {
+            return Ok(());
+        };
+        let home = if self.sees(caller, project) { Arc::clone(project) } else { self.home_of(caller.owner)? };
+        self.record(vec![EngineEvent::new(caller, &home, ACTION, "deny").because(refused)]).await?;
+        Err(DecideError::Forbidden(refused))
+    }
+
+    fn decide_by(
+        &self,
+        book: &Book,
+        caller: &Caller,
+        project: &Arc<Project>,
+        questions: &Questions,
+    ) -> Result<(Vec<Decision>, Vec<Prepared>), AppendError> {
+        let now = self.inner.clock.now();
+        let number = self.inner.registry.number_of(project.id).unwrap_or_default();
+        let (mut decisions, mut events) = (Vec::new(), Vec::new());
+        for question in &questions.asked {
+            let weighed = match question {
+                Ok(question) => self.weigh(book, number, question, now),
+                Err(fault) => Err(fault.clone()),
+            };
+            let weighed = weighed.unwrap_or_else(Weighed::faulty);
+            let shadow = book.settings.enforcement == Enforcement::Shadow && weighed.fault.is_none();
+            let decision = weighed.into_decision(shadow);
+            let event = record::event(caller, project, question.as_ref().ok(), &decision);
+            let prepared = self.inner.desk.prepare_own(event).map_err(|fault| AppendError::Fault { index: events.len(), fault })?;
+            let decision = Decision { id: prepared.id(), ..decision };
+            let last = questions.semantic.ends_at(decision.decision);
+            decisions.push(decision);
+            events.push(prepared);
+            if last {
+                break;
+            }
+        }
+        Ok((decisions, events))
+    }
+
+    fn weigh(&self, book: &Book, project: i64, question: &Question, now: Timestamp) -> Result<Weighed, Fault> {
+        let asked = Asked::of(question, now)?;
+        let spent = |budget: &_| self.inner.spending.spent(project, budget, &book.prices, now);
+        Ok(weigh::weigh(book, &self.inner.books.authorizer, question, &asked, &spent))
+    }
+}
+
+/// Does work on so many questions, beside the runtime where it may take long.
+fn apart<T>(questions: usize, work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    let several = Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if questions >= INLINE_MAX && several { tokio::task::block_in_place(work) } else { work() }
+}
