@@ -180,8 +180,8 @@ impl<'r> Redactor<'r> {
         let name = percent_decode(name);
         // user[password] and items[0][token] name their member last.
         let last = name.trim_end_matches(']').rsplit('[').next().unwrap_or_default();
-        let listed = || is_secret_parameter(&name, in_url).then_some(Strategy::Exclude);
-        self.rules.name(&name).or_else(|| self.rules.name(last)).or_else(listed)
+        let listed = is_secret_parameter(&name, in_url).then_some(Strategy::Exclude);
+        self.rules.name(&name).max(self.rules.name(last)).max(listed)
     }
 
     /// What stands for a parameter's value; `None` where it is empty or redacted already.
