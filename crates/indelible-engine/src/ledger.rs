@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indelible_core::redact::Rules;
 use rusqlite::Connection;
 use uuid::Uuid;
 
@@ -19,6 +18,8 @@ use crate::keystore::{DataKeys, KeyStore};
 use crate::kms::KeyArn;
 use crate::patrol::{self, Patrol, PatrolOptions, PatrolStatus};
 use crate::resource::registry::Registry;
+use crate::resource::rulebook::Rulebook;
+use crate::resource::schemabook::Schemabook;
 use crate::resource::{Instance, Wishes, first_start, load};
 use crate::store::{Expected, Folder, Readers, StoreError, open_writer};
 use crate::write::{Parts, Privilege, Work, Writer, start};
@@ -164,6 +165,8 @@ pub struct Status {
     pub commit_micros_total: u64,
     /// Events that were retries since start.
     pub duplicates_total: u64,
+    /// Times that a stored event broke an event schema which only reports, since start.
+    pub schema_violations_total: u64,
     /// How sealing goes.
     pub sealing: Sealing,
     /// What witnesses say of the instance tree, where there is a policy.
@@ -334,8 +337,10 @@ impl Ledger {
             data_keys: Arc::clone(&data_keys),
             registry: Arc::clone(&registry),
             clock: Arc::clone(&options.clock),
-            rules: Rules::standard(),
+            rules: Rulebook::new(),
+            schemas: Schemabook::new(),
         });
+        desk.settle_all();
         let strangers = Arc::new(Strangers::new(Arc::clone(&registry)));
         let writer = Arc::new(start(writer_parts(&folder, &options, last_row, (&desk, &strangers, &index)))?);
         let (instance, first) = match known {
@@ -416,6 +421,7 @@ impl Ledger {
     pub fn status(&self) -> Status {
         let mut status = Status::default();
         self.inner.writer.report(&mut status);
+        status.schema_violations_total = self.inner.desk.schemas.total();
         status.rows_indexed = self.inner.index.through().unsigned_abs();
         let report = self.inner.anchoring.report();
         status.sealing = Sealing {
@@ -443,10 +449,10 @@ impl Inner {
         if let Some(patrol) = &self.patrol {
             patrol.close();
         }
-        let strangers = self.strangers.all();
-        let prepared: Vec<_> = strangers.into_iter().filter_map(|event| self.desk.prepare_own(event).ok()).collect();
+        let counted = self.strangers.all().into_iter().chain(self.desk.schemas.all(&self.registry));
+        let prepared: Vec<_> = counted.filter_map(|event| self.desk.prepare_own(event).ok()).collect();
         if !prepared.is_empty() && self.writer.submit_unanswered(Work::new(prepared, Privilege::Caller)).is_err() {
-            tracing::warn!("the strangers of the last minute were not recorded");
+            tracing::warn!("what was counted in the last minute was not recorded");
         }
         let polls: Vec<_> = self.index.polls.rest().into_iter().filter_map(|event| self.desk.prepare_own(event).ok()).collect();
         if !polls.is_empty() && self.writer.submit_unanswered(Work::new(polls, Privilege::Engine)).is_err() {

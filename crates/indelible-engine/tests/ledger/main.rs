@@ -19,6 +19,8 @@ mod proxy;
 mod reads;
 mod resources;
 mod rotation;
+mod rules;
+mod schemas;
 
 #[cfg(feature = "aws")]
 use indelible_engine::anchor::{Bucket, CheckpointStore};

@@ -18,7 +18,7 @@ use super::query::Query;
 use super::route::{Answer, Audit, Handler, Route, Verb};
 use super::{
     anchors, api_keys, body, chain_keys, checkpoints, clock, consistency, conversations, enter, events, exports, keys, openapi, process,
-    projects, resources, rewrap, rotation, runs, status, tlog, verify,
+    projects, redaction, resources, rewrap, rotation, runs, status, tlog, verify,
 };
 
 /// URLs of their own.
@@ -51,6 +51,7 @@ static ROUTES: &[&Route] = &[
     &api_keys::revoke::ROUTE,
     &projects::create::ROUTE,
     &projects::list::ROUTE,
+    &redaction::ROUTE,
     &process::healthz::ROUTE,
     &process::readyz::ROUTE,
     &process::openapi::ROUTE,
@@ -125,6 +126,7 @@ async fn answer(app: Arc<App>, route: &'static Route, request: Request) -> Respo
         Handler::Open(handler) => handler(app).await.unwrap_or_else(Problem::into_response),
         Handler::Keyed(handler) => keyed(app, route, move |call, unread| handler(call, unread), request).await,
         Handler::Kept(kind, handler) => keyed(app, route, move |call, unread| handler(kind, call, unread), request).await,
+        Handler::Act(kind, verb, handler) => keyed(app, route, move |call, unread| handler(kind, verb, call, unread), request).await,
     };
     response.extensions_mut().insert(Answered(route.path));
     response
