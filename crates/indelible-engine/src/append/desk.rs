@@ -146,7 +146,9 @@ impl Desk {
         let entry = Draft::new(&redacted, None, &provenance).stamp(&stamp)?;
         let mut entry = json::parse(entry.bytes())?.into_owned();
         if let json::Value::Object(members) = &mut entry {
-            PLACED.into_iter().for_each(|name| drop(members.remove(name)));
+            for name in PLACED {
+                members.remove(name);
+            }
         }
         Ok(Rehearsed { entry: entry.to_canonical(), content: redacted.content().map(<[u8]>::to_vec) })
     }

@@ -146,7 +146,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn reference(&mut self, to: &str, pointer: &mut String, level: usize) -> Result<(), Fault> {
+    fn reference(&mut self, to: &str, pointer: &str, level: usize) -> Result<(), Fault> {
         let within = to.strip_prefix('#').filter(|rest| !rest.contains('%') && (rest.is_empty() || rest.starts_with('/')));
         let root = self.root;
         let Some((place, target)) = within.and_then(|rest| Some((rest, root.pointer(rest)?))) else {

@@ -171,7 +171,9 @@ impl Rulebook {
         let kept = registry.kept_after(&KIND, None, usize::MAX, &|_| true);
         let mut owners: HashSet<Owner> = kept.iter().map(|kept| kept.owner).collect();
         owners.extend(self.compiled.read().unwrap_or_else(PoisonError::into_inner).keys());
-        owners.into_iter().for_each(|owner| self.settle(registry, owner));
+        for owner in owners {
+            self.settle(registry, owner);
+        }
     }
 
     fn compile(&self, registry: &Registry, owner: Owner) {
@@ -235,7 +237,7 @@ pub(super) fn check(registry: &Registry, after: &Kept) -> Result<(), Refused> {
     for project_id in projects {
         let owners = [Owner::Project(project_id), Owner::Organization(organization_id)];
         let others = registry.kept_after(&KIND, None, usize::MAX, &|kept| owners.contains(&kept.owner) && kept.id != after.id);
-        let rules: Vec<RedactionRule> = others.iter().map(|kept| kept.as_ref()).chain([after]).filter_map(Kept::typed).collect();
+        let rules: Vec<RedactionRule> = others.iter().map(AsRef::as_ref).chain([after]).filter_map(Kept::typed).collect();
         if rules.len() > RULES_MAX {
             return Err(Refused::TooMany(RULES_MAX));
         }

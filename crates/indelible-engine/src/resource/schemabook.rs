@@ -206,7 +206,9 @@ impl Schemabook {
         let kept = registry.kept_after(&KIND, None, usize::MAX, &|_| true);
         let mut owners: HashSet<Owner> = kept.iter().map(|kept| kept.owner).collect();
         owners.extend(self.compiled.read().unwrap_or_else(PoisonError::into_inner).keys());
-        owners.into_iter().for_each(|owner| self.settle(registry, owner));
+        for owner in owners {
+            self.settle(registry, owner);
+        }
     }
 }
 

@@ -99,8 +99,8 @@ fn what_a_rule_takes_away_is_in_no_file_and_what_was_sealed_neither() {
     let patch = json!({"secret_headers": {"Authorization": "PLANTED-10"}}).to_string();
     let change = house.ask("PATCH", &format!("/v1/audit_streams/{id}")).header("content-type", "application/merge-patch+json");
     change.header("if-match", "*").body(patch).send().is(200);
-    let changed = house.log("action eq \"audit_stream.update\"");
-    let changes = changed[0]["changes"].as_array().expect("changes");
+    let updates = house.log("action eq \"audit_stream.update\"");
+    let changes = updates[0]["changes"].as_array().expect("changes");
     assert!(changes.contains(&json!("/secret_headers/Authorization")), "{changes:?}");
 
     let signing = || house.post("/v1/webhook_signing_keys", r#"{"name":"k"}"#).header("idempotency-key", "s").send().is(201);
