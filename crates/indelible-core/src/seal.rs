@@ -148,6 +148,35 @@ pub fn authenticates(stored: &[u8], address: &Address, content_key: &Secret, buf
     holds
 }
 
+/// Seals a short secret that is no record's content, such as a member of a resource: `0x01 ‖ AES-256-GCM(content key, nonce 0, secret)`,
+/// additional data `"indelible/secret/v1" ‖ about`. `content_key` is random and used for this secret alone; `about` says
+/// whose it is, so that it opens nowhere else.
+pub fn seal_secret(secret: &[u8], about: &[u8], content_key: &Secret) -> Vec<u8> {
+    let mut stored = Vec::with_capacity(1 + secret.len() + TAG_BYTES);
+    stored.push(FORMAT);
+    stored.extend_from_slice(secret);
+    let tag = aes_gcm(content_key)
+        .seal_in_place_separate_tag(nonce(), secret_data(about), &mut stored[1..])
+        .expect("AES-GCM takes 64 GiB, secrets are far below");
+    stored.extend_from_slice(tag.as_ref());
+    stored
+}
+
+/// Opens what [`seal_secret`] made.
+pub fn open_secret(stored: &[u8], about: &[u8], content_key: &Secret) -> Result<Vec<u8>, OpenError> {
+    let (format, encrypted) = stored.split_first().ok_or(OpenError::NotAuthentic)?;
+    if *format != FORMAT {
+        return Err(OpenError::UnknownFormat(*format));
+    }
+    let mut buffer = encrypted.to_vec();
+    let opened = aes_gcm(content_key).open_in_place(nonce(), secret_data(about), &mut buffer);
+    opened.map(|secret| secret.to_vec()).map_err(|_unspecified| OpenError::NotAuthentic)
+}
+
+fn secret_data(about: &[u8]) -> Aad<Vec<u8>> {
+    Aad::from([b"indelible/secret/v1".as_slice(), about].concat())
+}
+
 /// Wraps `key` under `wrapping_key` (RFC 3394).
 pub fn wrap_key(wrapping_key: &Secret, key: &Secret) -> Wrapped {
     let mut out = [0; 40];

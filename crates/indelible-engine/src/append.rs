@@ -20,8 +20,10 @@ use indelible_core::time::Timestamp;
 use uuid::Uuid;
 
 use crate::keystore::DataKey;
+use crate::resource::schemabook::Breaches;
 
 pub(crate) use desk::Desk;
+pub use desk::Rehearsed;
 pub use foresee::Foreseen;
 pub(crate) use own::{DecryptMembers, EngineEvent, ReadMembers, ResourceMembers, texts};
 pub use rejections::{Rejections, other_event};
@@ -45,6 +47,8 @@ pub struct Prepared {
     pub(crate) older_macs: Vec<(u64, Hash)>,
     /// The sealed content, where there is any.
     pub(crate) content: Option<PreparedContent>,
+    /// What event schemas say of it, where it breaks one.
+    pub(crate) breaches: Option<Box<Breaches>>,
     /// Whether the id was drawn here, so that no earlier event can bear it.
     pub(crate) fresh_id: bool,
     /// Bytes it holds, roughly.
@@ -67,6 +71,11 @@ impl Prepared {
     /// The event's id.
     pub const fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// Why it is refused, unless it is there already: a retry gets its receipt whatever schema came meanwhile.
+    pub(crate) fn refused(&self) -> Option<&Fault> {
+        self.breaches.as_ref().and_then(|breaches| breaches.refused.as_ref())
     }
 }
 

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indelible_core::redact::Rules;
 use rusqlite::Connection;
 use uuid::Uuid;
 
@@ -166,6 +165,8 @@ pub struct Status {
     pub commit_micros_total: u64,
     /// Events that were retries since start.
     pub duplicates_total: u64,
+    /// Times that a stored event broke an event schema which only reports, since start.
+    pub schema_violations_total: u64,
     /// How sealing goes.
     pub sealing: Sealing,
     /// What witnesses say of the instance tree, where there is a policy.
@@ -336,14 +337,7 @@ impl Ledger {
         let Read { last_row, rows_anchored, keystore, registry, data_keys, known } = Read::from(&folder, &options)?;
         let index = Arc::new(Index::open(folder.root(), &folder.ledger_db()));
         let spending = Arc::new(Spending::open(folder.root(), &folder.ledger_db(), &keystore));
-
-        let desk = Arc::new(Desk {
-            keystore: Arc::clone(&keystore),
-            data_keys: Arc::clone(&data_keys),
-            registry: Arc::clone(&registry),
-            clock: Arc::clone(&options.clock),
-            rules: Rules::standard(),
-        });
+        let desk = Arc::new(Desk::new((&keystore, &data_keys), &registry, &options.clock));
         let turned_away = Arc::new(TurnedAway::new(Arc::clone(&registry)));
         let writer = Arc::new(start(writer_parts(&folder, &options, last_row, (&desk, &turned_away, &index, &spending)))?);
         let (instance, first) = match known {
@@ -426,6 +420,7 @@ impl Ledger {
     pub fn status(&self) -> Status {
         let mut status = Status::default();
         self.inner.writer.report(&mut status);
+        status.schema_violations_total = self.inner.desk.schemas.total();
         status.rows_indexed = self.inner.index.through().unsigned_abs();
         let report = self.inner.anchoring.report();
         status.sealing = Sealing {
@@ -454,10 +449,10 @@ impl Inner {
         if let Some(patrol) = &self.patrol {
             patrol.close();
         }
-        let turned_away = self.turned_away.all();
-        let prepared: Vec<_> = turned_away.into_iter().filter_map(|event| self.desk.prepare_own(event).ok()).collect();
+        let counted = self.turned_away.all().into_iter().chain(self.desk.schemas.all(&self.registry));
+        let prepared: Vec<_> = counted.filter_map(|event| self.desk.prepare_own(event).ok()).collect();
         if !prepared.is_empty() && self.writer.submit_unanswered(Work::new(prepared, Privilege::Caller)).is_err() {
-            tracing::warn!("who was turned away in the last minute was not recorded");
+            tracing::warn!("what was counted in the last minute was not recorded");
         }
         let polls: Vec<_> = self.index.polls.rest().into_iter().filter_map(|event| self.desk.prepare_own(event).ok()).collect();
         if !polls.is_empty() && self.writer.submit_unanswered(Work::new(polls, Privilege::Engine)).is_err() {

@@ -58,7 +58,7 @@ static NOUNS: &[Noun] = &[
     own("clock", Home::Instance, &["confirm"]),
     Noun { name: "content", verbs: &["decrypt"], writer: Writer::EngineListed, home: Home::Project },
     open("credential", Home::Project, &["access"]),
-    own("event_schema", Home::Project, &["create", "delete", "update"]),
+    own("event_schema", Home::Project, &["create", "delete", "update", "violation"]),
     open("grant", Home::Project, &["create", "delete", "policy_violation", "revoke", "scope_drift"]),
     open("group", Home::Organization, &["deprovision", "provision", "update"]),
     open("group_member", Home::Organization, &["remove", "restore"]),
@@ -130,6 +130,32 @@ pub fn home(action: &str) -> Home {
         .unwrap_or(Home::Project)
 }
 
+/// A noun of the catalogue with its actions.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed {
+    /// The noun, which is the category.
+    pub noun: &'static str,
+    /// Its verbs.
+    pub verbs: &'static [&'static str],
+    /// Whether the engine alone writes its actions: those that are listed.
+    pub engine_only: bool,
+    /// Whether verbs that are not listed are the engine's too.
+    pub every_verb: bool,
+    /// Where the engine's own events of it go.
+    pub home: Home,
+}
+
+/// Every noun, sorted.
+pub fn nouns() -> impl Iterator<Item = Listed> {
+    NOUNS.iter().map(|noun| Listed {
+        noun: noun.name,
+        verbs: noun.verbs,
+        engine_only: noun.writer != Writer::Anyone,
+        every_verb: noun.writer == Writer::Engine,
+        home: noun.home,
+    })
+}
+
 /// Every action of the catalogue, sorted by noun and verb.
 pub fn catalogue() -> impl Iterator<Item = String> {
     NOUNS.iter().flat_map(|noun| noun.verbs.iter().map(|verb| format!("{}.{verb}", noun.name)))
@@ -146,6 +172,28 @@ mod tests {
         for (action, home) in HOMES {
             assert!(catalogue().any(|known| known == *action), "{action}");
             assert_eq!(super::home(action), *home);
+        }
+    }
+
+    /// Those of spec R3.1 to R3.3, as they are written there.
+    #[test]
+    fn the_actions_that_must_exist_do() {
+        let required = "
+            policy.create/update/delete halt.issue/clear budget.create/update/delete api_key.create/revoke/rotate project_settings.update
+            webhook_signing_key.create/revoke webhook_delivery.replay model_price.set/delete audit_stream.create/update/delete/pause/resume
+            audit.read redaction_rule.create/update/delete retention_policy.create/update/delete legal_hold.create/update/delete
+            event_schema.create/update/delete
+            http.request credential.access policy.decision grant.create/revoke/delete/scope_drift/policy_violation
+            provider.create/update/delete agent.create/update/revoke identity_provider.create/update/delete
+            user.provision/update/deprovision group.provision/update/deprovision group_member.remove/restore
+            run.start/finish model.invoke tool.call/result approval.request/decide subagent.start/finish share.grant/revoke
+            ownership.transfer member.add/update/remove session.create sign_in.attempt mfa.prompt content.decrypt key.rotate/shred";
+        let known: Vec<String> = catalogue().collect();
+        for group in required.split_ascii_whitespace() {
+            let (noun, verbs) = group.split_once('.').expect("noun.verb");
+            for verb in verbs.split('/') {
+                assert!(known.contains(&format!("{noun}.{verb}")), "{noun}.{verb}");
+            }
         }
     }
 

@@ -27,7 +27,7 @@ pub(super) fn fold(redactor: &Redactor<'_>, message: &mut Object<'_>, node: Opti
     let bytes = received.len();
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, received.as_bytes());
     let node = node.and_then(|node| node.child("body"));
-    let text = match node.and_then(|node| node.strategy).or_else(|| redactor.rules.name("body")) {
+    let text = match node.and_then(|node| node.strategy).max(redactor.rules.name("body")) {
         Some(Strategy::Exclude) => {
             message.remove("body");
             return Some(Measure { bytes, truncated: false });

@@ -33,7 +33,7 @@ use crate::json::{Object, Value, write_string, write_verbatim};
 use crate::key::ProjectKeys;
 use crate::limits::{CONTENT_PLAIN_BYTES_MAX, JSON_DEPTH_MAX, JSON_VALUES_MAX};
 use crate::time::Timestamp;
-use walk::{Place, Redactor};
+use walk::{Place, Redactor, SEALED};
 
 /// Members of the envelope that hold no text of anybody's: they are not looked into.
 const FIXED: &[&str] = &["action", "action_category", "id", "occurred_at", "outcome", "outcome_detail", "phase", "duration_ms", "usage"];
@@ -45,8 +45,18 @@ impl Rules {
     /// `changes` and `changes_total` are there if the content has a state, the latter even if it is 0; a state that is absent or null
     /// counts as an object without members. `diff` is there if both states are.
     pub fn redact<'a>(&self, submission: Submission<'a>, keys: &ProjectKeys) -> Result<Redacted<'a>, Fault> {
+        self.run(submission, keys, None)
+    }
+
+    /// [`Self::redact`] for an event of the engine. `spared` is the key of its `context` that no rule takes away, for verification
+    /// needs it. What a state marks as sealed (`[SEALED:…]`, where what follows tells one from another) stays, as `[SEALED]`.
+    pub fn redact_own<'a>(&self, submission: Submission<'a>, keys: &ProjectKeys, spared: &str) -> Result<Redacted<'a>, Fault> {
+        self.run(submission, keys, Some(spared))
+    }
+
+    fn run<'a>(&self, submission: Submission<'a>, keys: &ProjectKeys, spared: Option<&str>) -> Result<Redacted<'a>, Fault> {
         let unread = Cell::new(false);
-        let redactor = Redactor { rules: self, keys: Some(keys), unread: &unread };
+        let redactor = Redactor { rules: self, keys: Some(keys), unread: &unread, spared };
         let Submission { mut envelope, content, id, occurred_at, .. } = submission;
         redactor.envelope(&mut envelope);
         let content = match content {
@@ -64,7 +74,9 @@ impl Rules {
     /// A text that is stored outside of events, such as the name of a resource, as it would stand in an event of the project whose
     /// keys these are.
     pub fn line(&self, text: &str, keys: &ProjectKeys) -> String {
-        Redactor { rules: self, keys: Some(keys), unread: &Cell::default() }.text(text, Place::default()).unwrap_or_else(|| text.to_owned())
+        Redactor { rules: self, keys: Some(keys), unread: &Cell::default(), spared: None }
+            .text(text, Place::default())
+            .unwrap_or_else(|| text.to_owned())
     }
 }
 
@@ -73,7 +85,10 @@ impl Redactor<'_> {
         let mut emptied = false;
         for (name, value) in envelope.iter_mut() {
             if let ("context", Value::Object(context)) = (name, &mut *value) {
-                if self.object(context, Place { node: self.rules.top("context"), ..Place::default() }) {
+                let spared = self.spared.and_then(|name| Some((name.to_owned(), context.remove(name)?)));
+                let changed = self.object(context, Place { node: self.rules.top("context"), ..Place::default() });
+                if changed || spared.is_some() {
+                    spared.map(|(name, value)| context.insert(name, value));
                     context.sort();
                 }
                 emptied = context.is_empty();
@@ -105,6 +120,11 @@ impl Redactor<'_> {
         }
         if let Some(changes) = changes(&content) {
             note_changes(envelope, changes);
+        }
+        if self.spared.is_some() {
+            for state in ["before_state", "after_state"] {
+                content.get_mut(state).into_iter().for_each(unmark);
+            }
         }
         let node = self.rules.top("content");
         let mut measures = [("request_bytes", "request_truncated", None), ("response_bytes", "response_truncated", None)];
@@ -154,6 +174,16 @@ fn changes(content: &Object<'_>) -> Option<Changes> {
     match (present("before_state"), present("after_state")) {
         (None, None) => None,
         (before, after) => Some(diff::changes(before.unwrap_or(&nothing), after.unwrap_or(&nothing))),
+    }
+}
+
+/// Takes away by which one sealed value is told from another, once it is known what changed.
+fn unmark(value: &mut Value<'_>) {
+    match value {
+        Value::Object(object) => object.iter_mut().for_each(|(_, value)| unmark(value)),
+        Value::Array(items) => items.iter_mut().for_each(unmark),
+        Value::String(text) if text.starts_with("[SEALED:") => *value = Value::string(SEALED),
+        Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null => {}
     }
 }
 

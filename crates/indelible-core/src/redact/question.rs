@@ -57,7 +57,9 @@ impl Rules {
     /// Whether an attribute, or what it ends in, is a secret's name: keys of `context` may hold dots.
     fn is_secret(&self, attribute: &str) -> bool {
         let ends = attribute.match_indices(['.', ':', '/']).map(|(at, _)| &attribute[at + 1..]);
-        std::iter::once(attribute).chain(ends).any(|name| self.name(name).is_some())
+        let by_path = attribute.split_at_checked("context.".len()).filter(|(first, _)| first.eq_ignore_ascii_case("context."));
+        let by_path = by_path.and_then(|(_, key)| self.top("context")?.child(key)?.strategy);
+        by_path.is_some() || std::iter::once(attribute).chain(ends).any(|name| self.name(name).is_some())
     }
 }
 
@@ -81,6 +83,15 @@ fn quoted(text: &str, quote: char) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_members_with_a_path_of_their_own_go_too() {
+        let rules = Rules::standard().strengthened([("/context/e-mail", crate::redact::Strategy::Hmac)]).expect("a path");
+        assert_eq!(
+            rules.question(r#"Context.email eq "a@b" and reason eq "email""#),
+            r#"Context.email eq "[REDACTED]" and reason eq "email""#
+        );
+    }
 
     #[test]
     fn values_of_secret_members_go_and_nothing_else_does() {

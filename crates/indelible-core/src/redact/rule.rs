@@ -8,21 +8,23 @@ use std::collections::HashMap;
 
 /// A folded name is at most so long, bytes. Longer ones match nothing.
 const FOLDED_BYTES_MAX: usize = 64;
+/// Places to which the paths of [`Rules::strengthened`] lead, those that `*` stands for included.
+const PLACES_MAX: usize = 10_000;
 
 /// Whether folding drops a byte.
 const fn is_dropped(byte: u8) -> bool {
     matches!(byte, b'_' | b'-' | b'.' | b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// What becomes of a secret value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What becomes of a secret value, the weakest first: where several rules fit, the strongest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strategy {
-    /// The member goes, name and value. In text that is no JSON its value becomes `[REDACTED]`.
-    Exclude,
-    /// The value becomes `[REDACTED]`.
-    Redact,
     /// The value becomes `hmac-sha256:<hex>` under the project's redaction key (`formats.md`, Redaction hmac).
     Hmac,
+    /// The value becomes `[REDACTED]`.
+    Redact,
+    /// The member goes, name and value. In text that is no JSON its value becomes `[REDACTED]`.
+    Exclude,
 }
 
 /// Which names and paths are excluded, replaced or hashed.
@@ -41,6 +43,9 @@ pub enum RuleError {
     /// A name is longer than 64 bytes after folding.
     #[error("a name in a rule is longer than {FOLDED_BYTES_MAX} bytes")]
     TooLong,
+    /// All paths together lead to more places than are kept.
+    #[error("paths with `*` lead to more than {PLACES_MAX} places: use fewer of them, or fewer `*`")]
+    TooMany,
 }
 
 impl Rules {
@@ -51,6 +56,29 @@ impl Rules {
             rules = rules.with(place, *strategy).expect("the standard rules have short names");
         }
         rules
+    }
+
+    /// These rules with others beside them, which only ever add: where a place has a rule already, the stronger counts, and a `*` in
+    /// a path stands for members with rules of their own as well. Places are as in [`Self::with`].
+    pub fn strengthened<'p>(&self, others: impl IntoIterator<Item = (&'p str, Strategy)>) -> Result<Self, RuleError> {
+        let mut rules = self.clone();
+        for (place, strategy) in others {
+            let stands = rules.at(place);
+            rules = rules.with(place, stands.map_or(strategy, |stands| stands.max(strategy)))?;
+        }
+        let mut places = 0;
+        rules.paths.spread(&mut places)?;
+        Ok(rules)
+    }
+
+    /// The rule for exactly this place.
+    fn at(&self, place: &str) -> Option<Strategy> {
+        let Some(path) = place.strip_prefix('/') else { return self.names.find(place) };
+        let mut node = &self.paths;
+        for segment in path.split('/') {
+            node = node.children.get(Folded::new(&segment.replace("~1", "/").replace("~0", "~"))?.bytes())?;
+        }
+        node.strategy
     }
 
     /// Adds a rule, or replaces the one for the same place. A place that begins with `/` is a path from the top of the
@@ -121,6 +149,26 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// Lets every `*` stand for the members beside it too, so that a walk that takes the exact name misses no rule.
+    fn spread(&mut self, places: &mut usize) -> Result<(), RuleError> {
+        *places += self.children.len();
+        if *places > PLACES_MAX {
+            return Err(RuleError::TooMany);
+        }
+        if let Some(any) = self.item().cloned() {
+            self.children.iter_mut().filter(|(name, _)| name.as_ref() != b"*").for_each(|(_, child)| child.join(&any));
+        }
+        self.children.values_mut().try_for_each(|child| child.spread(places))
+    }
+
+    /// Takes in the rules of another place.
+    fn join(&mut self, other: &Self) {
+        self.strategy = self.strategy.max(other.strategy);
+        for (name, child) in &other.children {
+            self.children.entry(name.clone()).or_default().join(child);
+        }
+    }
+
     /// The place one member further in.
     pub(super) fn child(&self, name: &str) -> Option<&Self> {
         let exact = Folded::new(name).and_then(|folded| self.children.get(folded.bytes()));

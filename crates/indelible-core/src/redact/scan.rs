@@ -159,8 +159,8 @@ impl<'t> Scan<'t, '_> {
             name.eq_ignore_ascii_case("value")
                 && self.bytes[*end..open].iter().all(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b',' | b'\\'))
         });
-        let by_name = self.redactor.rules.name(name).or_else(|| is_plain_secret_header(name).then_some(Strategy::Exclude));
-        let Some(strategy) = by_name.or(paired.map(|(_, strategy)| strategy)) else {
+        let by_name = self.redactor.rules.name(name).max(is_plain_secret_header(name).then_some(Strategy::Exclude));
+        let Some(strategy) = by_name.max(paired.map(|(_, strategy)| strategy)) else {
             return self.json_string(name, after);
         };
         let literal = span::literal(self.bytes, after)?;
@@ -177,8 +177,8 @@ impl<'t> Scan<'t, '_> {
         let literal = span::string(self.bytes, after)?;
         let value = &self.text[literal.from..literal.to];
         if is_name {
-            let header = || is_secret_header(value).then_some(Strategy::Exclude);
-            self.paired = self.redactor.rules.name(value).or_else(header).map(|strategy| (literal.to, strategy));
+            let header = is_secret_header(value).then_some(Strategy::Exclude);
+            self.paired = self.redactor.rules.name(value).max(header).map(|strategy| (literal.to, strategy));
             return None;
         }
         looks_like_credential(name, value).then(|| Find { from: literal.from, to: literal.to, with: REDACTED.to_owned() })
@@ -321,8 +321,8 @@ impl<'t> Scan<'t, '_> {
         }
         let quoted = span::string(self.bytes, from)?;
         let name = &self.text[quoted.from..quoted.to];
-        let strategy =
-            self.redactor.rules.name(name).or_else(|| super::rule::is_secret_parameter(name, false).then_some(Strategy::Exclude))?;
+        let listed = super::rule::is_secret_parameter(name, false).then_some(Strategy::Exclude);
+        let strategy = self.redactor.rules.name(name).max(listed)?;
         let (from, to) = span::part_body(self.bytes, quoted.to)?;
         let value = &self.text[from..to];
         (!value.is_empty() && !super::walk::is_redacted(value)).then(|| Find {

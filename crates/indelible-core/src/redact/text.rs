@@ -181,9 +181,9 @@ impl<'r> Redactor<'r> {
         let name = percent_decode(name);
         // user[password], items[0][token] and user.password name their member last.
         let last = name.trim_end_matches(']').rsplit('[').next().unwrap_or_default();
-        let dotted = || last.match_indices('.').find_map(|(at, _)| self.rules.name(&last[at + 1..]));
-        let listed = || is_secret_parameter(&name, in_url).then_some(Strategy::Exclude);
-        self.rules.name(&name).or_else(|| self.rules.name(last)).or_else(dotted).or_else(listed)
+        let dotted = last.match_indices('.').filter_map(|(at, _)| self.rules.name(&last[at + 1..])).max();
+        let listed = is_secret_parameter(&name, in_url).then_some(Strategy::Exclude);
+        self.rules.name(&name).max(self.rules.name(last)).max(dotted).max(listed)
     }
 
     /// What stands for a parameter's value; `None` where it is empty or redacted already.

@@ -15,6 +15,8 @@ use crate::key::{ProjectKeys, REDACTION_PREFIX};
 
 /// What stands in the place of a secret.
 pub(super) const REDACTED: &str = "[REDACTED]";
+/// What stands in the place of a secret that is kept elsewhere, sealed; in events of the engine alone.
+pub(super) const SEALED: &str = "[SEALED]";
 
 /// The rules and the key under which one submission is redacted.
 #[derive(Clone, Copy)]
@@ -24,6 +26,8 @@ pub(super) struct Redactor<'r> {
     pub(super) keys: Option<&'r ProjectKeys>,
     /// Set where a string is JSON too large to be read: then nothing can be said of it, and it is not taken.
     pub(super) unread: &'r Cell<bool>,
+    /// For an event of the engine: the key of its `context` that no rule takes away.
+    pub(super) spared: Option<&'r str>,
 }
 
 /// Where the walk is.
@@ -58,8 +62,9 @@ impl Redactor<'_> {
         let inner = Place { node: place.node.and_then(Node::item), ..place };
         let mut changed = self.pairs(items);
         for at in 0..items.len() {
+            // A list of names and values in turn, or one pair: ["Authorization", "Bearer …"].
             let named = if at > 0 { items[at - 1].as_str().and_then(|before| self.named_before(before, &items[at], place)) } else { None };
-            changed |= match inner.node.and_then(|node| node.strategy).or(named) {
+            changed |= match inner.node.and_then(|node| node.strategy).max(named) {
                 Some(strategy) => self.replace(&mut items[at], strategy),
                 None => self.value(&mut items[at], inner),
             };
@@ -143,8 +148,10 @@ impl Redactor<'_> {
         object.retain(|name, value| {
             let node = place.node.and_then(|node| node.child(name));
             let by_pair = paired.filter(|_| is_value_name(name));
-            let strategy = node.and_then(|node| node.strategy).or_else(|| self.member(name, value, place.headers)).or(by_pair);
+            let by_path = node.and_then(|node| node.strategy);
+            let strategy = self.member(name, value, place.headers).max(by_path).max(by_pair);
             match strategy {
+                Some(_) if self.spared.is_some() && value.as_str() == Some(SEALED) => {}
                 Some(Strategy::Exclude) => {
                     changed = true;
                     return false;
@@ -159,7 +166,11 @@ impl Redactor<'_> {
 
     /// The strategy for a member by its own name.
     fn member(&self, name: &str, value: &Value<'_>, in_headers: bool) -> Option<Strategy> {
-        self.rules.name(name).or_else(|| header(name, in_headers, || value.as_str().map(Cow::Borrowed)))
+        // A rule of a project may be weaker than what is done to a header.
+        match self.rules.name(name) {
+            Some(Strategy::Exclude) => Some(Strategy::Exclude),
+            by_name => by_name.max(header(name, in_headers, || value.as_str().map(Cow::Borrowed))),
+        }
     }
 
     /// The strategy for the `value` of an object whose `name`, `key` or `path` is secret.
@@ -170,12 +181,12 @@ impl Redactor<'_> {
         object.iter().find_map(|(name, value)| {
             let text = value.as_str()?;
             if ["name", "key", "header", "field", "k"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
-                return self.rules.name(text).or_else(|| header(text, place.headers || is_ambiguous_header(text), || None));
+                return self.rules.name(text).max(header(text, place.headers || is_ambiguous_header(text), || None));
             }
             if name.eq_ignore_ascii_case("path") && object.get("op").is_some() {
                 let by_segment =
-                    |segment: &str| self.rules.name(segment).or_else(|| segment.split('.').rev().find_map(|part| self.rules.name(part)));
-                return text.split('/').rev().find_map(by_segment);
+                    |segment: &str| self.rules.name(segment).max(segment.split('.').filter_map(|part| self.rules.name(part)).max());
+                return text.split('/').filter_map(by_segment).max();
             }
             None
         })

@@ -143,6 +143,19 @@ fn what_authenticates_is_what_opens() {
     assert!(authenticates(&large, &HERE, &key(1), &mut buffer) && buffer.capacity() == 0, "a large buffer is given back");
 }
 
+#[test]
+fn a_secret_opens_for_what_it_was_sealed_and_for_nothing_else() {
+    let sealed = seal_secret(b"whsec_x", b"a", &key(1));
+    assert_eq!(open_secret(&sealed, b"a", &key(1)), Ok(b"whsec_x".to_vec()));
+    assert_eq!(open_secret(&sealed, b"b", &key(1)), Err(OpenError::NotAuthentic));
+    assert_eq!(open_secret(&sealed, b"a", &key(2)), Err(OpenError::NotAuthentic));
+    for at in 0..sealed.len() {
+        let mut changed = sealed.clone();
+        changed[at] ^= 1;
+        assert!(open_secret(&changed, b"a", &key(1)).is_err() && open_secret(&sealed[..at], b"a", &key(1)).is_err(), "{at}");
+    }
+}
+
 proptest! {
     #[test]
     fn open_undoes_seal(json in proptest::collection::vec(any::<u8>(), 0..3_000), content_key: [u8; 32], event: u128) {

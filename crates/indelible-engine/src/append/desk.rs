@@ -4,19 +4,23 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use indelible_core::entry::{Draft, Provenance};
+use indelible_core::entry::{Draft, Provenance, Stamp};
 use indelible_core::event::Submission;
 use indelible_core::fault::{Fault, FaultKind};
+use indelible_core::json;
 use indelible_core::limits::ENTRY_BYTES_MAX;
 use indelible_core::redact::Rules;
 use indelible_core::seal::{Address, Sealed, Sealer, wrap_key};
 use uuid::Uuid;
 
 use super::{Prepared, PreparedContent};
+use crate::access::Caller;
 use crate::clock::Clock;
 use crate::keystore::{DataKeys, KeyError, KeyStore, new_id, random_secret};
-use crate::resource::Project;
 use crate::resource::registry::Registry;
+use crate::resource::rulebook::Rulebook;
+use crate::resource::schemabook::Schemabook;
+use crate::resource::{DOCUMENT, Project};
 
 /// Bytes of a prepared event beside its content and its draft, roughly.
 const OVERHEAD_BYTES: usize = 512;
@@ -37,29 +41,63 @@ pub(crate) struct Recorder<'a> {
     pub(crate) path: &'a str,
 }
 
+/// What would be stored of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// Its entry, JSON, without what only its place in the chain gives.
+    pub entry: Vec<u8>,
+    /// Its content, JSON, as it would be sealed.
+    pub content: Option<Vec<u8>>,
+}
+
+/// Members of an entry that only its place in the chain gives.
+const PLACED: [&str; 3] = ["hmac_key_id", "recorded_at", "sequence"];
+
 /// Everything that making an event ready needs.
 pub(crate) struct Desk {
     pub(crate) keystore: Arc<KeyStore>,
     pub(crate) data_keys: Arc<DataKeys>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) rules: Rules,
+    pub(crate) rules: Rulebook,
+    pub(crate) schemas: Schemabook,
 }
 
 impl Desk {
+    /// Over what is known now, its rules and schemas among it.
+    pub(crate) fn new((keystore, data_keys): (&Arc<KeyStore>, &Arc<DataKeys>), registry: &Arc<Registry>, clock: &Arc<dyn Clock>) -> Self {
+        let desk = Self {
+            keystore: Arc::clone(keystore),
+            data_keys: Arc::clone(data_keys),
+            registry: Arc::clone(registry),
+            clock: Arc::clone(clock),
+            rules: Rulebook::new(),
+            schemas: Schemabook::new(),
+        };
+        desk.settle_all();
+        desk
+    }
+
     /// A UUIDv7 of now.
     pub(crate) fn new_id(&self) -> Result<Uuid, KeyError> {
         new_id(self.clock.now())
     }
 
-    /// Makes one event of a project ready. `number` stands for the project in the store.
+    /// Takes in what is committed of redaction rules and event schemas.
+    pub(crate) fn settle_all(&self) {
+        self.rules.settle_all(&self.registry);
+        self.schemas.settle_all(&self.registry);
+    }
+
+    /// Makes one event of a project ready. `number` stands for the project in the store; `own` is for an event of the engine, whose
+    /// id was drawn here.
     pub(crate) fn prepare(
         &self,
         project: &Project,
         number: i64,
         recorder: Recorder<'_>,
         submission: Submission<'_>,
-        fresh_id: bool,
+        own: bool,
     ) -> Result<Prepared, Fault> {
         let id = submission.id();
         let ring_id = self.keystore.newest_ring_id();
@@ -69,7 +107,9 @@ impl Desk {
             .filter_map(|older| Some((older, self.keystore.project_keys(project.id, older)?.submission_mac(&submission))))
             .collect();
         let draft_bytes = submission.canonical().len().min(ENTRY_BYTES_MAX);
-        let redacted = self.rules.redact(submission, &keys)?;
+        let breaches = if own { None } else { self.schemas.check(project, &submission) };
+        let rules = self.rules.for_event(project, &submission);
+        let redacted = if own { rules.redact_own(submission, &keys, DOCUMENT)? } else { rules.redact(submission, &keys)? };
         let sealed = redacted.content().map(|json| self.seal(project, id, json)).transpose().map_err(|error| no_key(&error))?;
         let api_key_id = recorder.api_key_id.map(|id| id.hyphenated().to_string());
         let provenance = Provenance {
@@ -82,7 +122,49 @@ impl Desk {
         let draft = Draft::new(&redacted, sealed.as_ref().map(|(sealed, ..)| sealed), &provenance);
         let content = sealed.map(|(sealed, wrap, data_key)| PreparedContent { stored: sealed.stored, wrap, data_key });
         let bytes = OVERHEAD_BYTES + draft_bytes + content.as_ref().map_or(0, |content| content.stored.len());
-        Ok(Prepared { project: number, project_id: project.id, id, draft, keys, submission_mac, older_macs, content, fresh_id, bytes })
+        Ok(Prepared {
+            project: number,
+            project_id: project.id,
+            id,
+            draft,
+            keys,
+            submission_mac,
+            older_macs,
+            content,
+            breaches,
+            fresh_id: own,
+            bytes,
+        })
+    }
+
+    /// What would be stored of an event that a caller hands in, under these rules. Nothing is.
+    pub(crate) fn rehearse(
+        &self,
+        project: &Project,
+        caller: &Caller,
+        submission: Submission<'_>,
+        rules: &Rules,
+    ) -> Result<Rehearsed, Fault> {
+        let ring_id = self.keystore.newest_ring_id();
+        let keys = self.keystore.project_keys(project.id, ring_id).ok_or_else(|| no_key(&KeyError::NoRandomness))?;
+        let redacted = rules.redact(submission, &keys)?;
+        let api_key_id = caller.api_key_id().map(|id| id.hyphenated().to_string());
+        let provenance = Provenance {
+            organization_id: project.organization_id,
+            project_id: project.id,
+            assurance: caller.kind.assurance(),
+            api_key_id: api_key_id.as_deref(),
+            path: "http",
+        };
+        let stamp = Stamp { sequence: 0, recorded_at: self.clock.now(), hmac_key_id: ring_id };
+        let entry = Draft::new(&redacted, None, &provenance).stamp(&stamp)?;
+        let mut entry = json::parse(entry.bytes())?.into_owned();
+        if let json::Value::Object(members) = &mut entry {
+            for name in PLACED {
+                members.remove(name);
+            }
+        }
+        Ok(Rehearsed { entry: entry.to_canonical(), content: redacted.content().map(<[u8]>::to_vec) })
     }
 
     fn seal(

@@ -92,6 +92,9 @@ impl Ledger {
         ahead: u64,
         sizes: &mut Vec<(i64, u64)>,
     ) -> Result<Result<(), Fault>, rusqlite::Error> {
+        if let Some(fault) = event.refused() {
+            return Ok(Err(fault.clone()));
+        }
         let at = if let Some(at) = sizes.iter().position(|(project, _)| *project == event.project) {
             at
         } else {

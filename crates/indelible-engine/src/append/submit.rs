@@ -10,7 +10,17 @@ use super::{AppendError, Prepared, Receipt};
 use crate::access::{Caller, Scope};
 use crate::ledger::Ledger;
 use crate::resource::Project;
+use crate::resource::schemabook::Breaches;
 use crate::write::{Privilege, Work};
+
+/// An event of a batch, by its place, that breaks schemas which only report.
+type Broken = (usize, Uuid, Box<Breaches>);
+
+/// Takes what is to be counted once it is stored. One that is refused stays with its event.
+fn reported(batch: &mut [Prepared]) -> Vec<Broken> {
+    let take = |(at, event): (usize, &mut Prepared)| Some((at, event.project_id, event.breaches.take()?));
+    batch.iter_mut().enumerate().filter(|(_, event)| event.refused().is_none()).filter_map(take).collect()
+}
 
 impl Ledger {
     /// A new UUIDv7, for an event whose caller gave no id.
@@ -47,12 +57,24 @@ impl Ledger {
     }
 
     /// Appends a batch, all of it or nothing. Returns once it is durable. The caller needs `events:append`.
-    pub async fn append(&self, batch: Vec<Prepared>) -> Result<Vec<Receipt>, AppendError> {
-        self.inner.writer.submit(Work::new(batch, Privilege::Caller)).await
+    pub async fn append(&self, mut batch: Vec<Prepared>) -> Result<Vec<Receipt>, AppendError> {
+        let broken = reported(&mut batch);
+        let receipts = self.inner.writer.submit(Work::new(batch, Privilege::Caller)).await?;
+        self.count(broken, &receipts);
+        Ok(receipts)
     }
 
     /// [`Self::append`] for threads outside the runtime; waits a while for room in the queue.
-    pub fn append_blocking(&self, batch: Vec<Prepared>) -> Result<Vec<Receipt>, AppendError> {
-        self.inner.writer.submit_blocking(Work::new(batch, Privilege::Caller))
+    pub fn append_blocking(&self, mut batch: Vec<Prepared>) -> Result<Vec<Receipt>, AppendError> {
+        let broken = reported(&mut batch);
+        let receipts = self.inner.writer.submit_blocking(Work::new(batch, Privilege::Caller))?;
+        self.count(broken, &receipts);
+        Ok(receipts)
+    }
+
+    fn count(&self, broken: Vec<Broken>, receipts: &[Receipt]) {
+        if !broken.is_empty() {
+            self.inner.desk.schemas.count(broken, receipts, self.inner.clock.monotonic());
+        }
     }
 }

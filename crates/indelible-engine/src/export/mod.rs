@@ -82,7 +82,7 @@ impl Ledger {
     pub async fn export(&self, caller: &Caller, project: &Project, request: ExportRequest) -> Result<Export, ReadError> {
         let mut reading = Reading::new(caller, project, "audit_bundle", "", &request.opening);
         reading.action = "audit.export";
-        reading.filter = request.claim(&self.inner.desk.rules);
+        reading.filter = request.claim(&self.inner.desk.rules.for_question(project));
         let asked = reading.authorise(self).and_then(|()| Asked::read(&request, reading.filter.clone()));
         let number = self.inner.registry.number_of(project.id).ok_or(ReadError::NotFound("project"));
         let place = Arc::clone(&self.inner.index.exports).try_acquire_owned();

@@ -54,7 +54,7 @@ impl Ledger {
         let kind = if search.feed.is_some() { FEED } else { "audit_events" };
         let mut reading = Reading::new(caller, project, kind, "", &search.opening);
         // Control characters are six bytes each in an entry; what is recorded must fit one.
-        let rules = &self.inner.desk.rules;
+        let rules = self.inner.desk.rules.for_question(project);
         reading.filter = search.filter.as_ref().map(|filter| rules.question(filter).replace(char::is_control, " "));
         let clock = Arc::clone(&self.inner.desk.clock);
         let now = clock.monotonic();

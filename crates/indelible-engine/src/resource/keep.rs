@@ -8,8 +8,11 @@ use uuid::Uuid;
 
 use super::answers::Once;
 use super::kept::Kept;
-use super::kind::{Admission, Kind, Level, Number};
+use super::kind::{Admission, Kind, Level, Number, Verb};
+use super::kinds::{event_schemas, redaction_rules};
 use super::mutate::Mutation;
+use super::patch::merged;
+use super::sealed::{self, Parted, Sealed, Shown};
 use super::{MutateError, Project};
 use crate::access::{Caller, Owner};
 use crate::ledger::Ledger;
@@ -21,6 +24,18 @@ pub struct Done {
     pub kept: Arc<Kept>,
     /// Whether this repeats the answer to a request that was made before, and nothing was changed.
     pub replayed: bool,
+    /// Secrets that were made with it. They are shown this once.
+    pub shown: Vec<Shown>,
+}
+
+/// What is done to a resource that is there.
+#[derive(Clone, Copy)]
+enum Deed<'a> {
+    /// A merge patch.
+    Patch(&'a str),
+    /// A verb of its kind, and what was said with it.
+    Verb(&'static Verb, &'a str),
+    End,
 }
 
 impl Ledger {
@@ -45,12 +60,12 @@ impl Ledger {
         let asked = once.and_then(|once| self.asked(caller, &home, once));
         let before = asked.as_ref().map_or(Ok(None), |asked| self.made_before(asked, kind));
         let kept = match before {
-            Ok(Some(kept)) => return Ok(Done { kept, replayed: true }),
-            Ok(None) => self.check_new(kind, &home, owner, document),
+            Ok(Some(kept)) => return Ok(Done { kept, replayed: true, shown: Vec::new() }),
+            Ok(None) => self.check_new(caller, kind, &home, owner, document),
             Err(error) => Err(error),
         };
-        let kept = match kept {
-            Ok(kept) => kept,
+        let (kept, shown) = match kept {
+            Ok(made) => made,
             Err(error) => return Err(self.refuse(caller, Some(home), refusal, error).await),
         };
         let mut changes = vec![kept.row(kind, home.id, false)];
@@ -62,13 +77,14 @@ impl Ledger {
             kind: kind.noun,
             id: kept.id.to_string(),
             before: None,
-            after: Some(kept.state()),
+            after: Some(kept.told()),
             changes,
         })
         .await?;
         let kept = Arc::new(kept);
         self.inner.registry.keep(kind, &kept);
-        Ok(Done { kept, replayed: false })
+        self.settle(kind, kept.owner);
+        Ok(Done { kept, replayed: false, shown })
     }
 
     /// Whether the caller may make one of a kind there; returns the chain that will tell of it.
@@ -82,12 +98,21 @@ impl Ledger {
         self.visible_home(caller, owner)
     }
 
-    fn check_new(&self, kind: &'static Kind, home: &Project, owner: Owner, document: &str) -> Result<Kept, MutateError> {
-        let document = self.read_document(kind, home, document)?;
-        let now = self.inner.clock.now();
-        let kept = Kept { id: self.new_id(), owner, version: 1, created_at: now, updated_at: now, document };
-        self.admit(kind, owner, Some(&kept))?;
-        Ok(kept)
+    fn check_new(
+        &self,
+        caller: &Caller,
+        kind: &'static Kind,
+        home: &Project,
+        owner: Owner,
+        document: &str,
+    ) -> Result<(Kept, Vec<Shown>), MutateError> {
+        let (document, shown) = sealed::draw(kind, (kind.read)(document)?)?;
+        let Parted { document, secrets } = self.without_secrets(kind, home, document)?;
+        let (now, id) = (self.inner.clock.now(), self.new_id());
+        let sealed = sealed::seal_all(&self.inner.keystore, home.organization_id, (kind, id), secrets, None)?;
+        let kept = Kept { id, owner, version: 1, created_at: now, updated_at: now, document, sealed };
+        admit(kind, &Admission { registry: &self.inner.registry, caller, owner, verb: None, before: None, after: Some(&kept) })?;
+        Ok((kept, shown))
     }
 
     /// Changes a resource by a merge patch (RFC 7396), if it is still at the version `expected`, where one is given.
@@ -100,7 +125,20 @@ impl Ledger {
         patch: &str,
     ) -> Result<Done, MutateError> {
         let Some(action) = kind.actions.update else { return Err(MutateError::NotFound(kind.noun)) };
-        self.change(caller, kind, (action, id), expected, Some(patch)).await
+        self.change(caller, kind, (action, id), expected, Deed::Patch(patch)).await
+    }
+
+    /// Does to a resource what a verb of its kind says, if it is still at the version `expected`, where one is given. `said` is a JSON
+    /// object.
+    pub async fn act_on_resource(
+        &self,
+        caller: &Caller,
+        kind: &'static Kind,
+        verb: &'static Verb,
+        (id, expected): (Uuid, Option<u64>),
+        said: &str,
+    ) -> Result<Done, MutateError> {
+        self.change(caller, kind, (verb.action, id), expected, Deed::Verb(verb, said)).await
     }
 
     /// Ends a resource, if it is still at the version `expected`, where one is given.
@@ -112,7 +150,7 @@ impl Ledger {
         expected: Option<u64>,
     ) -> Result<Done, MutateError> {
         let Some(action) = kind.actions.delete else { return Err(MutateError::NotFound(kind.noun)) };
-        self.change(caller, kind, (action, id), expected, None).await
+        self.change(caller, kind, (action, id), expected, Deed::End).await
     }
 
     async fn change(
@@ -121,27 +159,27 @@ impl Ledger {
         kind: &'static Kind,
         (action, id): (&'static str, Uuid),
         expected: Option<u64>,
-        patch: Option<&str>,
+        deed: Deed<'_>,
     ) -> Result<Done, MutateError> {
         let _control = self.inner.control.lock().await;
         let looked = self.look_up(caller, kind, id);
         let home = looked.as_ref().ok().map(|(home, _)| Arc::clone(home));
         let changed = looked.and_then(|(home, before)| {
-            let after = self.changed(caller, kind, (&home, &before), expected, patch)?;
+            let after = self.changed(caller, kind, (&home, &before), expected, deed)?;
             Ok((home, before, after))
         });
         let (home, before, after) = match changed {
             Ok(changed) => changed,
             Err(error) => return Err(self.refuse(caller, home, (action, kind.noun, id.to_string()), error).await),
         };
-        let ended = patch.is_none();
+        let ended = matches!(deed, Deed::End);
         self.mutate(Mutation {
             caller,
             action,
             kind: kind.noun,
             id: id.to_string(),
-            before: Some(before.state()),
-            after: (!ended).then(|| after.state()),
+            before: Some(before.told()),
+            after: (!ended).then(|| after.told()),
             changes: vec![after.row(kind, home.id, ended)],
             home,
         })
@@ -149,10 +187,12 @@ impl Ledger {
         let after = Arc::new(after);
         if ended {
             self.inner.registry.end(kind, id);
-            return Ok(Done { kept: before, replayed: false });
+            self.settle(kind, after.owner);
+            return Ok(Done { kept: before, replayed: false, shown: Vec::new() });
         }
         self.inner.registry.keep(kind, &after);
-        Ok(Done { kept: after, replayed: false })
+        self.settle(kind, after.owner);
+        Ok(Done { kept: after, replayed: false, shown: Vec::new() })
     }
 
     /// A resource that the caller may see, and the chain that tells of it.
@@ -171,7 +211,7 @@ impl Ledger {
         let project = self.inner.registry.project(id).filter(|_| kind.number == Number::One)?;
         let document = (kind.read)("{}").ok()?;
         let (created_at, owner) = (project.created_at, Owner::Project(id));
-        Some(Kept { id, owner, version: 0, created_at, updated_at: created_at, document })
+        Some(Kept { id, owner, version: 0, created_at, updated_at: created_at, document, sealed: Sealed::new() })
     }
 
     fn changed(
@@ -180,23 +220,28 @@ impl Ledger {
         kind: &'static Kind,
         (home, before): (&Arc<Project>, &Kept),
         expected: Option<u64>,
-        patch: Option<&str>,
+        deed: Deed<'_>,
     ) -> Result<Kept, MutateError> {
         check_scope(caller, kind)?;
         if let Some(expected) = expected.filter(|expected| *expected != before.version) {
             return Err(MutateError::Stale { expected, current: before.version });
         }
         let mut after = Kept { version: before.version + 1, updated_at: self.inner.clock.now(), ..before.clone() };
-        if let Some(patch) = patch {
-            after.document = self.read_document(kind, home, &merged(&before.document, patch)?)?;
+        let document = match deed {
+            Deed::Patch(patch) => Some(merged(&before.document, patch)?),
+            Deed::Verb(verb, said) => Some((verb.apply)(&before.document, said)?),
+            Deed::End => None,
+        };
+        if let Some(document) = &document {
+            let Parted { document, secrets } = self.without_secrets(kind, home, (kind.read)(document)?)?;
+            after.document = document;
+            after.sealed = sealed::seal_all(&self.inner.keystore, home.organization_id, (kind, after.id), secrets, Some(before))?;
         }
-        self.admit(kind, before.owner, patch.is_some().then_some(&after))?;
+        let verb = if let Deed::Verb(verb, _) = deed { Some(verb.name) } else { None };
+        let after_it = document.is_some().then_some(&after);
+        let (registry, owner) = (&*self.inner.registry, before.owner);
+        admit(kind, &Admission { registry, caller, owner, verb, before: Some(before), after: after_it })?;
         Ok(after)
-    }
-
-    fn admit(&self, kind: &'static Kind, owner: Owner, after: Option<&Kept>) -> Result<(), MutateError> {
-        let admission = Admission { registry: &self.inner.registry, owner, after };
-        kind.admit.map_or(Ok(()), |admit| admit(&admission))
     }
 
     /// The chain of what `owner` is, if the caller's key reaches so far.
@@ -219,20 +264,34 @@ impl Ledger {
         Ok(self.home_of(Owner::Instance)?)
     }
 
-    /// Reads a document strictly. Documents lie in the ledger readable, so one that holds a credential is refused rather than
-    /// stored without it.
-    fn read_document(&self, kind: &'static Kind, home: &Project, text: &str) -> Result<String, MutateError> {
-        let document = (kind.read)(text)?;
-        let value: serde_json::Value =
-            serde_json::from_str(&document).map_err(|error| MutateError::Fault(Fault::new(FaultKind::Invalid, "", error.to_string())))?;
-        let keystore = &self.inner.keystore;
-        let Some(keys) = keystore.project_keys(home.id, keystore.newest_ring_id()) else { return Ok(document) };
-        let rules = &self.inner.desk.rules;
-        match secret_in(&value, &|text| rules.line(text, &keys) != text) {
-            Some(fault) => Err(fault.into()),
-            None => Ok(document),
+    /// What is made of resources of a kind is made anew, before the change is acknowledged.
+    pub(super) fn settle(&self, kind: &'static Kind, owner: Owner) {
+        let (desk, registry) = (&self.inner.desk, &self.inner.registry);
+        if kind.noun == redaction_rules::KIND.noun {
+            desk.rules.settle(registry, owner);
+        } else if kind.noun == event_schemas::KIND.noun {
+            desk.schemas.settle(registry, owner);
         }
     }
+
+    /// A document without its secrets. Documents lie in the ledger readable, so one that holds a credential elsewhere is refused rather
+    /// than stored without it.
+    fn without_secrets(&self, kind: &'static Kind, home: &Project, document: String) -> Result<Parted, MutateError> {
+        let parted = sealed::part(kind, document)?;
+        let value: serde_json::Value = serde_json::from_str(&parted.document)
+            .map_err(|error| MutateError::Fault(Fault::new(FaultKind::Invalid, "", error.to_string())))?;
+        let keystore = &self.inner.keystore;
+        let Some(keys) = keystore.project_keys(home.id, keystore.newest_ring_id()) else { return Ok(parted) };
+        let rules = self.inner.desk.rules.standard();
+        match secret_in(&value, &|text| rules.line(text, &keys) != text) {
+            Some(fault) => Err(fault.into()),
+            None => Ok(parted),
+        }
+    }
+}
+
+fn admit(kind: &Kind, admission: &Admission<'_>) -> Result<(), MutateError> {
+    kind.admit.map_or(Ok(()), |admit| admit(admission))
 }
 
 fn check_scope(caller: &Caller, kind: &Kind) -> Result<(), MutateError> {
@@ -252,63 +311,5 @@ fn secret_in(value: &serde_json::Value, changes: &dyn Fn(&str) -> bool) -> Optio
             members.iter().find_map(|(name, value)| secret_in(value, changes).map(|fault| fault.within(name)))
         }
         _ => None,
-    }
-}
-
-/// A document with a merge patch applied (RFC 7396): null takes a member away.
-fn merged(document: &str, patch: &str) -> Result<String, Fault> {
-    let invalid = |error: serde_json::Error| Fault::new(FaultKind::Invalid, "", error.to_string());
-    let mut target: serde_json::Value = serde_json::from_str(document).map_err(invalid)?;
-    let patch: serde_json::Value = serde_json::from_str(patch).map_err(invalid)?;
-    if !patch.is_object() {
-        return Err(Fault::new(FaultKind::Invalid, "", "a merge patch of a resource is an object"));
-    }
-    merge(&mut target, patch);
-    Ok(target.to_string())
-}
-
-fn merge(target: &mut serde_json::Value, patch: serde_json::Value) {
-    let serde_json::Value::Object(patch) = patch else {
-        *target = patch;
-        return;
-    };
-    if !target.is_object() {
-        *target = serde_json::Value::Object(serde_json::Map::new());
-    }
-    let Some(members) = target.as_object_mut() else { return };
-    for (name, value) in patch {
-        if value.is_null() {
-            members.remove(&name);
-        } else {
-            merge(members.entry(name).or_insert(serde_json::Value::Null), value);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patches_are_those_of_the_rfc() {
-        // RFC 7396, appendix A, those whose patch is an object.
-        let cases = [
-            (r#"{"a":"b"}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
-            (r#"{"a":"b"}"#, r#"{"b":"c"}"#, r#"{"a":"b","b":"c"}"#),
-            (r#"{"a":"b"}"#, r#"{"a":null}"#, "{}"),
-            (r#"{"a":"b","b":"c"}"#, r#"{"a":null}"#, r#"{"b":"c"}"#),
-            (r#"{"a":["b"]}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
-            (r#"{"a":"c"}"#, r#"{"a":["b"]}"#, r#"{"a":["b"]}"#),
-            (r#"{"a":{"b":"c"}}"#, r#"{"a":{"b":"d","c":null}}"#, r#"{"a":{"b":"d"}}"#),
-            (r#"{"a":[{"b":"c"}]}"#, r#"{"a":[1]}"#, r#"{"a":[1]}"#),
-            (r#"{"e":null}"#, r#"{"a":1}"#, r#"{"a":1,"e":null}"#),
-            ("[1,2]", r#"{"a":"b","c":null}"#, r#"{"a":"b"}"#),
-            ("{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
-        ];
-        for (document, patch, expected) in cases {
-            let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
-            assert_eq!(read(&merged(document, patch).expect("an object")), read(expected), "{document} {patch}");
-        }
-        assert!(merged("{}", "[]").is_err() && merged("{}", "null").is_err());
     }
 }

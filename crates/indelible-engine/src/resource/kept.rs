@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::document::{DocumentError, OwnerDocument, time_text, uuid_text};
 use super::kind::{Kind, typed};
+use super::sealed::{Sealed, mark};
 use crate::access::Owner;
 use crate::write::Change;
 
@@ -28,8 +29,10 @@ pub struct Kept {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
-    /// Its document: a JSON object.
+    /// Its document: a JSON object, in which secrets are `[SEALED]`.
     pub document: String,
+    /// The secrets.
+    pub(crate) sealed: Sealed,
 }
 
 /// The stored form.
@@ -41,6 +44,9 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     document: Option<serde_json::Value>,
     owner: OwnerDocument,
+    /// Empty once it ended.
+    #[serde(default, skip_serializing_if = "Sealed::is_empty")]
+    sealed: Sealed,
     #[serde(with = "time_text")]
     updated_at: Timestamp,
 }
@@ -62,6 +68,7 @@ impl Kept {
             created_at: self.created_at,
             document: (!ended).then_some(document),
             owner: self.owner.into(),
+            sealed: if ended { Sealed::new() } else { self.sealed.clone() },
             updated_at: self.updated_at,
         };
         let body = serde_json::to_string(&stored).expect("a document has string keys and no failing serializer");
@@ -81,10 +88,27 @@ impl Kept {
             created_at: stored.created_at,
             updated_at: stored.updated_at,
             document: document.to_string(),
+            sealed: stored.sealed,
         }))
     }
 
-    /// As it is shown and as its events tell it: the envelope and the members of the document in one object.
+    /// As its events are told it: sealed members are marked, so that it shows whether one changed.
+    pub(super) fn told(&self) -> Value<'static> {
+        let mut state = self.state();
+        for (pointer, sealed) in &self.sealed {
+            let mut segments = pointer.split('/').skip(1).map(|segment| segment.replace("~1", "/").replace("~0", "~"));
+            let place = segments.try_fold(&mut state, |value, name| match value {
+                Value::Object(members) => members.get_mut(&name),
+                _ => None,
+            });
+            if let Some(place) = place {
+                *place = Value::string(mark(sealed));
+            }
+        }
+        state
+    }
+
+    /// As it is shown, and as its events tell it: the envelope and the members of the document in one object.
     pub fn state(&self) -> Value<'static> {
         let mut object = match json::parse(self.document.as_bytes()).map(Value::into_owned) {
             Ok(Value::Object(members)) => members,

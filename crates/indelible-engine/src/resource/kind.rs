@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::MutateError;
 use super::kept::Kept;
 use super::registry::Registry;
-use crate::access::{Owner, Scope};
+use crate::access::{Caller, Owner, Scope};
 
 pub use super::kinds::KINDS;
 
@@ -80,6 +80,74 @@ pub struct Kind {
     pub(super) read: fn(&str) -> Result<String, Fault>,
     /// Whether a change may be, beside what is known.
     pub(super) admit: Option<Admit>,
+    /// What few kinds have.
+    pub rare: Rare,
+}
+
+/// What few kinds have.
+#[derive(Clone, Copy)]
+pub struct Rare {
+    /// Members of its documents that are secret: pointers, in which `*` stands for every member of an object. They are sealed where they
+    /// are stored, and shown as `[SEALED]` ([`super::sealed`]).
+    pub secrets: &'static [&'static str],
+    /// Secret members that are made here, and shown once.
+    pub drawn: &'static [Drawn],
+    /// What can be done to one beside changing and ending it.
+    pub verbs: &'static [Verb],
+    /// Figures that are shown with one, by their names.
+    pub figures: &'static [&'static str],
+}
+
+impl Rare {
+    /// Nothing of it.
+    pub const NONE: Self = Self { secrets: &[], drawn: &[], verbs: &[], figures: &[] };
+}
+
+/// A secret member that is made here.
+#[derive(Clone, Copy)]
+pub struct Drawn {
+    /// Its name, at the top of the document.
+    pub member: &'static str,
+    /// What it is made of 32 random bytes.
+    pub(super) make: fn(&[u8; 32]) -> String,
+}
+
+/// Something that is done to a resource: `POST /v1/KIND/{id}/VERB`, with an event of its own.
+#[derive(Clone, Copy)]
+pub struct Verb {
+    /// In URLs and on the command line.
+    pub name: &'static str,
+    /// Of its event.
+    pub action: &'static str,
+    /// What it does, one sentence.
+    pub doc: &'static str,
+    /// JSON Schema of what is said with it.
+    pub schema: fn() -> Value,
+    /// What the document becomes by what was said, a JSON object.
+    pub(super) apply: fn(&str, &str) -> Result<String, MutateError>,
+}
+
+impl std::fmt::Debug for Verb {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.action)
+    }
+}
+
+impl Kind {
+    /// The verb of this name.
+    pub fn verb(&self, name: &str) -> Option<&'static Verb> {
+        self.rare.verbs.iter().find(|verb| verb.name == name)
+    }
+
+    /// Every action of its events.
+    pub fn all_actions(&self) -> Vec<&'static str> {
+        let Actions { create, update, delete } = self.actions;
+        let mut actions: Vec<_> = [create, update].into_iter().flatten().collect();
+        actions.extend(self.rare.verbs.iter().map(|verb| verb.action));
+        actions.extend(delete);
+        actions.dedup();
+        actions
+    }
 }
 
 impl std::fmt::Debug for Kind {
@@ -105,7 +173,12 @@ pub(super) type Admit = fn(&Admission<'_>) -> Result<(), MutateError>;
 /// A change that is about to be, and what it is held against.
 pub(super) struct Admission<'a> {
     pub(super) registry: &'a Registry,
+    pub(super) caller: &'a Caller,
     pub(super) owner: Owner,
+    /// The verb by which it changes, where it is one.
+    pub(super) verb: Option<&'static str>,
+    /// As it is, unless it is made.
+    pub(super) before: Option<&'a Kept>,
     /// As it will be, unless it ends.
     pub(super) after: Option<&'a Kept>,
 }

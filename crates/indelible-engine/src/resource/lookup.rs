@@ -50,6 +50,12 @@ impl Ledger {
         .await
     }
 
+    /// Figures of a resource, counted since the ledger was opened, by the names that its kind gives ([`super::Rare::figures`]).
+    pub fn figures(&self, kind: &'static Kind, id: Uuid) -> Vec<(&'static str, u64)> {
+        let figure = |name: &&'static str| (*name, self.inner.desk.schemas.violations(id));
+        kind.rare.figures.iter().map(figure).collect()
+    }
+
     /// A page of resources.
     pub async fn resources(&self, caller: &Caller, kind: &'static Kind, listing: &Listing) -> Result<Listed, ReadError> {
         self.look(caller, (kind, "*".to_owned()), |ledger| {

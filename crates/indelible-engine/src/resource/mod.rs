@@ -5,14 +5,20 @@ mod answers;
 mod api_keys;
 pub(crate) mod document;
 mod first_start;
+mod json_schema;
 mod keep;
 mod kept;
 mod kind;
 pub(crate) mod kinds;
 mod lookup;
 mod mutate;
+mod patch;
 mod projects;
 pub(crate) mod registry;
+mod rehearse;
+pub(crate) mod rulebook;
+pub(crate) mod schemabook;
+pub(crate) mod sealed;
 
 use indelible_core::time::Timestamp;
 use uuid::Uuid;
@@ -24,9 +30,10 @@ pub use answers::Once;
 pub(crate) use first_start::{Instance, Wishes, first_start};
 pub use keep::Done;
 pub use kept::{ENVELOPE, Kept};
-pub use kind::{Actions, KINDS, Kind, Level, Number, kind};
+pub use kind::{Actions, Drawn, KINDS, Kind, Level, Number, Rare, Verb, kind};
 pub use lookup::{Listed, Listing, PAGE_DEFAULT, PAGE_MAX};
 pub(crate) use mutate::{DOCUMENT, Mutation, load};
+pub use sealed::{SEALED, Shown};
 
 /// A project: one chain.
 #[derive(Debug, Clone, PartialEq, Eq)]

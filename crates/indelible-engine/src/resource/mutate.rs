@@ -83,7 +83,7 @@ impl Ledger {
         let keys = keystore
             .project_keys(home.id, keystore.newest_ring_id())
             .ok_or_else(|| AppendError::Unavailable { reason: "the ring has no key".to_owned(), outcome_unknown: false })?;
-        Ok(self.inner.desk.rules.line(name, &keys))
+        Ok(self.inner.desk.rules.standard().line(name, &keys))
     }
 
     /// Appends the event and writes the documents in one transaction: both, or neither.
@@ -130,6 +130,7 @@ impl Ledger {
         if let Err(error) = loaded {
             tracing::error!(%error, "resources could not be read again");
         }
+        self.inner.desk.settle_all();
     }
 }
 

@@ -101,6 +101,9 @@ impl Planner<'_> {
             taken.push((event.project, 0));
             taken.len() - 1
         };
+        if let Some(fault) = event.refused() {
+            return Err(Refusal::Batch(AppendError::Fault { index, fault: fault.clone() }));
+        }
         let sequence = head.size + taken[at].1;
         let stamp = Stamp { sequence, recorded_at: self.recorded_at, hmac_key_id: event.keys.ring_id };
         let entry = event.draft.stamp(&stamp).map_err(|fault: Fault| Refusal::Batch(AppendError::Fault { index, fault }))?;

@@ -136,7 +136,8 @@ impl Thread {
             return Some(Instant::now() + RECOVER_EVERY);
         }
         let now = self.parts.clock.monotonic();
-        let left = [self.parts.turned_away.due_in(now), self.parts.index.polls.due_in(now)].into_iter().flatten().min()?;
+        let counted = [self.parts.turned_away.due_in(now), self.parts.index.polls.due_in(now), self.parts.desk.schemas.due_in(now)];
+        let left = counted.into_iter().flatten().min()?;
         Some(Instant::now() + left)
     }
 
@@ -246,9 +247,14 @@ impl Thread {
     /// Records what was counted and is due: who was turned away in minutes that are over, and the polls of readers who stay away.
     fn record_counted(&mut self) {
         let now = self.parts.clock.monotonic();
-        let due = [(self.parts.turned_away.due(now), Privilege::Caller), (self.parts.index.polls.due(now), Privilege::Engine)];
+        let desk = Arc::clone(&self.parts.desk);
+        let due = [
+            (self.parts.turned_away.due(now), Privilege::Caller),
+            (self.parts.index.polls.due(now), Privilege::Engine),
+            (desk.schemas.due(&desk.registry, now), Privilege::Caller),
+        ];
         for (due, privilege) in due.into_iter().filter(|(due, _)| !due.is_empty()) {
-            let prepared: Result<Vec<_>, _> = due.into_iter().map(|event| self.parts.desk.prepare_own(event)).collect();
+            let prepared: Result<Vec<_>, _> = due.into_iter().map(|event| desk.prepare_own(event)).collect();
             match prepared {
                 Ok(events) => self.group(vec![Work::new(events, privilege)]),
                 Err(fault) => tracing::error!(%fault, "what was counted could not be recorded"),

@@ -21,6 +21,10 @@ fn budgets() -> &'static Kind {
     kind("budget").expect("a kind")
 }
 
+fn streams() -> &'static Kind {
+    kind("audit_stream").expect("a kind")
+}
+
 fn make(bench: &Bench, kind: &'static Kind) -> Arc<Kept> {
     wait(bench.ledger.create_resource(&bench.admin(), kind, None, kind.example, None)).expect("made").kept
 }
@@ -67,6 +71,11 @@ fn every_kind_is_made_changed_and_ended_and_replaying_its_events_rebuilds_it() {
             assert_eq!((done.kept.version, done.kept.created_at), (last.version + 1, last.created_at));
             last = done.kept;
         }
+        for verb in kind.rare.verbs {
+            let said = wait(bench.ledger.act_on_resource(&bench.admin(), kind, verb, (last.id, Some(last.version)), "{}")).expect("done");
+            assert_eq!(said.kept.version, last.version + 1);
+            last = said.kept;
+        }
         bench = bench.reopen();
         let found = wait(bench.ledger.resource(&bench.admin(), kind, last.id)).expect("after a restart too");
         assert_eq!(found, last, "{}", kind.noun);
@@ -83,7 +92,9 @@ fn every_kind_is_made_changed_and_ended_and_replaying_its_events_rebuilds_it() {
         }
         // What each event says was before is what the one before it left.
         let events: Vec<_> = told(&bench, kind).into_iter().rev().filter(|event| event.1 == "allow").collect();
-        let expected: Vec<&str> = [kind.actions.create, kind.actions.update, kind.actions.delete].into_iter().flatten().collect();
+        let verbs = kind.rare.verbs.iter().map(|verb| Some(verb.action));
+        let expected: Vec<&str> =
+            [kind.actions.create, kind.actions.update].into_iter().chain(verbs).chain([kind.actions.delete]).flatten().collect();
         assert_eq!(events.iter().map(|event| event.0.as_str()).collect::<Vec<_>>(), expected);
         for pair in events.windows(2) {
             assert!(same(pair[0].3.as_ref(), pair[1].2.as_ref()), "{}", kind.noun);
@@ -251,37 +262,39 @@ fn each_write_may_fail_and_document_and_event_are_both_there_or_neither() {
     for change in ["create", "update", "delete"] {
         for write in [Write::Event, Write::Content, Write::Wrap, Write::Head, Write::Resource, Write::Commit] {
             for when in [When::Before, When::After] {
-                strike(change, write, when, 0);
-                if write == Write::Resource {
-                    strike(change, write, when, 1);
+                for kind in [budgets(), streams()] {
+                    strike(kind, change, write, when, 0);
+                    if write == Write::Resource {
+                        strike(kind, change, write, when, 1);
+                    }
                 }
             }
         }
     }
 }
 
-fn strike(change: &str, write: Write, when: When, nth: i64) {
+fn strike(kind: &'static Kind, change: &str, write: Write, when: When, nth: i64) {
     let faults = Arc::new(Strike { write, when, left: AtomicI64::new(-1) });
     let bench = Bench::with(|options| options.faults = Some(Arc::<Strike>::clone(&faults)));
-    let kept = make(&bench, budgets());
+    let kept = make(&bench, kind);
     let once = Once::new("k", "r".to_owned()).expect("a key");
     let events = bench.events();
     faults.left.store(nth, Ordering::SeqCst);
     let done = match change {
-        "create" => wait(bench.ledger.create_resource(&bench.admin(), budgets(), None, budgets().example, Some(&once))),
-        "update" => wait(bench.ledger.update_resource(&bench.admin(), budgets(), kept.id, Some(1), r#"{"limit_micros":5}"#)),
-        _ => wait(bench.ledger.delete_resource(&bench.admin(), budgets(), kept.id, None)),
+        "create" => wait(bench.ledger.create_resource(&bench.admin(), kind, None, kind.example, Some(&once))),
+        "update" => wait(bench.ledger.update_resource(&bench.admin(), kind, kept.id, Some(1), r#"{"name":"another"}"#)),
+        _ => wait(bench.ledger.delete_resource(&bench.admin(), kind, kept.id, None)),
     };
     faults.left.store(-1, Ordering::SeqCst);
     // What the running ledger believes is what a restart finds.
     let seen = |bench: &Bench| {
-        let all = wait(bench.ledger.resources(&bench.admin(), budgets(), &Listing::default())).expect("a list");
+        let all = wait(bench.ledger.resources(&bench.admin(), kind, &Listing::default())).expect("a list");
         all.kept.iter().map(|kept| (kept.id, kept.version)).collect::<Vec<_>>()
     };
     let running = seen(&bench);
     let bench = bench.reopen();
     let stored = seen(&bench);
-    let place = format!("{change} {write:?} {when:?} {nth}");
+    let place = format!("{kind:?} {change} {write:?} {when:?} {nth}");
     assert_eq!(running, stored, "{place}");
     let changed = stored != vec![(kept.id, 1)];
     // Two looks at the list were recorded.
@@ -290,7 +303,7 @@ fn strike(change: &str, write: Write, when: When, nth: i64) {
         assert!(changed, "{place}");
     }
     if change == "create" {
-        let again = wait(bench.ledger.create_resource(&bench.admin(), budgets(), None, budgets().example, Some(&once))).expect("made");
+        let again = wait(bench.ledger.create_resource(&bench.admin(), kind, None, kind.example, Some(&once))).expect("made");
         assert_eq!(again.replayed, changed, "{place}");
     }
 }

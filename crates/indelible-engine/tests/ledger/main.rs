@@ -23,7 +23,9 @@ mod proxy;
 mod reads;
 mod resources;
 mod rotation;
+mod rules;
 mod runs;
+mod schemas;
 mod spending;
 
 #[cfg(feature = "aws")]

@@ -6,7 +6,7 @@ use indelible_engine::Rotation;
 use indelible_engine::access::Owner;
 use indelible_engine::export::ExportRequest;
 use indelible_engine::query::{Opening, Page, Search};
-use indelible_engine::resource::Kind;
+use indelible_engine::resource::{Kind, Verb};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -117,6 +117,8 @@ operations! {
     resources(kind: &'static Kind) -> Vec<Vec<u8>>;
     /// Changes a resource by a merge patch.
     update_resource(kind: &'static Kind, id: Uuid, version: u64, patch: &Value) -> Vec<u8>;
+    /// Does to a resource what a verb of its kind says.
+    act_on_resource(kind: &'static Kind, verb: &'static Verb, id: Uuid, version: Option<u64>, said: &Value) -> Vec<u8>;
     /// Ends a resource.
     delete_resource(kind: &'static Kind, id: Uuid, version: Option<u64>) -> ();
     /// Decides the questions of a request; the answer of `/access/v1/evaluations`.

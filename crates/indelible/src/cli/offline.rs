@@ -13,7 +13,7 @@ use indelible_engine::append::{AppendError, Foreseen, Prepared, Receipt, Rejecti
 use indelible_engine::decide::Questions;
 use indelible_engine::export::ExportRequest;
 use indelible_engine::query::{Opening, Page, ReadError, Search};
-use indelible_engine::resource::{Kind, Level, Listing, NewApiKey, Project};
+use indelible_engine::resource::{Kind, Level, Listing, NewApiKey, Project, Verb};
 use indelible_engine::{Ledger, Options, Rotation};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -164,18 +164,19 @@ impl Offline {
         let owner = owner.or_else(|| kind.levels.contains(&Level::Project).then_some(Owner::Project(self.project.id)));
         let document = document.to_string();
         let done = self.runtime.block_on(self.ledger.create_resource(&self.caller, kind, owner, &document, None))?;
-        Ok(render_resource(&done.kept))
+        Ok(render_resource(&self.ledger, kind, &done.kept, &done.shown))
     }
 
     pub(super) fn resource(&self, kind: &'static Kind, id: Uuid) -> anyhow::Result<Vec<u8>> {
-        Ok(render_resource(self.runtime.block_on(self.ledger.resource(&self.caller, kind, id))?.as_ref()))
+        let kept = self.runtime.block_on(self.ledger.resource(&self.caller, kind, id))?;
+        Ok(render_resource(&self.ledger, kind, &kept, &[]))
     }
 
     pub(super) fn resources(&self, kind: &'static Kind) -> anyhow::Result<Vec<Vec<u8>>> {
         let (mut found, mut listing) = (Vec::new(), Listing::default());
         loop {
             let listed = self.runtime.block_on(self.ledger.resources(&self.caller, kind, &listing))?;
-            found.extend(listed.kept.iter().map(|kept| render_resource(kept)));
+            found.extend(listed.kept.iter().map(|kept| render_resource(&self.ledger, kind, kept, &[])));
             if listed.next_after.is_none() {
                 return Ok(found);
             }
@@ -186,7 +187,20 @@ impl Offline {
     pub(super) fn update_resource(&self, kind: &'static Kind, id: Uuid, version: u64, patch: &Value) -> anyhow::Result<Vec<u8>> {
         let patch = patch.to_string();
         let done = self.runtime.block_on(self.ledger.update_resource(&self.caller, kind, id, Some(version), &patch))?;
-        Ok(render_resource(&done.kept))
+        Ok(render_resource(&self.ledger, kind, &done.kept, &[]))
+    }
+
+    pub(super) fn act_on_resource(
+        &self,
+        kind: &'static Kind,
+        verb: &'static Verb,
+        id: Uuid,
+        version: Option<u64>,
+        said: &Value,
+    ) -> anyhow::Result<Vec<u8>> {
+        let said = said.to_string();
+        let done = self.runtime.block_on(self.ledger.act_on_resource(&self.caller, kind, verb, (id, version), &said))?;
+        Ok(render_resource(&self.ledger, kind, &done.kept, &[]))
     }
 
     pub(super) fn delete_resource(&self, kind: &'static Kind, id: Uuid, version: Option<u64>) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Arg, ArgMatches, Args as _, Command, Error, FromArgMatches, Subcommand};
 use indelible_engine::access::Owner;
-use indelible_engine::resource::{ENVELOPE, KINDS, Kind};
+use indelible_engine::resource::{ENVELOPE, KINDS, Kind, Verb};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -32,6 +32,7 @@ enum What {
     Show(Uuid),
     Create { document: String, owner: Option<Owner> },
     Update { id: Uuid, patch: String, version: Option<u64> },
+    Act { id: Uuid, verb: &'static Verb, said: String, version: Option<u64> },
     Delete { id: Uuid, version: Option<u64> },
 }
 
@@ -79,6 +80,11 @@ fn command(kind: &'static Kind) -> Command {
         let patch = document_argument("What changes, a merge patch (RFC 7396): JSON, @FILE, or - for standard input");
         command = command.subcommand(add(update, "Change one").arg(id_argument()).arg(patch).arg(version_argument()));
     }
+    for verb in kind.rare.verbs {
+        let said =
+            Arg::new("document").value_name("JSON").default_value("{}").help("What is said with it: JSON, @FILE, or - for standard input");
+        command = command.subcommand(add(verb.name, verb.doc.trim_end_matches('.')).arg(id_argument()).arg(said).arg(version_argument()));
+    }
     if let Some(delete) = delete {
         command = command.subcommand(add(delete, "End one").arg(id_argument()).arg(version_argument()));
     }
@@ -115,7 +121,7 @@ impl FromArgMatches for Args {
             verb if Some(verb) == create => What::Create { document: document()?, owner: given.get_one::<Owner>("owner").copied() },
             verb if Some(verb) == update => What::Update { id: id()?, patch: document()?, version: version() },
             verb if Some(verb) == delete => What::Delete { id: id()?, version: version() },
-            _ => return Err(missing()),
+            verb => What::Act { id: id()?, verb: kind.verb(verb).ok_or_else(missing)?, said: document()?, version: version() },
         };
         Ok(Self { kind, what, target: Target::from_arg_matches(given)? })
     }
@@ -143,6 +149,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 None => version_of(&connection.resource(kind, *id)?)?,
             };
             print(&[connection.update_resource(kind, *id, version, &patch)?], target.json)?;
+        }
+        What::Act { id, verb, said, version } => {
+            let said = read(said)?;
+            print(&[target.connect(Folder::MustExist)?.act_on_resource(kind, verb, *id, *version, &said)?], target.json)?;
         }
         What::Delete { id, version } => target.connect(Folder::MustExist)?.delete_resource(kind, *id, *version)?,
     }

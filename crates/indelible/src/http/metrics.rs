@@ -66,6 +66,11 @@ impl Metrics {
             ("indelible_commits_total", "Transactions committed since start.", status.commits_total),
             ("indelible_commit_failures_total", "Transactions that failed since start.", status.commit_failures_total),
             ("indelible_duplicates_total", "Events that were retries since start.", status.duplicates_total),
+            (
+                "indelible_schema_violations_total",
+                "Times that a stored event broke an event schema which only reports, since start.",
+                status.schema_violations_total,
+            ),
             ("indelible_sealings_total", "Sealings that came to their end since start.", status.sealing.sealings_total),
         ];
         for (name, help, value) in counters {

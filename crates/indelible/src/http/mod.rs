@@ -7,6 +7,7 @@
 //! Invariant: nothing under `/v1` is reached without `enter`, because a keyed handler takes the caller it makes.
 
 mod accept;
+mod actions;
 mod anchors;
 mod api_keys;
 mod app;
@@ -36,6 +37,7 @@ mod process;
 mod projects;
 mod query;
 mod rate;
+mod redaction;
 mod refusal;
 mod resources;
 mod rewrap;
@@ -51,6 +53,7 @@ mod tlog;
 mod verify;
 mod witness;
 
+pub use actions::reference as action_reference;
 pub(crate) use anchors::{render_page as render_anchors, render_status as render_anchor_status};
 pub(crate) use api_keys::render as render_api_key;
 pub use app::HttpOptions;

@@ -57,6 +57,9 @@ pub(super) type Keyed = fn(Call, Body) -> Answer;
 /// [`Keyed`] for a kind of resource.
 pub(super) type KeptHandler = fn(&'static resource::Kind, Call, Body) -> Answer;
 
+/// [`Keyed`] for a verb of a kind of resource.
+pub(super) type ActHandler = fn(&'static resource::Kind, &'static resource::Verb, Call, Body) -> Answer;
+
 /// Who may come.
 pub(super) enum Handler {
     /// Anybody.
@@ -67,6 +70,8 @@ pub(super) enum Handler {
     Keyed(Keyed),
     /// Whoever has a key, for a kind of resource.
     Kept(&'static resource::Kind, KeptHandler),
+    /// Whoever has a key, for a verb of a kind of resource.
+    Act(&'static resource::Kind, &'static resource::Verb, ActHandler),
 }
 
 /// A header field of a request.
@@ -125,13 +130,16 @@ impl Route {
     /// The kind of resource that it is about.
     pub(super) const fn kind(&self) -> Option<&'static resource::Kind> {
         match self.handler {
-            Handler::Kept(kind, _) => Some(kind),
+            Handler::Kept(kind, _) | Handler::Act(kind, ..) => Some(kind),
             Handler::Open(_) | Handler::Named(_) | Handler::Keyed(_) => None,
         }
     }
 
     /// Header fields that it reads, beside those that every route does.
     pub(super) const fn headers(&self) -> &'static [Header] {
+        if let Handler::Act(..) = self.handler {
+            return &[MAYBE_IF_MATCH];
+        }
         match (self.kind(), self.verb) {
             (Some(_), Verb::Post) => &[IDEMPOTENCY_KEY],
             (Some(_), Verb::Patch) => &[IF_MATCH],

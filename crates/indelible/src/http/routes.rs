@@ -18,7 +18,7 @@ use super::query::Query;
 use super::route::{Answer, Audit, Handler, Route, Verb};
 use super::{
     anchors, api_keys, body, chain_keys, checkpoints, clock, consistency, conversations, decisions, enter, events, exports, keys, openapi,
-    process, projects, resources, rewrap, rotation, runs, spending, status, tlog, verify,
+    process, projects, redaction, resources, rewrap, rotation, runs, spending, status, tlog, verify,
 };
 
 /// URLs of their own.
@@ -55,6 +55,7 @@ static ROUTES: &[&Route] = &[
     &decisions::evaluations::ROUTE,
     &decisions::configuration::ROUTE,
     &spending::ROUTE,
+    &redaction::ROUTE,
     &process::healthz::ROUTE,
     &process::readyz::ROUTE,
     &process::openapi::ROUTE,
@@ -130,6 +131,7 @@ async fn answer(app: Arc<App>, route: &'static Route, request: Request) -> Respo
         Handler::Named(handler) => handler(request.headers()).await.unwrap_or_else(Problem::into_response),
         Handler::Keyed(handler) => keyed(app, route, move |call, unread| handler(call, unread), request).await,
         Handler::Kept(kind, handler) => keyed(app, route, move |call, unread| handler(kind, call, unread), request).await,
+        Handler::Act(kind, verb, handler) => keyed(app, route, move |call, unread| handler(kind, verb, call, unread), request).await,
     };
     response.extensions_mut().insert(Answered(route.path));
     response

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use indelible::http::{HttpOptions, ProblemKind, problem_reference, resource_reference, routes};
+use indelible::http::{HttpOptions, ProblemKind, action_reference, problem_reference, resource_reference, routes};
 use serde_json::{Value, json};
 
 use crate::server::{Ask, EVENTS, House, event};
@@ -38,11 +38,25 @@ fn every_route_has_its_heading_and_an_example() {
 
 #[test]
 fn every_kind_of_resource_is_on_its_page() {
-    let path = format!("{}/../../docs/resources.md", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, resource_reference()).expect("docs/ can be written");
+    compare("resources.md", &resource_reference());
+}
+
+#[test]
+fn every_action_is_on_its_page() {
+    compare("actions.md", &action_reference());
+    for action in indelible_core::event::action::catalogue() {
+        let (noun, verb) = action.split_once('.').expect("noun.verb");
+        let line = page("actions.md").lines().find(|line| line.starts_with(&format!("| `{noun}` |"))).map(str::to_owned);
+        assert!(line.expect("a line").contains(&format!("`{verb}`")), "{action}");
     }
-    assert_eq!(page("resources.md"), resource_reference(), "cargo test -p indelible with UPDATE_DOCS=1 writes it anew");
+}
+
+/// That a page is what is made from the code; with `UPDATE_DOCS` it is written first.
+fn compare(name: &str, made: &str) {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(format!("{}/../../docs/{name}", env!("CARGO_MANIFEST_DIR")), made).expect("docs/ can be written");
+    }
+    assert_eq!(page(name), made, "cargo test -p indelible with UPDATE_DOCS=1 writes it anew");
 }
 
 /// What HTTP itself has in every answer.

@@ -22,6 +22,7 @@ mod process;
 mod projects;
 mod proofs;
 mod resources;
+mod rules;
 mod runs;
 mod server;
 mod status;

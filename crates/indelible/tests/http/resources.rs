@@ -1,6 +1,6 @@
 //! Resources of every kind by HTTP: each change and each refusal leaves the one event that the document of the API promises.
 
-use indelible_engine::resource::{KINDS, Kind, Level, Number};
+use indelible_engine::resource::{KINDS, Kind, Level, Number, SEALED, kind};
 use serde_json::{Value, json};
 
 use crate::server::{Ask, House, pointers};
@@ -18,6 +18,19 @@ fn make(house: &House, kind: &Kind) -> Value {
     }
 }
 
+fn halts() -> &'static Kind {
+    kind("halt").expect("a kind")
+}
+
+/// The resource as it is shown from then on: secrets are shown when it is made, and never again.
+fn once_shown(kind: &Kind, mut made: Value) -> Value {
+    for drawn in kind.rare.drawn {
+        assert!(made[drawn.member].as_str().is_some_and(|secret| secret.len() > 32), "{made}");
+        made[drawn.member] = json!(SEALED);
+    }
+    made
+}
+
 fn patch<'h>(house: &'h House, kind: &Kind, id: &str, body: &str) -> Ask<'h> {
     house.ask("PATCH", &format!("{}/{id}", path(kind))).header("content-type", "application/merge-patch+json").body(body.to_owned())
 }
@@ -31,15 +44,17 @@ fn every_kind_is_made_shown_changed_and_ended_and_each_is_in_the_log() {
     let house = House::start();
     for kind in KINDS {
         let project = house.project.as_str();
-        let mut now = make(&house, kind);
+        let mut now = once_shown(kind, make(&house, kind));
         let item = format!("{}/{}", path(kind), now["id"].as_str().expect("an id"));
         if let Some(action) = kind.actions.create {
             let answer = house.post(&path(kind), &json!({"x": 1})).refused(422, "invalid-resource", (project, action, "error"));
             assert_eq!(pointers(&answer).len(), 1, "{answer}");
             let mut second: Value = serde_json::from_str(kind.example).expect("JSON");
             second["owner"] = json!({"type": "project", "id": project});
-            if kind.noun == "model_price" {
-                second["model"] = json!("other");
+            match kind.noun {
+                "model_price" => second["model"] = json!("other"),
+                "event_schema" => second["action"] = json!("invoice.refund"),
+                _ => {}
             }
             let answer = house.post(&path(kind), &second).send();
             let made = answer.is(201);
@@ -62,6 +77,17 @@ fn every_kind_is_made_shown_changed_and_ended_and_each_is_in_the_log() {
             let answer = patch(&house, kind, &id, kind.example).header("if-match", &tag(&now)).send();
             now = answer.is(200);
             answer.left(&house, (project, action, "allow"));
+        }
+        for verb in kind.rare.verbs {
+            let act = |body: &str| house.post(&format!("{item}/{}", verb.name), body);
+            act(r#"{"x":1}"#).refused(422, "invalid-resource", (project, verb.action, "error"));
+            act("{}").header("if-match", "\"77\"").refused(412, "stale-version", (project, verb.action, "error"));
+            let answer = house.ask("POST", &format!("{item}/{}", verb.name)).send();
+            now = answer.is(200);
+            answer.left(&house, (project, verb.action, "allow"));
+            act("{}").refused(409, "conflict", (project, verb.action, "error"));
+            let nobody = house.post(&format!("{}/{NOBODY}/{}", path(kind), verb.name), "{}");
+            nobody.refused(404, "not-found", (project, verb.action, "deny"));
         }
         if let Some(action) = kind.actions.delete {
             let end = || house.ask("DELETE", &item);
@@ -96,6 +122,10 @@ fn who_may_not_is_refused_and_told() {
             if let Some(action) = kind.actions.update {
                 patch(&house, kind, id, "{}").header("if-match", "*").key(&stranger).refused(404, "not-found", (&other, action, "deny"));
             }
+            for verb in kind.rare.verbs {
+                let act = house.post(&format!("{item}/{}", verb.name), "{}").key(&stranger);
+                act.refused(404, "not-found", (&other, verb.action, "deny"));
+            }
             if let Some(action) = kind.actions.delete {
                 house.ask("DELETE", &item).key(&stranger).refused(404, "not-found", (&other, action, "deny"));
             }
@@ -117,6 +147,10 @@ fn who_may_not_is_refused_and_told() {
         if let Some(action) = kind.actions.update {
             patch(&house, kind, &id, "{}").header("if-match", "*").key(&narrow).refused(403, "forbidden", (project, action, "deny"));
         }
+        for verb in kind.rare.verbs {
+            let act = house.post(&format!("{item}/{}", verb.name), "{}").key(&narrow);
+            act.refused(403, "forbidden", (project, verb.action, "deny"));
+        }
         if let Some(action) = kind.actions.delete {
             house.ask("DELETE", &item).key(&narrow).refused(403, "forbidden", (project, action, "deny"));
         }
@@ -128,7 +162,7 @@ fn who_may_not_is_refused_and_told() {
 #[test]
 fn a_request_with_a_key_has_its_effect_once() {
     let house = House::start();
-    let kind = KINDS[1];
+    let kind = halts();
     let send = |key: &str, body: &str| house.post(&path(kind), body).header("idempotency-key", key).send();
     let first = send("a", kind.example);
     let again = send("a", kind.example);
@@ -148,7 +182,7 @@ fn a_request_with_a_key_has_its_effect_once() {
 #[test]
 fn pages_are_walked_by_their_cursors() {
     let house = House::start();
-    let kind = KINDS[1];
+    let kind = halts();
     // In the order of their ids, which within one millisecond is that of chance.
     let mut made: Vec<Value> = (0..5).map(|_| make(&house, kind)).collect();
     made.sort_by_key(|resource| resource["id"].to_string());

@@ -1,5 +1,6 @@
 //! Secrets planted everywhere: none may come out. And what is no secret comes out as it went in.
 
+mod added;
 mod golden;
 mod planted;
 

@@ -6,7 +6,7 @@ use indelible_core::limits::NAME_BYTES_MAX;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::kind::{Actions, Kind, Level, Number, Spec, schema, strict};
+use super::super::kind::{Actions, Kind, Level, Number, Rare, Spec, schema, strict};
 use super::{check_text, model_prices};
 use crate::access::Scope;
 
@@ -101,4 +101,5 @@ pub(crate) static KIND: Kind = Kind {
     example: r#"{"name":"agent 7, a day","subject":{"type":"agent","id":"agent-7"},"period":"day","limit_micros":25000000,"currency":"USD","on_exceed":"deny"}"#,
     read: strict::<Budget>,
     admit: None,
+    rare: Rare::NONE,
 };

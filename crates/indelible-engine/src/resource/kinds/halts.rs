@@ -7,7 +7,7 @@ use indelible_core::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::kind::{Actions, Admission, Kind, Level, Number, Spec, schema, strict};
+use super::super::kind::{Actions, Admission, Kind, Level, Number, Rare, Spec, schema, strict};
 use super::super::{Kept, MutateError};
 use super::check_text;
 use crate::access::{Owner, Scope};
@@ -82,4 +82,5 @@ pub(crate) static KIND: Kind = Kind {
     example: r#"{"subject":{"type":"agent","id":"agent-7"},"reason":"It deletes what it should read."}"#,
     read: strict::<Halt>,
     admit: Some(admit),
+    rare: Rare::NONE,
 };

@@ -5,7 +5,7 @@ use indelible_core::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::kind::{Actions, Kind, Level, Number, Spec, schema, strict};
+use super::super::kind::{Actions, Kind, Level, Number, Rare, Spec, schema, strict};
 use super::{check_text, check_time};
 use crate::access::Scope;
 
@@ -54,4 +54,5 @@ pub(crate) static KIND: Kind = Kind {
     example: r#"{"name":"Case 2026-17","reason":"Litigation over the October orders.","from":"2026-10-01T00:00:00Z"}"#,
     read: strict::<LegalHold>,
     admit: None,
+    rare: Rare::NONE,
 };

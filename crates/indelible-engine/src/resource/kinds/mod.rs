@@ -1,12 +1,16 @@
 //! The kinds of resource, one file each: a typed document, its rules, and its words.
 
+pub(crate) mod audit_streams;
 pub(crate) mod budgets;
+pub(crate) mod event_schemas;
 pub(crate) mod halts;
 pub(crate) mod legal_holds;
 pub(crate) mod model_prices;
 pub(crate) mod policies;
 pub(crate) mod project_settings;
+pub(crate) mod redaction_rules;
 pub(crate) mod retention_policies;
+pub(crate) mod webhook_signing_keys;
 
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::time::Timestamp;
@@ -15,13 +19,17 @@ use super::kind::Kind;
 
 /// All of them.
 pub static KINDS: &[&Kind] = &[
+    &audit_streams::KIND,
     &budgets::KIND,
+    &event_schemas::KIND,
     &halts::KIND,
     &legal_holds::KIND,
     &model_prices::KIND,
     &policies::KIND,
     &project_settings::KIND,
+    &redaction_rules::KIND,
     &retention_policies::KIND,
+    &webhook_signing_keys::KIND,
 ];
 
 /// A text that people give: 1 to so many bytes without control characters.
@@ -63,8 +71,7 @@ mod tests {
     #[test]
     fn actions_are_in_the_catalogue() {
         for kind in KINDS {
-            let actions = kind.actions;
-            for action in [actions.create, actions.update, actions.delete].into_iter().flatten() {
+            for action in kind.all_actions() {
                 assert!(indelible_core::event::action::catalogue().any(|known| known == action), "{action}");
                 assert_eq!(indelible_core::event::action::category(action), kind.noun);
             }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::MutateError;
-use super::super::kind::{Actions, Admission, Kind, Level, Number, Spec, schema, strict};
+use super::super::kind::{Actions, Admission, Kind, Level, Number, Rare, Spec, schema, strict};
 use super::check_text;
 use crate::access::Scope;
 
@@ -78,4 +78,5 @@ pub(crate) static KIND: Kind = Kind {
     example: r#"{"provider":"example","model":"large-2","currency":"USD","input_micros_per_million":3000000,"output_micros_per_million":15000000}"#,
     read: strict::<ModelPrice>,
     admit: Some(admit),
+    rare: Rare::NONE,
 };

@@ -6,7 +6,7 @@ use indelible_core::limits::NAME_BYTES_MAX;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::kind::{Actions, Kind, Level, Number, Spec, schema, strict};
+use super::super::kind::{Actions, Kind, Level, Number, Rare, Spec, schema, strict};
 use super::check_text;
 use crate::access::Scope;
 use crate::decide::language;
@@ -49,4 +49,5 @@ pub(crate) static KIND: Kind = Kind {
     example: r#"{"name":"agents read tickets","text":"permit (principal is Agent, action == Action::\"ticket.read\", resource in ResourceType::\"ticket\");","enabled":true}"#,
     read: strict::<Policy>,
     admit: None,
+    rare: Rare::NONE,
 };

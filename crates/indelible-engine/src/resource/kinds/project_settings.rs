@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::kind::{Actions, Kind, Level, Number, Spec, schema, strict};
+use super::super::kind::{Actions, Kind, Level, Number, Rare, Spec, schema, strict};
 use crate::access::Scope;
 
 /// The settings.
@@ -52,4 +52,5 @@ pub(crate) static KIND: Kind = Kind {
     example: r#"{"default_decision":"deny","enforcement":"shadow"}"#,
     read: strict::<ProjectSettings>,
     admit: None,
+    rare: Rare::NONE,
 };

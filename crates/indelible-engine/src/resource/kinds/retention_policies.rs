@@ -5,7 +5,7 @@ use indelible_core::limits::NAME_BYTES_MAX;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::kind::{Actions, Kind, Level, Number, Spec, schema, strict};
+use super::super::kind::{Actions, Kind, Level, Number, Rare, Spec, schema, strict};
 use super::check_text;
 use crate::access::Scope;
 
@@ -68,4 +68,5 @@ pub(crate) static KIND: Kind = Kind {
     example: r#"{"name":"two years","keep_days":730,"dispose_days":2555,"categories":["policy"]}"#,
     read: strict::<RetentionPolicy>,
     admit: None,
+    rare: Rare::NONE,
 };

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use indelible_engine::access::Owner;
-use indelible_engine::resource::{Kind, Level};
+use indelible_engine::resource::{Kind, Level, Verb};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -40,6 +40,17 @@ impl Online {
         Ok(self.change("PATCH", &self.url(&format!("/v1/{}/{id}", kind.plural), &[]), &patch.to_string(), Some(version))?)
     }
 
+    pub(in super::super) fn act_on_resource(
+        &self,
+        kind: &'static Kind,
+        verb: &'static Verb,
+        id: Uuid,
+        version: Option<u64>,
+        said: &Value,
+    ) -> anyhow::Result<Vec<u8>> {
+        Ok(self.change("POST", &self.url(&format!("/v1/{}/{id}/{}", kind.plural, verb.name), &[]), &said.to_string(), version)?)
+    }
+
     pub(in super::super) fn delete_resource(&self, kind: &'static Kind, id: Uuid, version: Option<u64>) -> anyhow::Result<()> {
         self.change("DELETE", &self.url(&format!("/v1/{}/{id}", kind.plural), &[]), "", version)?;
         Ok(())
@@ -64,7 +75,11 @@ impl Online {
             Some(version) => request.header("if-match", format!("\"{version}\"")),
             None => request,
         };
-        let request = if body.is_empty() { request } else { request.header("content-type", "application/merge-patch+json") };
+        let request = if body.is_empty() {
+            request
+        } else {
+            request.header("content-type", if method == "POST" { "application/json" } else { "application/merge-patch+json" })
+        };
         let request = request.body(body.to_owned()).map_err(|error| Failure::Other(error.into()))?;
         self.settle(self.agent.run(request))
     }

@@ -8,11 +8,11 @@ use indelible_core::json::Value;
 use indelible_engine::access::Owner;
 use indelible_engine::resource::{Kind, Once};
 
-use super::super::call::Call;
+use super::super::call::{self, Call};
 use super::super::problem::{self, Problem};
 use super::super::route::{Audit, IDEMPOTENCY_KEY, Route, Verb};
 use super::super::{document, owner, refusal};
-use super::{CHANGE_PROBLEMS, answer, collection, document_schema, handler, kept, own_schema};
+use super::{CHANGE_PROBLEMS, collection, document_schema, handler, kept, own_schema, render, tag};
 
 /// Set in an answer that repeats an earlier one.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -42,7 +42,8 @@ async fn handle(kind: &'static Kind, call: Call, unread: Body) -> Result<Respons
     let once = once_key.map(|key| Once::new(&key, String::from_utf8_lossy(&text).into_owned())).transpose();
     let once = once.map_err(|fault| Problem::new(problem::Kind::InvalidResource, fault.message))?;
     let done = call.app.ledger.create_resource(&call.caller, kind, owner, &document, once.as_ref()).await?;
-    let mut response = answer(StatusCode::CREATED, &done.kept);
+    let mut response = call::json(StatusCode::CREATED, render(&call.app.ledger, kind, &done.kept, &done.shown));
+    tag(&mut response, &done.kept);
     if let Ok(location) = HeaderValue::try_from(format!("/v1/{}/{}", kind.plural, done.kept.id)) {
         response.headers_mut().insert(LOCATION, location);
     }

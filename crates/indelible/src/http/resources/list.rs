@@ -66,7 +66,7 @@ async fn handle(kind: &'static Kind, call: Call) -> Result<Response<Body>, Probl
     let limit = call.query.integer(LIMIT.name).and_then(|limit| usize::try_from(limit).ok());
     let listed = call.app.ledger.resources(&call.caller, kind, &Listing { within, after, limit }).await?;
     let mut data = Vec::new();
-    array(&mut data, listed.kept.iter().map(|kept| render(kept)));
+    array(&mut data, listed.kept.iter().map(|kept| render(&call.app.ledger, kind, kept, &[])));
     let cursor = listed.next_after.map(|after| encode(kind, after));
     Ok(call::json(StatusCode::OK, Document::new().json("data", &data).maybe_text("next_cursor", cursor.as_deref()).end()))
 }

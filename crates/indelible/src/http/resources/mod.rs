@@ -1,5 +1,6 @@
 //! Resources of every kind: the same five URLs for each, made from its [`Kind`]. What a kind does not do has no URL.
 
+mod act;
 mod create;
 mod delete;
 mod list;
@@ -10,7 +11,9 @@ mod update;
 use axum::body::Body;
 use axum::http::header::{ETAG, HeaderValue, IF_MATCH};
 use axum::http::{Response, StatusCode};
-use indelible_engine::resource::{ENVELOPE, Kept, Kind};
+use indelible_core::json::Value as Shape;
+use indelible_engine::Ledger;
+use indelible_engine::resource::{ENVELOPE, Kept, Kind, Shown};
 use serde_json::{Value, json};
 
 use super::call::{self, Call};
@@ -36,7 +39,8 @@ pub(super) fn routes(kind: &'static Kind) -> Vec<&'static Route> {
         actions.update.map(|action| update::route(kind, action)),
         actions.delete.map(|action| delete::route(kind, action)),
     ];
-    routes.into_iter().flatten().map(|route| &*Box::leak(Box::new(route))).collect()
+    let verbs = kind.rare.verbs.iter().map(|verb| act::route(kind, verb));
+    routes.into_iter().flatten().chain(verbs).map(|route| &*Box::leak(Box::new(route))).collect()
 }
 
 fn collection(kind: &Kind) -> &'static str {
@@ -49,8 +53,11 @@ fn item(kind: &Kind) -> &'static str {
 
 /// The name of its schema: `model_price` is `ModelPrice`.
 fn schema_name(kind: &Kind) -> String {
-    let capital = |word: &str| word.chars().next().map(|first| first.to_uppercase().to_string() + &word[first.len_utf8()..]);
-    kind.noun.split('_').filter_map(capital).collect()
+    kind.noun.split('_').map(capital).collect()
+}
+
+fn capital(word: &str) -> String {
+    word.chars().next().map(|first| first.to_uppercase().to_string() + &word[first.len_utf8()..]).unwrap_or_default()
 }
 
 fn own_schema(route: &Route) -> Value {
@@ -74,6 +81,11 @@ pub(super) fn schemas(kind: &'static Kind) -> Vec<(String, Value)> {
         shown["properties"][*name] = schema;
         required.push(json!(name));
     }
+    let figure = json!({"type": "integer", "minimum": 0, "description": "Counted since the server was started."});
+    for name in kind.rare.figures {
+        shown["properties"][*name] = figure.clone();
+        required.push(json!(name));
+    }
     shown["required"] = json!(required);
     // A later version of the server may add members.
     shown["additionalProperties"] = json!(true);
@@ -82,21 +94,35 @@ pub(super) fn schemas(kind: &'static Kind) -> Vec<(String, Value)> {
     owner["description"] =
         json!(format!("What it belongs to, one of: {}. By default what the caller's key belongs to.", levels.join(", ")));
     document["properties"]["owner"] = owner;
-    vec![(format!("{}Document", schema_name(kind)), document), (schema_name(kind), shown)]
+    let said = kind.rare.verbs.iter().map(|verb| (act::said_name(kind, verb), (verb.schema)()));
+    said.chain([(format!("{}Document", schema_name(kind)), document), (schema_name(kind), shown)]).collect()
 }
 
-/// A resource as it is shown.
-pub(crate) fn render(kept: &Kept) -> Vec<u8> {
-    kept.state().to_canonical()
+/// A resource as it is shown, with its figures, and with the secrets that were made with it and are shown this once.
+pub(crate) fn render(ledger: &Ledger, kind: &'static Kind, kept: &Kept, shown: &[Shown]) -> Vec<u8> {
+    let mut state = kept.state();
+    if let Shape::Object(members) = &mut state {
+        for secret in shown {
+            members.insert(secret.member, Shape::string(secret.text.as_str()));
+        }
+        for (name, figure) in ledger.figures(kind, kept.id) {
+            members.insert(name, Shape::integer(i64::try_from(figure).unwrap_or(i64::MAX)));
+        }
+    }
+    state.to_canonical()
 }
 
 /// An answer that shows a resource, with the version by which it can be changed.
-fn answer(status: StatusCode, kept: &Kept) -> Response<Body> {
-    let mut response = call::json(status, render(kept));
+fn answer(status: StatusCode, call: &Call, kind: &'static Kind, kept: &Kept) -> Response<Body> {
+    let mut response = call::json(status, render(&call.app.ledger, kind, kept, &[]));
+    tag(&mut response, kept);
+    response
+}
+
+fn tag(response: &mut Response<Body>, kept: &Kept) {
     if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", kept.version)) {
         response.headers_mut().insert(ETAG, tag);
     }
-    response
 }
 
 /// What `If-Match` asks for (RFC 9110, section 13.1.1).

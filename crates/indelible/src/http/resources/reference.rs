@@ -7,8 +7,8 @@ use serde_json::Value;
 
 const BEGINNING: &str = "# Resources
 
-What is configured in Indelible: budgets, halts, holds and the rest. They are kept and recorded here; decisions, spending and purging, which they are
-for, are not built yet. Every kind has the same URLs, and each change is in the record in the
+What is configured in Indelible: budgets, halts, holds and the rest. They are kept and recorded here; redaction rules and event schemas are in force. Decisions,
+spending, purging and delivery, which others are for, are not built yet. Every kind has the same URLs, and each change is in the record in the
 transaction that makes it: before, after and what differs, or why it was refused.
 
 | request | does | headers |
@@ -17,12 +17,19 @@ transaction that makes it: before, after and what differs, or why it was refused
 | `GET /v1/KIND?project_id=&organization_id=&limit=&cursor=` | a page of them, oldest first: `{\"data\":[…],\"next_cursor\":…}` | |
 | `GET /v1/KIND/{id}` | one, with its version as `ETag` | |
 | `PATCH /v1/KIND/{id}` | changes it by a merge patch (RFC 7396) | `If-Match`: the `ETag` that the change is made of, required; another version is 412, none is 428 |
+| `POST /v1/KIND/{id}/VERB` | what else can be done to one, where its kind says so | `If-Match`: if given, as above |
 | `DELETE /v1/KIND/{id}` | ends it; its events stay | `If-Match`: if given, as above |
 
 A resource is its document with the members that Indelible sets: `id` (UUIDv7), `owner` (`{\"type\":\"project\",\"id\":…}`), `version` (counted from 1),
 `created_at`, `updated_at`. Who may read the log (`audit:read`) may look at it; changing it needs the scope below. A key of a project sees the
 resources of the project; one of an organization, those of the organization and of its projects; one of the instance, all. What a key may not see is
 answered as if it were not there. Documents lie in the ledger readable, so one that holds a credential is refused.
+
+Members that are said to be sealed are the exception: they hold secrets, which are encrypted (AES-256-GCM under a key of their own, wrapped under the
+organization's key) inside of the stored document, and shown as `[SEALED]`, in answers and in events alike; `changes` names one that changed. `[SEALED]` in a change leaves one as it
+is. What Indelible makes itself is shown in the answer that makes it and never again, not in a repeated answer either. In the stored document they lie under
+`sealed`, by their pointers: base64 of the wrap (40 bytes, RFC 3394, under the key of the organization, or of the instance) and `0x01 ‖ AES-256-GCM(key, nonce 0, secret)`,
+with the additional data `\"indelible/secret/v1\" ‖ organization id (16) ‖ type ‖ 0x00 ‖ resource id (16) ‖ pointer`. Rotating data keys does not touch them.
 
 The event of every change commits to the stored document: `context.document` is `VERSION:RING:MAC`, where MAC is HMAC-SHA256 under
 `HMAC-SHA256(ring key, \"indelible/document/v1\" ‖ project id)` over `type ‖ 0x00 ‖ id ‖ 0x00 ‖ version (u64 BE) ‖ stored body`. `indelible verify` holds
@@ -44,9 +51,7 @@ pub fn reference() -> String {
 
 fn write_kind(kind: &Kind, text: &mut String) {
     let levels: Vec<&str> = kind.levels.iter().map(|level| level.as_str()).collect();
-    let actions = [kind.actions.create, kind.actions.update, kind.actions.delete];
-    let mut actions: Vec<String> = actions.into_iter().flatten().map(|action| format!("`{action}`")).collect();
-    actions.dedup();
+    let actions: Vec<String> = kind.all_actions().into_iter().map(|action| format!("`{action}`")).collect();
     let number = if kind.number == Number::One { " There is always one; it is changed, never made." } else { "" };
     let _ = write!(
         text,
@@ -59,6 +64,19 @@ fn write_kind(kind: &Kind, text: &mut String) {
         kind.scope.as_str()
     );
     write_members("", &(kind.schema)(), text);
+    for figure in kind.rare.figures {
+        let _ = writeln!(text, "| `{figure}` | integer, shown alone | Counted since the server was started. |");
+    }
+    for pointer in kind.rare.secrets {
+        let _ = write!(text, "\nSealed: `{pointer}`.\n");
+    }
+    for verb in kind.rare.verbs {
+        let _ = write!(text, "\n`POST /v1/{}/{{id}}/{}`: {}", kind.plural, verb.name, verb.doc);
+        let members = (verb.schema)();
+        let members: Vec<String> = members["properties"].as_object().into_iter().flatten().map(|(name, _)| format!("`{name}`")).collect();
+        let _ =
+            writeln!(text, "{}", if members.is_empty() { String::new() } else { format!(" With it may be said: {}.", members.join(", ")) });
+    }
     let _ = write!(text, "\n```json\n{}\n```\n", kind.example);
 }
 

@@ -30,5 +30,5 @@ pub(super) fn route(kind: &'static Kind) -> Route {
 async fn handle(kind: &'static Kind, call: Call) -> Result<Response<Body>, Problem> {
     let id = call.id(kind.noun)?;
     let kept = call.app.ledger.resource(&call.caller, kind, id).await?;
-    Ok(answer(StatusCode::OK, &kept))
+    Ok(answer(StatusCode::OK, &call, kind, &kept))
 }

@@ -49,5 +49,5 @@ async fn handle(kind: &'static Kind, call: Call, unread: Body) -> Result<Respons
     document::parse(&text).map_err(|fault| refusal::resource(&fault))?;
     let patch = String::from_utf8_lossy(&text);
     let done = call.app.ledger.update_resource(&call.caller, kind, id, expected.version(), &patch).await?;
-    Ok(answer(StatusCode::OK, &done.kept))
+    Ok(answer(StatusCode::OK, &call, kind, &done.kept))
 }
