@@ -4,7 +4,7 @@
 
 use indelible_core::entry::Outline;
 use indelible_core::key::{ProjectKeys, Secret};
-use indelible_core::verify::{Head, Row, Verdict, Verifier, Wrap, one_row};
+use indelible_core::verify::{Head, Retry, Row, Verdict, Verifier, Wrap, one_row};
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 
@@ -38,7 +38,8 @@ fuzz_target!(|input: (Vec<Stored<'_>>, Option<Top>)| {
         let entry = entry(sequence, *shape, free);
         let outline = Outline::read(&entry);
         let wrap = wrap_opens.map_or(Wrap::Absent, |opens| if opens { Wrap::Opens } else { Wrap::Shut });
-        let row = Row { sequence, entry: &entry, outline: outline.as_ref(), prev_hash, row_hash, content: *content, wrap };
+        let retry = Retry { submission_key_id: u64::from(*shape), submission_mac: free, retry_mac: row_hash };
+        let row = Row { sequence, entry: &entry, outline: outline.as_ref(), prev_hash, row_hash, retry, content: *content, wrap };
         assert!(!one_row(PROJECT, &keys, &row, None).is_empty());
         verifier.row(&row, &mut full);
         for tile in full.drain(..) {

@@ -88,7 +88,7 @@ pub struct Kind {
 #[derive(Clone, Copy)]
 pub struct Rare {
     /// Members of its documents that are secret: pointers, in which `*` stands for every member of an object. They are sealed where they
-    /// are stored, and shown as `[SEALED]` ([`super::sealed`]).
+    /// are stored, and shown as `[SEALED]` (`sealed.rs`).
     pub secrets: &'static [&'static str],
     /// Secret members that are made here, and shown once.
     pub drawn: &'static [Drawn],

@@ -2,6 +2,7 @@
 
 mod download;
 mod resources;
+mod url;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 use uuid::Uuid;
 
+use self::url::escaped;
 use super::connection::Verification;
 use super::keys::NewKey;
 use super::target::read_key;
@@ -400,20 +402,6 @@ fn read(body: &mut Body) -> Result<Vec<u8>, ureq::Error> {
     body.with_config().limit(ANSWER_BYTES_MAX).read_to_vec()
 }
 
-/// Percent-encoding of everything but the unreserved characters of RFC 3986, section 2.3.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for b in text.bytes() {
-        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
-            out.push(char::from(b));
-        } else {
-            out.push('%');
-            out.push_str(&indelible_core::hex::encode(&[b]).to_ascii_uppercase());
-        }
-    }
-    out
-}
-
 /// TLS by the provider that rustls was built with, trusting the file given, else the system's own list.
 pub(crate) fn tls(ca_file: Option<&Path>) -> anyhow::Result<TlsConfig> {
     let file = ca_file.or_else(|| CA_FILES.iter().map(Path::new).find(|file| file.is_file()));
@@ -483,19 +471,6 @@ impl Sink for Online {
                 }
             }
             Err(failure) => Err(failed(failure.into())),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_goes_into_a_url_is_escaped() {
-        for (text, expected) in [("a-b_c.~9", "a-b_c.~9"), ("actor.id eq \"x/y\"", "actor.id%20eq%20%22x%2Fy%22"), ("é&+", "%C3%A9%26%2B")]
-        {
-            assert_eq!(escaped(text), expected);
         }
     }
 }
