@@ -15,6 +15,11 @@ use miette::Diagnostic;
 pub(crate) const TEXT_BYTES_MAX: usize = 32 * 1024;
 /// Statements in a text. Each is validated for every sort of principal and every action that the text names.
 const STATEMENTS_MAX: usize = 64;
+/// Brackets within brackets, and operators in one statement: Cedar reads, and lets go of, what is nested by recursion, and a stack that
+/// is used up ends the process.
+const NESTING_MAX: usize = 24;
+/// See [`NESTING_MAX`]. Of two characters it counts both.
+const OPERATORS_MAX: usize = 600;
 /// Actions that a text names.
 const ACTIONS_MAX: usize = 64;
 
@@ -39,6 +44,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Policy>, Fault> {
     if text.is_empty() || text.len() > TEXT_BYTES_MAX {
         return Err(fault(format!("has 1 to {TEXT_BYTES_MAX} bytes")));
     }
+    check_nesting(text)?;
     let set: PolicySet = text.parse().map_err(|errors: cedar_policy::ParseErrors| match errors.iter().next() {
         Some(error) => fault(located(text, error, &without_names(&without_place(text, error)))),
         None => fault("is not Cedar".to_owned()),
@@ -54,6 +60,37 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Policy>, Fault> {
         1..=STATEMENTS_MAX => Ok(policies),
         _ => Err(fault(format!("holds more than {STATEMENTS_MAX} statements"))),
     }
+}
+
+/// Looks at a text before Cedar does, outside of its strings and comments.
+fn check_nesting(text: &str) -> Result<(), Fault> {
+    let bytes = text.as_bytes();
+    let (mut depth, mut operators, mut at) = (0_usize, 0_usize, 0);
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
+        match byte {
+            b'"' => {
+                while let Some(&inner) = bytes.get(at).filter(|inner| **inner != b'"') {
+                    at += if inner == b'\\' { 2 } else { 1 };
+                }
+                at += 1;
+            }
+            b'/' if bytes.get(at) == Some(&b'/') => at += bytes[at..].iter().take_while(|inner| **inner != b'\n').count(),
+            b'(' | b'[' | b'{' => (depth, operators) = (depth + 1, operators + 1),
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            b';' => operators = 0,
+            b'&' | b'|' | b'+' | b'-' | b'*' | b'.' | b'!' | b'<' | b'>' | b'=' => operators += 1,
+            b'i' if bytes.get(at) == Some(&b'f') => operators += 1,
+            _ => {}
+        }
+        if depth > NESTING_MAX || operators > OPERATORS_MAX {
+            let line = String::from_utf8_lossy(&bytes[..at.min(bytes.len())]).split('\n').count();
+            return Err(fault(format!(
+                "nests more than {NESTING_MAX} brackets, or has too many operators in one statement, at line {line}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn number(policy: &Policy) -> usize {
@@ -234,6 +271,28 @@ mod tests {
             assert!(message.contains(expected), "{text}: {message}");
             assert!(!message.contains("secret-value") && !message.contains("secret_value"), "{text}: {message}");
         }
+    }
+
+    #[test]
+    fn what_would_use_up_the_stack_is_refused_before_it_is_read() {
+        let when = |condition: &str| format!("permit (principal, action, resource) when {{ {condition} }};");
+        let nested = |open: &str, close: &str, times: usize| when(&format!("{}true{}", open.repeat(times), close.repeat(times)));
+        for (open, close) in [("(", ")"), ("[", "]"), ("{a:", "}"), ("!(", ")")] {
+            assert!(check(&nested(open, close, 8_000)).expect_err(open).message.contains("nests more than"), "{open}");
+        }
+        assert!(check(&nested("if true then false else ", "", 1_200)).is_err() && check(&nested("!", "", 9_000)).is_err());
+        assert!(check(&when(&format!("{}true", "true&&".repeat(3_900)))).is_err());
+        assert!(check(&when(&format!("context{}", ".a".repeat(9_000)))).is_err());
+        // What may be, on a stack of the size that threads have by default, and let go of again.
+        check(&nested("(", ")", NESTING_MAX - 2)).expect("as deep as may be");
+        check(&when(&vec!["true"; OPERATORS_MAX / 2 - 2].join("&&"))).expect("as long as may be");
+        // Brackets in strings and comments are none.
+        check(&when(&format!(
+            "context.time.toTime() > duration(\"1h\") && \"{}\\\"(\" != \"a\" // {}\n",
+            "(".repeat(500),
+            "(".repeat(500)
+        )))
+        .expect("text");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::json::{Object, Value};
+use indelible_core::limits::NAME_BYTES_MAX;
 
 /// Properties of one thing, those of the things within it included.
 const PROPERTIES_MAX: usize = 256;
@@ -19,6 +20,8 @@ pub(crate) struct Properties {
     pub(crate) lists: BTreeMap<String, Vec<String>>,
     /// Texts that were strings: what a named attribute is made of.
     strings: BTreeSet<String>,
+    /// Members that were laid flat, those included that hold nothing or others.
+    members: usize,
 }
 
 impl Properties {
@@ -35,8 +38,12 @@ impl Properties {
         if self.texts.contains_key(&name) || self.lists.contains_key(&name) {
             return fault("has the name of another property, once both are laid flat");
         }
-        if self.texts.len() + self.lists.len() >= PROPERTIES_MAX {
+        self.members += 1;
+        if self.members > PROPERTIES_MAX {
             return fault("is one property too many");
+        }
+        if name.len() > NAME_BYTES_MAX {
+            return fault("has too long a name, those of the objects around it included");
         }
         match value {
             Value::Object(object) => self.add(&format!("{name}."), object)?,

@@ -104,6 +104,12 @@ impl Question {
         if let Some(given) = get("context") {
             context.add("", members_of(given).map_err(|fault| fault.within("context"))?).map_err(|fault| fault.within("context"))?;
         }
+        // What decides must not be overlooked because it came as a number.
+        for name in ["agent", "model", "run_id", "source_ip"] {
+            if get("context").and_then(Value::as_object).and_then(|given| given.get(name)).is_some_and(|given| given.as_str().is_none()) {
+                return Err(fault("must be a string").within(name).within("context"));
+            }
+        }
         let source_ip = context.string("source_ip").map(str::parse).transpose();
         let source_ip = source_ip.map_err(|_| fault("must be an address of IPv4 or IPv6").within("source_ip").within("context"))?;
         let action_said = action.get("properties");
@@ -116,7 +122,11 @@ impl Question {
             list.map_err(|fault| fault.within(of).within("properties").within("subject"))
         };
         let (groups, roles) = (listed("groups")?, listed("roles")?);
-        let on_behalf_of = subject_said.and_then(|said| said.get("on_behalf_of")).and_then(Value::as_str).map(str::to_owned);
+        let on_behalf_of = subject_said.and_then(|said| said.get("on_behalf_of")).map(|of| {
+            let text = of.as_str().map(str::to_owned);
+            text.ok_or_else(|| fault("must be a string").within("on_behalf_of").within("properties").within("subject"))
+        });
+        let on_behalf_of = on_behalf_of.transpose()?;
         let parent = resource_said.and_then(|said| said.get("parent")).map(parent).transpose();
         let parent = parent.map_err(|fault| fault.within("parent").within("properties").within("resource"))?;
         let parts = [("action", action_said), ("context", get("context")), ("resource", resource_said), ("subject", subject_said)];
@@ -305,6 +315,8 @@ mod tests {
             (&WHOLE.replace("{\"subject", "{\"contxt\":{},\"subject"), "/contxt"),
             (&WHOLE.replace("{\"subject", "{\"context\":[],\"subject"), "/context"),
             (&WHOLE.replace("{\"subject", "{\"context\":{\"source_ip\":\"10.0.0\"},\"subject"), "/context/source_ip"),
+            (&WHOLE.replace("{\"subject", "{\"context\":{\"run_id\":17},\"subject"), "/context/run_id"),
+            (&WHOLE.replace("{\"subject", "{\"context\":{\"agent\":null},\"subject"), "/context/agent"),
             (&WHOLE.replace("\"alice\"", r#""alice","properties":{"groups":["a",1]}"#), "/subject/properties/groups/1"),
             (&WHOLE.replace("\"1\"", r#""1","properties":{"parent":{"type":"p"}}"#), "/resource/properties/parent/id"),
             (&WHOLE.replace("{\"subject", "{\"evaluations\":7,\"subject"), "/evaluations"),

@@ -32,16 +32,7 @@ enum Holds {
 
 fn holds(keyword: &str) -> Option<Holds> {
     Some(match keyword {
-        "additionalProperties"
-        | "contains"
-        | "else"
-        | "if"
-        | "items"
-        | "not"
-        | "propertyNames"
-        | "then"
-        | "unevaluatedItems"
-        | "unevaluatedProperties" => Holds::Schema,
+        "additionalProperties" | "contains" | "else" | "if" | "items" | "not" | "propertyNames" | "then" => Holds::Schema,
         "allOf" | "anyOf" | "oneOf" | "prefixItems" => Holds::Schemas,
         "$defs" | "dependentSchemas" | "patternProperties" | "properties" => Holds::Named,
         "$comment" | "$ref" | "$schema" | "const" | "contentEncoding" | "contentMediaType" | "default" | "dependentRequired"
@@ -192,6 +183,9 @@ mod tests {
             (json!({"properties": {"a/b": {"minimum": "1"}}}), "/properties/a~1b/minimum"),
             (json!({"properties": {"a": 1}}), "/properties/a"),
             (json!({"propertys": {}}), "/propertys"),
+            // Within each other, they have what is below them validated again at each level.
+            (json!({"anyOf": [{"unevaluatedProperties": {}}]}), "/anyOf/0/unevaluatedProperties"),
+            (json!({"unevaluatedItems": {}}), "/unevaluatedItems"),
             (json!({"$id": "https://x.example/"}), "/$id"),
             (json!({"$dynamicRef": "#a"}), "/$dynamicRef"),
             (json!({"$ref": "https://x.example/schema.json"}), "/$ref"),

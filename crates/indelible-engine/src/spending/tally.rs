@@ -129,7 +129,8 @@ impl Tallies {
         // In millionths of a millionth, so that nothing is rounded before the end.
         let (mut sum, mut unpriced) = (0_u128, 0_u64);
         let mut add = |sums: &Sums| {
-            sum += u128::from(sums.costs.get(&budget.currency).copied().unwrap_or_default()) * PRICED_TOKENS;
+            let costs = u128::from(sums.costs.get(&budget.currency).copied().unwrap_or_default());
+            sum = sum.saturating_add(costs.saturating_mul(PRICED_TOKENS));
             for (provider, models) in &sums.tokens {
                 for (model, tokens) in models {
                     match prices.of(provider, model).filter(|price| price.currency == budget.currency) {

@@ -112,7 +112,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
             Verb::Delete => MethodFilter::DELETE,
         };
         let app = Arc::clone(app);
-        router = router.route(route.path, on(filter, move |request: Request| answer(app, route, request)));
+        router = router.route(route.path, on(filter, move |request: Request| to_its_end(app, route, request)));
     }
     router.fallback(nowhere).method_not_allowed_fallback(wrong_method)
 }
@@ -123,6 +123,16 @@ async fn nowhere() -> Response<Body> {
 
 async fn wrong_method() -> Response<Body> {
     Problem::new(Kind::MethodNotAllowed, "this URL does not take that method").into_response()
+}
+
+/// What may change something comes to its end though the client goes away meanwhile, when the server drops the request: else a change
+/// could be committed that is not in force before the next start.
+async fn to_its_end(app: Arc<App>, route: &'static Route, request: Request) -> Response<Body> {
+    if route.verb == Verb::Get {
+        return answer(app, route, request).await;
+    }
+    let answered = tokio::spawn(answer(app, route, request)).await;
+    answered.unwrap_or_else(|_| Problem::new(Kind::Internal, "the request came to no end").into_response())
 }
 
 async fn answer(app: Arc<App>, route: &'static Route, request: Request) -> Response<Body> {

@@ -4,6 +4,7 @@ use indelible_engine::resource::{KINDS, Kind, Level, Number, SEALED, kind};
 use serde_json::{Value, json};
 
 use crate::server::{Ask, House, pointers};
+use crate::wire::Wire;
 
 const NOBODY: &str = "00000000-0000-4000-8000-00000000dead";
 
@@ -206,4 +207,46 @@ fn pages_are_walked_by_their_cursors() {
     house.get(&format!("{}?project_id={NOBODY}", path(kind))).refused(404, "not-found", (project, "audit.read", "error"));
     let all = house.get(&format!("{}?organization_id={}", path(kind), house.organization)).key(&house.instance).send().is(200);
     assert_eq!(all["data"], json!(made));
+}
+
+/// A halt that is in the log and in nobody's way would be the worst of both.
+#[test]
+fn a_change_is_in_force_though_its_client_went_away() {
+    let house = House::start();
+    let asked = 60;
+    for n in 0..asked {
+        let body = format!(r#"{{"subject":{{"type":"agent","id":"agent-{n}"}},"reason":"It loops."}}"#);
+        let mut wire = Wire::open(house.address);
+        wire.write(format!(
+            "POST /v1/halts HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            house.admin,
+            body.len()
+        ));
+        // The server sees the end while the change is on its way to the disk, more or less.
+        std::thread::sleep(std::time::Duration::from_micros(50 * n));
+        drop(wire);
+    }
+    // Whoever asks for control waits until those before are through.
+    let last = house.post("/v1/halts", r#"{"subject":{"type":"agent","id":"last"},"reason":"It loops."}"#).send().is(201);
+    assert_eq!(last["version"], 1);
+    let mut recorded: Vec<String> = Vec::new();
+    for _ in 0..100 {
+        let before = recorded.len();
+        recorded = house
+            .log("action eq \"halt.issue\" and outcome eq \"allow\"")
+            .iter()
+            .map(|event| event["resource"]["id"].as_str().expect("an id").to_owned())
+            .collect();
+        if recorded.len() == before {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let listed = house.get("/v1/halts?limit=1000").send().is(200);
+    let mut in_force: Vec<String> =
+        listed["data"].as_array().expect("data").iter().map(|halt| halt["id"].as_str().expect("an id").to_owned()).collect();
+    recorded.sort();
+    in_force.sort();
+    assert!(recorded.len() > 1, "none of {asked} came through");
+    assert_eq!(recorded, in_force);
 }

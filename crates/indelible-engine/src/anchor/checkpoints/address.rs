@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 use super::CheckpointsError;
 
@@ -155,6 +155,8 @@ fn database_of(named: &str, password: Option<&str>, root_certificates: Option<&s
         let near = config.get_hosts().iter().all(is_near) && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
         config.ssl_mode(if near { SslMode::Disable } else { SslMode::Require });
     }
+    // A standby may be behind, and would show an older checkpoint.
+    config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     config.connect_timeout(Duration::from_secs(10));
     Ok(Database { config, root_certificates: root_certificates.map(PathBuf::from), wait_max: Database::WAIT_MAX })
 }

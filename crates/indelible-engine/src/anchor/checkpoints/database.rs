@@ -1,8 +1,8 @@
 //! The checkpoint store in a PostgreSQL database, which should be on another machine than the ledger, with a backup of its own.
 //!
 //! A swap is one transaction: the rows are locked in the order of their origins, and either each still holds the note that was read, or
-//! nothing is changed. It is durable once COMMIT has answered: `synchronous_commit` is never less than `on`, and a server that runs
-//! with `fsync=off` is refused. A role that may only SELECT, INSERT and UPDATE on the two tables is enough once they are there.
+//! nothing is changed. It is durable once COMMIT has answered: `synchronous_commit` is `on` in it, and a server that runs with
+//! `fsync=off` is refused. A role that may only SELECT, INSERT and UPDATE on the two tables is enough once they are there.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -104,6 +104,7 @@ impl DatabaseStore {
             let old: Vec<Option<&str>> = swaps.iter().map(|swap| swap.old.as_deref()).collect();
             let new: Vec<&str> = swaps.iter().map(|swap| swap.new.as_str()).collect();
             let transaction = client.transaction().await.map_err(failed)?;
+            transaction.batch_execute("SET LOCAL synchronous_commit TO on").await.map_err(failed)?;
             transaction.query(LOCK, &[instance, &origins]).await.map_err(failed)?;
             let done = transaction.query(SWAP, &[instance, &origins, &old, &new]).await.map_err(failed)?;
             let done: HashSet<String> = done.iter().map(|row| row.get(0)).collect();
@@ -136,8 +137,6 @@ async fn connect(database: &Database) -> Result<Client, CheckpointsError> {
     let (client, connection) = database.config.connect(tls).await.map_err(failed)?;
     // It ends with the client, and what breaks it is told to whoever asks next.
     tokio::spawn(async move { connection.await.ok() });
-    let raise = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')";
-    client.query(raise, &[]).await.map_err(failed)?;
     let durable = client.query_one("SELECT current_setting('fsync') = 'on'", &[]).await.map_err(failed)?;
     if !durable.get::<_, bool>(0) {
         let why = "it runs with fsync=off, so nothing that it keeps is durable";

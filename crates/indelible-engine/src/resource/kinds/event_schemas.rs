@@ -20,7 +20,7 @@ const SCHEMAS_MAX: usize = 100;
 pub(crate) struct EventSchema {
     /// The action whose events it is for, such as `invoice.pay`.
     pub(crate) action: String,
-    /// JSON Schema 2020-12, for the event as it is handed in, `id` included. References stay within it and do not recur.
+    /// JSON Schema 2020-12, for the event as it is handed in, `id` included. References stay within it and do not recur; `unevaluatedItems` and `unevaluatedProperties` are not taken, for what they cost.
     #[schemars(extend("type" = "object"))]
     pub(crate) schema: serde_json::Value,
     /// What becomes of an event that breaks it.

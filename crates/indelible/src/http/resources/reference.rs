@@ -7,8 +7,9 @@ use serde_json::Value;
 
 const BEGINNING: &str = "# Resources
 
-What is configured in Indelible: budgets, halts, holds and the rest. They are kept and recorded here; redaction rules and event schemas are in force. Decisions,
-spending, purging and delivery, which others are for, are not built yet. Every kind has the same URLs, and each change is in the record in the
+What is configured in Indelible: budgets, halts, holds and the rest. They are kept and recorded here, and count from their
+acknowledgement on: policies, halts and budgets in [decisions](policy.md), redaction rules and event schemas for every event. Purging and delivery, which others
+are for, are not built yet. Every kind has the same URLs, and each change is in the record in the
 transaction that makes it: before, after and what differs, or why it was refused.
 
 | request | does | headers |
