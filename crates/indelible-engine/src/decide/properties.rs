@@ -120,5 +120,9 @@ mod tests {
         let many: Vec<String> = (0..=PROPERTIES_MAX).map(|n| format!("\"p{n}\":1")).collect();
         assert!(read(&format!("{{{}}}", many.join(","))).is_err());
         assert!(read(&format!("{{{}}}", many[1..].join(","))).is_ok());
+        // What holds nothing costs as much, and so does a name that is written before each of many.
+        let empty: Vec<String> = (0..=PROPERTIES_MAX).map(|n| format!("\"p{n}\":null")).collect();
+        assert!(read(&format!("{{\"a\":{{{}}}}}", empty.join(","))).is_err());
+        assert!(read(&format!("{{\"{}\":{{\"b\":1}}}}", "a".repeat(NAME_BYTES_MAX))).is_err());
     }
 }

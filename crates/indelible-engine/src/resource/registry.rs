@@ -1,6 +1,6 @@
 //! What is known without asking the store: organizations, projects and keys, as they are after the last commit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -113,6 +113,11 @@ impl Registry {
         all.retain(|kept| wanted(kept));
         all.truncate(limit);
         all
+    }
+
+    /// All who have a resource of a kind.
+    pub(crate) fn owners_of(&self, kind: &Kind) -> HashSet<Owner> {
+        self.kept_after(kind, None, usize::MAX, &|_| true).iter().map(|kept| kept.owner).collect()
     }
 
     /// Takes in a resource that is committed.

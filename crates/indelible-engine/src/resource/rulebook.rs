@@ -3,7 +3,7 @@
 //! A rule counts for every event that is made ready after it was acknowledged, whichever way it comes, for there is one desk. Rules are
 //! only ever added to the standard ones ([`Rules::strengthened`]). Where nobody has a rule, an event costs one load of a flag.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -168,8 +168,7 @@ impl Rulebook {
 
     /// Takes in all that is committed.
     pub(crate) fn settle_all(&self, registry: &Registry) {
-        let kept = registry.kept_after(&KIND, None, usize::MAX, &|_| true);
-        let mut owners: HashSet<Owner> = kept.iter().map(|kept| kept.owner).collect();
+        let mut owners = registry.owners_of(&KIND);
         owners.extend(self.compiled.read().unwrap_or_else(PoisonError::into_inner).keys());
         for owner in owners {
             self.settle(registry, owner);

@@ -4,7 +4,7 @@
 //! A submission is held against them as it came, before redaction, in memory alone. What broke is told by its place, never by a value.
 //! Where nobody has a schema, an event costs one load of a flag.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -203,8 +203,7 @@ impl Schemabook {
 
     /// Takes in all that is committed.
     pub(crate) fn settle_all(&self, registry: &Registry) {
-        let kept = registry.kept_after(&KIND, None, usize::MAX, &|_| true);
-        let mut owners: HashSet<Owner> = kept.iter().map(|kept| kept.owner).collect();
+        let mut owners = registry.owners_of(&KIND);
         owners.extend(self.compiled.read().unwrap_or_else(PoisonError::into_inner).keys());
         for owner in owners {
             self.settle(registry, owner);

@@ -151,3 +151,15 @@ fn a_database_is_asked_for_no_more_rights_than_it_takes() {
     drop(child.stdin.take());
     child.wait().expect("it ends");
 }
+
+/// As a standby is, which may be behind.
+#[test]
+fn a_database_that_takes_no_writes_is_not_believed() {
+    let (mut child, folder) = postgres::start(&[]);
+    let store = postgres::at(&folder, "postgres");
+    open(&store).swap(&[swap("log/a", None, "1")]).expect("the first");
+    postgres::say(&folder, "postgres", "ALTER DATABASE postgres SET default_transaction_read_only = on");
+    assert!(matches!(Checkpoints::read_all(&store, "log"), Err(CheckpointsError::Unusable(..))));
+    drop(child.stdin.take());
+    child.wait().expect("it ends");
+}
