@@ -28,6 +28,8 @@ pub enum FaultKind {
     ServerOwned,
     /// An action that the engine alone writes (403).
     EngineOnly,
+    /// The project takes nothing more, whatever is handed in (410).
+    Gone,
     /// Larger than a limit (422 for parts, 413 for the whole request).
     TooLarge,
 }

@@ -5,25 +5,33 @@ mod recognise;
 mod turned_away;
 
 use indelible_core::json::Object;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub(crate) use recognise::{credential, secret_digest};
 pub(crate) use turned_away::TurnedAway;
 
 /// What a key allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Scope {
-    /// `audit:read`
+    /// Read the log, and look at what is configured.
+    #[serde(rename = "audit:read")]
     AuditRead,
-    /// `audit:write`
+    /// Streams.
+    #[serde(rename = "audit:write")]
     AuditWrite,
-    /// `audit:admin`
+    /// Anchors, rotation, redaction rules, retention, holds; adopting a restore, confirming the clock.
+    #[serde(rename = "audit:admin")]
     AuditAdmin,
-    /// `events:append`
+    /// Hand in events, and ask for decisions.
+    #[serde(rename = "events:append")]
     EventsAppend,
-    /// `content:decrypt`
+    /// Open what was sealed.
+    #[serde(rename = "content:decrypt")]
     ContentDecrypt,
-    /// `control:write`
+    /// Every other resource.
+    #[serde(rename = "control:write")]
     ControlWrite,
 }
 
@@ -51,9 +59,11 @@ impl Scope {
 }
 
 /// What a key is for; it decides the assurance of what it hands in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum KeyKind {
     /// An application: self_reported.
+    #[default]
     Application,
     /// A gateway on the path of the request.
     Gateway,

@@ -1,5 +1,6 @@
 //! Handing events in: the part that runs beside the caller (redaction, sealing, drafting), and what the writer answers.
 
+mod clock;
 mod desk;
 mod foresee;
 mod own;

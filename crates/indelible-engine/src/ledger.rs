@@ -201,6 +201,8 @@ pub struct Ledger {
 /// What every clone shares.
 pub(crate) struct Inner {
     pub(crate) instance: Instance,
+    /// The KMS key that wraps the keys of new organizations.
+    pub(crate) organization_kms: Option<KeyArn>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) keystore: Arc<KeyStore>,
@@ -371,9 +373,10 @@ impl Ledger {
         let parts = || patrol_parts(&folder, &options, &instance, (&desk, &index, &writer, &readers));
         let patrol = options.patrol.map(|asked| Patrol::start(parts(), asked)).transpose();
         let patrol = patrol.map_err(|error| OpenError::Store(format!("the patrol cannot be started: {error}")))?;
-        let (clock, checkpoints) = (options.clock, options.checkpoints);
+        let (clock, checkpoints, organization_kms) = (options.clock, options.checkpoints, options.organization_kms);
         let inner = Inner {
             instance,
+            organization_kms,
             clock,
             registry,
             keystore,

@@ -45,7 +45,7 @@ const fn own(name: &'static str, home: Home, verbs: &'static [&'static str]) -> 
 /// Sorted by name, each once.
 static NOUNS: &[Noun] = &[
     open("agent", Home::Project, &["create", "revoke", "update"]),
-    own("api_key", Home::Project, &["create", "revoke", "rotate"]),
+    own("api_key", Home::Project, &["create", "revoke", "rotate", "update"]),
     open("approval", Home::Project, &["decide", "request"]),
     own(
         "audit",

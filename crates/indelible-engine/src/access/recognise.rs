@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use indelible_core::json::{Object, Value};
 use uuid::Uuid;
 
 use super::{Caller, Envelope, KeyKind, Owner, Refused, Scope};
-use crate::append::{AppendError, EngineEvent, ReadMembers, ResourceMembers};
+use crate::append::{AppendError, EngineEvent};
 use crate::ledger::Ledger;
 use crate::query::ReadError;
 use crate::resource::Project;
@@ -16,6 +15,8 @@ use crate::write::{Privilege, Work};
 
 /// Every key begins so; secret scanners look for it.
 const PREFIX: &str = "ind_";
+/// How often it is written down that a key is used, microseconds.
+const USE_MICROS: i64 = 60 * 1_000_000;
 /// Characters of a hyphenated UUID.
 const ID_CHARACTERS: usize = 36;
 /// Characters of 32 bytes in base64url without padding.
@@ -78,22 +79,25 @@ impl Ledger {
     /// Recognises a bearer credential (`ind_<key id>_<43 characters>`).
     pub fn authenticate(&self, credential: Option<&str>, envelope: Envelope) -> Result<Caller, Refused> {
         let (id, secret) = parts(credential.ok_or(Refused::Missing)?).ok_or(Refused::Malformed)?;
-        let key = self.inner.registry.key(id).ok_or(Refused::Unknown)?;
-        let stored = key.digest_bytes().ok_or(Refused::Unknown)?;
-        verify_slices_are_equal(&stored, &secret_digest(secret)).map_err(|_| Refused::Unknown)?;
+        let (registry, now) = (&self.inner.registry, self.inner.clock.now());
+        let key = registry.key(id).ok_or(Refused::Unknown)?;
+        // What opened with it is stored no more.
         if key.revoked_at.is_some() {
             return Err(Refused::Revoked);
         }
-        let shown = key.to_api_key();
-        if shown.expires_at.is_some_and(|end| end <= self.inner.clock.now()) {
+        if !key.credentials.iter().any(|credential| credential.opens(secret, now)) {
+            return Err(Refused::Unknown);
+        }
+        if key.expires_at.is_some_and(|end| end <= now) {
             return Err(Refused::Expired);
         }
+        registry.used(id, now, USE_MICROS);
         Ok(Caller {
-            actor: actor("service_account", Some(&id.to_string()), Some(&shown.name)),
+            actor: actor("service_account", Some(&id.to_string()), Some(&key.name)),
             api_key_id: Some(id),
-            kind: shown.kind,
-            owner: shown.owner,
-            scopes: shown.scopes,
+            kind: key.kind,
+            owner: key.owner,
+            scopes: key.scopes.clone(),
             envelope,
         })
     }
@@ -182,26 +186,6 @@ impl Ledger {
             reason: "the key belongs to nothing that is here".to_owned(),
             outcome_unknown: false,
         })
-    }
-
-    /// The projects that this caller may see. Needs `audit:read` or `control:write`, and is recorded as a read.
-    pub async fn projects(&self, caller: &Caller) -> Result<Vec<Arc<Project>>, ReadError> {
-        let home = self.home_of(caller.owner)?;
-        let resource = ResourceMembers { kind: "project", id: "*".to_owned(), parent: None };
-        if !caller.has(Scope::ControlWrite) && !caller.has(Scope::AuditRead) {
-            let refused = ReadError::Forbidden(Scope::AuditRead.as_str().to_owned());
-            let mut event = EngineEvent::new(caller, &home, "audit.read", "deny").because(refused.to_string());
-            event.resource = Some(resource);
-            self.record(vec![event]).await?;
-            return Err(refused);
-        }
-        let known = self.inner.registry.projects().into_iter().map(|known| known.project);
-        let projects: Vec<_> = known.filter(|project| self.sees(caller, project)).collect();
-        let mut event = EngineEvent::new(caller, &home, "audit.read", "allow");
-        event.resource = Some(resource);
-        event.read = Some(ReadMembers { returned: projects.len() as u64, ..ReadMembers::default() });
-        self.record(vec![event]).await?;
-        Ok(projects)
     }
 }
 

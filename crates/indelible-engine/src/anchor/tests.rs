@@ -122,6 +122,7 @@ fn projects(ledger: &Ledger, count: usize) -> Vec<Arc<Project>> {
                 name: format!("p{n}"),
                 system: false,
                 created_at: inner.clock.now(),
+                deleted_at: None,
             });
             let number = inner.registry.next_number();
             changes.push(Change::Ledger { project: number, project_id: project.id, organization_id: project.organization_id });

@@ -105,6 +105,7 @@ fn reason(fault: &Fault) -> String {
         FaultKind::Invalid => "invalid",
         FaultKind::ServerOwned => "server_owned",
         FaultKind::EngineOnly => "engine_only",
+        FaultKind::Gone => "project_deleted",
         FaultKind::TooLarge => "too_large",
     };
     if fault.pointer.is_empty() { kind.to_owned() } else { format!("{kind} at {}", fault.pointer) }

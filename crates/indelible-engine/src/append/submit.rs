@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::desk::Recorder;
 use super::{AppendError, Prepared, Receipt};
-use crate::access::{Caller, Scope};
+use crate::access::{Caller, Owner, Scope};
 use crate::ledger::Ledger;
 use crate::resource::Project;
 use crate::resource::schemabook::Breaches;
@@ -31,7 +31,7 @@ impl Ledger {
     /// Redacts, seals and drafts one event; runs beside the caller, on any thread. `path` is how it came: `http`, `import`, `append`.
     ///
     /// Refused as [`FaultKind::EngineOnly`]: a caller without `events:append`, a project outside the caller's reach,
-    /// and a system project, which takes the engine's own events alone.
+    /// and a system project, which takes the engine's own events alone. As [`FaultKind::Gone`]: a project that was deleted.
     pub fn prepare(&self, caller: &Caller, project: &Project, path: &'static str, submission: Submission<'_>) -> Result<Prepared, Fault> {
         let refuse = |message: &str| Err(Fault::new(FaultKind::EngineOnly, "", message));
         if !caller.has(Scope::EventsAppend) {
@@ -42,6 +42,9 @@ impl Ledger {
         }
         if project.system {
             return refuse("a system project takes the engine's own events alone");
+        }
+        if self.inner.registry.is_deleted(Owner::Project(project.id)) {
+            return Err(Fault::new(FaultKind::Gone, "", "the project was deleted and takes nothing more"));
         }
         let Some(number) = self.inner.registry.number_of(project.id) else { return refuse("there is no such project") };
         let assurance = if path == "import" { "self_reported" } else { caller.kind.assurance() };

@@ -19,7 +19,7 @@ use indelible_core::fault::Fault;
 use indelible_core::time::Timestamp;
 use uuid::Uuid;
 
-use crate::access::{Caller, Scope};
+use crate::access::{Caller, Owner, Scope};
 use crate::append::{AppendError, EngineEvent, Prepared};
 use crate::ledger::Ledger;
 use crate::query::ReadError;
@@ -108,6 +108,8 @@ impl Ledger {
             "the key does not belong to this project"
         } else if project.system {
             "a system project decides nothing"
+        } else if self.inner.registry.is_deleted(Owner::Project(project.id)) {
+            "the project was deleted and decides nothing more"
         } else {
             return Ok(());
         };

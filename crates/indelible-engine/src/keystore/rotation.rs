@@ -142,6 +142,7 @@ impl Ledger {
             before: None,
             after: Some(Value::Object(state)),
             changes,
+            root: None,
         })
         .await?;
         self.serve(&rotation, id, data.as_ref());

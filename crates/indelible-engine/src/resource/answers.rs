@@ -61,13 +61,14 @@ impl Asked {
 }
 
 impl Ledger {
-    /// How a request is remembered; nothing for whoever has no key of the API.
-    pub(super) fn asked(&self, caller: &Caller, home: &Project, once: &Once) -> Option<Asked> {
+    /// How a request to do something, to the resource `id` where there is one, is remembered; nothing for whoever has no key of the API.
+    pub(super) fn asked(&self, caller: &Caller, home: &Project, (action, id): (&str, Option<Uuid>), once: &Once) -> Option<Asked> {
         let caller = caller.api_key_id()?;
         // Always the first: a rotation must not make one request two.
         let keys = self.inner.keystore.project_keys(home.id, 1)?;
         let mac = |what: &str, text: &str| keys.document_mac("answer", what, 0, text);
-        Some(Asked { caller, key: mac("key", &once.key), request: mac("request", &once.request) })
+        let request = format!("{action} {}\n{}", id.unwrap_or_default(), once.request);
+        Some(Asked { caller, key: mac("key", &once.key), request: mac("request", &request) })
     }
 
     /// The resource that the request made, as it is now, if it was made before.

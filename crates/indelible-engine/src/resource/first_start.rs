@@ -12,11 +12,15 @@ use indelible_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
-use super::api_keys::draw;
-use super::document::{Document, KeyDocument, OrganizationDocument, ProjectDocument, state};
-use super::mutate::{Mutation, row};
+use super::credential::Credential;
+use super::kept::Kept;
+use super::kind::Kind;
+use super::kinds::projects::{self, ProjectSpec};
+use super::kinds::{api_keys, organizations};
+use super::mutate::Mutation;
 use super::registry::Registry;
-use super::{NewApiKey, Project, projects};
+use super::tenancy::numbered;
+use super::{NewApiKey, Project};
 use crate::access::{Caller, KeyKind, Owner, Scope};
 use crate::append::{AppendError, Desk, Prepared};
 use crate::keystore::{KeyError, random_bytes, signing_state};
@@ -91,10 +95,12 @@ fn key_error(error: KeyError) -> OpenError {
 }
 
 /// The administrator's key of a project and the instance's, each written to its file before anything says that it works.
-fn draw_keys(data: &Path, desk: &Desk, project_id: Uuid, now: Timestamp) -> Result<(KeyDocument, KeyDocument), OpenError> {
+fn draw_keys(data: &Path, desk: &Desk, project_id: Uuid, now: Timestamp) -> Result<(Kept, Kept), OpenError> {
     let make = |name: &str, owner, file: &str| {
         let new = NewApiKey { name: name.to_owned(), owner, kind: KeyKind::Application, scopes: Scope::ALL.to_vec(), expires_at: None };
-        let (key, text) = draw(&new, desk.new_id().map_err(key_error)?, now).map_err(key_error)?;
+        let mut key = Kept::first(desk.new_id().map_err(key_error)?, owner, now, new.document());
+        let (credential, text) = Credential::draw(key.id).map_err(key_error)?;
+        key.credentials.push(credential);
         let file = data.join(file);
         write_private(&file, format!("{text}\n").as_bytes()).map_err(|error| OpenError::Store(format!("{}: {error}", file.display())))?;
         Ok::<_, OpenError>(key)
@@ -137,14 +143,12 @@ pub(crate) fn first_start(
     writer: &Writer,
 ) -> Result<(Instance, FirstStart), OpenError> {
     let now = desk.clock.now();
-    let id = || desk.new_id().map_err(key_error);
-    let organization = OrganizationDocument { id: id()?, name: "default".to_owned(), created_at: now };
-    let project = |id: Uuid, organization_id: Uuid, name: &str, system: bool| {
-        Arc::new(Project { id, organization_id, name: name.to_owned(), system, created_at: now })
-    };
-    let system = project(id()?, Uuid::nil(), "system", true);
-    let organization_system = project(id()?, organization.id, "system", true);
-    let default = project(id()?, organization.id, "default", false);
+    let fresh = |owner, document| Ok::<_, OpenError>(Kept::first(desk.new_id().map_err(key_error)?, owner, now, document));
+    let organization = fresh(Owner::Instance, r#"{"name":"default"}"#.to_owned())?;
+    let within = Owner::Organization(organization.id);
+    let system = fresh(Owner::Instance, ProjectSpec::document("system", true))?;
+    let organization_system = fresh(within, ProjectSpec::document("system", true))?;
+    let default = fresh(within, ProjectSpec::document("default", false))?;
     let instance = Instance {
         name: instance_name(wishes.instance_name)?,
         organization_id: organization.id,
@@ -155,57 +159,60 @@ pub(crate) fn first_start(
     let (admin, root) = draw_keys(data, desk, default.id, now)?;
     let (signing_id, signing, own_keys) = make_own_keys(desk, &instance, wishes, now)?;
     let engine = Caller::engine();
-    let told = |home: &Arc<Project>, action, kind, id: String, after: Value<'static>, changes| Mutation {
+    let told = |home: &Kept, action, kind, id: String, after: Value<'static>, changes| Mutation {
         caller: &engine,
-        home: Arc::clone(home),
+        home: self::home(home),
         action,
         kind,
         id,
         before: None,
         after: Some(after),
         changes,
+        root: None,
     };
-    let made = |home: &Arc<Project>, project: &Arc<Project>, number| {
-        let changes = projects::rows(home.id, project, number);
-        told(
-            home,
-            "project.create",
-            ProjectDocument::TYPE,
-            project.id.to_string(),
-            state(&ProjectDocument::from(project.as_ref())),
-            changes,
-        )
+    let made = |home: &Kept, action, kind: &'static Kind, kept: &Kept, mut changes: Vec<Change>| {
+        changes.push(kept.row(kind, home.id));
+        told(home, action, kind.noun, kept.id.to_string(), kept.told(kind), changes)
     };
-    let keyed = |home: &Arc<Project>, key: &KeyDocument| {
-        told(home, "api_key.create", KeyDocument::TYPE, key.id.to_string(), key.state(), vec![row(home.id, key, key.version)])
-    };
-    let organized = vec![row(system.id, &organization, 1)];
+    let project =
+        |home: &Kept, kept: &Kept, number| made(home, "project.create", &projects::KIND, kept, vec![numbered(&self::home(kept), number)]);
+    let keyed = |home: &Kept, key: &Kept| made(home, "api_key.create", &api_keys::KIND, key, Vec::new());
     let story = [
-        (SYSTEM, made(&system, &system, SYSTEM)),
+        (SYSTEM, project(&system, &system, SYSTEM)),
         (SYSTEM, told(&system, "key.create", "signing_key", signing_id.to_string(), signing, own_keys)),
-        (
-            SYSTEM,
-            told(&system, "organization.create", OrganizationDocument::TYPE, organization.id.to_string(), state(&organization), organized),
-        ),
-        (ORGANIZATION_SYSTEM, made(&organization_system, &organization_system, ORGANIZATION_SYSTEM)),
-        (ORGANIZATION_SYSTEM, made(&organization_system, &default, DEFAULT)),
+        (SYSTEM, made(&system, "organization.create", &organizations::KIND, &organization, Vec::new())),
+        (ORGANIZATION_SYSTEM, project(&organization_system, &organization_system, ORGANIZATION_SYSTEM)),
+        (ORGANIZATION_SYSTEM, project(&organization_system, &default, DEFAULT)),
         (DEFAULT, keyed(&default, &admin)),
         (SYSTEM, keyed(&system, &root)),
     ];
     write(desk, writer, &instance, story)?;
-    registry.put_organization(organization.clone());
-    for (project, number) in [(system, SYSTEM), (organization_system, ORGANIZATION_SYSTEM), (default, DEFAULT)] {
-        registry.put_project(project, number);
+    for (kept, number) in [(&system, SYSTEM), (&organization_system, ORGANIZATION_SYSTEM), (&default, DEFAULT)] {
+        registry.number(kept.id, number);
     }
-    registry.put_key(admin);
-    registry.put_key(root);
     let first = FirstStart {
         organization_id: organization.id,
         project_id: instance.project_id,
         admin_key_file: data.join(ADMIN_KEY),
         instance_key_file: data.join(INSTANCE_KEY),
     };
+    let all: [(&'static Kind, Kept); 6] = [
+        (&organizations::KIND, organization),
+        (&projects::KIND, system),
+        (&projects::KIND, organization_system),
+        (&projects::KIND, default),
+        (&api_keys::KIND, admin),
+        (&api_keys::KIND, root),
+    ];
+    for (kind, kept) in all {
+        registry.keep(kind, &Arc::new(kept));
+    }
     Ok((instance, first))
+}
+
+/// The chain that a project is.
+fn home(kept: &Kept) -> Arc<Project> {
+    Arc::new(Project::of(kept).expect("a project that was just made"))
 }
 
 fn write(desk: &Desk, writer: &Writer, instance: &Instance, story: [(i64, Mutation<'_>); 7]) -> Result<(), OpenError> {

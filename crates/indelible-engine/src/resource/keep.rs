@@ -6,13 +6,15 @@ use std::sync::Arc;
 use indelible_core::fault::{Fault, FaultKind};
 use uuid::Uuid;
 
-use super::answers::Once;
+use super::answers::{Asked, Once};
+use super::credential::{Credential, renewed};
 use super::kept::Kept;
 use super::kind::{Admission, Kind, Level, Number, Verb};
-use super::kinds::{event_schemas, redaction_rules};
+use super::kinds::{event_schemas, projects, redaction_rules};
 use super::mutate::Mutation;
 use super::patch::merged;
-use super::sealed::{self, Parted, Sealed, Shown};
+use super::sealed::{self, Parted, Shown};
+use super::tenancy::Falling;
 use super::{MutateError, Project};
 use crate::access::{Caller, Owner};
 use crate::ledger::Ledger;
@@ -33,9 +35,19 @@ pub struct Done {
 enum Deed<'a> {
     /// A merge patch.
     Patch(&'a str),
-    /// A verb of its kind, and what was said with it.
-    Verb(&'static Verb, &'a str),
+    /// A verb of its kind, what was said with it, and whether it is to be done once.
+    Verb(&'static Verb, &'a str, Option<&'a Once>),
     End,
+}
+
+/// A change that nothing stands against.
+struct Intended<'a> {
+    /// The chain that tells of it.
+    home: Arc<Project>,
+    before: Arc<Kept>,
+    after: Kept,
+    shown: Vec<Shown>,
+    falling: Vec<Falling<'a>>,
 }
 
 impl Ledger {
@@ -50,14 +62,14 @@ impl Ledger {
     ) -> Result<Done, MutateError> {
         let Some(action) = kind.actions.create else { return Err(MutateError::NotFound(kind.noun)) };
         let _control = self.inner.control.lock().await;
-        let owner = owner.unwrap_or(caller.owner);
+        let (owner, is_given) = (owner.unwrap_or_else(|| self.usual_owner(caller, kind)), owner.is_some());
         let refusal = (action, kind.noun, String::new());
-        let home = match self.check_owner(caller, kind, owner) {
+        let home = match self.check_owner(caller, kind, owner, is_given) {
             Ok(home) => home,
             Err(error) => return Err(self.refuse(caller, None, refusal, error).await),
         };
         // Before the document is looked at: what it made may be in its own way now.
-        let asked = once.and_then(|once| self.asked(caller, &home, once));
+        let asked = once.and_then(|once| self.asked(caller, &home, (action, None), once));
         let before = asked.as_ref().map_or(Ok(None), |asked| self.made_before(asked, kind));
         let kept = match before {
             Ok(Some(kept)) => return Ok(Done { kept, replayed: true, shown: Vec::new() }),
@@ -68,34 +80,49 @@ impl Ledger {
             Ok(made) => made,
             Err(error) => return Err(self.refuse(caller, Some(home), refusal, error).await),
         };
-        let mut changes = vec![kept.row(kind, home.id, false)];
+        let mut changes = vec![kept.row(kind, home.id)];
         changes.extend(asked.map(|asked| asked.answered_with(kind, &kept, self.inner.clock.now())));
-        self.mutate(Mutation {
-            caller,
-            home,
-            action,
-            kind: kind.noun,
-            id: kept.id.to_string(),
-            before: None,
-            after: Some(kept.told()),
-            changes,
-        })
-        .await?;
+        let (id, after) = (kept.id.to_string(), Some(kept.told(kind)));
+        let own = Mutation { caller, home, action, kind: kind.noun, id, before: None, after, changes, root: None };
+        let founded = self.found(caller, kind, &kept, own)?;
+        self.mutate_all(founded.mutations, founded.project.as_ref().map(|(kept, number)| (kept.id, *number))).await?;
         let kept = Arc::new(kept);
-        self.inner.registry.keep(kind, &kept);
+        let registry = &self.inner.registry;
+        if let Some((project, number)) = &founded.project {
+            registry.number(project.id, *number);
+        }
+        registry.keep(kind, &kept);
+        if let Some((project, _)) = &founded.project {
+            registry.keep(&projects::KIND, project);
+        }
         self.settle(kind, kept.owner);
         Ok(Done { kept, replayed: false, shown })
     }
 
+    /// What a new one belongs to where nobody says: what the caller's key belongs to; the default organization for a key of the instance,
+    /// where only organizations have such.
+    fn usual_owner(&self, caller: &Caller, kind: &'static Kind) -> Owner {
+        let of_organizations = caller.owner == Owner::Instance && kind.levels == [Level::Organization];
+        if of_organizations { Owner::Organization(self.inner.instance.organization_id) } else { caller.owner }
+    }
+
     /// Whether the caller may make one of a kind there; returns the chain that will tell of it.
-    fn check_owner(&self, caller: &Caller, kind: &'static Kind, owner: Owner) -> Result<Arc<Project>, MutateError> {
+    fn check_owner(&self, caller: &Caller, kind: &'static Kind, owner: Owner, is_given: bool) -> Result<Arc<Project>, MutateError> {
         check_scope(caller, kind)?;
         if !kind.levels.contains(&Level::of(owner)) {
+            // A key of something narrower makes none, whatever it says.
+            if let (false, [level]) = (is_given || caller.owner == Owner::Instance, kind.levels) {
+                return Err(MutateError::Forbidden(format!("the {}", level.as_str())));
+            }
             let levels: Vec<&str> = kind.levels.iter().map(|level| level.as_str()).collect();
             let message = format!("a {} belongs to: {}", kind.noun, levels.join(", "));
             return Err(Fault::new(FaultKind::Invalid, "/owner", message).into());
         }
-        self.visible_home(caller, owner)
+        let home = self.visible_home(caller, owner)?;
+        if self.inner.registry.is_deleted(owner) {
+            return Err(MutateError::Gone(Level::of(owner).as_str()));
+        }
+        Ok(home)
     }
 
     fn check_new(
@@ -106,12 +133,19 @@ impl Ledger {
         owner: Owner,
         document: &str,
     ) -> Result<(Kept, Vec<Shown>), MutateError> {
-        let (document, shown) = sealed::draw(kind, (kind.read)(document)?)?;
+        check_own(kind, document)?;
+        let (document, mut shown) = sealed::draw(kind, (kind.read)(document)?)?;
         let Parted { document, secrets } = self.without_secrets(kind, home, document)?;
         let (now, id) = (self.inner.clock.now(), self.new_id());
-        let sealed = sealed::seal_all(&self.inner.keystore, home.organization_id, (kind, id), secrets, None)?;
-        let kept = Kept { id, owner, version: 1, created_at: now, updated_at: now, document, sealed };
-        admit(kind, &Admission { registry: &self.inner.registry, caller, owner, verb: None, before: None, after: Some(&kept) })?;
+        let mut kept = Kept::first(id, owner, now, document);
+        kept.sealed = sealed::seal_all(&self.inner.keystore, home.organization_id, (kind, id), secrets, None)?;
+        let registry = &*self.inner.registry;
+        admit(kind, &Admission { registry, caller, now, owner, verb: None, before: None, after: Some(&kept) })?;
+        if let Some(member) = kind.rare.credential {
+            let (credential, text) = Credential::draw(id).map_err(|error| sealed::unavailable(&error))?;
+            kept.credentials.push(credential);
+            shown.push(Shown { member, text });
+        }
         Ok((kept, shown))
     }
 
@@ -137,8 +171,9 @@ impl Ledger {
         verb: &'static Verb,
         (id, expected): (Uuid, Option<u64>),
         said: &str,
+        once: Option<&Once>,
     ) -> Result<Done, MutateError> {
-        self.change(caller, kind, (verb.action, id), expected, Deed::Verb(verb, said)).await
+        self.change(caller, kind, (verb.action, id), expected, Deed::Verb(verb, said, once)).await
     }
 
     /// Ends a resource, if it is still at the version `expected`, where one is given.
@@ -164,54 +199,89 @@ impl Ledger {
         let _control = self.inner.control.lock().await;
         let looked = self.look_up(caller, kind, id);
         let home = looked.as_ref().ok().map(|(home, _)| Arc::clone(home));
-        let changed = looked.and_then(|(home, before)| {
-            let after = self.changed(caller, kind, (&home, &before), expected, deed)?;
-            Ok((home, before, after))
-        });
-        let (home, before, after) = match changed {
-            Ok(changed) => changed,
-            Err(error) => return Err(self.refuse(caller, home, (action, kind.noun, id.to_string()), error).await),
+        let asked = match (deed, &home) {
+            (Deed::Verb(_, _, Some(once)), Some(home)) => self.asked(caller, home, (action, Some(id)), once),
+            _ => None,
         };
-        let ended = matches!(deed, Deed::End);
-        self.mutate(Mutation {
+        let earlier = asked.as_ref().map_or(Ok(None), |asked| self.made_before(asked, kind));
+        let intended = match earlier {
+            Ok(Some(kept)) => return Ok(Done { kept, replayed: true, shown: Vec::new() }),
+            Ok(None) => looked.and_then(|(home, before)| {
+                let (after, shown) = self.changed(caller, kind, (&home, &before), expected, deed)?;
+                let falling = self.falling(caller, kind, &after)?;
+                Ok(Intended { home, before, after, shown, falling })
+            }),
+            Err(error) => Err(error),
+        };
+        match intended {
+            Ok(intended) => self.carry_out(caller, kind, action, intended, asked).await,
+            Err(error) => Err(self.refuse(caller, home, (action, kind.noun, id.to_string()), error).await),
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        caller: &Caller,
+        kind: &'static Kind,
+        action: &'static str,
+        intended: Intended<'_>,
+        asked: Option<Asked>,
+    ) -> Result<Done, MutateError> {
+        let Intended { home, before, after, shown, falling } = intended;
+        let mut changes = vec![after.row(kind, home.id)];
+        changes.extend(asked.map(|asked| asked.answered_with(kind, &after, self.inner.clock.now())));
+        let mut mutations = vec![Mutation {
             caller,
             action,
             kind: kind.noun,
-            id: id.to_string(),
-            before: Some(before.told()),
-            after: (!ended).then(|| after.told()),
-            changes: vec![after.row(kind, home.id, ended)],
+            id: after.id.to_string(),
+            before: Some(before.told(kind)),
+            after: after.is_seen(kind).then(|| after.told(kind)),
+            changes,
             home,
-        })
-        .await?;
-        let after = Arc::new(after);
-        if ended {
-            self.inner.registry.end(kind, id);
-            self.settle(kind, after.owner);
-            return Ok(Done { kept: before, replayed: false, shown: Vec::new() });
+            root: kind.rare.holds.filter(|_| after.ended_at.is_some()).map(|_| after.id),
+        }];
+        let mut all = Vec::with_capacity(1 + falling.len());
+        for Falling { kind, after, mutation } in falling {
+            mutations.push(mutation);
+            all.push((kind, after));
         }
-        self.inner.registry.keep(kind, &after);
-        self.settle(kind, after.owner);
-        Ok(Done { kept: after, replayed: false, shown: Vec::new() })
+        self.mutate_all(mutations, None).await?;
+        let after = Arc::new(after);
+        all.push((kind, Arc::clone(&after)));
+        for (kind, after) in all {
+            if after.is_seen(kind) {
+                self.inner.registry.keep(kind, &after);
+            } else {
+                self.inner.registry.end(kind, after.id);
+            }
+            self.settle(kind, after.owner);
+        }
+        Ok(Done { kept: after, replayed: false, shown })
     }
 
-    /// A resource that the caller may see, and the chain that tells of it.
-    pub(super) fn look_up(&self, caller: &Caller, kind: &'static Kind, id: Uuid) -> Result<(Arc<Project>, Arc<Kept>), MutateError> {
+    /// A resource, also one of which there is always one.
+    pub(super) fn kept(&self, kind: &'static Kind, id: Uuid) -> Option<Arc<Kept>> {
+        self.inner.registry.kept(kind, id).or_else(|| self.first_version(kind, id).map(Arc::new))
+    }
+
+    /// A resource that the caller may see, and the chain that tells of its changes.
+    fn look_up(&self, caller: &Caller, kind: &'static Kind, id: Uuid) -> Result<(Arc<Project>, Arc<Kept>), MutateError> {
         let registry = &self.inner.registry;
-        let kept = match registry.kept(kind, id) {
-            Some(kept) => kept,
-            None => Arc::new(self.first_version(kind, id).ok_or(MutateError::NotFound(kind.noun))?),
-        };
-        let home = self.visible_home(caller, kept.owner).map_err(|_| MutateError::NotFound(kind.noun))?;
-        Ok((home, kept))
+        let seen = self.kept(kind, id).filter(|kept| registry.is_within(kept.place(kind), caller.owner));
+        let kept = seen.ok_or(MutateError::NotFound(kind.noun))?;
+        // A project's key sees its project, which belongs to more than that.
+        if !registry.is_within(kept.owner, caller.owner) {
+            return Err(MutateError::Forbidden(format!("the {}", Level::of(kept.owner).as_str())));
+        }
+        Ok((self.home_of(kept.owner)?, kept))
     }
 
     /// What there is of a kind of which there is always one, before anybody changed it.
     fn first_version(&self, kind: &'static Kind, id: Uuid) -> Option<Kept> {
         let project = self.inner.registry.project(id).filter(|_| kind.number == Number::One)?;
         let document = (kind.read)("{}").ok()?;
-        let (created_at, owner) = (project.created_at, Owner::Project(id));
-        Some(Kept { id, owner, version: 0, created_at, updated_at: created_at, document, sealed: Sealed::new() })
+        Some(Kept { version: 0, ..Kept::first(id, Owner::Project(id), project.created_at, document) })
     }
 
     fn changed(
@@ -221,27 +291,47 @@ impl Ledger {
         (home, before): (&Arc<Project>, &Kept),
         expected: Option<u64>,
         deed: Deed<'_>,
-    ) -> Result<Kept, MutateError> {
+    ) -> Result<(Kept, Vec<Shown>), MutateError> {
         check_scope(caller, kind)?;
         if let Some(expected) = expected.filter(|expected| *expected != before.version) {
             return Err(MutateError::Stale { expected, current: before.version });
         }
-        let mut after = Kept { version: before.version + 1, updated_at: self.inner.clock.now(), ..before.clone() };
+        if before.ended_at.is_some() {
+            return Err(MutateError::Conflict("it has ended already"));
+        }
+        let now = self.inner.clock.now();
+        let mut after = Kept { version: before.version + 1, updated_at: now, ..before.clone() };
+        let (mut shown, mut verb) = (Vec::new(), None);
         let document = match deed {
-            Deed::Patch(patch) => Some(merged(&before.document, patch)?),
-            Deed::Verb(verb, said) => Some((verb.apply)(&before.document, said)?),
-            Deed::End => None,
+            Deed::Patch(patch) => {
+                check_own(kind, patch)?;
+                Some(merged(&before.document, patch)?)
+            }
+            Deed::Verb(done, said, _) => {
+                verb = Some(done.name);
+                if let (Some(grace), Some(member)) = (done.renews, kind.rare.credential) {
+                    let grace = grace(said)?;
+                    let (credential, text) = Credential::draw(after.id).map_err(|error| sealed::unavailable(&error))?;
+                    after.credentials = renewed(credential, &before.credentials, now, grace);
+                    shown.push(Shown { member, text });
+                }
+                Some((done.apply)(&before.document, said)?)
+            }
+            Deed::End => {
+                after.ended_at = Some(now);
+                after.credentials.clear();
+                None
+            }
         };
         if let Some(document) = &document {
             let Parted { document, secrets } = self.without_secrets(kind, home, (kind.read)(document)?)?;
             after.document = document;
             after.sealed = sealed::seal_all(&self.inner.keystore, home.organization_id, (kind, after.id), secrets, Some(before))?;
         }
-        let verb = if let Deed::Verb(verb, _) = deed { Some(verb.name) } else { None };
         let after_it = document.is_some().then_some(&after);
         let (registry, owner) = (&*self.inner.registry, before.owner);
-        admit(kind, &Admission { registry, caller, owner, verb, before: Some(before), after: after_it })?;
-        Ok(after)
+        admit(kind, &Admission { registry, caller, now, owner, verb, before: Some(before), after: after_it })?;
+        Ok((after, shown))
     }
 
     /// The chain of what `owner` is, if the caller's key reaches so far.
@@ -292,6 +382,19 @@ impl Ledger {
 
 fn admit(kind: &Kind, admission: &Admission<'_>) -> Result<(), MutateError> {
     kind.admit.map_or(Ok(()), |admit| admit(admission))
+}
+
+/// What Indelible sets itself, nobody else does.
+fn check_own(kind: &Kind, document: &str) -> Result<(), Fault> {
+    if kind.rare.own.is_empty() {
+        return Ok(());
+    }
+    let document: serde_json::Value =
+        serde_json::from_str(document).map_err(|error| Fault::new(FaultKind::Invalid, "", error.to_string()))?;
+    match kind.rare.own.iter().find(|own| document.get(**own).is_some()) {
+        Some(own) => Err(Fault::new(FaultKind::Invalid, format!("/{own}"), "is set by Indelible, and not given")),
+        None => Ok(()),
+    }
 }
 
 fn check_scope(caller: &Caller, kind: &Kind) -> Result<(), MutateError> {

@@ -3,7 +3,10 @@
 //! The API, the command line, the OpenAPI document and the events are all made from [`KINDS`]. A kind whose documents are read
 //! here is a typed struct ([`Spec`]); unknown members, wrong types and missing members are refused with their place.
 
+use std::time::Duration;
+
 use indelible_core::fault::{Fault, FaultKind};
+use indelible_core::time::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -94,13 +97,33 @@ pub struct Rare {
     pub drawn: &'static [Drawn],
     /// What can be done to one beside changing and ending it.
     pub verbs: &'static [Verb],
-    /// Figures that are shown with one, by their names.
-    pub figures: &'static [&'static str],
+    /// Figures that are shown with one.
+    pub figures: &'static [Figure],
+    /// What others belong to it, where it is an organization or a project.
+    pub holds: Option<Level>,
+    /// Members of its documents that Indelible sets, and nobody else.
+    pub own: &'static [&'static str],
+    /// The member that says when one ended; those of such a kind stay to be seen after that.
+    pub ended: Option<&'static str>,
+    /// The member under which a credential is shown that is made with one, once. What is stored of it is its SHA-256.
+    pub credential: Option<&'static str>,
+}
+
+/// A figure that is shown with a resource and is no part of its document.
+#[derive(Clone, Copy)]
+pub struct Figure {
+    /// Its member.
+    pub name: &'static str,
+    /// What it is, one sentence.
+    pub doc: &'static str,
+    /// Whether it is a time, absent where there is none; else a number.
+    pub is_time: bool,
 }
 
 impl Rare {
     /// Nothing of it.
-    pub const NONE: Self = Self { secrets: &[], drawn: &[], verbs: &[], figures: &[] };
+    pub const NONE: Self =
+        Self { secrets: &[], drawn: &[], verbs: &[], figures: &[], holds: None, own: &[], ended: None, credential: None };
 }
 
 /// A secret member that is made here.
@@ -125,7 +148,12 @@ pub struct Verb {
     pub schema: fn() -> Value,
     /// What the document becomes by what was said, a JSON object.
     pub(super) apply: fn(&str, &str) -> Result<String, MutateError>,
+    /// Where a new credential takes the place of the old one: how long that one goes on working, by what was said.
+    pub(super) renews: Option<Grace>,
 }
+
+/// How long an old credential goes on working, by what was said.
+pub(super) type Grace = fn(&str) -> Result<Duration, Fault>;
 
 impl std::fmt::Debug for Verb {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -174,6 +202,7 @@ pub(super) type Admit = fn(&Admission<'_>) -> Result<(), MutateError>;
 pub(super) struct Admission<'a> {
     pub(super) registry: &'a Registry,
     pub(super) caller: &'a Caller,
+    pub(super) now: Timestamp,
     pub(super) owner: Owner,
     /// The verb by which it changes, where it is one.
     pub(super) verb: Option<&'static str>,

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use indelible_core::json::Value;
 use uuid::Uuid;
 
-use super::MutateError;
 use super::kept::{Kept, Shared};
-use super::kind::Kind;
+use super::kind::{Figure, Kind};
 use crate::access::{Caller, Owner, Scope};
 use crate::append::{EngineEvent, ReadMembers, ResourceMembers};
 use crate::ledger::Ledger;
@@ -41,19 +41,24 @@ impl Ledger {
     /// One resource.
     pub async fn resource(&self, caller: &Caller, kind: &'static Kind, id: Uuid) -> Result<Shared, ReadError> {
         self.look(caller, (kind, id.to_string()), |ledger| {
-            let (_, kept) = ledger.look_up(caller, kind, id).map_err(|error| match error {
-                MutateError::Append(error) => ReadError::Append(error),
-                _ => ReadError::NotFound(kind.noun),
-            })?;
-            Ok((kept, 1))
+            let registry = &ledger.inner.registry;
+            let kept = ledger.kept(kind, id).filter(|kept| registry.is_within(kept.place(kind), caller.owner));
+            Ok((kept.ok_or(ReadError::NotFound(kind.noun))?, 1))
         })
         .await
     }
 
-    /// Figures of a resource, counted since the ledger was opened, by the names that its kind gives ([`super::Rare::figures`]).
-    pub fn figures(&self, kind: &'static Kind, id: Uuid) -> Vec<(&'static str, u64)> {
-        let figure = |name: &&'static str| (*name, self.inner.desk.schemas.violations(id));
-        kind.rare.figures.iter().map(figure).collect()
+    /// Figures of a resource, by the names that its kind gives ([`super::Rare::figures`]).
+    pub fn figures(&self, kind: &'static Kind, id: Uuid) -> Vec<(&'static str, Value<'static>)> {
+        let figure = |figure: &Figure| {
+            let value = if figure.is_time {
+                Value::string(self.inner.registry.last_use(id)?.to_string())
+            } else {
+                Value::integer(i64::try_from(self.inner.desk.schemas.violations(id)).unwrap_or(i64::MAX))
+            };
+            Some((figure.name, value))
+        };
+        kind.rare.figures.iter().filter_map(figure).collect()
     }
 
     /// A page of resources.
@@ -68,7 +73,7 @@ impl Ledger {
             if !registry.is_within(within, caller.owner) {
                 return Err(ReadError::NotFound(if matches!(within, Owner::Project(_)) { "project" } else { "organization" }));
             }
-            let mut kept = registry.kept_after(kind, listing.after, limit + 1, &|kept| registry.is_within(kept.owner, within));
+            let mut kept = registry.kept_after(kind, listing.after, limit + 1, &|kept| registry.is_within(kept.place(kind), within));
             let more = kept.len() > limit;
             kept.truncate(limit);
             let next_after = kept.last().filter(|_| more).map(|last| last.id);

@@ -2,7 +2,7 @@
 //! caller and appends the event.
 
 mod answers;
-mod api_keys;
+pub(crate) mod credential;
 pub(crate) mod document;
 mod first_start;
 mod json_schema;
@@ -13,12 +13,12 @@ pub(crate) mod kinds;
 mod lookup;
 mod mutate;
 mod patch;
-mod projects;
 pub(crate) mod registry;
 mod rehearse;
 pub(crate) mod rulebook;
 pub(crate) mod schemabook;
 pub(crate) mod sealed;
+mod tenancy;
 
 use indelible_core::time::Timestamp;
 use uuid::Uuid;
@@ -27,10 +27,11 @@ use crate::access::{KeyKind, Owner, Scope};
 
 pub(crate) use answers::KEPT_MICROS as ANSWERS_KEPT_MICROS;
 pub use answers::Once;
+pub(crate) use credential::Credential;
 pub(crate) use first_start::{Instance, Wishes, first_start};
 pub use keep::Done;
-pub use kept::{ENVELOPE, Kept};
-pub use kind::{Actions, Drawn, KINDS, Kind, Level, Number, Rare, Verb, kind};
+pub use kept::{ENVELOPE, Kept, PREVIOUS_UNTIL};
+pub use kind::{Actions, Drawn, Figure, KINDS, Kind, Level, Number, Rare, Verb, kind};
 pub use lookup::{Listed, Listing, PAGE_DEFAULT, PAGE_MAX};
 pub(crate) use mutate::{DOCUMENT, Mutation, load};
 pub use sealed::{SEALED, Shown};
@@ -48,6 +49,8 @@ pub struct Project {
     pub system: bool,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it was deleted: then it is read and verified, and takes nothing more.
+    pub deleted_at: Option<Timestamp>,
 }
 
 /// An API key, without its secret.
@@ -69,6 +72,8 @@ pub struct ApiKey {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// What opens with it, newest first.
+    pub(crate) credentials: Vec<Credential>,
 }
 
 /// A key to be made.
@@ -103,6 +108,9 @@ pub enum MutateError {
         /// What it is now.
         current: u64,
     },
+    /// What it would belong to was deleted (410).
+    #[error("the {0} was deleted")]
+    Gone(&'static str),
     /// What is there already stands against it (409).
     #[error("{0}")]
     Conflict(&'static str),

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::hex;
 use indelible_core::json::Value;
-use indelible_core::limits::NAME_BYTES_MAX;
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use super::document::{Document, KeyDocument, OrganizationDocument, ProjectDocument};
 use super::kept::Kept;
 use super::registry::Registry;
 use super::{MutateError, Project};
@@ -35,13 +32,18 @@ pub(crate) struct Mutation<'a> {
     pub(crate) before: Option<Value<'static>>,
     pub(crate) after: Option<Value<'static>>,
     pub(crate) changes: Vec<Change>,
+    /// The resource whose making or end brings this about (`cascade_root_id`), also in its own event.
+    pub(crate) root: Option<Uuid>,
 }
 
 impl Mutation<'_> {
     /// The event that tells of it, and commits to the documents that are written with it.
     pub(crate) fn event(&mut self, keystore: &KeyStore) -> EngineEvent {
         let mut event = EngineEvent::new(self.caller, &self.home, self.action, "allow");
-        event.resource = Some(ResourceMembers { kind: self.kind, id: self.id.clone(), parent: None });
+        let root = self.root.map(|root| root.to_string());
+        let parent = root.clone().filter(|root| *root != self.id);
+        event.resource = Some(ResourceMembers { kind: self.kind, id: self.id.clone(), parent });
+        event.members.extend(root.map(|root| ("cascade_root_id", Value::string(root))));
         event.before = self.before.take();
         event.after = self.after.take();
         let own = self.changes.iter().find_map(|change| match change {
@@ -61,36 +63,26 @@ impl Mutation<'_> {
     }
 }
 
-/// The row of a document.
-pub(crate) fn row<D: Document>(project_id: Uuid, document: &D, version: i64) -> Change {
-    Change::Resource { project_id, kind: D::TYPE, id: document.id(), version, body: document.body() }
-}
-
-/// A name that people give: 1 to [`NAME_BYTES_MAX`] bytes, no control characters.
-pub(super) fn check_name(name: &str) -> Result<(), Fault> {
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        let message = format!("a name has 1 to {NAME_BYTES_MAX} bytes and no control characters");
-        return Err(Fault::new(FaultKind::Invalid, "/name", message));
-    }
-    Ok(())
-}
-
 impl Ledger {
-    /// A name as it may be stored: documents lie in the ledger readable, so what is secret in it goes as it would from an event.
-    pub(super) fn clean_name(&self, caller: &Caller, name: &str) -> Result<String, AppendError> {
-        let home = self.home_of(caller.owner)?;
-        let keystore = &self.inner.keystore;
-        let keys = keystore
-            .project_keys(home.id, keystore.newest_ring_id())
-            .ok_or_else(|| AppendError::Unavailable { reason: "the ring has no key".to_owned(), outcome_unknown: false })?;
-        Ok(self.inner.desk.rules.standard().line(name, &keys))
+    /// Appends the event and writes the documents in one transaction: both, or neither.
+    pub(crate) async fn mutate(&self, mutation: Mutation<'_>) -> Result<(), MutateError> {
+        self.mutate_all(vec![mutation], None).await
     }
 
-    /// Appends the event and writes the documents in one transaction: both, or neither.
-    pub(crate) async fn mutate(&self, mut mutation: Mutation<'_>) -> Result<(), MutateError> {
-        let events = self.prepare_all(vec![mutation.event(&self.inner.keystore)])?;
-        let work = Work::with_changes(events, std::mem::take(&mut mutation.changes), Privilege::Engine);
-        let answer = self.inner.writer.submit(work).await;
+    /// The same for several at once. `founded` is a project that comes into being with them, and its number.
+    pub(super) async fn mutate_all(&self, mutations: Vec<Mutation<'_>>, founded: Option<(Uuid, i64)>) -> Result<(), MutateError> {
+        let (desk, mut events, mut changes) = (&self.inner.desk, Vec::with_capacity(mutations.len()), Vec::new());
+        for (index, mut mutation) in mutations.into_iter().enumerate() {
+            let event = mutation.event(&self.inner.keystore);
+            let number = founded.filter(|(project, _)| *project == event.project.id).map(|(_, number)| number);
+            let prepared = match number {
+                Some(number) => desk.prepare_numbered(event, number),
+                None => desk.prepare_own(event),
+            };
+            events.push(prepared.map_err(|fault| AppendError::Fault { index, fault })?);
+            changes.append(&mut mutation.changes);
+        }
+        let answer = self.inner.writer.submit(Work::with_changes(events, changes, Privilege::Engine)).await;
         if let Err(AppendError::Unavailable { outcome_unknown: true, .. }) = &answer {
             // It may be there after all: what is known has to follow what is stored.
             self.reload();
@@ -108,7 +100,7 @@ impl Ledger {
     ) -> MutateError {
         let (outcome, reason) = match &error {
             MutateError::Forbidden(_) | MutateError::NotFound(_) => ("deny", error.to_string()),
-            MutateError::Stale { .. } | MutateError::Conflict(_) => ("error", error.to_string()),
+            MutateError::Stale { .. } | MutateError::Gone(_) | MutateError::Conflict(_) => ("error", error.to_string()),
             MutateError::Fault(fault) => ("error", format!("invalid at {}", fault.pointer)),
             // Could not be recorded a moment ago, will not be now.
             MutateError::Append(_) => return error,
@@ -137,30 +129,31 @@ impl Ledger {
 /// Reads every resource into the registry.
 pub(crate) fn load(connection: &Connection, registry: &Registry) -> Result<(), StoreError> {
     let corrupt = |error: super::document::DocumentError| StoreError::Corrupt(error.to_string());
-    let mut statement = connection.prepare("SELECT type, id, body, version FROM resources ORDER BY type = 'organization' DESC")?;
+    let mut statement = connection.prepare("SELECT project_id, project FROM ledgers")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let (kind, id, body): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        match kind.as_str() {
-            OrganizationDocument::TYPE => registry.put_organization(OrganizationDocument::from_body(&id, &body).map_err(corrupt)?),
-            ProjectDocument::TYPE => {
-                let project: Project = ProjectDocument::from_body(&id, &body).map_err(corrupt)?.into();
-                let number = connection.query_row("SELECT project FROM ledgers WHERE project_id = ?1", [&id], |row| row.get(0))?;
-                registry.put_project(Arc::new(project), number);
-            }
-            KeyDocument::TYPE => registry.put_key(KeyDocument::from_body(&id, &body).map_err(corrupt)?),
-            noun => {
-                let Some(kind) = super::kind(noun) else {
-                    tracing::warn!(kind = noun, "a resource of a type that this version does not know");
-                    continue;
-                };
-                if let Some(kept) = Kept::read(noun, &id, row.get(3)?, &body).map_err(corrupt)? {
-                    registry.keep(kind, &Arc::new(kept));
-                } else {
-                    registry.end(kind, Uuid::try_parse(&id).unwrap_or_default());
-                }
-            }
+        let text: String = row.get(0)?;
+        registry.number(Uuid::try_parse(&text).map_err(|_| StoreError::Corrupt(format!("{text} is no project's id")))?, row.get(1)?);
+    }
+    let mut statement = connection.prepare("SELECT type, id, body, version FROM resources")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (noun, id, body): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let Some(kind) = super::kind(&noun) else {
+            tracing::warn!(kind = noun, "a resource of a type that this version does not know");
+            continue;
+        };
+        if let Some(kept) = Kept::read(&noun, &id, row.get(3)?, &body).map_err(corrupt)? {
+            registry.keep(kind, &Arc::new(kept));
+        } else {
+            registry.end(kind, Uuid::try_parse(&id).unwrap_or_default());
         }
+    }
+    let mut statement = connection.prepare("SELECT id, used_at FROM api_key_uses")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (id, used_at): ([u8; 16], i64) = (row.get(0)?, row.get(1)?);
+        registry.used_before(Uuid::from_bytes(id), used_at);
     }
     Ok(())
 }

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use indelible_core::time::Timestamp;
 use uuid::Uuid;
 
-use super::document::{KeyDocument, OrganizationDocument};
 use super::kept::{Kept, Shared};
 use super::kind::Kind;
-use super::{Owner, Project};
+use super::kinds::{api_keys, organizations, projects};
+use super::{ApiKey, Owner, Project};
 
 /// A project and the small integer that stands for it in the store.
 #[derive(Debug, Clone)]
@@ -22,12 +24,16 @@ pub(crate) struct Known {
 
 #[derive(Default)]
 struct State {
-    projects: HashMap<Uuid, Known>,
-    numbers: BTreeMap<i64, Uuid>,
+    /// `ledgers.project` of every project.
+    numbers: HashMap<Uuid, i64>,
+    /// Projects by their numbers.
+    projects: BTreeMap<i64, Arc<Project>>,
     system_projects: HashMap<Uuid, Uuid>,
-    organizations: HashMap<Uuid, OrganizationDocument>,
-    keys: HashMap<Uuid, Arc<KeyDocument>>,
-    /// Resources of every other kind, by noun and id.
+    keys: HashMap<Uuid, Arc<ApiKey>>,
+    /// When each key was last used, microseconds since 1970.
+    uses: HashMap<Uuid, AtomicI64>,
+    unwritten_uses: HashMap<Uuid, i64>,
+    /// Resources of every kind, by noun and id.
     kept: BTreeMap<(&'static str, Uuid), Shared>,
     /// Changes of those, by what they belong to.
     changes: HashMap<Owner, u64>,
@@ -46,22 +52,22 @@ impl Registry {
 
     /// The small integer of a project.
     pub(crate) fn number_of(&self, project_id: Uuid) -> Option<i64> {
-        self.read(|state| state.projects.get(&project_id).map(|known| known.number))
+        self.read(|state| state.numbers.get(&project_id).copied())
     }
 
     /// A project.
     pub(crate) fn project(&self, project_id: Uuid) -> Option<Arc<Project>> {
-        self.read(|state| state.projects.get(&project_id).map(|known| Arc::clone(&known.project)))
+        self.read(|state| state.projects.get(state.numbers.get(&project_id)?).cloned())
     }
 
     /// All projects, in the order in which they were made.
     pub(crate) fn projects(&self) -> Vec<Known> {
-        self.read(|state| state.numbers.values().filter_map(|id| state.projects.get(id)).cloned().collect())
+        self.read(|state| state.projects.iter().map(|(number, project)| Known { project: Arc::clone(project), number: *number }).collect())
     }
 
     /// The number for the next project.
     pub(crate) fn next_number(&self) -> i64 {
-        self.read(|state| state.numbers.keys().next_back().map_or(1, |last| last + 1))
+        self.read(|state| state.projects.keys().next_back().map_or(1, |last| last + 1))
     }
 
     /// The system project of an organization, or of the instance (the nil UUID).
@@ -70,21 +76,56 @@ impl Registry {
         self.project(id)
     }
 
-    /// Whether there is such an organization.
-    pub(crate) fn has_organization(&self, id: Uuid) -> bool {
-        self.read(|state| state.organizations.contains_key(&id))
-    }
-
     /// A key.
-    pub(crate) fn key(&self, id: Uuid) -> Option<Arc<KeyDocument>> {
+    pub(crate) fn key(&self, id: Uuid) -> Option<Arc<ApiKey>> {
         self.read(|state| state.keys.get(&id).cloned())
     }
 
-    /// All keys, oldest first.
-    pub(crate) fn keys(&self) -> Vec<Arc<KeyDocument>> {
-        let mut keys: Vec<_> = self.read(|state| state.keys.values().cloned().collect());
-        keys.sort_by_key(|key: &Arc<KeyDocument>| (key.created_at, key.id));
-        keys
+    /// When a key was last used.
+    pub(crate) fn last_use(&self, id: Uuid) -> Option<Timestamp> {
+        let micros = self.read(|state| state.uses.get(&id).map(|used| used.load(Ordering::Relaxed)))?;
+        Timestamp::from_micros(micros)
+    }
+
+    /// Notes that a key is used. What is news of more than `every` microseconds is to be written down.
+    pub(crate) fn used(&self, id: Uuid, now: Timestamp, every: i64) {
+        let now = now.as_micros();
+        let is_news = self.read(|state| {
+            let used = state.uses.get(&id)?;
+            let before = used.load(Ordering::Relaxed);
+            // Of those that come at once one writes it.
+            Some(now - before >= every && used.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok())
+        });
+        if is_news == Some(false) {
+            return;
+        }
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.uses.entry(id).or_default().fetch_max(now, Ordering::Relaxed);
+        state.unwritten_uses.insert(id, now);
+    }
+
+    /// Takes in when a key was last used, as it was written down.
+    pub(crate) fn used_before(&self, id: Uuid, micros: i64) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.uses.entry(id).or_default().fetch_max(micros, Ordering::Relaxed);
+    }
+
+    /// What of that is to be written down now: keys, and microseconds since 1970.
+    pub(crate) fn unwritten_uses(&self) -> Vec<(Uuid, i64)> {
+        if self.read(|state| state.unwritten_uses.is_empty()) {
+            return Vec::new();
+        }
+        self.state.write().unwrap_or_else(PoisonError::into_inner).unwritten_uses.drain().collect()
+    }
+
+    /// Whether an organization or a project was deleted.
+    pub(crate) fn is_deleted(&self, owner: Owner) -> bool {
+        let (kind, id): (&Kind, Uuid) = match owner {
+            Owner::Instance => return false,
+            Owner::Organization(id) => (&organizations::KIND, id),
+            Owner::Project(id) => (&projects::KIND, id),
+        };
+        self.kept(kind, id).is_some_and(|kept| kept.ended_at.is_some())
     }
 
     /// Whether what belongs to `inner` lies within `outer`.
@@ -122,7 +163,15 @@ impl Registry {
 
     /// Takes in a resource that is committed.
     pub(crate) fn keep(&self, kind: &'static Kind, kept: &Shared) {
+        if kind.noun == projects::KIND.noun
+            && let (Some(project), Some(number)) = (Project::of(kept), self.number_of(kept.id))
+        {
+            self.put_project(Arc::new(project), number);
+        }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if kind.noun == api_keys::KIND.noun {
+            state.keys.extend(ApiKey::of(kept).map(|key| (key.id, Arc::new(key))));
+        }
         state.kept.insert((kind.noun, kept.id), Arc::clone(kept));
         *state.changes.entry(kept.owner).or_default() += 1;
     }
@@ -140,9 +189,9 @@ impl Registry {
         self.read(|state| state.changes.get(&owner).copied().unwrap_or_default())
     }
 
-    /// Takes in an organization that is committed.
-    pub(crate) fn put_organization(&self, organization: OrganizationDocument) {
-        self.state.write().unwrap_or_else(PoisonError::into_inner).organizations.insert(organization.id, organization);
+    /// Takes in the number of a project that is committed.
+    pub(crate) fn number(&self, project_id: Uuid, number: i64) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).numbers.insert(project_id, number);
     }
 
     /// Takes in a project that is committed.
@@ -151,12 +200,7 @@ impl Registry {
         if project.system {
             state.system_projects.insert(project.organization_id, project.id);
         }
-        state.numbers.insert(number, project.id);
-        state.projects.insert(project.id, Known { project, number });
-    }
-
-    /// Takes in a key that is committed.
-    pub(crate) fn put_key(&self, key: KeyDocument) {
-        self.state.write().unwrap_or_else(PoisonError::into_inner).keys.insert(key.id, Arc::new(key));
+        state.numbers.insert(project.id, number);
+        state.projects.insert(number, project);
     }
 }

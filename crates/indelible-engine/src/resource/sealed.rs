@@ -160,7 +160,7 @@ pub(super) fn mark(sealed: &str) -> String {
 }
 
 /// Without keys or random bytes nothing is sealed.
-fn unavailable(error: &KeyError) -> MutateError {
+pub(super) fn unavailable(error: &KeyError) -> MutateError {
     AppendError::Unavailable { reason: error.to_string(), outcome_unknown: false }.into()
 }
 

@@ -15,7 +15,7 @@ use crate::faults::{When, Write};
 /// `PRAGMA application_id`: "indl".
 const APPLICATION_ID: i32 = 0x696e_646c;
 /// `PRAGMA user_version`: version of the tables.
-const SCHEMA_VERSION: i32 = 4;
+const SCHEMA_VERSION: i32 = 5;
 /// Pages of `ledger.db`. An entry and its columns take a kilobyte: sixteen to a page waste little, and a group of rows is few
 /// writes.
 pub(crate) const PAGE_BYTES: u64 = 16_384;

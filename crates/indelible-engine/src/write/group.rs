@@ -104,6 +104,9 @@ impl Thread {
         let answers = works.iter().map(|work| group.batch(work)).collect::<Result<Vec<_>, _>>()?;
         group.tell_of_data_keys(&self.parts.desk)?;
         group.finish()?;
+        for (id, used_at) in self.parts.desk.registry.unwritten_uses() {
+            group.inserter.key_use(id, used_at)?;
+        }
         let Group { ids, used, data_keys, last_row, duplicates, .. } = group;
         let began = Instant::now();
         faulty(faults, Write::Commit, || Ok(connection.execute_batch("COMMIT")?)).map_err(|error| Failure { error, at_commit: true })?;

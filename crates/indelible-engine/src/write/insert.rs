@@ -8,6 +8,7 @@ use indelible_core::key::ProjectKeys;
 use indelible_core::time::Timestamp;
 use indelible_core::tree::Tile;
 use rusqlite::{CachedStatement, Connection};
+use uuid::Uuid;
 
 use super::heads::Head;
 use super::{AnchorRow, AnswerRow, Change};
@@ -223,6 +224,17 @@ impl<'c> Inserter<'c> {
         let (caller, id) = (row.caller.as_bytes(), row.id.as_bytes());
         self.connection.execute(insert, (caller, row.key, row.request, row.kind, id, row.answered_at.as_micros()))?;
         Ok(())
+    }
+
+    /// When a key was last used. Where the group fails this is lost, and told by the key's next use.
+    pub(super) fn key_use(&self, id: Uuid, used_at: i64) -> Result<(), StoreError> {
+        faulty(self.faults, Write::Resource, || {
+            let mut upsert = self.connection.prepare_cached(
+                "INSERT INTO api_key_uses (id, used_at) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET used_at = excluded.used_at",
+            )?;
+            upsert.execute((id.as_bytes(), used_at))?;
+            Ok(())
+        })
     }
 
     /// Writes a document over the version before it, and over no other.

@@ -36,11 +36,10 @@ fn checkpoint(note: &str) -> Checkpoint {
 /// The events of adopting the default project, oldest first, opened.
 fn told(bench: &Bench) -> Vec<Value> {
     let caller = bench.instance();
-    let projects = wait(bench.ledger.projects(&caller)).expect("projects");
-    let system = projects.iter().find(|project| project.id == bench.ledger.system_project_id()).expect("the system project");
     let filter = format!("action eq \"checkpoint.adopt\" and resource.id ew \"{}\"", bench.project().id);
     let opening = Opening { content: true, purpose: Some("a test".to_owned()) };
-    let page = wait(bench.ledger.search(&caller, system, Search { filter: Some(filter), opening, ..Search::default() })).expect("a page");
+    let page =
+        wait(bench.ledger.search(&caller, &bench.system(), Search { filter: Some(filter), opening, ..Search::default() })).expect("a page");
     page.records.iter().rev().map(|record| serde_json::from_slice(record).expect("JSON")).collect()
 }
 

@@ -1,13 +1,14 @@
 //! The workbench of these tests: a ledger in a temporary folder, and the few calls that every test makes.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use indelible_core::event::{Source, Submission};
 use indelible_core::fault::Fault;
 use indelible_engine::access::Caller;
 use indelible_engine::anchor::CheckpointStore;
 use indelible_engine::append::{AppendError, Prepared, Receipt};
-use indelible_engine::resource::Project;
+use indelible_engine::resource::{Listing, PAGE_MAX, Project};
 use indelible_engine::{FirstStart, Ledger, Options};
 use uuid::Uuid;
 
@@ -66,8 +67,20 @@ impl Bench {
         recognise(&self.ledger, &self.data().join("instance.key"))
     }
 
-    pub(crate) fn project(&self) -> std::sync::Arc<Project> {
+    pub(crate) fn project(&self) -> Arc<Project> {
         self.ledger.project_of(&self.admin(), None).expect("the default project")
+    }
+
+    /// The system project of the instance.
+    pub(crate) fn system(&self) -> Arc<Project> {
+        self.ledger.project_of(&self.instance(), Some(self.ledger.system_project_id())).expect("the system project")
+    }
+
+    /// Every project, which is a read.
+    pub(crate) fn projects(&self) -> Vec<Arc<Project>> {
+        let (caller, kind) = (self.instance(), indelible_engine::resource::kind("project").expect("a kind"));
+        let listed = wait(self.ledger.resources(&caller, kind, &Listing { limit: Some(PAGE_MAX), ..Listing::default() })).expect("a list");
+        listed.kept.iter().map(|kept| self.ledger.project_of(&caller, Some(kept.id)).expect("a project")).collect()
     }
 
     pub(crate) fn prepare(&self, event: &str) -> Result<Prepared, Fault> {

@@ -27,6 +27,7 @@ mod rules;
 mod runs;
 mod schemas;
 mod spending;
+mod tenancy;
 
 #[cfg(feature = "aws")]
 use indelible_engine::anchor::Bucket;

@@ -82,8 +82,7 @@ fn told_in(bench: &Bench, project: &Project, action: &str) -> Vec<Value> {
 
 /// Findings that were told in any chain.
 fn told_anywhere(bench: &Bench) -> Vec<Value> {
-    let projects = wait(bench.ledger.projects(&bench.instance())).expect("projects");
-    projects.iter().flat_map(|project| told_in(bench, project, "integrity.finding")).collect()
+    bench.projects().iter().flat_map(|project| told_in(bench, project, "integrity.finding")).collect()
 }
 
 fn ledger_status(bench: &Bench) -> LedgerStatus {

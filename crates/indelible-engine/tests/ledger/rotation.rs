@@ -24,9 +24,8 @@ fn opened(bench: &Bench, n: u64) -> Value {
 /// The events of an action in the system project of the instance or the organization.
 fn told(bench: &Bench, action: &str) -> Vec<Value> {
     let caller = bench.instance();
-    let projects = wait(bench.ledger.projects(&caller)).expect("projects");
     let mut events = Vec::new();
-    for project in projects.iter().filter(|project| project.system) {
+    for project in bench.projects().iter().filter(|project| project.system) {
         let search = Search { filter: Some(format!("action eq \"{action}\"")), ..Search::default() };
         let page = wait(bench.ledger.search(&caller, project, search)).expect("a page");
         events.extend(page.records.iter().map(|record| serde_json::from_slice::<Value>(record).expect("JSON")));
@@ -146,9 +145,7 @@ fn an_old_signing_key_that_is_lost_stops_nothing_and_is_ended_at_once() {
     let id = uuid::Uuid::try_parse(last["id"].as_str().expect("an id")).expect("an id");
     let opening = Opening { content: true, purpose: Some("a test".to_owned()) };
     let caller = bench.instance();
-    let projects = wait(bench.ledger.projects(&caller)).expect("projects");
-    let system = projects.iter().find(|project| project.id == bench.ledger.system_project_id()).expect("the system project");
-    let record = wait(bench.ledger.event(&caller, system, id, opening)).expect("the event");
+    let record = wait(bench.ledger.event(&caller, &bench.system(), id, opening)).expect("the event");
     let record: Value = serde_json::from_slice(&record).expect("JSON");
     assert_eq!(record["content"]["after_state"]["retired"], serde_json::json!([2, 1, 3]));
     bench.verify();

@@ -11,7 +11,6 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::export::Written;
-use super::keys::NewKey;
 use super::offline::Offline;
 use super::online::Online;
 
@@ -97,16 +96,6 @@ operations! {
     seal() -> Vec<u8>;
     /// The proof of one event with what it is a proof of, as JSON.
     proof(id: Uuid) -> Vec<u8>;
-    /// Makes a key; its JSON with the key itself in `key`.
-    create_api_key(new: &NewKey) -> Vec<u8>;
-    /// Keys as JSON, one each.
-    api_keys() -> Vec<Vec<u8>>;
-    /// Revokes a key.
-    revoke_api_key(id: Uuid) -> Vec<u8>;
-    /// Makes a project.
-    create_project(organization_id: Option<Uuid>, name: &str) -> Vec<u8>;
-    /// Projects as JSON, one each.
-    projects() -> Vec<Vec<u8>>;
     /// Writes an evidence bundle.
     export(request: &ExportRequest, out: &mut dyn std::io::Write) -> Written;
     /// Makes a resource.

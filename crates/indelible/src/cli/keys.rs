@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indelible_core::time::Timestamp;
 use indelible_engine::access::{KeyKind, Owner, Scope};
+use indelible_engine::resource::{self, Kind};
 use indelible_engine::{KeyArn, Rotation};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -98,32 +99,21 @@ struct Create {
     target: Target,
 }
 
-/// A key to be made; its owner is by default what the connection works on.
-#[derive(Debug, Clone)]
-pub struct NewKey {
-    pub(super) name: String,
-    pub(super) owner: Option<Owner>,
-    pub(super) kind: KeyKind,
-    pub(super) scopes: Vec<Scope>,
-    pub(super) expires_at: Option<Timestamp>,
-}
-
-impl NewKey {
-    /// The document that the HTTP API takes. `project` is the one the connection names.
-    pub(super) fn document(&self, project: Option<Uuid>) -> Value {
+impl Create {
+    /// The document of the key.
+    fn document(&self) -> Value {
         let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
         let mut document = json!({"name": self.name, "kind": self.kind.as_str(), "scopes": scopes});
-        match self.owner.or(project.map(Owner::Project)) {
-            None => {}
-            Some(Owner::Instance) => document["owner"] = json!({"type": "instance"}),
-            Some(Owner::Organization(id)) => document["owner"] = json!({"type": "organization", "id": id.to_string()}),
-            Some(Owner::Project(id)) => document["owner"] = json!({"type": "project", "id": id.to_string()}),
-        }
         if let Some(time) = self.expires_at {
             document["expires_at"] = json!(time.to_string());
         }
         document
     }
+}
+
+/// Keys are a kind of resource.
+fn api_keys() -> anyhow::Result<&'static Kind> {
+    resource::kind("api_key").context("keys are no kind of resource here")
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -171,25 +161,23 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
         Command::Revoke { id, target } => {
-            let key = target.connect(Folder::MustExist)?.revoke_api_key(*id)?;
-            if target.json { output::line(&key)? } else { output::line(format!("revoked {id}").as_bytes())? }
+            let connection = target.connect(Folder::MustExist)?;
+            connection.delete_resource(api_keys()?, *id, None)?;
+            if target.json {
+                output::line(&connection.resource(api_keys()?, *id)?)?;
+            } else {
+                output::line(format!("revoked {id}").as_bytes())?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn make(create: &Create) -> anyhow::Result<()> {
-    let new = NewKey {
-        name: create.name.clone(),
-        owner: create.owner,
-        kind: create.kind,
-        scopes: create.scopes.clone(),
-        expires_at: create.expires_at,
-    };
     // The file first: a key that could not be written down would be lost.
     let file =
         create.out.as_deref().map(|path| private_file(path).with_context(|| format!("cannot make {}", path.display()))).transpose()?;
-    let made = create.target.connect(Folder::MayBeMade)?.create_api_key(&new)?;
+    let made = create.target.connect(Folder::MayBeMade)?.create_resource(api_keys()?, create.owner, &create.document())?;
     let mut key: Value = serde_json::from_slice(&made)?;
     let Some(secret) = key["key"].as_str().map(str::to_owned) else { bail!("the answer holds no key") };
     if let (Some(mut file), Some(path)) = (file, create.out.as_deref()) {
@@ -215,7 +203,7 @@ fn private_file(path: &std::path::Path) -> std::io::Result<std::fs::File> {
 }
 
 fn list(target: &Target) -> anyhow::Result<()> {
-    let keys = target.connect(Folder::MustExist)?.api_keys()?;
+    let keys = target.connect(Folder::MustExist)?.resources(api_keys()?)?;
     if target.json {
         for key in &keys {
             output::line(key)?;

@@ -18,7 +18,6 @@ mod keys;
 mod offline;
 mod online;
 mod output;
-mod projects;
 mod proof;
 mod resources;
 mod run;
@@ -65,8 +64,6 @@ pub enum Command {
     Sql(sql::Args),
     /// API keys; and the keys of the ledger itself: rotate them, hand an auditor a chain key
     Keys(keys::Args),
-    /// Make and list projects
-    Projects(projects::Args),
     /// Maintain the derived index
     Index(index::Args),
     /// Accept a restored ledger as what is signed from now on
@@ -98,7 +95,6 @@ pub fn run(command: Command) -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::Keys(args) => keys::run(&args),
-        Command::Projects(args) => projects::run(&args),
         Command::Index(args) => index::run(&args),
         Command::Checkpoints(args) => checkpoints::run(&args),
         Command::Decide(args) => decide::run(&args),

@@ -13,17 +13,16 @@ use indelible_engine::append::{AppendError, Foreseen, Prepared, Receipt, Rejecti
 use indelible_engine::decide::Questions;
 use indelible_engine::export::ExportRequest;
 use indelible_engine::query::{Opening, Page, ReadError, Search};
-use indelible_engine::resource::{Kind, Level, Listing, NewApiKey, Project, Verb};
+use indelible_engine::resource::{Kind, Level, Listing, Project, Verb};
 use indelible_engine::{Ledger, Options, Rotation};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::export::Written;
-use super::keys::NewKey;
 use super::output;
 use crate::http::{
-    Ids, render_adopted, render_anchor_status, render_anchors, render_api_key, render_chain_keys, render_decisions, render_project,
-    render_proof, render_resource, render_rewrapped, render_rotated, render_spending, render_status,
+    Ids, render_adopted, render_anchor_status, render_anchors, render_chain_keys, render_decisions, render_proof, render_resource,
+    render_rewrapped, render_rotated, render_spending, render_status,
 };
 use crate::import::load::{Foretold, NotAppended, Sink};
 
@@ -128,38 +127,6 @@ impl Offline {
         }
     }
 
-    pub(super) fn create_api_key(&self, new: &NewKey) -> anyhow::Result<Vec<u8>> {
-        let new = NewApiKey {
-            name: new.name.clone(),
-            owner: new.owner.unwrap_or(Owner::Project(self.project.id)),
-            kind: new.kind,
-            scopes: new.scopes.clone(),
-            expires_at: new.expires_at,
-        };
-        let (key, secret) = self.runtime.block_on(self.ledger.create_api_key(&self.caller, new))?;
-        Ok(render_api_key(&key, Some(&secret)))
-    }
-
-    pub(super) fn api_keys(&self) -> anyhow::Result<Vec<Vec<u8>>> {
-        let keys = self.runtime.block_on(self.ledger.api_keys(&self.caller))?;
-        Ok(keys.iter().map(|key| render_api_key(key, None)).collect())
-    }
-
-    pub(super) fn revoke_api_key(&self, id: Uuid) -> anyhow::Result<Vec<u8>> {
-        let key = self.runtime.block_on(self.ledger.revoke_api_key(&self.caller, id))?;
-        Ok(render_api_key(&key, None))
-    }
-
-    pub(super) fn create_project(&self, organization_id: Option<Uuid>, name: &str) -> anyhow::Result<Vec<u8>> {
-        let project = self.runtime.block_on(self.ledger.create_project(&self.caller, organization_id, name))?;
-        Ok(render_project(&project))
-    }
-
-    pub(super) fn projects(&self) -> anyhow::Result<Vec<Vec<u8>>> {
-        let projects = self.runtime.block_on(self.ledger.projects(&self.caller))?;
-        Ok(projects.iter().map(|project| render_project(project)).collect())
-    }
-
     pub(super) fn create_resource(&self, kind: &'static Kind, owner: Option<Owner>, document: &Value) -> anyhow::Result<Vec<u8>> {
         let owner = owner.or_else(|| kind.levels.contains(&Level::Project).then_some(Owner::Project(self.project.id)));
         let document = document.to_string();
@@ -199,8 +166,8 @@ impl Offline {
         said: &Value,
     ) -> anyhow::Result<Vec<u8>> {
         let said = said.to_string();
-        let done = self.runtime.block_on(self.ledger.act_on_resource(&self.caller, kind, verb, (id, version), &said))?;
-        Ok(render_resource(&self.ledger, kind, &done.kept, &[]))
+        let done = self.runtime.block_on(self.ledger.act_on_resource(&self.caller, kind, verb, (id, version), &said, None))?;
+        Ok(render_resource(&self.ledger, kind, &done.kept, &done.shown))
     }
 
     pub(super) fn delete_resource(&self, kind: &'static Kind, id: Uuid, version: Option<u64>) -> anyhow::Result<()> {

@@ -23,7 +23,6 @@ use uuid::Uuid;
 
 use self::url::escaped;
 use super::connection::Verification;
-use super::keys::NewKey;
 use super::target::read_key;
 use crate::import::load::{Foretold, NotAppended, Sink};
 
@@ -284,10 +283,11 @@ impl Online {
 
     /// Verifies the project asked for, or all that the key may see.
     pub(super) fn verify(&self) -> anyhow::Result<Vec<Verification>> {
-        let asked = self.project.map(|project| vec![project]);
-        let projects = match asked {
-            Some(projects) => projects,
-            None => self.projects()?.iter().map(|project| id_of(project)).collect::<anyhow::Result<_>>()?,
+        let projects = if let Some(project) = self.project {
+            vec![project]
+        } else {
+            let kind = indelible_engine::resource::kind("project").context("projects are no kind of resource here")?;
+            self.resources(kind)?.iter().map(|project| id_of(project)).collect::<anyhow::Result<_>>()?
         };
         projects.into_iter().map(|project| self.verify_one(project)).collect()
     }
@@ -306,30 +306,6 @@ impl Online {
             findings_total: report["findings_total"].as_u64().unwrap_or(findings.len() as u64),
             findings: findings.iter().map(|found| (text(&found["kind"]), found["sequence"].as_u64(), text(&found["detail"]))).collect(),
         })
-    }
-
-    pub(super) fn create_api_key(&self, new: &NewKey) -> anyhow::Result<Vec<u8>> {
-        self.post("/v1/api_keys", &new.document(self.project))
-    }
-
-    pub(super) fn api_keys(&self) -> anyhow::Result<Vec<Vec<u8>>> {
-        self.list("/v1/api_keys")
-    }
-
-    pub(super) fn revoke_api_key(&self, id: Uuid) -> anyhow::Result<Vec<u8>> {
-        Ok(self.ask("DELETE", &self.url(&format!("/v1/api_keys/{id}"), &[]), None)?)
-    }
-
-    pub(super) fn create_project(&self, organization_id: Option<Uuid>, name: &str) -> anyhow::Result<Vec<u8>> {
-        let mut body = json!({"name": name});
-        if let Some(id) = organization_id {
-            body["organization_id"] = json!(id.to_string());
-        }
-        self.post("/v1/projects", &body)
-    }
-
-    pub(super) fn projects(&self) -> anyhow::Result<Vec<Vec<u8>>> {
-        self.list("/v1/projects")
     }
 
     pub(super) fn rotate_key(&self, rotation: &Rotation) -> anyhow::Result<Vec<u8>> {
@@ -373,11 +349,6 @@ impl Online {
         let answer: Value = serde_json::from_slice(&bytes)?;
         Ok(answer["confirmed_at"].as_str().unwrap_or_default().to_owned())
     }
-
-    fn list(&self, path: &str) -> anyhow::Result<Vec<Vec<u8>>> {
-        let listed: Listing = serde_json::from_slice(&self.get(path, &[])?).context("the server's answer is not a list")?;
-        Ok(listed.data.iter().map(|item| item.get().as_bytes().to_vec()).collect())
-    }
 }
 
 #[derive(serde::Deserialize)]
@@ -386,11 +357,6 @@ struct Answer {
     next_cursor: Option<String>,
     next_after_sequence: Option<u64>,
     indexed_through: Option<u64>,
-}
-
-#[derive(serde::Deserialize)]
-struct Listing {
-    data: Vec<Box<RawValue>>,
 }
 
 fn id_of(document: &[u8]) -> anyhow::Result<Uuid> {

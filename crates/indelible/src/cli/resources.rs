@@ -30,9 +30,9 @@ pub struct Args {
 enum What {
     List,
     Show(Uuid),
-    Create { document: String, owner: Option<Owner> },
-    Update { id: Uuid, patch: String, version: Option<u64> },
-    Act { id: Uuid, verb: &'static Verb, said: String, version: Option<u64> },
+    Create { document: Vec<String>, owner: Option<Owner> },
+    Update { id: Uuid, patch: Vec<String>, version: Option<u64> },
+    Act { id: Uuid, verb: &'static Verb, said: Vec<String>, version: Option<u64> },
     Delete { id: Uuid, version: Option<u64> },
 }
 
@@ -62,7 +62,7 @@ fn version_argument() -> Arg {
 }
 
 fn document_argument(help: &'static str) -> Arg {
-    Arg::new("document").required(true).value_name("JSON").help(help)
+    Arg::new("document").required(true).num_args(1..).value_name("DOCUMENT").help(help)
 }
 
 fn command(kind: &'static Kind) -> Command {
@@ -73,16 +73,16 @@ fn command(kind: &'static Kind) -> Command {
     if let Some(create) = create {
         let owner = Arg::new("owner").long("owner").value_name("OWNER").value_parser(keys::owner);
         let owner = owner.help("What it belongs to: organization:ID or project:ID; by default the project");
-        let document = document_argument("Its document: JSON, @FILE, or - for standard input");
+        let document = document_argument("Its document: NAME=VALUE for each member, JSON, @FILE, or - for standard input");
         command = command.subcommand(add(create, "Make one").arg(document).arg(owner).after_help(format!("Example:\n  {}", kind.example)));
     }
     if let Some(update) = update {
-        let patch = document_argument("What changes, a merge patch (RFC 7396): JSON, @FILE, or - for standard input");
+        let patch = document_argument("What changes, as NAME=VALUE, or a merge patch (RFC 7396): JSON, @FILE, or - for standard input");
         command = command.subcommand(add(update, "Change one").arg(id_argument()).arg(patch).arg(version_argument()));
     }
     for verb in kind.rare.verbs {
-        let said =
-            Arg::new("document").value_name("JSON").default_value("{}").help("What is said with it: JSON, @FILE, or - for standard input");
+        let said = document_argument("What is said with it: NAME=VALUE, JSON, @FILE, or - for standard input");
+        let said = said.required(false).default_value("{}");
         command = command.subcommand(add(verb.name, verb.doc.trim_end_matches('.')).arg(id_argument()).arg(said).arg(version_argument()));
     }
     if let Some(delete) = delete {
@@ -112,7 +112,7 @@ impl FromArgMatches for Args {
         let kind = KINDS.iter().copied().find(|kind| self::name(kind) == name).ok_or_else(missing)?;
         let (what, given) = of_kind.subcommand().ok_or_else(missing)?;
         let id = || given.get_one::<Uuid>("id").copied().ok_or_else(missing);
-        let document = || given.get_one::<String>("document").cloned().ok_or_else(missing);
+        let document = || given.get_many::<String>("document").map(|parts| parts.cloned().collect::<Vec<_>>()).ok_or_else(missing);
         let version = || given.get_one::<u64>("version").copied();
         let (create, update, delete) = verbs(kind);
         let what = match what {
@@ -138,11 +138,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         What::List => print(&target.connect(Folder::MustExist)?.resources(kind)?, target.json)?,
         What::Show(id) => print(&[target.connect(Folder::MustExist)?.resource(kind, *id)?], target.json)?,
         What::Create { document, owner } => {
-            let document = read(document)?;
-            print(&[target.connect(Folder::MustExist)?.create_resource(kind, *owner, &document)?], target.json)?;
+            let document = read(&(kind.schema)(), document)?;
+            print(&[target.connect(Folder::MayBeMade)?.create_resource(kind, *owner, &document)?], target.json)?;
         }
         What::Update { id, patch, version } => {
-            let patch = read(patch)?;
+            let patch = read(&(kind.schema)(), patch)?;
             let connection = target.connect(Folder::MustExist)?;
             let version = match version {
                 Some(version) => *version,
@@ -151,7 +151,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             print(&[connection.update_resource(kind, *id, version, &patch)?], target.json)?;
         }
         What::Act { id, verb, said, version } => {
-            let said = read(said)?;
+            let said = read(&(verb.schema)(), said)?;
             print(&[target.connect(Folder::MustExist)?.act_on_resource(kind, verb, *id, *version, &said)?], target.json)?;
         }
         What::Delete { id, version } => target.connect(Folder::MustExist)?.delete_resource(kind, *id, *version)?,
@@ -164,8 +164,12 @@ fn version_of(resource: &[u8]) -> anyhow::Result<u64> {
     resource["version"].as_u64().context("the resource has no version")
 }
 
-/// A JSON object from the command line, from a file (`@FILE`), or from standard input (`-`).
-fn read(given: &str) -> anyhow::Result<Value> {
+/// A JSON object from the command line, whole or by its members (`NAME=VALUE`), from a file (`@FILE`), or from standard input (`-`).
+fn read(schema: &Value, given: &[String]) -> anyhow::Result<Value> {
+    let [given] = given else { return members(schema, given) };
+    if given.contains('=') && !given.starts_with(['{', '@']) {
+        return members(schema, std::slice::from_ref(given));
+    }
     let mut text = String::new();
     match given.strip_prefix('@') {
         Some(file) => {
@@ -184,6 +188,21 @@ fn read(given: &str) -> anyhow::Result<Value> {
         bail!("the document is a JSON object, such as the example of --help");
     }
     Ok(value)
+}
+
+/// An object of `NAME=VALUE`. The value of a member that is a string is what stands there; of another, JSON where it reads as such.
+fn members(schema: &Value, given: &[String]) -> anyhow::Result<Value> {
+    let mut object = serde_json::Map::new();
+    for part in given {
+        let Some((name, value)) = part.split_once('=') else { bail!("{part} is not NAME=VALUE") };
+        let text = || Value::String(value.to_owned());
+        let is_text = schema["properties"][name]["type"] == "string";
+        let value = if is_text { text() } else { serde_json::from_str(value).unwrap_or_else(|_| text()) };
+        if object.insert(name.to_owned(), value).is_some() {
+            bail!("{name} is given twice");
+        }
+    }
+    Ok(Value::Object(object))
 }
 
 fn print(resources: &[Vec<u8>], json: bool) -> anyhow::Result<()> {

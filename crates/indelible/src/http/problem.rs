@@ -84,6 +84,8 @@ kinds! {
     Conflict = 409 "conflict" "It conflicts with what is there";
     /// Nothing that was signed covers it yet: the next anchor will. Wait `Retry-After` seconds, or seal now with `POST /v1/audit/anchors`.
     NotAnchored = 409 "not-anchored" "No anchor covers this yet";
+    /// The project, or what a resource would belong to, was deleted: it is read and verified, and takes nothing more. The attempt is recorded.
+    Deleted = 410 "deleted" "It was deleted";
     /// It was changed since it was looked at: `If-Match` names another version than it is at. Look again, and decide again.
     StaleVersion = 412 "stale-version" "It was changed meanwhile";
     /// The request is larger than its limit, as sent or after decompression.

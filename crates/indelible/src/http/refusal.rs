@@ -37,10 +37,11 @@ impl Faults {
         self.list.extend(other.list.into_iter().take(room));
     }
 
-    /// The gravest, which decides the answer: what the key may not write, then what is not JSON, then what the server owns, then
+    /// The gravest, which decides the answer: that nothing is taken, then what the key may not write, then what is not JSON, then what the server owns, then
     /// the rest.
     pub(super) fn gravest(&self) -> Option<&Fault> {
-        let order = [FaultKind::EngineOnly, FaultKind::Malformed, FaultKind::ServerOwned, FaultKind::Invalid, FaultKind::TooLarge];
+        let order =
+            [FaultKind::Gone, FaultKind::EngineOnly, FaultKind::Malformed, FaultKind::ServerOwned, FaultKind::Invalid, FaultKind::TooLarge];
         order.into_iter().find_map(|kind| self.rejections.first(kind))
     }
 
@@ -50,6 +51,7 @@ impl Faults {
             return Problem::new(Kind::Internal, "a refusal without a fault");
         };
         let kind = match gravest.kind {
+            FaultKind::Gone => Kind::Deleted,
             FaultKind::EngineOnly => Kind::EngineOnlyAction,
             FaultKind::Malformed => Kind::MalformedJson,
             FaultKind::ServerOwned => Kind::ServerOwnedMember,
@@ -127,6 +129,7 @@ impl From<MutateError> for Problem {
             MutateError::Forbidden(_) => Self::new(Kind::Forbidden, detail),
             MutateError::NotFound(_) => Self::new(Kind::NotFound, detail),
             MutateError::Stale { .. } => Self::new(Kind::StaleVersion, detail),
+            MutateError::Gone(_) => Self::new(Kind::Deleted, detail),
             MutateError::Conflict(_) => Self::new(Kind::Conflict, detail),
             MutateError::Fault(fault) => resource(&fault),
             MutateError::Append(error) => error.into(),

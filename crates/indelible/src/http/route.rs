@@ -138,7 +138,7 @@ impl Route {
     /// Header fields that it reads, beside those that every route does.
     pub(super) const fn headers(&self) -> &'static [Header] {
         if let Handler::Act(..) = self.handler {
-            return &[MAYBE_IF_MATCH];
+            return &[IDEMPOTENCY_KEY, MAYBE_IF_MATCH];
         }
         match (self.kind(), self.verb) {
             (Some(_), Verb::Post) => &[IDEMPOTENCY_KEY],

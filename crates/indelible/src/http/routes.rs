@@ -17,8 +17,8 @@ use super::problem::{Kind, Problem};
 use super::query::Query;
 use super::route::{Answer, Audit, Handler, Route, Verb};
 use super::{
-    anchors, api_keys, body, chain_keys, checkpoints, clock, consistency, conversations, decisions, enter, events, exports, keys, openapi,
-    process, projects, redaction, resources, rewrap, rotation, runs, spending, status, tlog, verify,
+    anchors, body, chain_keys, checkpoints, clock, consistency, conversations, decisions, enter, events, exports, keys, openapi, process,
+    redaction, resources, rewrap, rotation, runs, spending, status, tlog, verify,
 };
 
 /// URLs of their own.
@@ -46,11 +46,6 @@ static ROUTES: &[&Route] = &[
     &rewrap::ROUTE,
     &chain_keys::ROUTE,
     &checkpoints::ROUTE,
-    &api_keys::create::ROUTE,
-    &api_keys::list::ROUTE,
-    &api_keys::revoke::ROUTE,
-    &projects::create::ROUTE,
-    &projects::list::ROUTE,
     &decisions::evaluation::ROUTE,
     &decisions::evaluations::ROUTE,
     &decisions::configuration::ROUTE,

@@ -4,7 +4,7 @@ use indelible_core::event::members::{CONTENT, ENTRY, Member, Owner, Shape};
 use indelible_core::limits::{ACTION_BYTES_MAX, CONTEXT_KEY_BYTES_MAX, CONTEXT_KEYS_MAX, CONTEXT_VALUE_BYTES_MAX};
 use serde_json::{Map, Value, json};
 
-use super::{anchors, api_keys, events, projects, resources};
+use super::{anchors, events, resources};
 
 /// A reference to one of [`components`].
 pub(super) fn reference(name: &str) -> Value {
@@ -18,8 +18,6 @@ pub(super) fn components() -> Vec<(String, Value)> {
         ("Record", record()),
         ("Page", events::list::page_schema()),
         ("Receipt", receipt()),
-        ("ApiKey", api_keys::key_schema()),
-        ("Project", projects::project_schema()),
         ("Anchor", anchors::anchor_schema()),
         ("Problem", problem()),
     ];

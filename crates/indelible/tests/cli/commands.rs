@@ -27,9 +27,9 @@ fn nobody_is_another_by_saying_so() {
     let data = folder.path().display().to_string();
     let alice = [("SUDO_USER", "alice"), ("LOGNAME", "alice"), ("USER", "alice")];
     run_as(&alice, &["append", "--data", &data], EVENTS.as_bytes()).ok();
-    let list = run_as(&alice, &["projects", "list", "--json", "--data", &data], b"").ok().json();
+    let list = run_as(&alice, &["project", "list", "--json", "--data", &data], b"").ok().json();
     // What concerns the instance is in its own project.
-    let system = list.iter().find(|p| p["system"] == true && p["organization_id"] == "00000000-0000-0000-0000-000000000000");
+    let system = list.iter().find(|p| p["system"] == true && p["owner"]["type"] == "instance");
     let system = system.and_then(|project| project["id"].as_str()).expect("the system project");
     let read = folder.run(&["events", "--project", system, "--filter", "action eq \"audit.read\"", "--json"]).ok().json();
     let actor = &read.last().expect("the list was recorded")["actor"];
@@ -85,7 +85,7 @@ fn keeps_the_ledgers_own_keys(on: &On<'_>, folder: &Folder) {
     assert!(on.run(&["keys", "rewrap"]).ok().out.starts_with("renewed 0 wraps"), "all of them are");
     assert_eq!(on.run(&["checkpoints", "adopt", "--json"]).ok().json()[0]["adopted"], json!([]));
     assert!(on.run(&["checkpoints", "adopt"]).ok().err.contains("nothing to adopt"));
-    let project = on.run(&["projects", "list", "--json"]).ok().json();
+    let project = on.run(&["project", "list", "--json"]).ok().json();
     let project = project.iter().find(|project| project["name"] == "default").expect("the default project")["id"].clone();
     let out = folder.path().join("../chain.json").display().to_string();
     on.run(&["keys", "export-chain", "--project", project.as_str().expect("an id"), "--out", &out]).ok();
@@ -130,7 +130,7 @@ fn every_command(on: &On<'_>) {
     assert_eq!((listed["scopes"].clone(), listed.get("key")), (json!(["audit:read"]), None));
     let revoked = on.run(&["keys", "revoke", key_id, "--json"]).ok().json();
     assert!(!revoked[0]["revoked_at"].is_null());
-    let projects = on.run(&["projects", "list", "--json"]).ok().json();
+    let projects = on.run(&["project", "list", "--json"]).ok().json();
     assert!(projects.iter().any(|project| project["name"].as_str() == Some("default")));
 
     let status = on.run(&["status", "--json"]).ok().json();
@@ -147,7 +147,7 @@ fn every_command(on: &On<'_>) {
     for (arguments, header) in [
         (&["events"][..], " TIME"),
         (&["keys", "list"], " ID"),
-        (&["projects", "list"], " ID"),
+        (&["project", "list"], " ID"),
         (&["verify"], " PROJECT"),
         (&["status"], " PROJECT"),
     ] {
@@ -159,7 +159,7 @@ fn every_command(on: &On<'_>) {
 #[test]
 fn refusals_are_one_sentence_with_the_next_step() {
     let folder = Folder::new();
-    folder.run(&["projects", "create", "second"]).ok();
+    folder.run(&["project", "create", "name=second"]).ok();
     let key = folder.private_file("no.key", "ind_00000000-0000-7000-8000-000000000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n");
     let cases: &[(&[&str], i32, &str)] = &[
         (&["show", "01890a5d-ac96-774b-bcce-b302099a8057"], 1, "there is no such event"),

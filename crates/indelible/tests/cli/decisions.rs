@@ -41,8 +41,8 @@ fn decides(target: &[String], id: &str) {
 #[test]
 fn decisions_and_spending_have_their_commands() {
     let folder = Folder::new();
-    go(&folder.target(), &["projects", "list"]);
-    let made = go(&folder.target(), &["projects", "create", "first", "--json"]).ok();
+    go(&folder.target(), &["project", "list"]);
+    let made = go(&folder.target(), &["project", "create", "name=first", "--json"]).ok();
     assert!(!made.out.is_empty());
     decides(&folder.target(), "agent:offline");
     let server = Server::start(&folder.path());

@@ -1,6 +1,6 @@
 //! `indelible KIND …`, offline and through a server: every kind, every verb, by the example of its own help.
 
-use indelible_engine::resource::{KINDS, Number, SEALED};
+use indelible_engine::resource::{KINDS, Level, Number, SEALED};
 use serde_json::{Value, json};
 
 use super::program::{Folder, Server, run_with};
@@ -14,19 +14,30 @@ fn verb(action: &'static str) -> &'static str {
     action.split_once('.').expect("noun.verb").1
 }
 
-fn every_kind(folder: &Folder, target: &[String]) {
-    let projects = go(target, &["projects", "list", "--json"], "").ok().json();
+/// `instance` is a target for what belongs to more than a project.
+fn every_kind(folder: &Folder, target: &[String], instance: &[String]) {
+    let projects = go(target, &["project", "list", "--json"], "").ok().json();
+    let named = go(target, &["policy", "create", "name=17", "text=permit (principal, action, resource);", "--json"], "").ok().json();
+    assert_eq!((&named[0]["name"], &named[0]["text"]), (&json!("17"), &json!("permit (principal, action, resource);")));
+    let wrong = go(target, &["policy", "create", "name=17", "text"], "");
+    assert!(wrong.code == 1 && wrong.err.contains("NAME=VALUE"), "{}", wrong.err);
     let project = projects.iter().find(|project| project["system"] == false).expect("a project")["id"].as_str().expect("an id").to_owned();
     for kind in KINDS {
+        let target = if kind.levels.contains(&Level::Project) { target } else { instance };
         let noun = kind.noun.replace('_', "-");
         let id = if let (Number::Many, Some(create)) = (kind.number, kind.actions.create) {
             let made = go(target, &[&noun, verb(create), kind.example, "--json"], "").ok().json();
-            assert_eq!((&made[0]["version"], &made[0]["owner"]), (&json!(1), &json!({"type": "project", "id": project})), "{noun}");
+            let owner = if kind.levels.contains(&Level::Project) { "project" } else { kind.levels[0].as_str() };
+            assert_eq!((&made[0]["version"], &made[0]["owner"]["type"]), (&json!(1), &json!(owner)), "{noun}");
             let listed = go(target, &[&noun, "list", "--json"], "").ok().json();
             let mut kept = made[0].clone();
             for drawn in kind.rare.drawn {
                 assert!(kept[drawn.member].as_str().is_some_and(|secret| secret.len() > 32), "{kept}");
                 kept[drawn.member] = json!(SEALED);
+            }
+            if let Some(member) = kind.rare.credential {
+                let credential = kept.as_object_mut().and_then(|members| members.remove(member));
+                assert!(credential.as_ref().and_then(Value::as_str).is_some_and(|text| text.starts_with("ind_")), "{kept}");
             }
             assert!(listed.contains(&kept), "{noun}");
             assert!(go(target, &[&noun, "list"], "").ok().out.contains(made[0]["id"].as_str().expect("an id")));
@@ -50,11 +61,16 @@ fn every_kind(folder: &Folder, target: &[String]) {
             let stale = go(target, &[&noun, verb.name, &id, "--if-version", "77"], "");
             assert!(stale.code == 1 && stale.err.contains("at version"), "{}", stale.err);
             go(target, &[&noun, verb.name, &id, "--json"], "").ok();
-            assert_eq!(go(target, &[&noun, verb.name, &id], "").code, 1, "{noun} twice");
+            let again = i32::from(kind.rare.credential.is_none());
+            assert_eq!(go(target, &[&noun, verb.name, &id], "").code, again, "{noun} twice");
         }
         if let Some(delete) = kind.actions.delete {
             go(target, &[&noun, verb(delete), &id], "").ok();
-            assert_eq!(go(target, &[&noun, "show", &id], "").code, 1, "{noun}");
+            let seen = go(target, &[&noun, "show", &id, "--json"], "");
+            match kind.rare.ended {
+                Some(member) => assert!(seen.ok().json()[0][member].is_string(), "{noun}"),
+                None => assert_eq!(seen.code, 1, "{noun}"),
+            }
         }
     }
 }
@@ -62,12 +78,13 @@ fn every_kind(folder: &Folder, target: &[String]) {
 #[test]
 fn every_kind_has_its_commands_offline_and_through_a_server() {
     let folder = Folder::new();
-    go(&folder.target(), &["projects", "list"], "");
-    let made: Vec<Value> = go(&folder.target(), &["projects", "create", "first", "--json"], "").ok().json();
+    go(&folder.target(), &["project", "list"], "");
+    let made: Vec<Value> = go(&folder.target(), &["project", "create", "name=first", "--json"], "").ok().json();
     assert_eq!(made.len(), 1);
-    every_kind(&folder, &folder.target());
+    every_kind(&folder, &folder.target(), &folder.target());
     let server = Server::start(&folder.path());
-    every_kind(&folder, &server.target());
+    let instance = folder.path().join("instance.key").display().to_string();
+    every_kind(&folder, &server.target(), &server.target_with(&instance));
     for kind in KINDS {
         let help = run_with(&[kind.noun.replace('_', "-").as_str(), "--help"], b"").ok();
         assert!(help.out.contains(kind.doc.split('.').next().expect("a sentence").split(',').next().expect("a part")), "{}", help.out);

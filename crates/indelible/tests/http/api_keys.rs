@@ -22,13 +22,34 @@ fn a_key_works_until_it_is_revoked() {
     house.post(EVENTS, &event("key.works".replace("key.", "keys.").as_str())).key(key).send().is(201);
     let listed = house.get(KEYS).send().is(200);
     let mine = listed["data"].as_array().expect("data").iter().find(|key| key["id"] == id).expect("listed");
-    assert!(mine.get("key").is_none() && mine["revoked_at"].is_null());
+    assert!(mine.get("key").is_none() && mine["revoked_at"].is_null() && mine["last_used_at"].is_string());
     let revoked = house.ask("DELETE", &format!("{KEYS}/{id}")).send();
+    assert_eq!(revoked.status, 204);
     revoked.left(&house, (&house.project, "api_key.revoke", "allow"));
-    assert!(revoked.is(200)["revoked_at"].is_string());
+    assert!(house.get(&format!("{KEYS}/{id}")).send().is(200)["revoked_at"].is_string());
     house.post(EVENTS, &event("keys.work")).key(key).send().problem(401, "unauthorized");
-    // Revoking it again is no fault.
-    house.ask("DELETE", &format!("{KEYS}/{id}")).send().is(200);
+    house.ask("DELETE", &format!("{KEYS}/{id}")).refused(409, "conflict", (&house.project, "api_key.revoke", "error"));
+}
+
+#[test]
+fn a_key_is_rotated_and_the_old_one_works_for_its_grace() {
+    let house = House::start();
+    let made = house.post(KEYS, &new(&["events:append"])).send().is(201);
+    let (id, old) = (made["id"].as_str().expect("an id"), made["key"].as_str().expect("a key"));
+    let rotate = |body: &Value| house.post(&format!("{KEYS}/{id}/rotate"), body).header("idempotency-key", "r");
+    let answer = rotate(&json!({"grace_seconds": 600})).send();
+    answer.left(&house, (&house.project, "api_key.rotate", "allow"));
+    let rotated = answer.is(200);
+    assert!(rotated["previous_until"].is_string());
+    for key in [old, rotated["key"].as_str().expect("a key")] {
+        house.post(EVENTS, &event("keys.work")).key(key).send().is(201);
+    }
+    let again = rotate(&json!({"grace_seconds": 600})).send();
+    assert_eq!((again.header("idempotent-replayed"), again.is(200).get("key")), (Some("true"), None));
+    rotate(&json!({})).refused(409, "conflict", (&house.project, "api_key.rotate", "error"));
+    let second = house.post(&format!("{KEYS}/{id}/rotate"), "{}").send().is(200);
+    house.post(EVENTS, &event("keys.work")).key(rotated["key"].as_str().expect("a key")).send().problem(401, "unauthorized");
+    house.post(EVENTS, &event("keys.work")).key(second["key"].as_str().expect("a key")).send().is(201);
 }
 
 #[test]
@@ -37,7 +58,7 @@ fn an_expired_key_is_refused() {
     let mut soon = new(&["events:append"]);
     soon["expires_at"] = json!("2099-01-01T00:00:00Z");
     let key = house.post(KEYS, &soon).send().is(201);
-    assert_eq!(key["expires_at"], "2099-01-01T00:00:00.000000Z");
+    assert_eq!(key["expires_at"], "2099-01-01T00:00:00Z");
     soon["expires_at"] = json!("2001-01-01T00:00:00Z");
     let problem = house.post(KEYS, &soon).refused(422, "invalid-resource", (&house.project, "api_key.create", "error"));
     assert_eq!(pointers(&problem), ["/expires_at"]);
@@ -105,6 +126,9 @@ fn listing_and_revoking_are_refused_and_recorded() {
     house.get(KEYS).key(&writer).refused(403, "forbidden", (project, "audit.read", "deny"));
     house.get(&format!("{KEYS}?x=1")).refused(400, "invalid-query", (project, "audit.read", "error"));
     house.ask("DELETE", &nobody).refused(404, "not-found", (project, "api_key.revoke", "deny"));
-    house.ask("DELETE", &nobody).key(&writer).refused(403, "forbidden", (project, "api_key.revoke", "deny"));
+    house.ask("DELETE", &nobody).key(&writer).refused(404, "not-found", (project, "api_key.revoke", "deny"));
+    let own = house.post(KEYS, &new(&["audit:read"])).send().is(201);
+    let own = format!("{KEYS}/{}", own["id"].as_str().expect("an id"));
+    house.ask("DELETE", &own).key(&writer).refused(403, "forbidden", (project, "api_key.revoke", "deny"));
     house.ask("DELETE", &format!("{KEYS}/x")).refused(404, "not-found", (project, "api_key.revoke", "error"));
 }

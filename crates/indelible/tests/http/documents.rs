@@ -125,5 +125,5 @@ fn headers_that_requests_may_have_are_in_the_document() {
     };
     assert_eq!(asked("get", EVENTS), ["X-Request-Id", "traceparent"]);
     assert_eq!(asked("post", EVENTS), ["X-Request-Id", "traceparent", "Content-Encoding", "X-Indelible-Path"]);
-    assert_eq!(asked("post", "/v1/api_keys"), ["X-Request-Id", "traceparent", "Content-Encoding"]);
+    assert_eq!(asked("post", "/v1/api_keys"), ["Idempotency-Key", "X-Request-Id", "traceparent", "Content-Encoding"]);
 }

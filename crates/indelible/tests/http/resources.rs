@@ -14,9 +14,27 @@ fn path(kind: &Kind) -> String {
 
 fn make(house: &House, kind: &Kind) -> Value {
     match kind.number {
-        Number::Many => house.post(&path(kind), kind.example).send().is(201),
+        Number::Many => house.post(&path(kind), kind.example).key(maker(house, kind)).send().is(201),
         Number::One => house.get(&format!("{}/{}", path(kind), house.project)).send().is(200),
     }
+}
+
+/// Whoever makes those of a kind: the administrator of the project, where they belong to projects.
+fn maker<'h>(house: &'h House, kind: &Kind) -> &'h str {
+    if kind.levels.contains(&Level::Project) { &house.admin } else { &house.instance }
+}
+
+/// The chain that tells of its changes, and that of the maker's key, which tells of refusals where nothing is known of it.
+fn homes(house: &House, kind: &Kind) -> (String, String) {
+    if kind.levels.contains(&Level::Project) {
+        return (house.project.clone(), house.project.clone());
+    }
+    if kind.levels.contains(&Level::Instance) {
+        return (house.system.clone(), house.system.clone());
+    }
+    let all = house.get("/v1/projects").key(&house.instance).send().is(200);
+    let own = all["data"].as_array().expect("data").iter().find(|p| p["system"] == true && p["owner"]["id"] == json!(house.organization));
+    (own.expect("the organization's own")["id"].as_str().expect("an id").to_owned(), house.system.clone())
 }
 
 fn halts() -> &'static Kind {
@@ -29,11 +47,19 @@ fn once_shown(kind: &Kind, mut made: Value) -> Value {
         assert!(made[drawn.member].as_str().is_some_and(|secret| secret.len() > 32), "{made}");
         made[drawn.member] = json!(SEALED);
     }
+    if let Some(member) = kind.rare.credential {
+        let credential = made.as_object_mut().and_then(|members| members.remove(member));
+        assert!(credential.as_ref().and_then(Value::as_str).is_some_and(|text| text.starts_with("ind_")), "{made}");
+    }
     made
 }
 
-fn patch<'h>(house: &'h House, kind: &Kind, id: &str, body: &str) -> Ask<'h> {
-    house.ask("PATCH", &format!("{}/{id}", path(kind))).header("content-type", "application/merge-patch+json").body(body.to_owned())
+fn patch<'h>(house: &'h House, kind: &Kind, id: &str, who: &str, body: &str) -> Ask<'h> {
+    house
+        .ask("PATCH", &format!("{}/{id}", path(kind)))
+        .key(who)
+        .header("content-type", "application/merge-patch+json")
+        .body(body.to_owned())
 }
 
 fn tag(resource: &Value) -> String {
@@ -44,60 +70,72 @@ fn tag(resource: &Value) -> String {
 fn every_kind_is_made_shown_changed_and_ended_and_each_is_in_the_log() {
     let house = House::start();
     for kind in KINDS {
-        let project = house.project.as_str();
+        let (home, elsewhere) = homes(&house, kind);
+        // Reads are told at the home of the reader's key.
+        let read = if kind.levels.contains(&Level::Project) { &house.project } else { &house.system };
+        let (project, elsewhere, who) = (home.as_str(), elsewhere.as_str(), maker(&house, kind));
         let mut now = once_shown(kind, make(&house, kind));
         let item = format!("{}/{}", path(kind), now["id"].as_str().expect("an id"));
         if let Some(action) = kind.actions.create {
-            let answer = house.post(&path(kind), &json!({"x": 1})).refused(422, "invalid-resource", (project, action, "error"));
+            let answer = house.post(&path(kind), &json!({"x": 1})).key(who).refused(422, "invalid-resource", (project, action, "error"));
             assert_eq!(pointers(&answer).len(), 1, "{answer}");
             let mut second: Value = serde_json::from_str(kind.example).expect("JSON");
-            second["owner"] = json!({"type": "project", "id": project});
+            if kind.levels.contains(&Level::Project) {
+                second["owner"] = json!({"type": "project", "id": project});
+            }
             match kind.noun {
                 "model_price" => second["model"] = json!("other"),
                 "event_schema" => second["action"] = json!("invoice.refund"),
                 _ => {}
             }
-            let answer = house.post(&path(kind), &second).send();
+            let answer = house.post(&path(kind), &second).key(who).send();
             let made = answer.is(201);
             answer.left(&house, (project, action, "allow"));
             assert_eq!(answer.header("location"), Some(format!("{}/{}", path(kind), made["id"].as_str().expect("an id")).as_str()));
             assert_eq!((answer.header("etag"), &made["version"]), (Some("\"1\""), &json!(1)));
         }
-        let shown = house.get(&item).send();
+        let shown = house.get(&item).key(who).send();
         assert_eq!(shown.is(200), now);
         assert_eq!(shown.header("etag"), Some(tag(&now).as_str()));
-        shown.left(&house, (project, "audit.read", "allow"));
+        shown.left(&house, (read, "audit.read", "allow"));
         if let Some(action) = kind.actions.update {
             let id = now["id"].as_str().expect("an id").to_owned();
-            patch(&house, kind, &id, "{}").refused(428, "version-required", (project, action, "error"));
-            patch(&house, kind, &id, "{}").header("if-match", "\"77\"").refused(412, "stale-version", (project, action, "error"));
-            patch(&house, kind, &id, "{}").header("if-match", "\"x\"").refused(412, "stale-version", (project, action, "error"));
-            patch(&house, kind, &id, "{").header("if-match", "*").refused(400, "malformed-json", (project, action, "error"));
-            patch(&house, kind, &id, "[]").header("if-match", "*").refused(422, "invalid-resource", (project, action, "error"));
-            patch(&house, kind, NOBODY, "{}").header("if-match", "*").refused(404, "not-found", (project, action, "deny"));
-            let answer = patch(&house, kind, &id, kind.example).header("if-match", &tag(&now)).send();
+            patch(&house, kind, &id, who, "{}").refused(428, "version-required", (elsewhere, action, "error"));
+            patch(&house, kind, &id, who, "{}").header("if-match", "\"77\"").refused(412, "stale-version", (project, action, "error"));
+            patch(&house, kind, &id, who, "{}").header("if-match", "\"x\"").refused(412, "stale-version", (elsewhere, action, "error"));
+            patch(&house, kind, &id, who, "{").header("if-match", "*").refused(400, "malformed-json", (elsewhere, action, "error"));
+            patch(&house, kind, &id, who, "[]").header("if-match", "*").refused(422, "invalid-resource", (project, action, "error"));
+            patch(&house, kind, NOBODY, who, "{}").header("if-match", "*").refused(404, "not-found", (elsewhere, action, "deny"));
+            let answer = patch(&house, kind, &id, who, kind.example).header("if-match", &tag(&now)).send();
             now = answer.is(200);
             answer.left(&house, (project, action, "allow"));
         }
         for verb in kind.rare.verbs {
-            let act = |body: &str| house.post(&format!("{item}/{}", verb.name), body);
+            let act = |body: &str| house.post(&format!("{item}/{}", verb.name), body).key(who);
             act(r#"{"x":1}"#).refused(422, "invalid-resource", (project, verb.action, "error"));
             act("{}").header("if-match", "\"77\"").refused(412, "stale-version", (project, verb.action, "error"));
-            let answer = house.ask("POST", &format!("{item}/{}", verb.name)).send();
+            let answer = house.ask("POST", &format!("{item}/{}", verb.name)).key(who).send();
             now = answer.is(200);
             answer.left(&house, (project, verb.action, "allow"));
-            act("{}").refused(409, "conflict", (project, verb.action, "error"));
-            let nobody = house.post(&format!("{}/{NOBODY}/{}", path(kind), verb.name), "{}");
-            nobody.refused(404, "not-found", (project, verb.action, "deny"));
+            if kind.rare.credential.is_none() {
+                act("{}").refused(409, "conflict", (project, verb.action, "error"));
+            }
+            let nobody = house.post(&format!("{}/{NOBODY}/{}", path(kind), verb.name), "{}").key(who);
+            nobody.refused(404, "not-found", (elsewhere, verb.action, "deny"));
         }
         if let Some(action) = kind.actions.delete {
-            let end = || house.ask("DELETE", &item);
+            let end = || house.ask("DELETE", &item).key(who);
             end().header("if-match", "\"77\"").refused(412, "stale-version", (project, action, "error"));
             let answer = end().header("if-match", &tag(&now)).send();
             assert_eq!((answer.status, answer.body.len()), (204, 0));
             answer.left(&house, (project, action, "allow"));
-            end().refused(404, "not-found", (project, action, "deny"));
-            house.get(&item).refused(404, "not-found", (project, "audit.read", "error"));
+            if let Some(member) = kind.rare.ended {
+                end().refused(409, "conflict", (project, action, "error"));
+                assert!(house.get(&item).key(who).send().is(200)[member].is_string());
+                continue;
+            }
+            end().refused(404, "not-found", (elsewhere, action, "deny"));
+            house.get(&item).key(who).refused(404, "not-found", (read, "audit.read", "error"));
         }
     }
 }
@@ -112,6 +150,9 @@ fn who_may_not_is_refused_and_told() {
     for kind in KINDS {
         let project = house.project.as_str();
         let now = make(&house, kind);
+        // What belongs to more than the project is nothing that its keys see.
+        let refused = if kind.levels.contains(&Level::Project) { (403, "forbidden") } else { (404, "not-found") };
+        let of_projects = kind.levels.contains(&Level::Project);
         let id = now["id"].as_str().expect("an id").to_owned();
         let item = format!("{}/{id}", path(kind));
         house.get(&path(kind)).key(&narrow).refused(403, "forbidden", (project, "audit.read", "deny"));
@@ -121,7 +162,7 @@ fn who_may_not_is_refused_and_told() {
             let item = format!("{}/{id}", path(kind));
             house.get(&item).key(&stranger).refused(404, "not-found", (&other, "audit.read", "error"));
             if let Some(action) = kind.actions.update {
-                patch(&house, kind, id, "{}").header("if-match", "*").key(&stranger).refused(404, "not-found", (&other, action, "deny"));
+                patch(&house, kind, id, &stranger, "{}").header("if-match", "*").refused(404, "not-found", (&other, action, "deny"));
             }
             for verb in kind.rare.verbs {
                 let act = house.post(&format!("{item}/{}", verb.name), "{}").key(&stranger);
@@ -134,29 +175,33 @@ fn who_may_not_is_refused_and_told() {
         if let Some(action) = kind.actions.create {
             house.post(&path(kind), kind.example).key(&narrow).refused(403, "forbidden", (project, action, "deny"));
             let mut theirs: Value = serde_json::from_str(kind.example).expect("JSON");
-            theirs["owner"] = json!({"type": "project", "id": project});
+            let Some(level) = kind.levels.iter().rev().find(|level| **level != Level::Instance) else { continue };
+            let owner = if *level == Level::Project { project } else { house.organization.as_str() };
+            theirs["owner"] = json!({"type": level.as_str(), "id": owner});
             let real = house.post(&path(kind), &theirs).key(&stranger).refused(404, "not-found", (&other, action, "deny"));
             theirs["owner"]["id"] = json!(NOBODY);
             let guessed = house.post(&path(kind), &theirs).key(&stranger).refused(404, "not-found", (&other, action, "deny"));
             assert_eq!(real, guessed);
-            if !kind.levels.contains(&Level::Instance) {
+            if of_projects && !kind.levels.contains(&Level::Instance) {
                 let problem = house.post(&path(kind), kind.example).key(&house.instance);
                 let problem = problem.refused(422, "invalid-resource", (&house.system, action, "error"));
                 assert_eq!(pointers(&problem), ["/owner"]);
             }
         }
         if let Some(action) = kind.actions.update {
-            patch(&house, kind, &id, "{}").header("if-match", "*").key(&narrow).refused(403, "forbidden", (project, action, "deny"));
+            patch(&house, kind, &id, &narrow, "{}").header("if-match", "*").refused(refused.0, refused.1, (project, action, "deny"));
         }
         for verb in kind.rare.verbs {
             let act = house.post(&format!("{item}/{}", verb.name), "{}").key(&narrow);
-            act.refused(403, "forbidden", (project, verb.action, "deny"));
+            act.refused(refused.0, refused.1, (project, verb.action, "deny"));
         }
         if let Some(action) = kind.actions.delete {
-            house.ask("DELETE", &item).key(&narrow).refused(403, "forbidden", (project, action, "deny"));
+            house.ask("DELETE", &item).key(&narrow).refused(refused.0, refused.1, (project, action, "deny"));
         }
         let page = house.get(&path(kind)).key(&stranger).send().is(200);
-        assert_eq!(page, json!({"data": [], "next_cursor": null}), "{}", kind.noun);
+        let seen: Vec<&Value> = page["data"].as_array().expect("data").iter().map(|kept| &kept["id"]).collect();
+        let own = usize::from(kind.noun == "api_key" || kind.noun == "project");
+        assert!(seen.len() <= own + 1 && !seen.contains(&&now["id"]), "{}: {page}", kind.noun);
     }
 }
 

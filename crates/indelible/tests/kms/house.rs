@@ -191,7 +191,7 @@ impl House {
     pub(crate) fn told(&self, filter: &str) -> Vec<Value> {
         let (_, projects) = self.ask(By::Instance, "GET", "/v1/projects", &Value::Null);
         let all = projects["data"].as_array().expect("projects");
-        let system = all.iter().find(|project| project["organization_id"] == "00000000-0000-0000-0000-000000000000").expect("one");
+        let system = all.iter().find(|project| project["owner"]["type"] == "instance").expect("one");
         let filter = filter.replace(' ', "%20").replace('"', "%22");
         let path = format!("/v1/audit/events?limit=100&project_id={}&filter={filter}", system["id"].as_str().expect("an id"));
         let (status, page) = self.ask(By::Instance, "GET", &path, &Value::Null);

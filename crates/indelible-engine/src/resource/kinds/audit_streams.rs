@@ -270,13 +270,21 @@ pub(crate) static KIND: Kind = Kind {
     rare: Rare {
         secrets: &["/secret_headers/*"],
         verbs: &[
-            Verb { name: "pause", action: "audit_stream.pause", doc: "Pause a stream.", schema: schema::<Pause>, apply: pause },
+            Verb {
+                name: "pause",
+                action: "audit_stream.pause",
+                doc: "Pause a stream.",
+                schema: schema::<Pause>,
+                apply: pause,
+                renews: None,
+            },
             Verb {
                 name: "resume",
                 action: "audit_stream.resume",
                 doc: "Let a paused stream go on.",
                 schema: schema::<Resume>,
                 apply: resume,
+                renews: None,
             },
         ],
         ..Rare::NONE

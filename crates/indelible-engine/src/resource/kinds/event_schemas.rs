@@ -7,7 +7,7 @@ use indelible_core::limits::NAME_BYTES_MAX;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::kind::{Actions, Admission, Kind, Level, Number, Rare, Spec, schema, strict};
+use super::super::kind::{Actions, Admission, Figure, Kind, Level, Number, Rare, Spec, schema, strict};
 use super::super::{Kept, MutateError, json_schema};
 use crate::access::Scope;
 
@@ -79,5 +79,5 @@ pub(crate) static KIND: Kind = Kind {
     example: r#"{"action":"invoice.pay","schema":{"properties":{"content":{"properties":{"arguments":{"properties":{"amount":{"minimum":1,"type":"integer"}},"required":["amount"],"type":"object"}},"required":["arguments"]}},"required":["content"]},"mode":"enforcing"}"#,
     read: strict::<EventSchema>,
     admit: Some(admit),
-    rare: Rare { figures: &["violations"], ..Rare::NONE },
+    rare: Rare { figures: &[Figure { name: "violations", doc: "Counted since the server was started.", is_time: false }], ..Rare::NONE },
 };

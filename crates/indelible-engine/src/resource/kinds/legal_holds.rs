@@ -6,8 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::kind::{Actions, Kind, Level, Number, Rare, Spec, schema, strict};
+use super::super::registry::Registry;
+use super::super::{Kept, MutateError};
 use super::{check_text, check_time};
-use crate::access::Scope;
+use crate::access::{Owner, Scope};
 
 /// A hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -56,3 +58,12 @@ pub(crate) static KIND: Kind = Kind {
     admit: None,
     rare: Rare::NONE,
 };
+
+/// Refuses the end of what a hold covers: a hold on it, on what it lies in, or on something in it.
+pub(super) fn check_free(registry: &Registry, ending: Owner) -> Result<(), MutateError> {
+    let covers = |hold: &Kept| registry.is_within(ending, hold.owner) || registry.is_within(hold.owner, ending);
+    if registry.kept_after(&KIND, None, 1, &covers).is_empty() {
+        return Ok(());
+    }
+    Err(MutateError::Conflict("a legal hold covers it: nothing of it is deleted while the hold lasts"))
+}

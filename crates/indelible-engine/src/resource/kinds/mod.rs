@@ -1,13 +1,16 @@
 //! The kinds of resource, one file each: a typed document, its rules, and its words.
 
+pub(crate) mod api_keys;
 pub(crate) mod audit_streams;
 pub(crate) mod budgets;
 pub(crate) mod event_schemas;
 pub(crate) mod halts;
 pub(crate) mod legal_holds;
 pub(crate) mod model_prices;
+pub(crate) mod organizations;
 pub(crate) mod policies;
 pub(crate) mod project_settings;
+pub(crate) mod projects;
 pub(crate) mod redaction_rules;
 pub(crate) mod retention_policies;
 pub(crate) mod webhook_signing_keys;
@@ -19,13 +22,16 @@ use super::kind::Kind;
 
 /// All of them.
 pub static KINDS: &[&Kind] = &[
+    &api_keys::KIND,
     &audit_streams::KIND,
     &budgets::KIND,
     &event_schemas::KIND,
     &halts::KIND,
     &legal_holds::KIND,
     &model_prices::KIND,
+    &organizations::KIND,
     &policies::KIND,
+    &projects::KIND,
     &project_settings::KIND,
     &redaction_rules::KIND,
     &retention_policies::KIND,

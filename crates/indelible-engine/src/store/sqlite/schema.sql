@@ -98,6 +98,12 @@ CREATE TABLE answers (
 
 CREATE INDEX answers_by_time ON answers (answered_at);
 
+-- When a key of the API was last used, to the minute. Nothing depends on it.
+CREATE TABLE api_key_uses (
+    id      BLOB PRIMARY KEY,
+    used_at INTEGER NOT NULL -- microseconds since 1970
+) STRICT;
+
 -- What was signed of a chain and its tree, one an interval. anchor and the notes are TEXT so that anyone can look.
 CREATE TABLE anchors (
     project    INTEGER NOT NULL,

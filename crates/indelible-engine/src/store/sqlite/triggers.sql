@@ -225,6 +225,21 @@ BEGIN
     SELECT RAISE(ABORT, 'answers: only the ledger writes here') WHERE NOT indelible_writes();
 END;
 
+CREATE TRIGGER api_key_uses_insert BEFORE INSERT ON api_key_uses
+BEGIN
+    SELECT RAISE(ABORT, 'api_key_uses: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER api_key_uses_update BEFORE UPDATE ON api_key_uses
+BEGIN
+    SELECT RAISE(ABORT, 'api_key_uses: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER api_key_uses_delete BEFORE DELETE ON api_key_uses
+BEGIN
+    SELECT RAISE(ABORT, 'api_key_uses: rows are never deleted');
+END;
+
 CREATE TRIGGER signing_keys_insert BEFORE INSERT ON signing_keys
 BEGIN
     SELECT RAISE(ABORT, 'signing_keys: only the ledger writes here') WHERE NOT indelible_writes();

@@ -55,6 +55,7 @@ pub(in super::super) static ROUTE: Route = Route {
         Kind::MalformedBody,
         Kind::Forbidden,
         Kind::EngineOnlyAction,
+        Kind::Deleted,
         Kind::NotFound,
         Kind::RequestTimeout,
         Kind::IdConflict,

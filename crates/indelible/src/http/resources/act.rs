@@ -9,7 +9,7 @@ use super::super::call::Call;
 use super::super::problem::Problem;
 use super::super::route::{Audit, Handler, Route, Verb};
 use super::super::{document, refusal, schema};
-use super::{CHANGE_PROBLEMS, IfMatch, answer, capital, item, kept, own_schema, schema_name};
+use super::{CHANGE_PROBLEMS, IfMatch, answer_done, capital, item, kept, once, own_schema, schema_name};
 
 pub(super) fn route(kind: &'static Kind, verb: &'static KindVerb) -> Route {
     Route {
@@ -43,6 +43,7 @@ async fn handle(kind: &'static Kind, verb: &'static KindVerb, call: Call, unread
     let expected = IfMatch::read(&call)?.version();
     document::parse(&said).map_err(|fault| refusal::resource(&fault))?;
     let said = String::from_utf8_lossy(&said);
-    let done = call.app.ledger.act_on_resource(&call.caller, kind, verb, (id, expected), &said).await?;
-    Ok(answer(StatusCode::OK, &call, kind, &done.kept))
+    let once = once(&call, said.as_bytes())?;
+    let done = call.app.ledger.act_on_resource(&call.caller, kind, verb, (id, expected), &said, once.as_ref()).await?;
+    Ok(answer_done(StatusCode::OK, &call, kind, &done))
 }

@@ -1,21 +1,18 @@
 //! `POST /v1/KIND`: makes a resource. With an `Idempotency-Key`, once.
 
 use axum::body::Body;
-use axum::http::header::{HeaderName, HeaderValue, LOCATION};
+use axum::http::header::{HeaderValue, LOCATION};
 use axum::http::{Response, StatusCode};
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::json::Value;
 use indelible_engine::access::Owner;
-use indelible_engine::resource::{Kind, Once};
+use indelible_engine::resource::Kind;
 
-use super::super::call::{self, Call};
-use super::super::problem::{self, Problem};
-use super::super::route::{Audit, IDEMPOTENCY_KEY, Route, Verb};
+use super::super::call::Call;
+use super::super::problem::Problem;
+use super::super::route::{Audit, Route, Verb};
 use super::super::{document, owner, refusal};
-use super::{CHANGE_PROBLEMS, collection, document_schema, handler, kept, own_schema, render, tag};
-
-/// Set in an answer that repeats an earlier one.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+use super::{CHANGE_PROBLEMS, answer_done, collection, document_schema, handler, kept, once, own_schema};
 
 pub(super) fn route(kind: &'static Kind, action: &'static str) -> Route {
     Route {
@@ -36,19 +33,13 @@ pub(super) fn route(kind: &'static Kind, action: &'static str) -> Route {
 }
 
 async fn handle(kind: &'static Kind, call: Call, unread: Body) -> Result<Response<Body>, Problem> {
-    let once_key = call.headers.get(IDEMPOTENCY_KEY.name).map(|value| value.to_str().unwrap_or_default().to_owned());
     let text = document::read(&call, unread).await?;
     let (owner, document) = document::parse(&text).and_then(split).map_err(|fault| refusal::resource(&fault))?;
-    let once = once_key.map(|key| Once::new(&key, String::from_utf8_lossy(&text).into_owned())).transpose();
-    let once = once.map_err(|fault| Problem::new(problem::Kind::InvalidResource, fault.message))?;
+    let once = once(&call, &text)?;
     let done = call.app.ledger.create_resource(&call.caller, kind, owner, &document, once.as_ref()).await?;
-    let mut response = call::json(StatusCode::CREATED, render(&call.app.ledger, kind, &done.kept, &done.shown));
-    tag(&mut response, &done.kept);
+    let mut response = answer_done(StatusCode::CREATED, &call, kind, &done);
     if let Ok(location) = HeaderValue::try_from(format!("/v1/{}/{}", kind.plural, done.kept.id)) {
         response.headers_mut().insert(LOCATION, location);
-    }
-    if done.replayed {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
 }

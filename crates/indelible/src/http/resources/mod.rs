@@ -9,17 +9,17 @@ mod show;
 mod update;
 
 use axum::body::Body;
-use axum::http::header::{ETAG, HeaderValue, IF_MATCH};
+use axum::http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH};
 use axum::http::{Response, StatusCode};
 use indelible_core::json::Value as Shape;
 use indelible_engine::Ledger;
-use indelible_engine::resource::{ENVELOPE, Kept, Kind, Shown};
+use indelible_engine::resource::{Done, ENVELOPE, Figure, Kept, Kind, Once, PREVIOUS_UNTIL, Shown};
 use serde_json::{Value, json};
 
 use super::call::{self, Call};
 use super::owner;
 use super::problem::{self, Problem};
-use super::route::{Handler, Route};
+use super::route::{Handler, IDEMPOTENCY_KEY, Route};
 use super::schema;
 
 pub use reference::reference;
@@ -75,16 +75,32 @@ pub(super) fn schemas(kind: &'static Kind) -> Vec<(String, Value)> {
     shown["description"] = json!(kind.doc);
     let time = json!({"type": "string", "format": "date-time"});
     let version = json!({"type": "integer", "minimum": 0, "description": "Counted from 1. 0 where nobody has changed it yet."});
-    let envelope = [json!({"type": "string", "format": "uuid"}), owner::schema(), version, time.clone(), time];
+    let envelope = [json!({"type": "string", "format": "uuid"}), owner::schema(), version, time.clone(), time.clone()];
     let mut required: Vec<Value> = shown["required"].as_array().cloned().unwrap_or_default();
     for (name, schema) in ENVELOPE.iter().zip(envelope) {
         shown["properties"][*name] = schema;
         required.push(json!(name));
     }
-    let figure = json!({"type": "integer", "minimum": 0, "description": "Counted since the server was started."});
-    for name in kind.rare.figures {
-        shown["properties"][*name] = figure.clone();
-        required.push(json!(name));
+    for Figure { name, doc, is_time } in kind.rare.figures {
+        shown["properties"][*name] = if *is_time { time.clone() } else { json!({"type": "integer", "minimum": 0}) };
+        shown["properties"][*name]["description"] = json!(doc);
+        if !is_time {
+            required.push(json!(name));
+        }
+    }
+    if let Some(name) = kind.rare.ended {
+        shown["properties"][name] = described(&time, "When it ended; absent while it goes on.");
+    }
+    if let Some(name) = kind.rare.credential {
+        shown["properties"][name] =
+            json!({"type": "string", "description": "The credential, in the answer that made it and nowhere else."});
+        shown["properties"][PREVIOUS_UNTIL] = described(&time, "Until when the credential works that this one took the place of.");
+    }
+    for own in kind.rare.own {
+        if let Some(members) = document["properties"].as_object_mut() {
+            members.remove(*own);
+        }
+        required.push(json!(own));
     }
     shown["required"] = json!(required);
     // A later version of the server may add members.
@@ -98,31 +114,56 @@ pub(super) fn schemas(kind: &'static Kind) -> Vec<(String, Value)> {
     said.chain([(format!("{}Document", schema_name(kind)), document), (schema_name(kind), shown)]).collect()
 }
 
+fn described(schema: &Value, doc: &str) -> Value {
+    let mut schema = schema.clone();
+    schema["description"] = json!(doc);
+    schema
+}
+
 /// A resource as it is shown, with its figures, and with the secrets that were made with it and are shown this once.
 pub(crate) fn render(ledger: &Ledger, kind: &'static Kind, kept: &Kept, shown: &[Shown]) -> Vec<u8> {
-    let mut state = kept.state();
+    let mut state = kept.state(kind);
     if let Shape::Object(members) = &mut state {
         for secret in shown {
             members.insert(secret.member, Shape::string(secret.text.as_str()));
         }
         for (name, figure) in ledger.figures(kind, kept.id) {
-            members.insert(name, Shape::integer(i64::try_from(figure).unwrap_or(i64::MAX)));
+            members.insert(name, figure);
         }
     }
     state.to_canonical()
 }
 
+/// Set in an answer that repeats an earlier one.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
 /// An answer that shows a resource, with the version by which it can be changed.
 fn answer(status: StatusCode, call: &Call, kind: &'static Kind, kept: &Kept) -> Response<Body> {
-    let mut response = call::json(status, render(&call.app.ledger, kind, kept, &[]));
-    tag(&mut response, kept);
+    tagged(status, kept, render(&call.app.ledger, kind, kept, &[]))
+}
+
+/// The same of one that was changed, with what is shown of it this once.
+fn answer_done(status: StatusCode, call: &Call, kind: &'static Kind, done: &Done) -> Response<Body> {
+    let mut response = tagged(status, &done.kept, render(&call.app.ledger, kind, &done.kept, &done.shown));
+    if done.replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
     response
 }
 
-fn tag(response: &mut Response<Body>, kept: &Kept) {
+fn tagged(status: StatusCode, kept: &Kept, body: Vec<u8>) -> Response<Body> {
+    let mut response = call::json(status, body);
     if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", kept.version)) {
         response.headers_mut().insert(ETAG, tag);
     }
+    response
+}
+
+/// Whether a request is to have its effect once, by its `Idempotency-Key`.
+fn once(call: &Call, text: &[u8]) -> Result<Option<Once>, Problem> {
+    let key = call.headers.get(IDEMPOTENCY_KEY.name).map(|value| value.to_str().unwrap_or_default());
+    let once = key.map(|key| Once::new(key, String::from_utf8_lossy(text).into_owned())).transpose();
+    once.map_err(|fault| Problem::new(problem::Kind::InvalidResource, fault.message))
 }
 
 /// What `If-Match` asks for (RFC 9110, section 13.1.1).
@@ -168,6 +209,7 @@ static CHANGE_PROBLEMS: &[problem::Kind] = &[
     problem::Kind::NotFound,
     problem::Kind::RequestTimeout,
     problem::Kind::Conflict,
+    problem::Kind::Deleted,
     problem::Kind::StaleVersion,
     problem::Kind::VersionRequired,
     problem::Kind::RequestTooLarge,

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use indelible_engine::resource::{KINDS, Kind, Number};
+use indelible_engine::resource::{KINDS, Kind, Number, PREVIOUS_UNTIL};
 use serde_json::Value;
 
 const BEGINNING: &str = "# Resources
 
-What is configured in Indelible: budgets, halts, holds and the rest. They are kept and recorded here, and count from their
+What is configured in Indelible: organizations, projects, keys, policies, budgets, halts, holds and the rest. They are kept and recorded here, and count from their
 acknowledgement on: policies, halts and budgets in [decisions](policy.md), redaction rules and event schemas for every event. Purging and delivery, which others
 are for, are not built yet. Every kind has the same URLs, and each change is in the record in the
 transaction that makes it: before, after and what differs, or why it was refused.
@@ -18,13 +18,18 @@ transaction that makes it: before, after and what differs, or why it was refused
 | `GET /v1/KIND?project_id=&organization_id=&limit=&cursor=` | a page of them, oldest first: `{\"data\":[…],\"next_cursor\":…}` | |
 | `GET /v1/KIND/{id}` | one, with its version as `ETag` | |
 | `PATCH /v1/KIND/{id}` | changes it by a merge patch (RFC 7396) | `If-Match`: the `ETag` that the change is made of, required; another version is 412, none is 428 |
-| `POST /v1/KIND/{id}/VERB` | what else can be done to one, where its kind says so | `If-Match`: if given, as above |
+| `POST /v1/KIND/{id}/VERB` | what else can be done to one, where its kind says so | `If-Match`: if given, as above; `Idempotency-Key` |
 | `DELETE /v1/KIND/{id}` | ends it; its events stay | `If-Match`: if given, as above |
 
 A resource is its document with the members that Indelible sets: `id` (UUIDv7), `owner` (`{\"type\":\"project\",\"id\":…}`), `version` (counted from 1),
 `created_at`, `updated_at`. Who may read the log (`audit:read`) may look at it; changing it needs the scope below. A key of a project sees the
 resources of the project; one of an organization, those of the organization and of its projects; one of the instance, all. What a key may not see is
 answered as if it were not there. Documents lie in the ledger readable, so one that holds a credential is refused.
+
+A project that is deleted takes nothing more (410 `deleted`), and everything that belongs to it ends in the same transaction, each with an event of its own:
+`cascade_root_id` of all of them is the id of the project, and `resource.parent` too. Its chain stays, is read and verified as before, and what says how long
+events are kept goes on: retention policies and legal holds. While a hold covers anything of it, neither project nor organization is deleted (409). An
+organization is deleted when its projects are. The keys under which its contents are sealed are not destroyed by that yet.
 
 Members that are said to be sealed are the exception: they hold secrets, which are encrypted (AES-256-GCM under a key of their own, wrapped under the
 organization's key) inside of the stored document, and shown as `[SEALED]`, in answers and in events alike; `changes` names one that changed. `[SEALED]` in a change leaves one as it
@@ -66,7 +71,18 @@ fn write_kind(kind: &Kind, text: &mut String) {
     );
     write_members("", &(kind.schema)(), text);
     for figure in kind.rare.figures {
-        let _ = writeln!(text, "| `{figure}` | integer, shown alone | Counted since the server was started. |");
+        let sort = if figure.is_time { "date-time" } else { "integer" };
+        let _ = writeln!(text, "| `{}` | {sort}, shown alone | {} |", figure.name, figure.doc);
+    }
+    if let Some(member) = kind.rare.credential {
+        let _ = writeln!(text, "| `{member}` | string, shown once | The credential: `ind_`, the id, `_` and 43 characters of base64url. |");
+        let _ = writeln!(
+            text,
+            "| `{PREVIOUS_UNTIL}` | date-time, shown alone | Until when the credential works that this one took the place of. |"
+        );
+    }
+    if let Some(member) = kind.rare.ended {
+        let _ = writeln!(text, "| `{member}` | date-time, shown alone | When it ended. It stays to be seen after that. |");
     }
     for pointer in kind.rare.secrets {
         let _ = write!(text, "\nSealed: `{pointer}`.\n");

@@ -255,20 +255,20 @@ fn no_secret_is_in_any_file_or_any_opened_content() {
 
 /// Resources are documents that lie in the ledger readable.
 #[test]
-fn a_secret_in_the_name_of_a_resource_is_in_no_file() {
+fn a_secret_in_the_name_of_a_resource_is_refused_and_in_no_file() {
     let mut house = House::start();
     let mut mint = Mint::default();
     let mut names = |form: u8| secret_name(form, &mut mint);
     for form in 0..3 {
-        let body = json!({"name": names(form)});
-        let answer = house.post("/v1/projects", &body).key(&house.instance).send();
-        answer.is(201);
-        assert_eq!(find(&answer.body, MARK), None, "{}", answer.text());
-        let body = json!({"name": names(form), "scopes": ["audit:read"]});
-        let made = house.post("/v1/api_keys", &body).send().is(201);
-        assert!(!made.to_string().contains(MARK), "{made}");
-        // The name of a key is its actor's.
-        house.get(EVENTS).key(made["key"].as_str().expect("a key")).send().is(200);
+        for (path, body) in [
+            ("/v1/organizations", json!({"name": names(form)})),
+            ("/v1/projects", json!({"name": names(form)})),
+            ("/v1/api_keys", json!({"name": names(form), "scopes": ["audit:read"]})),
+        ] {
+            let answer = house.post(path, &body).key(&house.instance).send();
+            answer.problem(422, "invalid-resource");
+            assert_eq!(find(&answer.body, MARK), None, "{}", answer.text());
+        }
     }
     house.close();
     each_file(&house.data(), &mut |path, bytes| assert_eq!(find(bytes, MARK), None, "{}", path.display()));

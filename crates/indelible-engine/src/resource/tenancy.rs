@@ -1,0 +1,120 @@
+//! What comes into being with an organization, and what ends with an organization or a project: all of it in the one transaction of the
+//! change that brings it about, each with an event of its own, whose `cascade_root_id` is the id of what it came or went with.
+
+use std::sync::Arc;
+
+use super::kept::{Kept, Shared};
+use super::kind::{KINDS, Kind, Level};
+use super::kinds::{legal_holds, organizations, projects, retention_policies};
+use super::mutate::Mutation;
+use super::{MutateError, Project};
+use crate::access::{Caller, Owner};
+use crate::append::AppendError;
+use crate::ledger::Ledger;
+use crate::write::Change;
+
+/// Resources that end in one transaction at most, so that it stays one that the writer takes.
+const FALLING_MAX: usize = 10_000;
+
+/// What a new resource brings with it.
+pub(super) struct Founded<'a> {
+    /// Its own mutation, and those of what comes with it.
+    pub(super) mutations: Vec<Mutation<'a>>,
+    /// The project that comes into being, and the number that stands for it in the store.
+    pub(super) project: Option<(Shared, i64)>,
+}
+
+/// What ends with something else.
+pub(super) struct Falling<'a> {
+    pub(super) kind: &'static Kind,
+    /// As it is after its end.
+    pub(super) after: Shared,
+    pub(super) mutation: Mutation<'a>,
+}
+
+/// The row that gives a project its number.
+pub(super) fn numbered(project: &Project, number: i64) -> Change {
+    Change::Ledger { project: number, project_id: project.id, organization_id: project.organization_id }
+}
+
+impl Ledger {
+    /// What comes into being with `kept`, whose own mutation is `own`.
+    pub(super) fn found<'a>(
+        &self,
+        caller: &'a Caller,
+        kind: &'static Kind,
+        kept: &Kept,
+        mut own: Mutation<'a>,
+    ) -> Result<Founded<'a>, MutateError> {
+        let number = self.inner.registry.next_number();
+        match kind.rare.holds {
+            Some(Level::Project) => {
+                let project = Project::of(kept).expect("a project that was just read");
+                own.changes.push(numbered(&project, number));
+                Ok(Founded { mutations: vec![own], project: Some((Arc::new(kept.clone()), number)) })
+            }
+            Some(Level::Organization) => {
+                let keystore = &self.inner.keystore;
+                let made = keystore.make_organization_key(kept.id, &self.inner.instance.name, self.inner.organization_kms.as_ref());
+                made.map_err(|error| AppendError::Unavailable { reason: error.to_string(), outcome_unknown: false })?;
+                let document = projects::ProjectSpec::document("system", true);
+                let system = Kept::first(self.new_id(), Owner::Organization(kept.id), kept.created_at, document);
+                let home = Arc::new(Project::of(&system).expect("a project that was just made"));
+                let made = Mutation {
+                    caller,
+                    action: "project.create",
+                    kind: projects::KIND.noun,
+                    id: system.id.to_string(),
+                    before: None,
+                    after: Some(system.told(&projects::KIND)),
+                    changes: vec![numbered(&home, number), system.row(&projects::KIND, home.id)],
+                    home,
+                    root: Some(kept.id),
+                };
+                own.root = Some(kept.id);
+                Ok(Founded { mutations: vec![own, made], project: Some((Arc::new(system), number)) })
+            }
+            Some(Level::Instance) | None => Ok(Founded { mutations: vec![own], project: None }),
+        }
+    }
+
+    /// What ends with `ended`, if it did: everything that belongs to it and can end, but what says how long its events are kept.
+    pub(super) fn falling<'a>(&self, caller: &'a Caller, kind: &'static Kind, ended: &Kept) -> Result<Vec<Falling<'a>>, MutateError> {
+        let owner = match kind.rare.holds.filter(|_| ended.ended_at.is_some()) {
+            Some(Level::Project) => Owner::Project(ended.id),
+            Some(Level::Organization) => Owner::Organization(ended.id),
+            Some(Level::Instance) | None => return Ok(Vec::new()),
+        };
+        let stay = [legal_holds::KIND.noun, retention_policies::KIND.noun, projects::KIND.noun, organizations::KIND.noun];
+        let home = self.home_of(owner)?;
+        let mut falling = Vec::new();
+        for kind in KINDS.iter().copied().filter(|kind| !stay.contains(&kind.noun)) {
+            let Some(action) = kind.actions.delete else { continue };
+            let belongs = |kept: &Kept| kept.owner == owner && kept.ended_at.is_none();
+            for before in self.inner.registry.kept_after(kind, None, FALLING_MAX + 1, &belongs) {
+                falling.push(fall(caller, kind, action, &home, &before, ended));
+            }
+            if falling.len() > FALLING_MAX {
+                return Err(MutateError::Conflict("more than 10,000 resources would end with it: end some of them first"));
+            }
+        }
+        Ok(falling)
+    }
+}
+
+fn fall<'a>(caller: &'a Caller, kind: &'static Kind, action: &'static str, home: &Arc<Project>, before: &Kept, root: &Kept) -> Falling<'a> {
+    let (version, updated_at, ended_at) = (before.version + 1, root.updated_at, root.ended_at);
+    let after = Kept { version, updated_at, ended_at, credentials: Vec::new(), ..before.clone() };
+    let mutation = Mutation {
+        caller,
+        home: Arc::clone(home),
+        action,
+        kind: kind.noun,
+        id: before.id.to_string(),
+        before: Some(before.told(kind)),
+        after: after.is_seen(kind).then(|| after.told(kind)),
+        changes: vec![after.row(kind, home.id)],
+        root: Some(root.id),
+    };
+    Falling { kind, after: Arc::new(after), mutation }
+}
