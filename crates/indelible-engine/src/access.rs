@@ -1,6 +1,7 @@
 //! Who is asking, and what they may do. A [`Caller`] is made here alone: from a key that was found, or for the
 //! operator who holds the data folder.
 
+mod people;
 mod recognise;
 mod turned_away;
 
@@ -103,6 +104,77 @@ impl KeyKind {
     }
 }
 
+/// What a member of an organization is to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything, and alone makes owners.
+    Owner,
+    /// Everything but opening what was sealed.
+    Admin,
+    /// Reads all of the log, and opens what was sealed, each time for a purpose.
+    Auditor,
+    /// Reads what is its own, and what was shared with it.
+    Member,
+}
+
+impl Role {
+    /// The word used in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Auditor => "auditor",
+            Self::Member => "member",
+        }
+    }
+
+    /// What it allows. A plain member has no scope: what it sees is told one record from the other (`query/sight.rs`).
+    pub fn scopes(self) -> Vec<Scope> {
+        match self {
+            Self::Owner => Scope::ALL.to_vec(),
+            Self::Admin => Scope::ALL.into_iter().filter(|scope| *scope != Scope::ContentDecrypt).collect(),
+            Self::Auditor => vec![Scope::AuditRead, Scope::ContentDecrypt],
+            Self::Member => Vec::new(),
+        }
+    }
+}
+
+/// Whose a caller is that is a member of an organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Membership {
+    /// The member.
+    pub(crate) id: Uuid,
+    /// How the applications' events name the same person.
+    pub(crate) user_id: String,
+    pub(crate) role: Role,
+}
+
+/// By what a caller was recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// By nothing: the engine, the operator, a stranger.
+    None,
+    ApiKey(Uuid),
+    /// The member's own key.
+    Member(Uuid),
+    Session(Uuid),
+    Invitation(Uuid),
+}
+
+impl Proof {
+    /// `request.auth_method`
+    pub(crate) const fn method(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::ApiKey(_) => Some("api_key"),
+            Self::Member(_) => Some("member_key"),
+            Self::Session(_) => Some("session"),
+            Self::Invitation(_) => Some("invitation"),
+        }
+    }
+}
+
 /// What a key belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Owner {
@@ -133,7 +205,8 @@ pub struct Envelope {
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub(crate) actor: Object<'static>,
-    pub(crate) api_key_id: Option<Uuid>,
+    pub(crate) proof: Proof,
+    pub(crate) member: Option<Membership>,
     pub(crate) kind: KeyKind,
     pub(crate) owner: Owner,
     pub(crate) scopes: Vec<Scope>,
@@ -141,9 +214,17 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The key, where there is one.
+    /// The key of the API, where it is one.
     pub const fn api_key_id(&self) -> Option<Uuid> {
-        self.api_key_id
+        if let Proof::ApiKey(id) = self.proof { Some(id) } else { None }
+    }
+
+    /// What the credential belongs to by which it was recognised: a key, a member, a session, an invitation.
+    pub const fn known_by(&self) -> Option<Uuid> {
+        match self.proof {
+            Proof::None => None,
+            Proof::ApiKey(id) | Proof::Member(id) | Proof::Session(id) | Proof::Invitation(id) => Some(id),
+        }
     }
 
     /// What the key belongs to.

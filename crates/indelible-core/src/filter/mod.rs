@@ -69,6 +69,16 @@ impl Filter {
         parse::parse(text).map(|root| Self { root })
     }
 
+    /// What satisfies all of these, of which there is one at least.
+    pub fn all_of(filters: impl IntoIterator<Item = Self>) -> Self {
+        Self { root: expression::Node::and(filters.into_iter().map(|filter| filter.root).collect()) }
+    }
+
+    /// What satisfies one of these, of which there is one at least.
+    pub fn any_of(filters: impl IntoIterator<Item = Self>) -> Self {
+        Self { root: expression::Node::or(filters.into_iter().map(|filter| filter.root).collect()) }
+    }
+
     /// Whether an entry matches. `entry` is the parsed entry; what is no object has no attributes.
     pub fn matches(&self, entry: &Value<'_>) -> bool {
         evaluate::matches(&self.root, if entry.as_object().is_some() { entry } else { &Value::Null })

@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use indelible_core::json::{Object, Value};
 use uuid::Uuid;
 
-use super::{Caller, Envelope, KeyKind, Owner, Refused, Scope};
+use super::{Caller, Envelope, KeyKind, Owner, Proof, Refused, Scope};
 use crate::append::{AppendError, EngineEvent};
 use crate::ledger::Ledger;
 use crate::query::ReadError;
@@ -23,7 +23,7 @@ const ID_CHARACTERS: usize = 36;
 const SECRET_CHARACTERS: usize = 43;
 
 /// The key id and the secret of `ind_<key id>_<43 characters>`.
-fn parts(credential: &str) -> Option<(Uuid, &str)> {
+pub(super) fn parts(credential: &str) -> Option<(Uuid, &str)> {
     let rest = credential.strip_prefix(PREFIX)?;
     if rest.len() != ID_CHARACTERS + 1 + SECRET_CHARACTERS || !rest.is_ascii() {
         return None;
@@ -46,7 +46,7 @@ pub(crate) fn secret_digest(secret: &str) -> [u8; 32] {
     out
 }
 
-fn actor(kind: &'static str, id: Option<&str>, display: Option<&str>) -> Object<'static> {
+pub(super) fn actor(kind: &'static str, id: Option<&str>, display: Option<&str>) -> Object<'static> {
     let mut actor = Object::new();
     for (name, text) in [("display", display), ("id", id), ("type", Some(kind))] {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
@@ -61,7 +61,8 @@ impl Caller {
     pub(crate) fn engine() -> Self {
         Self {
             actor: actor("system", Some("indelible"), None),
-            api_key_id: None,
+            proof: Proof::None,
+            member: None,
             kind: KeyKind::Application,
             owner: Owner::Instance,
             scopes: Vec::new(),
@@ -80,7 +81,7 @@ impl Ledger {
     pub fn authenticate(&self, credential: Option<&str>, envelope: Envelope) -> Result<Caller, Refused> {
         let (id, secret) = parts(credential.ok_or(Refused::Missing)?).ok_or(Refused::Malformed)?;
         let (registry, now) = (&self.inner.registry, self.inner.clock.now());
-        let key = registry.key(id).ok_or(Refused::Unknown)?;
+        let Some(key) = registry.key(id) else { return self.person(id, secret, envelope) };
         // What opened with it is stored no more.
         if key.revoked_at.is_some() {
             return Err(Refused::Revoked);
@@ -94,7 +95,8 @@ impl Ledger {
         registry.used(id, now, USE_MICROS);
         Ok(Caller {
             actor: actor("service_account", Some(&id.to_string()), Some(&key.name)),
-            api_key_id: Some(id),
+            proof: Proof::ApiKey(id),
+            member: None,
             kind: key.kind,
             owner: key.owner,
             scopes: key.scopes.clone(),

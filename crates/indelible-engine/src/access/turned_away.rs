@@ -105,8 +105,19 @@ fn attempts(mut event: EngineEvent, attempts: u64) -> EngineEvent {
 impl Ledger {
     /// Counts someone without a valid key, to be recorded in the instance's system project: at once for the first of
     /// a source in a minute, the others of that minute as one event when it is over.
-    pub async fn stranger(&self, source: Option<IpAddr>, refused: Refused, envelope: &Envelope) -> Result<(), AppendError> {
+    ///
+    /// Whoever comes in the name of a member is counted by the member, and recorded in its organization (`sign_in.attempt`).
+    pub async fn stranger(
+        &self,
+        source: Option<IpAddr>,
+        credential: Option<&str>,
+        refused: Refused,
+        envelope: &Envelope,
+    ) -> Result<(), AppendError> {
         let (turned_away, source) = (&self.inner.turned_away, source.map_or(Source::Nowhere, Source::Address));
+        if let Some((member, event)) = self.failed_sign_in(credential, refused, envelope) {
+            return self.turned_away(turned_away.count(Source::Key(member), self.inner.clock.monotonic(), || Some(event))).await;
+        }
         let event = || turned_away.stranger(refused, envelope.clone());
         self.turned_away(turned_away.count(source, self.inner.clock.monotonic(), event)).await
     }
@@ -114,7 +125,7 @@ impl Ledger {
     /// Counts a request of a known key that its rate does not allow, to be recorded in the chain of what the key belongs to, as
     /// [`Self::stranger`] is.
     pub async fn throttled(&self, caller: &Caller) -> Result<(), AppendError> {
-        let Some(key) = caller.api_key_id() else { return Ok(()) };
+        let Some(key) = caller.known_by() else { return Ok(()) };
         let home = self.home_of(caller.owner)?;
         let event = || Some(EngineEvent::new(caller, &home, "audit.rate_limited", "deny").because("the key's rate"));
         self.turned_away(self.inner.turned_away.count(Source::Key(key), self.inner.clock.monotonic(), event)).await

@@ -191,8 +191,8 @@ fn request(caller: &Caller) -> Object<'static> {
         text.clone().filter(|text| text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
     };
     let members = [
-        ("api_key_id", key.clone(), NAME_BYTES_MAX),
-        ("auth_method", key.map(|_| "api_key".to_owned()), NAME_BYTES_MAX),
+        ("api_key_id", key, NAME_BYTES_MAX),
+        ("auth_method", caller.proof.method().map(str::to_owned), NAME_BYTES_MAX),
         ("request_id", Some(envelope.request_id.clone()), NAME_BYTES_MAX),
         ("source_ip", envelope.source_ip.clone(), NAME_BYTES_MAX),
         ("span_id", hex(&envelope.span_id, 16), NAME_BYTES_MAX),

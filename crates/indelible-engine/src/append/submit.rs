@@ -48,7 +48,7 @@ impl Ledger {
         }
         let Some(number) = self.inner.registry.number_of(project.id) else { return refuse("there is no such project") };
         let assurance = if path == "import" { "self_reported" } else { caller.kind.assurance() };
-        let recorder = Recorder { assurance, api_key_id: caller.api_key_id, path };
+        let recorder = Recorder { assurance, api_key_id: caller.api_key_id(), path };
         self.inner.desk.prepare(project, number, recorder, submission, false)
     }
 

@@ -19,7 +19,7 @@ const EVENTS_MAX: usize = 20_000;
 impl Ledger {
     /// Everything of one conversation, oldest first, as JSON.
     pub async fn conversation(&self, caller: &Caller, project: &Project, thread_id: &str, opening: Opening) -> Result<Vec<u8>, ReadError> {
-        let mut reading = Reading::new(caller, project, "conversation", thread_id, &opening);
+        let mut reading = Reading::new(caller, project, "conversation", thread_id, &opening).by_candidates();
         reading.filter = Some(equals("run.thread_id", thread_id));
         let thread_id = thread_id.to_owned();
         self.read(reading, move |lane, account| assemble(lane, &thread_id, account)).await

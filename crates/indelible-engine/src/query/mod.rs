@@ -4,6 +4,7 @@
 pub mod anchors;
 pub mod checkpoints;
 mod conversation;
+mod explorer;
 pub(crate) mod feed;
 mod joined;
 pub(crate) mod newest;
@@ -15,6 +16,7 @@ pub(crate) mod reading;
 mod run;
 pub(crate) mod scan;
 mod search;
+pub(crate) mod sight;
 pub mod sql;
 pub mod status;
 mod subagents;

@@ -40,6 +40,8 @@ pub(crate) struct Reading {
     pub(crate) id: String,
     pub(crate) filter: Option<String>,
     pub(crate) opening: Opening,
+    /// Whether it shows no more than what candidates become (`Lane::scan`), so that a plain member may ask it.
+    pub(crate) by_candidates: bool,
 }
 
 /// What is recorded of a read that was answered.
@@ -76,7 +78,21 @@ impl Reading {
         if id.is_empty() {
             id = project.id.hyphenated().to_string();
         }
-        Self { caller: caller.clone(), project, action: "audit.read", kind, id, filter: None, opening: opening.clone() }
+        Self {
+            caller: caller.clone(),
+            project,
+            action: "audit.read",
+            kind,
+            id,
+            filter: None,
+            opening: opening.clone(),
+            by_candidates: false,
+        }
+    }
+
+    /// The same as one that shows nothing but what comes out of [`Lane::scan`].
+    pub(crate) fn by_candidates(self) -> Self {
+        Self { by_candidates: true, ..self }
     }
 
     /// Whether the caller may.
@@ -85,7 +101,9 @@ impl Reading {
             return Err(ReadError::NotFound("project"));
         }
         let needs = |scope: Scope| if self.caller.has(scope) { Ok(()) } else { Err(ReadError::Forbidden(scope.as_str().to_owned())) };
-        needs(Scope::AuditRead)?;
+        if !(self.by_candidates && Ledger::sees_apart(&self.caller)) {
+            needs(Scope::AuditRead)?;
+        }
         let purpose = self.opening.purpose.as_deref().map_or("", str::trim);
         if purpose.len() > PURPOSE_BYTES_MAX {
             return Err(ReadError::Purpose(format!("a purpose has at most {PURPOSE_BYTES_MAX} bytes")));
@@ -198,6 +216,9 @@ impl Lane<'_> {
         let index = view.reader().map_err(|error| self.failed(ScanError::Index(error)))?;
         let ledger = self.reader()?;
         let names = (self.number, self.reading.project.id);
+        let seen = self.ledger.sight(&self.reading.caller, &self.reading.project);
+        let both = seen.map(|seen| Filter::all_of(filter.cloned().into_iter().chain([seen])));
+        let filter = both.as_ref().or(filter);
         let scan = Scan::new(&view, (&index, &ledger), names, head.last_row, filter, self.deadline);
         with(&scan).map_err(|error| self.failed(error))
     }

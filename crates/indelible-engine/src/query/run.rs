@@ -29,7 +29,7 @@ const LEFT_OUT: [&str; 4] = ["hmac_key_id", "organization_id", "project_id", "sc
 impl Ledger {
     /// One run as one record, as JSON.
     pub async fn run(&self, caller: &Caller, project: &Project, run_id: &str, opening: Opening) -> Result<Vec<u8>, ReadError> {
-        let mut reading = Reading::new(caller, project, "run", run_id, &opening);
+        let mut reading = Reading::new(caller, project, "run", run_id, &opening).by_candidates();
         reading.filter = Some(equals("run.id", run_id));
         let run_id = run_id.to_owned();
         self.read(reading, move |lane, account| assemble(lane, &run_id, account)).await

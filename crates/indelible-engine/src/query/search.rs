@@ -25,14 +25,15 @@ use crate::resource::Project;
 const PAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What a search asks for, once it is found to make sense.
-struct Asked {
-    filter: Option<Filter>,
-    below: Option<Key>,
-    limit: usize,
+pub(super) struct Asked {
+    pub(super) filter: Option<Filter>,
+    pub(super) below: Option<Key>,
+    pub(super) limit: usize,
 }
 
 impl Asked {
-    fn read(search: &Search, project_id: Uuid) -> Result<Self, ReadError> {
+    /// `place` is what cursors are bound to: the project.
+    pub(super) fn read(search: &Search, place: Uuid) -> Result<Self, ReadError> {
         let text = search.filter.as_deref().filter(|text| !text.trim().is_empty());
         let filter = text.map(Filter::parse).transpose().map_err(ReadError::Filter)?;
         let limit = search.limit.unwrap_or(PAGE_EVENTS_DEFAULT);
@@ -42,7 +43,7 @@ impl Asked {
         if search.feed.is_some() && search.cursor.is_some() {
             return Err(ReadError::Options("a feed goes on by after_sequence, not by cursor".to_owned()));
         }
-        let cursor = search.cursor.as_deref().map(|text| Cursor::decode(text, filter.as_ref(), project_id).ok_or(ReadError::Cursor));
+        let cursor = search.cursor.as_deref().map(|text| Cursor::decode(text, filter.as_ref(), place).ok_or(ReadError::Cursor));
         let below = cursor.transpose()?.map(|cursor| Key { occurred_at: cursor.occurred_at.as_micros(), id: *cursor.id.as_bytes() });
         Ok(Self { filter, below, limit })
     }
@@ -53,6 +54,8 @@ impl Ledger {
     pub async fn search(&self, caller: &Caller, project: &Project, search: Search) -> Result<Page, ReadError> {
         let kind = if search.feed.is_some() { FEED } else { "audit_events" };
         let mut reading = Reading::new(caller, project, kind, "", &search.opening);
+        // A feed says how far the project has come, which a plain member does not learn.
+        reading.by_candidates = search.feed.is_none();
         // Control characters are six bytes each in an entry; what is recorded must fit one.
         let rules = self.inner.desk.rules.for_question(project);
         reading.filter = search.filter.as_ref().map(|filter| rules.question(filter).replace(char::is_control, " "));
@@ -76,7 +79,7 @@ impl Ledger {
 
     /// One event, in the form of [`Page::records`].
     pub async fn event(&self, caller: &Caller, project: &Project, id: Uuid, opening: Opening) -> Result<Vec<u8>, ReadError> {
-        let reading = Reading::new(caller, project, "event", id.hyphenated().to_string(), &opening);
+        let reading = Reading::new(caller, project, "event", id.hyphenated().to_string(), &opening).by_candidates();
         self.read(reading, move |lane, account| {
             let found = by_id(lane, id)?.ok_or(ReadError::NotFound("event"))?;
             let opened = lane.open(&found, account)?;
@@ -112,7 +115,9 @@ fn page(lane: &Lane<'_>, asked: &Asked, account: &mut Account) -> Result<Page, R
         let occurred_at = Timestamp::from_micros(last.key.occurred_at)?;
         Some(Cursor { id: last.id(), occurred_at, project_id: lane.reading.project.id }.encode(asked.filter.as_ref()))
     });
-    Ok(Page { records, next_cursor, next_after_sequence: None, indexed_through: head.size.checked_sub(1), ..Page::default() })
+    let apart = Ledger::sees_apart(&lane.reading.caller);
+    let indexed_through = head.size.checked_sub(1).filter(|_| !apart);
+    Ok(Page { records, next_cursor, next_after_sequence: None, indexed_through, ..Page::default() })
 }
 
 fn poll(lane: &Lane<'_>, asked: &Asked, feed: Feed, now: Duration, account: &mut Account) -> Result<Page, ReadError> {
@@ -128,10 +133,10 @@ fn poll(lane: &Lane<'_>, asked: &Asked, feed: Feed, now: Duration, account: &mut
     let found = &found[..records.len()];
     let full = found.last().filter(|_| is_full).map(|last| last.sequence);
     let next_after_sequence = full.or(head.size.checked_sub(1).max(after));
-    let api_key_id = lane.reading.caller.api_key_id();
+    let who = lane.reading.caller.known_by();
     let empty = found.iter().all(|found| is_poll(&found.entry));
     let filter = asked.filter.as_ref().map(Filter::normalised);
-    let reader = Reader { project: lane.number, api_key_id, filter };
+    let reader = Reader { project: lane.number, reader: who, filter };
     account.poll = lane.ledger.inner.index.polls.count(reader, empty, lane.reading, now);
     account.coalesced = account.poll.is_none();
     if let Some(told) = account.poll.as_ref().map(|poll| poll.told).filter(|told| *told > 0) {
@@ -158,12 +163,13 @@ fn records(lane: &Lane<'_>, found: &[Found], account: &mut Account) -> Result<Ve
 
 /// The bytes of a page so far.
 #[derive(Default)]
-struct Room {
+pub(super) struct Room {
     taken: usize,
 }
 
 impl Room {
-    fn takes(&mut self, bytes: usize) -> bool {
+    /// Whether there is room for one more record.
+    pub(super) fn takes(&mut self, bytes: usize) -> bool {
         let taken = self.taken.saturating_add(bytes);
         if self.taken > 0 && taken > PAGE_BYTES_MAX {
             return false;

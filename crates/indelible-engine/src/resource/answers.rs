@@ -61,9 +61,9 @@ impl Asked {
 }
 
 impl Ledger {
-    /// How a request to do something, to the resource `id` where there is one, is remembered; nothing for whoever has no key of the API.
+    /// How a request to do something, to the resource `id` where there is one, is remembered; nothing for whoever came without a credential.
     pub(super) fn asked(&self, caller: &Caller, home: &Project, (action, id): (&str, Option<Uuid>), once: &Once) -> Option<Asked> {
-        let caller = caller.api_key_id()?;
+        let caller = caller.known_by()?;
         // Always the first: a rotation must not make one request two.
         let keys = self.inner.keystore.project_keys(home.id, 1)?;
         let mac = |what: &str, text: &str| keys.document_mac("answer", what, 0, text);

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use indelible_core::fault::{Fault, FaultKind};
+use indelible_core::time::Timestamp;
 use uuid::Uuid;
 
 use super::answers::{Asked, Once};
 use super::credential::{Credential, renewed};
 use super::kept::Kept;
 use super::kind::{Admission, Kind, Level, Number, Verb};
-use super::kinds::{event_schemas, projects, redaction_rules};
+use super::kinds::{event_schemas, projects, redaction_rules, sessions};
 use super::mutate::Mutation;
 use super::patch::merged;
 use super::sealed::{self, Parted, Shown};
@@ -108,7 +109,9 @@ impl Ledger {
 
     /// Whether the caller may make one of a kind there; returns the chain that will tell of it.
     fn check_owner(&self, caller: &Caller, kind: &'static Kind, owner: Owner, is_given: bool) -> Result<Arc<Project>, MutateError> {
-        check_scope(caller, kind)?;
+        if kind.rare.begin.is_none() {
+            check_scope(caller, kind)?;
+        }
         if !kind.levels.contains(&Level::of(owner)) {
             // A key of something narrower makes none, whatever it says.
             if let (false, [level]) = (is_given || caller.owner == Owner::Instance, kind.levels) {
@@ -133,10 +136,11 @@ impl Ledger {
         owner: Owner,
         document: &str,
     ) -> Result<(Kept, Vec<Shown>), MutateError> {
-        check_own(kind, document)?;
-        let (document, mut shown) = sealed::draw(kind, (kind.read)(document)?)?;
-        let Parted { document, secrets } = self.without_secrets(kind, home, document)?;
         let (now, id) = (self.inner.clock.now(), self.new_id());
+        check_own(kind, document)?;
+        let document = begun(kind, caller, now, (kind.read)(document)?)?;
+        let (document, mut shown) = sealed::draw(kind, document)?;
+        let Parted { document, secrets } = self.without_secrets(kind, home, document)?;
         let mut kept = Kept::first(id, owner, now, document);
         kept.sealed = sealed::seal_all(&self.inner.keystore, home.organization_id, (kind, id), secrets, None)?;
         let registry = &*self.inner.registry;
@@ -292,7 +296,9 @@ impl Ledger {
         expected: Option<u64>,
         deed: Deed<'_>,
     ) -> Result<(Kept, Vec<Shown>), MutateError> {
-        check_scope(caller, kind)?;
+        if !sessions::is_own(kind, before, caller) {
+            check_scope(caller, kind)?;
+        }
         if let Some(expected) = expected.filter(|expected| *expected != before.version) {
             return Err(MutateError::Stale { expected, current: before.version });
         }
@@ -395,6 +401,17 @@ fn check_own(kind: &Kind, document: &str) -> Result<(), Fault> {
         Some(own) => Err(Fault::new(FaultKind::Invalid, format!("/{own}"), "is set by Indelible, and not given")),
         None => Ok(()),
     }
+}
+
+/// A document with what Indelible sets of what somebody begins for itself.
+fn begun(kind: &Kind, caller: &Caller, now: Timestamp, document: String) -> Result<String, MutateError> {
+    let Some(begin) = kind.rare.begin else { return Ok(document) };
+    let mut value: serde_json::Value =
+        serde_json::from_str(&document).map_err(|error| Fault::new(FaultKind::Invalid, "", error.to_string()))?;
+    if let Some(members) = value.as_object_mut() {
+        begin(caller, now, members)?;
+    }
+    Ok(value.to_string())
 }
 
 fn check_scope(caller: &Caller, kind: &Kind) -> Result<(), MutateError> {

@@ -107,7 +107,19 @@ pub struct Rare {
     pub ended: Option<&'static str>,
     /// The member under which a credential is shown that is made with one, once. What is stored of it is its SHA-256.
     pub credential: Option<&'static str>,
+    /// For those that somebody begins for itself, whatever its scopes: who may, and what Indelible sets of it ([`Self::own`]).
+    pub(super) begin: Option<Begin>,
 }
+
+impl Rare {
+    /// Whether somebody begins one for itself, as a member does a session.
+    pub const fn is_begun(&self) -> bool {
+        self.begin.is_some()
+    }
+}
+
+/// Completes what somebody begins for itself.
+pub(super) type Begin = fn(&Caller, Timestamp, &mut serde_json::Map<String, Value>) -> Result<(), MutateError>;
 
 /// A figure that is shown with a resource and is no part of its document.
 #[derive(Clone, Copy)]
@@ -123,7 +135,7 @@ pub struct Figure {
 impl Rare {
     /// Nothing of it.
     pub const NONE: Self =
-        Self { secrets: &[], drawn: &[], verbs: &[], figures: &[], holds: None, own: &[], ended: None, credential: None };
+        Self { secrets: &[], drawn: &[], verbs: &[], figures: &[], holds: None, own: &[], ended: None, credential: None, begin: None };
 }
 
 /// A secret member that is made here.

@@ -1,6 +1,7 @@
 //! Resources: typed structs kept as versioned JSON documents. The only write is the function that also takes the
 //! caller and appends the event.
 
+mod accept;
 mod answers;
 pub(crate) mod credential;
 pub(crate) mod document;

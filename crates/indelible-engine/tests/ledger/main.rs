@@ -17,6 +17,7 @@ mod files;
 #[cfg(feature = "aws")]
 mod moto;
 mod patrol;
+mod people;
 mod postgres;
 #[cfg(feature = "aws")]
 mod proxy;

@@ -87,7 +87,7 @@ fn strangers_are_coalesced_by_source_and_minute() {
     let before = rows(&bench);
     let knock = |source: &str| {
         let source = source.parse().ok();
-        wait(bench.ledger.stranger(source, Refused::Unknown, &Envelope::default())).expect("recorded");
+        wait(bench.ledger.stranger(source, None, Refused::Unknown, &Envelope::default())).expect("recorded");
     };
     (0..50).for_each(|_| knock("192.0.2.1"));
     knock("192.0.2.2");

@@ -49,15 +49,16 @@ fn credential(headers: &HeaderMap) -> Option<&str> {
 /// Recognises the caller and takes one request off its rate.
 pub(super) async fn enter(app: &Arc<App>, headers: &HeaderMap, origin: &Origin) -> Result<(Caller, Standing), Problem> {
     let envelope = origin.envelope(headers);
-    let caller = match app.ledger.authenticate(credential(headers), envelope.clone()) {
+    let credential = credential(headers);
+    let caller = match app.ledger.authenticate(credential, envelope.clone()) {
         Ok(caller) => caller,
         Err(refused) => {
-            app.ledger.stranger(Some(origin.address), refused, &envelope).await?;
+            app.ledger.stranger(Some(origin.address), credential, refused, &envelope).await?;
             return Err(stranger(app, origin, refused));
         }
     };
     let rate = app.keys.rate();
-    let Some(key) = caller.api_key_id() else {
+    let Some(key) = caller.known_by() else {
         return Err(Problem::new(Kind::Internal, "a caller without a key"));
     };
     match app.keys.take(key, Instant::now()) {

@@ -25,6 +25,7 @@ mod events;
 mod exchange;
 mod exports;
 mod ids;
+mod invitations;
 mod json;
 mod keys;
 mod metrics;

@@ -17,8 +17,8 @@ use super::problem::{Kind, Problem};
 use super::query::Query;
 use super::route::{Answer, Audit, Handler, Route, Verb};
 use super::{
-    anchors, body, chain_keys, checkpoints, clock, consistency, conversations, decisions, enter, events, exports, keys, openapi, process,
-    redaction, resources, rewrap, rotation, runs, spending, status, tlog, verify,
+    anchors, body, chain_keys, checkpoints, clock, consistency, conversations, decisions, enter, events, exports, invitations, keys,
+    openapi, process, redaction, resources, rewrap, rotation, runs, spending, status, tlog, verify,
 };
 
 /// URLs of their own.
@@ -26,6 +26,7 @@ static ROUTES: &[&Route] = &[
     &events::submit::ROUTE,
     &events::check::ROUTE,
     &events::list::ROUTE,
+    &events::explore::ROUTE,
     &events::show::ROUTE,
     &events::verify::ROUTE,
     &events::proof::ROUTE,
@@ -51,6 +52,7 @@ static ROUTES: &[&Route] = &[
     &decisions::configuration::ROUTE,
     &spending::ROUTE,
     &redaction::ROUTE,
+    &invitations::ROUTE,
     &process::healthz::ROUTE,
     &process::readyz::ROUTE,
     &process::openapi::ROUTE,

@@ -22,7 +22,8 @@ fn every_kind(folder: &Folder, target: &[String], instance: &[String]) {
     let wrong = go(target, &["policy", "create", "name=17", "text"], "");
     assert!(wrong.code == 1 && wrong.err.contains("NAME=VALUE"), "{}", wrong.err);
     let project = projects.iter().find(|project| project["system"] == false).expect("a project")["id"].as_str().expect("an id").to_owned();
-    for kind in KINDS {
+    // Sessions are begun by members (`people.rs`).
+    for kind in KINDS.iter().filter(|kind| !kind.rare.is_begun()) {
         let target = if kind.levels.contains(&Level::Project) { target } else { instance };
         let noun = kind.noun.replace('_', "-");
         let id = if let (Number::Many, Some(create)) = (kind.number, kind.actions.create) {

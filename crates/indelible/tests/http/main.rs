@@ -18,6 +18,7 @@ mod keys;
 #[cfg(feature = "aws")]
 #[path = "../../../indelible-engine/tests/ledger/moto.rs"]
 mod moto;
+mod people;
 mod process;
 mod projects;
 mod proofs;

@@ -5,7 +5,9 @@ pub(crate) mod audit_streams;
 pub(crate) mod budgets;
 pub(crate) mod event_schemas;
 pub(crate) mod halts;
+pub(crate) mod invitations;
 pub(crate) mod legal_holds;
+pub(crate) mod members;
 pub(crate) mod model_prices;
 pub(crate) mod organizations;
 pub(crate) mod policies;
@@ -13,6 +15,8 @@ pub(crate) mod project_settings;
 pub(crate) mod projects;
 pub(crate) mod redaction_rules;
 pub(crate) mod retention_policies;
+pub(crate) mod sessions;
+pub(crate) mod shares;
 pub(crate) mod webhook_signing_keys;
 
 use indelible_core::fault::{Fault, FaultKind};
@@ -27,7 +31,9 @@ pub static KINDS: &[&Kind] = &[
     &budgets::KIND,
     &event_schemas::KIND,
     &halts::KIND,
+    &invitations::KIND,
     &legal_holds::KIND,
+    &members::KIND,
     &model_prices::KIND,
     &organizations::KIND,
     &policies::KIND,
@@ -35,6 +41,8 @@ pub static KINDS: &[&Kind] = &[
     &project_settings::KIND,
     &redaction_rules::KIND,
     &retention_policies::KIND,
+    &sessions::KIND,
+    &shares::KIND,
     &webhook_signing_keys::KIND,
 ];
 

@@ -17,6 +17,12 @@ use super::super::schema;
 /// Milliseconds until the page was ready, and until the record of the read was durable (W3C Server Timing, section 3).
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
+/// `filter`
+pub(super) const FILTER: Parameter =
+    Parameter { name: "filter", values: Values::Text, doc: "SCIM filter (RFC 7644, section 3.4.2.2), at most 10,000 bytes." };
+/// `cursor`
+pub(super) const CURSOR: Parameter = Parameter { name: "cursor", values: Values::Text, doc: "`next_cursor` of the page before." };
+
 pub(in super::super) static ROUTE: Route = Route {
     name: "list_events",
     verb: Verb::Get,
@@ -27,8 +33,8 @@ pub(in super::super) static ROUTE: Route = Route {
                   Appends `audit.read` before it answers. Needs `audit:read`.",
     variables: &[],
     parameters: &[
-        Parameter { name: "filter", values: Values::Text, doc: "SCIM filter (RFC 7644, section 3.4.2.2), at most 10,000 bytes." },
-        Parameter { name: "cursor", values: Values::Text, doc: "`next_cursor` of the page before." },
+        FILTER,
+        CURSOR,
         Parameter { name: "limit", values: Values::Integer(1, PAGE_EVENTS_MAX as u64), doc: "Events in the page; 100 if absent." },
         Parameter { name: "order", values: Values::Choice(&["desc", "asc"]), doc: "`asc` is the feed." },
         Parameter { name: "after_sequence", values: Values::Integer(0, INTEGER_MAX as u64), doc: "With order=asc: where to go on." },
@@ -83,12 +89,15 @@ async fn handle(call: Call) -> Result<Response<Body>, Problem> {
     if let Ok(timing) = HeaderValue::try_from(timing) {
         response.headers_mut().insert(SERVER_TIMING, timing);
     }
-    if let Some(next) = next
-        && let Ok(link) = HeaderValue::try_from(format!("<{}?{next}>; rel=\"next\"", ROUTE.path))
-    {
+    add_link(&mut response, ROUTE.path, next.as_deref());
+    Ok(response)
+}
+
+/// Where the next page is (RFC 8288).
+pub(super) fn add_link(response: &mut Response<Body>, path: &str, next: Option<&str>) {
+    if let Some(Ok(link)) = next.map(|next| HeaderValue::try_from(format!("<{path}?{next}>; rel=\"next\""))) {
         response.headers_mut().insert(LINK, link);
     }
-    Ok(response)
 }
 
 fn search(call: &Call) -> Result<Search, Problem> {
@@ -113,7 +122,7 @@ fn search(call: &Call) -> Result<Search, Problem> {
 }
 
 /// The records as they are, never parsed again.
-fn render(page: Page, is_feed: bool) -> Vec<u8> {
+pub(super) fn render(page: Page, is_feed: bool) -> Vec<u8> {
     let bytes: usize = page.records.iter().map(|record| record.len() + 1).sum();
     let mut out = Vec::with_capacity(bytes + 512);
     out.extend_from_slice(b"{\"data\":");

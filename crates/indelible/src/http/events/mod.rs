@@ -1,6 +1,7 @@
 //! `/v1/audit/events`: handing events in, asking for them, and for proofs of them.
 
 pub(super) mod check;
+pub(super) mod explore;
 pub(super) mod list;
 mod prepare;
 pub(super) mod proof;

@@ -30,10 +30,9 @@ const EVERY_ANSWER: &[Header] = &[
 ];
 const RATE: &[Header] =
     &[field("RateLimit-Policy", "The key's rate: `q` requests in `w` seconds."), field("RateLimit", "What is left of it: `r`.")];
-const PAGE: &[Header] = &[
-    field("Link", "`rel=\"next\"`: the next page, with the filter repeated."),
-    field("Server-Timing", "`search` until the page was ready, `record` until the record of the read was durable, milliseconds."),
-];
+const NEXT: &[Header] = &[field("Link", "`rel=\"next\"`: the next page, with the filter repeated.")];
+const TIMING: &[Header] =
+    &[field("Server-Timing", "`search` until the page was ready, `record` until the record of the read was durable, milliseconds.")];
 const VERSION: &[Header] = &[field("ETag", "The version, for `If-Match`.")];
 const PLACE: &[Header] = &[field("Location", "The URL of what was made.")];
 const REPLAY: &[Header] = &[field("Idempotent-Replayed", "`true` where the first answer to the `Idempotency-Key` is repeated.")];
@@ -52,8 +51,8 @@ fn succeeded(route: &Route) -> Vec<&'static [Header]> {
         (Some(_), Verb::Patch) => &[VERSION],
         (Some(_), Verb::Get) if route.path.contains('{') => &[VERSION],
         (None, _) => match route.name {
-            "list_events" => &[PAGE],
-            "create_api_key" => &[PLACE],
+            "list_events" => &[NEXT, TIMING],
+            "explore_organization" => &[NEXT],
             "export_bundle" => &[BUNDLE],
             "read_tile" => &[TILE],
             _ => &[],
