@@ -6,6 +6,7 @@ use std::sync::Arc;
 use indelible_core::fault::{Fault, FaultKind};
 use uuid::Uuid;
 
+use super::ahead::{self, Ahead};
 use super::answers::Once;
 use super::kept::Kept;
 use super::kind::{Admission, Kind, Level, Number, Verb};
@@ -15,6 +16,7 @@ use super::patch::merged;
 use super::sealed::{self, Parted, Sealed, Shown};
 use super::{MutateError, Project};
 use crate::access::{Caller, Owner};
+use crate::apart::apart;
 use crate::ledger::Ledger;
 
 /// A resource after a change.
@@ -30,12 +32,23 @@ pub struct Done {
 
 /// What is done to a resource that is there.
 #[derive(Clone, Copy)]
-enum Deed<'a> {
+pub(super) enum Deed<'a> {
     /// A merge patch.
     Patch(&'a str),
     /// A verb of its kind, and what was said with it.
     Verb(&'static Verb, &'a str),
     End,
+}
+
+impl Deed<'_> {
+    /// What the document becomes; `None` where it ends.
+    pub(super) fn document(self, before: &str) -> Result<Option<String>, MutateError> {
+        match self {
+            Deed::Patch(patch) => Ok(Some(merged(before, patch)?)),
+            Deed::Verb(verb, said) => (verb.apply)(before, said).map(Some),
+            Deed::End => Ok(None),
+        }
+    }
 }
 
 impl Ledger {
@@ -49,6 +62,7 @@ impl Ledger {
         once: Option<&Once>,
     ) -> Result<Done, MutateError> {
         let Some(action) = kind.actions.create else { return Err(MutateError::NotFound(kind.noun)) };
+        let document = ahead::read_new(caller, kind, document);
         let _control = self.inner.control.lock().await;
         let owner = owner.unwrap_or(caller.owner);
         let refusal = (action, kind.noun, String::new());
@@ -104,9 +118,9 @@ impl Ledger {
         kind: &'static Kind,
         home: &Project,
         owner: Owner,
-        document: &str,
+        document: Result<String, Fault>,
     ) -> Result<(Kept, Vec<Shown>), MutateError> {
-        let (document, shown) = sealed::draw(kind, (kind.read)(document)?)?;
+        let (document, shown) = sealed::draw(kind, document?)?;
         let Parted { document, secrets } = self.without_secrets(kind, home, document)?;
         let (now, id) = (self.inner.clock.now(), self.new_id());
         let sealed = sealed::seal_all(&self.inner.keystore, home.organization_id, (kind, id), secrets, None)?;
@@ -161,11 +175,11 @@ impl Ledger {
         expected: Option<u64>,
         deed: Deed<'_>,
     ) -> Result<Done, MutateError> {
-        let _control = self.inner.control.lock().await;
+        let (_control, ahead) = self.locked(caller, kind, id, deed).await;
         let looked = self.look_up(caller, kind, id);
         let home = looked.as_ref().ok().map(|(home, _)| Arc::clone(home));
         let changed = looked.and_then(|(home, before)| {
-            let after = self.changed(caller, kind, (&home, &before), expected, deed)?;
+            let after = self.changed(caller, kind, (&home, &before), expected, (deed, ahead))?;
             Ok((home, before, after))
         });
         let (home, before, after) = match changed {
@@ -220,20 +234,17 @@ impl Ledger {
         kind: &'static Kind,
         (home, before): (&Arc<Project>, &Kept),
         expected: Option<u64>,
-        deed: Deed<'_>,
+        (deed, ahead): (Deed<'_>, Option<Ahead>),
     ) -> Result<Kept, MutateError> {
         check_scope(caller, kind)?;
         if let Some(expected) = expected.filter(|expected| *expected != before.version) {
             return Err(MutateError::Stale { expected, current: before.version });
         }
         let mut after = Kept { version: before.version + 1, updated_at: self.inner.clock.now(), ..before.clone() };
-        let document = match deed {
-            Deed::Patch(patch) => Some(merged(&before.document, patch)?),
-            Deed::Verb(verb, said) => Some((verb.apply)(&before.document, said)?),
-            Deed::End => None,
-        };
+        let document = deed.document(&before.document)?;
         if let Some(document) = &document {
-            let Parted { document, secrets } = self.without_secrets(kind, home, (kind.read)(document)?)?;
+            let read = ahead.and_then(|ahead| ahead.of(document)).unwrap_or_else(|| (kind.read)(document));
+            let Parted { document, secrets } = self.without_secrets(kind, home, read?)?;
             after.document = document;
             after.sealed = sealed::seal_all(&self.inner.keystore, home.organization_id, (kind, after.id), secrets, Some(before))?;
         }
@@ -268,9 +279,9 @@ impl Ledger {
     pub(super) fn settle(&self, kind: &'static Kind, owner: Owner) {
         let (desk, registry) = (&self.inner.desk, &self.inner.registry);
         if kind.noun == redaction_rules::KIND.noun {
-            desk.rules.settle(registry, owner);
+            apart(true, || desk.rules.settle(registry, owner));
         } else if kind.noun == event_schemas::KIND.noun {
-            desk.schemas.settle(registry, owner);
+            apart(true, || desk.schemas.settle(registry, owner));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Resources: typed structs kept as versioned JSON documents. The only write is the function that also takes the
 //! caller and appends the event.
 
+mod ahead;
 mod answers;
 mod api_keys;
 pub(crate) mod document;

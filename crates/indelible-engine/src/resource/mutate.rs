@@ -90,12 +90,9 @@ impl Ledger {
     pub(crate) async fn mutate(&self, mut mutation: Mutation<'_>) -> Result<(), MutateError> {
         let events = self.prepare_all(vec![mutation.event(&self.inner.keystore)])?;
         let work = Work::with_changes(events, std::mem::take(&mut mutation.changes), Privilege::Engine);
-        let answer = self.inner.writer.submit(work).await;
-        if let Err(AppendError::Unavailable { outcome_unknown: true, .. }) = &answer {
-            // It may be there after all: what is known has to follow what is stored.
-            self.reload();
-        }
-        Ok(answer.map(|_| ())?)
+        // Where its outcome is unknown, recovery reads what is stored.
+        self.inner.writer.submit(work).await?;
+        Ok(())
     }
 
     /// Records that a change was refused, before the refusal is answered.
@@ -123,14 +120,6 @@ impl Ledger {
             Ok(()) => error,
             Err(unavailable) => unavailable.into(),
         }
-    }
-
-    fn reload(&self) {
-        let loaded = self.inner.readers.get().and_then(|reader| load(&reader, &self.inner.registry));
-        if let Err(error) = loaded {
-            tracing::error!(%error, "resources could not be read again");
-        }
-        self.inner.desk.settle_all();
     }
 }
 
