@@ -99,13 +99,13 @@ impl Parts {
 
     /// What they come to, bytes of JSON; those that are faulty cost nothing more.
     pub(super) fn bytes(&self) -> usize {
-        fn of<T>(part: &Part<T>, bytes: impl FnOnce(&T) -> usize) -> usize {
-            part.as_ref().and_then(|part| part.as_ref().ok()).map_or(0, |part| bytes(part))
+        fn of<T>(part: Option<&Result<Arc<T>, Fault>>, bytes: impl FnOnce(&T) -> usize) -> usize {
+            part.and_then(|part| part.as_ref().ok()).map_or(0, |part| bytes(part))
         }
-        of(&self.subject, |subject| subject.bytes)
-            + of(&self.action, |action| action.bytes)
-            + of(&self.resource, |resource| resource.bytes)
-            + of(&self.context, |context| context.bytes)
+        of(self.subject.as_ref(), |subject| subject.bytes)
+            + of(self.action.as_ref(), |action| action.bytes)
+            + of(self.resource.as_ref(), |resource| resource.bytes)
+            + of(self.context.as_ref(), |context| context.bytes)
     }
 
     /// The question that they make.

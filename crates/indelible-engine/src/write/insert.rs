@@ -231,13 +231,12 @@ impl<'c> Inserter<'c> {
         let mut seen: HashMap<(&str, &str), i64> = HashMap::new();
         for change in changes {
             let Change::Resource { project_id, kind, id, version, .. } = change else { continue };
-            let stored = match seen.get(&(*kind, id)) {
-                Some(version) => *version,
-                None => {
-                    let select = "SELECT version FROM resources WHERE project_id = ?1 AND type = ?2 AND id = ?3";
-                    let mut statement = self.connection.prepare_cached(select)?;
-                    statement.query_row((project_id.to_string(), kind, id), |row| row.get(0)).optional()?.unwrap_or(0)
-                }
+            let stored = if let Some(version) = seen.get(&(*kind, id)) {
+                *version
+            } else {
+                let select = "SELECT version FROM resources WHERE project_id = ?1 AND type = ?2 AND id = ?3";
+                let mut statement = self.connection.prepare_cached(select)?;
+                statement.query_row((project_id.to_string(), kind, id), |row| row.get(0)).optional()?.unwrap_or(0)
             };
             if stored != version - 1 {
                 return Ok(Some(format!("the stored {kind} {id} is at version {stored} and not at {}", version - 1)));

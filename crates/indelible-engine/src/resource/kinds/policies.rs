@@ -74,6 +74,7 @@ mod tests {
 
     use super::super::super::Kept;
     use super::super::super::registry::Registry;
+    use super::super::super::sealed::Sealed;
     use super::*;
     use crate::access::{Caller, Owner};
 
@@ -83,7 +84,7 @@ mod tests {
         let (owner, other) = (Owner::Project(Uuid::from_u128(1)), Owner::Project(Uuid::from_u128(2)));
         let kept = |n: usize, owner| {
             let (id, at) = (Uuid::from_u128(n as u128), Timestamp::MAX);
-            Kept { id, owner, version: 1, created_at: at, updated_at: at, document: KIND.example.to_owned(), sealed: Default::default() }
+            Kept { id, owner, version: 1, created_at: at, updated_at: at, document: KIND.example.to_owned(), sealed: Sealed::new() }
         };
         let admit = |n: usize, before: Option<&Kept>, owner| {
             let after = kept(n, owner);

@@ -8,6 +8,7 @@ pub(super) mod evaluations;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use indelible_core::fault::{Fault, FaultKind};
+use indelible_core::limits::NAME_BYTES_MAX;
 use indelible_engine::apart::apart;
 use indelible_engine::decide::{Change, DecideError, Decision, Questions, Rule};
 use serde_json::{Value, json};
@@ -135,7 +136,7 @@ fn change(change: &Change) -> Vec<u8> {
 /// A question, of which some members may be left out where there are defaults.
 fn question_schema(required: &[&str]) -> Value {
     let properties = json!({"type": "object", "description": "Anything that a policy may ask about."});
-    let text = json!({"type": "string", "minLength": 1, "maxLength": 1_024});
+    let text = json!({"type": "string", "minLength": 1, "maxLength": NAME_BYTES_MAX});
     let thing = |doc: &str| {
         json!({
             "type": "object",
