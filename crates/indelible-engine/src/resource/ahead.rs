@@ -99,9 +99,12 @@ mod tests {
                 let before = READS.load(Ordering::SeqCst);
                 let control = ledger.inner.control.lock().await;
                 let task = change();
-                while READS.load(Ordering::SeqCst) == before {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                for _ in 0..2_000 {
+                    if READS.load(Ordering::SeqCst) == before {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
                 }
+                assert_eq!(READS.load(Ordering::SeqCst), before + 1, "it is read while somebody else has the lock");
                 drop(control);
                 let id = task.await.expect("changed");
                 assert_eq!(READS.load(Ordering::SeqCst), before + 1, "and once");

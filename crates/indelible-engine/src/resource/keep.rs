@@ -302,7 +302,8 @@ impl Ledger {
 }
 
 fn admit(kind: &Kind, admission: &Admission<'_>) -> Result<(), MutateError> {
-    kind.admit.map_or(Ok(()), |admit| admit(admission))
+    // Rules of an organization are compiled with those of each of its projects.
+    kind.admit.map_or(Ok(()), |admit| apart(true, || admit(admission)))
 }
 
 fn check_scope(caller: &Caller, kind: &Kind) -> Result<(), MutateError> {

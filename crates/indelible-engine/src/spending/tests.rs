@@ -55,7 +55,7 @@ fn what_was_acknowledged_while_a_decision_waited_for_the_sums_counts() {
     let (_folder, ledger, caller, project) = behind();
     let decisions = std::thread::scope(|scope| {
         let asking = scope.spawn(|| wait(ledger.decide(&caller, &project, &question())));
-        while shared(&ledger).through.receiver_count() == 0 {
+        while shared(&ledger).through.receiver_count() == 0 && !asking.is_finished() {
             std::thread::yield_now();
         }
         make(&ledger, "halt", r#"{"subject":{"type":"project"},"reason":"stop"}"#);
