@@ -46,6 +46,14 @@ pub const CHANGES_MAX: usize = 256;
 /// See [`CHANGES_MAX`].
 pub const CHANGES_BYTES_MAX: usize = 16 * 1024;
 
+/// Questions of one request for decisions, bytes of JSON in all. What they share counts with each, for each is weighed and
+/// recorded with it.
+pub const QUESTIONS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Steps of checking an event against an event schema: its subschemas and listed values, references followed, for each value of the
+/// event, and a step more for each 4 bytes and pattern.
+pub const SCHEMA_STEPS_MAX: usize = 20_000_000;
+
 /// A filter, bytes.
 pub const FILTER_BYTES_MAX: usize = 10_000;
 /// Parentheses and `not` inside each other in a filter.

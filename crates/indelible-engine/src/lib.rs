@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod anchor;
+pub mod apart;
 pub mod append;
 pub mod clock;
 pub mod cosigning;

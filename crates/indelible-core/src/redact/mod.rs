@@ -33,10 +33,13 @@ use crate::json::{Object, Value, write_string, write_verbatim};
 use crate::key::ProjectKeys;
 use crate::limits::{CONTENT_PLAIN_BYTES_MAX, JSON_DEPTH_MAX, JSON_VALUES_MAX};
 use crate::time::Timestamp;
-use walk::{Place, Redactor, SEALED};
+use walk::{Own, Place, Redactor, SEALED};
 
 /// Members of the envelope that hold no text of anybody's: they are not looked into.
 const FIXED: &[&str] = &["action", "action_category", "id", "occurred_at", "outcome", "outcome_detail", "phase", "duration_ms", "usage"];
+
+/// What was before, and what is after.
+const STATES: [&str; 2] = ["before_state", "after_state"];
 
 impl Rules {
     /// Redacts one submission for the project whose keys these are; strips headers and URL secrets, bounds bodies, lists what changed
@@ -49,14 +52,21 @@ impl Rules {
     }
 
     /// [`Self::redact`] for an event of the engine. `spared` is the key of its `context` that no rule takes away, for verification
-    /// needs it. What a state marks as sealed (`[SEALED:…]`, where what follows tells one from another) stays, as `[SEALED]`.
-    pub fn redact_own<'a>(&self, submission: Submission<'a>, keys: &ProjectKeys, spared: &str) -> Result<Redacted<'a>, Fault> {
-        self.run(submission, keys, Some(spared))
+    /// needs it. What a state marks as sealed (`[SEALED:…]`, where what follows tells one from another) stays, as `[SEALED]`. The states
+    /// are redacted by the rules `states` alone: who is spoken of in them must not be able to make them tell nothing.
+    pub fn redact_own<'a>(
+        &self,
+        submission: Submission<'a>,
+        keys: &ProjectKeys,
+        spared: &str,
+        states: &Self,
+    ) -> Result<Redacted<'a>, Fault> {
+        self.run(submission, keys, Some(Own { spared, states }))
     }
 
-    fn run<'a>(&self, submission: Submission<'a>, keys: &ProjectKeys, spared: Option<&str>) -> Result<Redacted<'a>, Fault> {
+    fn run<'a>(&self, submission: Submission<'a>, keys: &ProjectKeys, own: Option<Own<'_>>) -> Result<Redacted<'a>, Fault> {
         let unread = Cell::new(false);
-        let redactor = Redactor { rules: self, keys: Some(keys), unread: &unread, spared };
+        let redactor = Redactor { rules: self, keys: Some(keys), unread: &unread, own };
         let Submission { mut envelope, content, id, occurred_at, .. } = submission;
         redactor.envelope(&mut envelope);
         let content = match content {
@@ -74,7 +84,7 @@ impl Rules {
     /// A text that is stored outside of events, such as the name of a resource, as it would stand in an event of the project whose
     /// keys these are.
     pub fn line(&self, text: &str, keys: &ProjectKeys) -> String {
-        Redactor { rules: self, keys: Some(keys), unread: &Cell::default(), spared: None }
+        Redactor { rules: self, keys: Some(keys), unread: &Cell::default(), own: None }
             .text(text, Place::default())
             .unwrap_or_else(|| text.to_owned())
     }
@@ -85,7 +95,7 @@ impl Redactor<'_> {
         let mut emptied = false;
         for (name, value) in envelope.iter_mut() {
             if let ("context", Value::Object(context)) = (name, &mut *value) {
-                let spared = self.spared.and_then(|name| Some((name.to_owned(), context.remove(name)?)));
+                let spared = self.own.and_then(|own| Some((own.spared.to_owned(), context.remove(own.spared)?)));
                 let changed = self.object(context, Place { node: self.rules.top("context"), ..Place::default() });
                 if changed || spared.is_some() {
                     spared.map(|(name, value)| context.insert(name, value));
@@ -113,18 +123,24 @@ impl Redactor<'_> {
     }
 
     fn content<'a>(&self, mut content: Object<'a>, envelope: &mut Object<'a>) -> Result<Option<Vec<u8>>, Fault> {
-        for state in ["before_state", "after_state"] {
+        let of_states = Redactor { rules: self.own.map_or(self.rules, |own| own.states), ..*self };
+        for state in STATES {
             if let Some(state) = content.get_mut(state) {
-                self.all_names(state);
+                of_states.all_names(state);
             }
         }
         if let Some(changes) = changes(&content) {
             note_changes(envelope, changes);
         }
-        if self.spared.is_some() {
-            for state in ["before_state", "after_state"] {
-                content.get_mut(state).into_iter().for_each(unmark);
+        let mut own_states = Object::new();
+        if self.own.is_some() {
+            for name in STATES {
+                if let Some(mut state) = content.remove(name) {
+                    unmark(&mut state);
+                    own_states.insert(name, state);
+                }
             }
+            of_states.members(&mut own_states, of_states.rules.top("content"));
         }
         let node = self.rules.top("content");
         let mut measures = [("request_bytes", "request_truncated", None), ("response_bytes", "response_truncated", None)];
@@ -135,6 +151,9 @@ impl Redactor<'_> {
             }
         }
         self.members(&mut content, node);
+        for (name, state) in own_states.into_members() {
+            content.insert(name, state);
+        }
         for (bytes, truncated, measure) in measures {
             if let Some(measure) = measure {
                 let http = member(envelope, "http");

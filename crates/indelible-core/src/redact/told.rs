@@ -19,7 +19,7 @@ pub fn told(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let unread = Cell::new(false);
-    match (Redactor { rules: &RULES, keys: None, unread: &unread, spared: None }).text(text, Place::default()) {
+    match (Redactor { rules: &RULES, keys: None, unread: &unread, own: None }).text(text, Place::default()) {
         // JSON too large to be looked into is not told at all.
         _ if unread.get() => Cow::Borrowed(super::walk::REDACTED),
         Some(clean) => Cow::Owned(clean),

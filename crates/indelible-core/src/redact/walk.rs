@@ -26,8 +26,17 @@ pub(super) struct Redactor<'r> {
     pub(super) keys: Option<&'r ProjectKeys>,
     /// Set where a string is JSON too large to be read: then nothing can be said of it, and it is not taken.
     pub(super) unread: &'r Cell<bool>,
-    /// For an event of the engine: the key of its `context` that no rule takes away.
-    pub(super) spared: Option<&'r str>,
+    /// Where it is an event of the engine.
+    pub(super) own: Option<Own<'r>>,
+}
+
+/// What is different in an event of the engine.
+#[derive(Clone, Copy)]
+pub(super) struct Own<'r> {
+    /// The key of its `context` that no rule takes away.
+    pub(super) spared: &'r str,
+    /// The rules for its states.
+    pub(super) states: &'r Rules,
 }
 
 /// Where the walk is.
@@ -151,7 +160,7 @@ impl Redactor<'_> {
             let by_path = node.and_then(|node| node.strategy);
             let strategy = self.member(name, value, place.headers).max(by_path).max(by_pair);
             match strategy {
-                Some(_) if self.spared.is_some() && value.as_str() == Some(SEALED) => {}
+                Some(_) if self.own.is_some() && value.as_str() == Some(SEALED) => {}
                 Some(Strategy::Exclude) => {
                     changed = true;
                     return false;

@@ -31,7 +31,7 @@ impl Ledger {
     pub(super) fn person(&self, id: Uuid, secret: &str, envelope: Envelope) -> Result<Caller, Refused> {
         let (registry, now) = (&self.inner.registry, self.inner.clock.now());
         if let Some(member) = registry.kept(&members::KIND, id) {
-            return self.member(&*opened(Some(member), secret, now)?, Proof::Member(id), envelope);
+            return Self::as_member(&*opened(Some(member), secret, now)?, Proof::Member(id), envelope);
         }
         if let Some(session) = registry.kept(&sessions::KIND, id) {
             let session = opened(Some(session), secret, now)?.typed::<Session>().ok_or(Refused::Unknown)?;
@@ -40,7 +40,7 @@ impl Ledger {
             }
             let member = Uuid::try_parse(&session.member_id).ok().and_then(|id| registry.kept(&members::KIND, id));
             let member = member.filter(|member| member.ended_at.is_none()).ok_or(Refused::Revoked)?;
-            return self.member(&member, Proof::Session(id), envelope);
+            return Self::as_member(&member, Proof::Session(id), envelope);
         }
         let kept = opened(registry.kept(&invitations::KIND, id), secret, now)?;
         let invitation = kept.typed::<Invitation>().filter(|invitation| invitation.is_good(&kept, now)).ok_or(Refused::Expired)?;
@@ -48,7 +48,7 @@ impl Ledger {
         Ok(Caller { actor, proof: Proof::Invitation(id), owner: kept.owner, envelope, ..Caller::engine() })
     }
 
-    fn member(&self, kept: &Kept, proof: Proof, envelope: Envelope) -> Result<Caller, Refused> {
+    fn as_member(kept: &Kept, proof: Proof, envelope: Envelope) -> Result<Caller, Refused> {
         let member: Member = kept.typed().ok_or(Refused::Unknown)?;
         Ok(Caller {
             actor: actor("human", Some(&kept.id.to_string()), Some(&member.name)),

@@ -109,7 +109,9 @@ impl Desk {
         let draft_bytes = submission.canonical().len().min(ENTRY_BYTES_MAX);
         let breaches = if own { None } else { self.schemas.check(project, &submission) };
         let rules = self.rules.for_event(project, &submission);
-        let redacted = if own { rules.redact_own(submission, &keys, DOCUMENT)? } else { rules.redact(submission, &keys)? };
+        // What changed in a resource is told by the standard rules alone: else the rules of a tenant would blank what is to be replayed.
+        let redacted =
+            if own { rules.redact_own(submission, &keys, DOCUMENT, self.rules.standard())? } else { rules.redact(submission, &keys)? };
         let sealed = redacted.content().map(|json| self.seal(project, id, json)).transpose().map_err(|error| no_key(&error))?;
         let api_key_id = recorder.api_key_id.map(|id| id.hyphenated().to_string());
         let provenance = Provenance {

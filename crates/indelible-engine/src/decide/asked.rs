@@ -7,8 +7,9 @@ use indelible_core::event::action;
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::time::Timestamp;
 
+use super::parts::Thing;
 use super::properties::Properties;
-use super::question::{Question, Thing, sort};
+use super::question::{Question, sort};
 
 /// A question as Cedar takes it.
 pub(crate) struct Asked {
@@ -80,9 +81,9 @@ fn resource_uid(kind: &str, id: &str) -> EntityUid {
 pub(crate) fn scope(question: &Question) -> String {
     format!(
         "(principal == {}, action == {}, resource == {})",
-        principal(&question.subject),
-        uid(&ACTION, &question.action),
-        resource_uid(&question.resource.kind, &question.resource.id)
+        principal(&question.subject.thing),
+        uid(&ACTION, &question.action.name),
+        resource_uid(&question.resource.thing.kind, &question.resource.thing.id)
     )
 }
 
@@ -90,22 +91,23 @@ impl Asked {
     /// What is asked at `now`.
     pub(crate) fn of(question: &Question, now: Timestamp) -> Result<Self, Fault> {
         let mut entities = Vec::with_capacity(6);
-        let principal = principal(&question.subject);
-        let within = question.groups.iter().map(|group| uid(&GROUP, group)).chain(question.roles.iter().map(|role| uid(&ROLE, role)));
+        let (subject, object, name) = (&*question.subject, &*question.resource, &question.action.name);
+        let principal = principal(&subject.thing);
+        let within = subject.groups.iter().map(|group| uid(&GROUP, group)).chain(subject.roles.iter().map(|role| uid(&ROLE, role)));
         let within: Vec<EntityUid> = within.collect();
-        let mut attributes = attributes(&question.subject, "principal", &mut entities)?;
-        attributes.extend(question.on_behalf_of.iter().map(|whose| ("on_behalf_of".to_owned(), text(whose))));
-        entities.push(entity(principal.clone(), attributes, within.clone(), tags(&question.subject.properties))?);
-        let action = uid(&ACTION, &question.action);
-        let noun = action::category(&question.action);
-        let nouns: Vec<EntityUid> = (noun != question.action).then(|| uid(&ACTION, noun)).into_iter().collect();
+        let mut attributes = attributes(&subject.thing, "principal", &mut entities)?;
+        attributes.extend(subject.on_behalf_of.iter().map(|whose| ("on_behalf_of".to_owned(), text(whose))));
+        entities.push(entity(principal.clone(), attributes, within.clone(), tags(&subject.thing.properties))?);
+        let action = uid(&ACTION, name);
+        let noun = action::category(name);
+        let nouns: Vec<EntityUid> = (noun != name).then(|| uid(&ACTION, noun)).into_iter().collect();
         entities.push(entity(action.clone(), Vec::new(), nouns.clone(), Vec::new())?);
-        let resource = resource_uid(&question.resource.kind, &question.resource.id);
-        let mut holders = vec![uid(&RESOURCE_TYPE, &question.resource.kind)];
+        let resource = resource_uid(&object.thing.kind, &object.thing.id);
+        let mut holders = vec![uid(&RESOURCE_TYPE, &object.thing.kind)];
         // Nothing lies in itself.
-        holders.extend(question.parent.iter().map(|(kind, id)| resource_uid(kind, id)).filter(|parent| *parent != resource));
-        let attributes = self::attributes(&question.resource, "resource", &mut entities)?;
-        entities.push(entity(resource.clone(), attributes, holders.clone(), tags(&question.resource.properties))?);
+        holders.extend(object.parent.iter().map(|(kind, id)| resource_uid(kind, id)).filter(|parent| *parent != resource));
+        let attributes = self::attributes(&object.thing, "resource", &mut entities)?;
+        entities.push(entity(resource.clone(), attributes, holders.clone(), tags(&object.thing.properties))?);
         let context = context(question, now, &mut entities)?;
         let entities = Entities::from_entities(entities, None).map_err(|error| unfit("", &error))?;
         let request =
@@ -153,7 +155,7 @@ fn attributes(thing: &Thing, part: &str, entities: &mut Vec<Entity>) -> Result<P
 }
 
 fn context(question: &Question, now: Timestamp, entities: &mut Vec<Entity>) -> Result<Context, Fault> {
-    let properties = &question.context;
+    let properties = &*question.context;
     let mut attributes = holders(properties, "context", entities)?;
     let own = uid(&TEXT, "context");
     attributes.push(("text".to_owned(), RestrictedExpression::new_entity_uid(own.clone())));

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::policies::{Compiled, Policies};
 use crate::access::Owner;
+use crate::apart::apart;
 use crate::resource::kinds::budgets::{self, Budget, SpenderKind};
 use crate::resource::kinds::halts::{self, Halt, HaltedKind};
 use crate::resource::kinds::model_prices::{self, ModelPrice};
@@ -69,7 +70,7 @@ impl Books {
         if let Some(book) = known.filter(|book| book.stamp.0 >= stamp.0 && book.stamp.1 >= stamp.1) {
             return book;
         }
-        let book = Arc::new(Book::read(registry, project, stamp, &mut compiled));
+        let book = Arc::new(apart(true, || Book::read(registry, project, stamp, &mut compiled)));
         self.by_project.write().unwrap_or_else(PoisonError::into_inner).insert(project.id, Arc::clone(&book));
         book
     }

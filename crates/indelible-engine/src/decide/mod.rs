@@ -7,12 +7,15 @@ mod asked;
 mod book;
 mod change;
 pub(crate) mod language;
+mod parts;
 mod policies;
 mod properties;
 mod question;
 mod record;
 mod weigh;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use indelible_core::fault::Fault;
@@ -20,15 +23,17 @@ use indelible_core::time::Timestamp;
 use uuid::Uuid;
 
 use crate::access::{Caller, Owner, Scope};
+use crate::apart::apart;
 use crate::append::{AppendError, EngineEvent, Prepared};
 use crate::ledger::Ledger;
-use crate::query::ReadError;
 use crate::resource::Project;
+use crate::resource::kinds::budgets::Budget;
 use crate::resource::kinds::project_settings::Enforcement;
+use crate::spending::Spent;
 use crate::write::{Privilege, Work};
 use asked::Asked;
-use book::Book;
 pub(crate) use book::Books;
+use book::{Book, Ruling};
 pub use change::Change;
 pub use policies::Rule;
 pub use question::{QUESTIONS_MAX, Question, Questions, Semantic};
@@ -38,6 +43,8 @@ use weigh::Weighed;
 pub const ACTION: &str = "policy.decision";
 /// From so many questions on, deciding is work that must not hold up the other tasks of a thread.
 const INLINE_MAX: usize = 16;
+/// And from so many bytes of them on.
+const INLINE_BYTES_MAX: usize = 32 * 1024;
 
 /// A decision, as it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +81,7 @@ pub enum DecideError {
     /// The key does not allow it (403). It was recorded.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// What was spent cannot be told yet (503).
+    /// What was spent cannot be told yet (503). It was recorded.
     #[error("{0}")]
     Unavailable(String),
     /// The decisions could not be recorded, so none is given.
@@ -88,17 +95,28 @@ impl Ledger {
     /// Needs `events:append`: whoever may record what was done may ask what may be.
     pub async fn decide(&self, caller: &Caller, project: &Arc<Project>, questions: &Questions) -> Result<Vec<Decision>, DecideError> {
         self.check_asker(caller, project).await?;
-        let book = self.inner.books.of(&self.inner.registry, project);
-        if !book.budgets.is_empty() {
-            self.spending_is_current().await.map_err(|error| match error {
-                ReadError::Append(error) => DecideError::Append(error),
-                other => DecideError::Unavailable(other.to_string()),
-            })?;
-        }
-        let (decisions, events) = apart(questions.asked.len(), || self.decide_by(&book, caller, project, questions))?;
+        let book = self.book_of_now(caller, project).await?;
+        let long = questions.asked.len() >= INLINE_MAX || questions.bytes > INLINE_BYTES_MAX;
+        let (decisions, events) = apart(long, || self.decide_by(&book, caller, project, questions))?;
         // The space that is kept free is for reads.
         self.inner.writer.submit(Work::new(events, Privilege::Caller)).await?;
         Ok(decisions)
+    }
+
+    /// What decides in a project, once what was spent is known as far as it is asked for.
+    async fn book_of_now(&self, caller: &Caller, project: &Arc<Project>) -> Result<Arc<Book>, DecideError> {
+        let book = || self.inner.books.of(&self.inner.registry, project);
+        let before = book();
+        if before.budgets.is_empty() {
+            return Ok(before);
+        }
+        if let Err(error) = self.spending_is_current().await {
+            let reason = error.to_string();
+            self.record(vec![EngineEvent::new(caller, project, ACTION, "error").because(reason.clone())]).await?;
+            return Err(DecideError::Unavailable(reason));
+        }
+        // It may have taken long: what was acknowledged meanwhile counts.
+        Ok(book())
     }
 
     async fn check_asker(&self, caller: &Caller, project: &Arc<Project>) -> Result<(), DecideError> {
@@ -127,10 +145,16 @@ impl Ledger {
     ) -> Result<(Vec<Decision>, Vec<Prepared>), AppendError> {
         let now = self.inner.clock.now();
         let number = self.inner.registry.number_of(project.id).unwrap_or_default();
+        // Once for all questions: they are decided by the same sums.
+        let known: RefCell<HashMap<Uuid, Spent>> = RefCell::default();
+        let spent = |budget: &Ruling<Budget>| {
+            let of = || self.inner.spending.spent(number, &budget.document, &book.prices, now);
+            known.borrow_mut().entry(budget.id).or_insert_with(of).clone()
+        };
         let (mut decisions, mut events) = (Vec::new(), Vec::new());
         for question in &questions.asked {
             let weighed = match question {
-                Ok(question) => self.weigh(book, number, question, now),
+                Ok(question) => self.weigh(book, question, now, &spent),
                 Err(fault) => Err(fault.clone()),
             };
             let weighed = weighed.unwrap_or_else(Weighed::faulty);
@@ -149,16 +173,8 @@ impl Ledger {
         Ok((decisions, events))
     }
 
-    fn weigh(&self, book: &Book, project: i64, question: &Question, now: Timestamp) -> Result<Weighed, Fault> {
+    fn weigh(&self, book: &Book, question: &Question, now: Timestamp, spent: &dyn Fn(&Ruling<Budget>) -> Spent) -> Result<Weighed, Fault> {
         let asked = Asked::of(question, now)?;
-        let spent = |budget: &_| self.inner.spending.spent(project, budget, &book.prices, now);
-        Ok(weigh::weigh(book, &self.inner.books.authorizer, question, &asked, &spent))
+        Ok(weigh::weigh(book, &self.inner.books.authorizer, question, &asked, spent))
     }
-}
-
-/// Does work on so many questions, beside the runtime where it may take long.
-fn apart<T>(questions: usize, work: impl FnOnce() -> T) -> T {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    let several = Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if questions >= INLINE_MAX && several { tokio::task::block_in_place(work) } else { work() }
 }

@@ -282,7 +282,7 @@ mod tests {
     use indelible_core::time::Timestamp;
     use proptest::prelude::*;
 
-    use super::super::question::Question;
+    use super::super::question::Questions;
     use super::*;
 
     impl Policies {
@@ -302,7 +302,8 @@ mod tests {
                 "resource":{{"type":"{}","id":"{}"{properties}}},"context":{{"amount":9223372036854775807}}}}"#,
             subject.0, subject.1, resource.0, resource.1
         );
-        let question = Question::read(&json::parse(text.as_bytes()).expect("JSON")).expect(&text);
+        let questions = Questions::one(&json::parse(text.as_bytes()).expect("JSON")).expect(&text);
+        let question = questions.asked[0].clone().expect("one");
         Asked::of(&question, Timestamp::MIN).expect("one for Cedar")
     }
 

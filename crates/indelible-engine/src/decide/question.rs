@@ -4,11 +4,13 @@
 //! Read strictly: an unknown member is a fault, so that a misspelt one is never a condition that silently does not hold.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::json::{Object, Value};
-use indelible_core::limits::NAME_BYTES_MAX;
+use indelible_core::limits::QUESTIONS_BYTES_MAX;
 
+use super::parts::{Action, Context, Parts, Resource, Subject, members, members_of};
 use super::properties::Properties;
 
 /// Questions in one request.
@@ -17,33 +19,18 @@ pub const QUESTIONS_MAX: usize = 1_000;
 /// Members of one question.
 const MEMBERS: &[&str] = &["subject", "action", "resource", "context"];
 
-/// One question.
+/// One question. What many questions of a request share is read and kept once.
 #[derive(Debug, Clone)]
 pub struct Question {
-    pub(crate) subject: Thing,
-    /// Whose authority the subject acts with: its property `on_behalf_of`.
-    pub(crate) on_behalf_of: Option<String>,
-    /// Its properties `groups` and `roles`.
-    pub(crate) groups: Vec<String>,
-    pub(crate) roles: Vec<String>,
-    pub(crate) action: String,
-    pub(crate) resource: Thing,
-    /// The type and id of what the resource is part of: its property `parent`.
-    pub(crate) parent: Option<(String, String)>,
+    pub(crate) subject: Arc<Subject>,
+    pub(crate) action: Arc<Action>,
+    pub(crate) resource: Arc<Resource>,
     /// The context, and the properties of the action as `action.NAME`.
-    pub(crate) context: Properties,
+    pub(crate) context: Arc<Properties>,
     /// Where the request that it is about comes from: `source_ip` of the context.
     pub(crate) source_ip: Option<IpAddr>,
-    /// What was said beyond types, ids and the name, as it was said.
-    pub(crate) said: Option<Value<'static>>,
-}
-
-/// A subject or a resource.
-#[derive(Debug, Clone)]
-pub(crate) struct Thing {
-    pub(crate) kind: String,
-    pub(crate) id: String,
-    pub(crate) properties: Properties,
+    /// The context as it was said.
+    context_said: Option<Arc<Context>>,
 }
 
 /// Which of many questions are answered.
@@ -85,64 +72,41 @@ pub struct Questions {
     pub semantic: Semantic,
     /// Whether it is the one question of a request without `evaluations`.
     pub single: bool,
+    /// What they come to, bytes of JSON, what they share counted with each.
+    pub(crate) bytes: usize,
 }
 
 impl Question {
-    /// Reads one question.
-    pub fn read(value: &Value<'_>) -> Result<Self, Fault> {
-        let object = members(value, MEMBERS)?;
-        Self::from_members(|name| object.get(name))
+    pub(super) fn of(
+        subject: Arc<Subject>,
+        action: Arc<Action>,
+        resource: Arc<Resource>,
+        (context, source_ip, context_said): (Arc<Properties>, Option<IpAddr>, Option<Arc<Context>>),
+    ) -> Self {
+        Self { subject, action, resource, context, source_ip, context_said }
     }
 
-    fn from_members<'v, 'a: 'v>(get: impl Fn(&str) -> Option<&'v Value<'a>>) -> Result<Self, Fault> {
-        let needed = |name: &'static str| get(name).ok_or_else(|| fault("is required").within(name));
-        let (subject, subject_said) = thing(needed("subject")?).map_err(|fault| fault.within("subject"))?;
-        let (resource, resource_said) = thing(needed("resource")?).map_err(|fault| fault.within("resource"))?;
-        let action = members(needed("action")?, &["name", "properties"]).map_err(|fault| fault.within("action"))?;
-        let name = word(action, "name").map_err(|fault| fault.within("action"))?;
-        let mut context = Properties::default();
-        if let Some(given) = get("context") {
-            context.add("", members_of(given).map_err(|fault| fault.within("context"))?).map_err(|fault| fault.within("context"))?;
-        }
-        // What decides must not be overlooked because it came as a number.
-        for name in ["agent", "model", "run_id", "source_ip"] {
-            if get("context").and_then(Value::as_object).and_then(|given| given.get(name)).is_some_and(|given| given.as_str().is_none()) {
-                return Err(fault("must be a string").within(name).within("context"));
-            }
-        }
-        let source_ip = context.string("source_ip").map(str::parse).transpose();
-        let source_ip = source_ip.map_err(|_| fault("must be an address of IPv4 or IPv6").within("source_ip").within("context"))?;
-        let action_said = action.get("properties");
-        if let Some(given) = action_said {
-            let add = members_of(given).and_then(|given| context.add("action.", given));
-            add.map_err(|fault| fault.within("properties").within("action"))?;
-        }
-        let listed = |of: &str| -> Result<Vec<String>, Fault> {
-            let list = subject_said.and_then(|said| said.get(of)).map_or(Ok(Vec::new()), names);
-            list.map_err(|fault| fault.within(of).within("properties").within("subject"))
-        };
-        let (groups, roles) = (listed("groups")?, listed("roles")?);
-        let on_behalf_of = subject_said.and_then(|said| said.get("on_behalf_of")).map(|of| {
-            let text = of.as_str().map(str::to_owned);
-            text.ok_or_else(|| fault("must be a string").within("on_behalf_of").within("properties").within("subject"))
-        });
-        let on_behalf_of = on_behalf_of.transpose()?;
-        let parent = resource_said.and_then(|said| said.get("parent")).map(parent).transpose();
-        let parent = parent.map_err(|fault| fault.within("parent").within("properties").within("resource"))?;
-        let parts = [("action", action_said), ("context", get("context")), ("resource", resource_said), ("subject", subject_said)];
+    /// What was said beyond types, ids and the name, as it was said.
+    pub(crate) fn said(&self) -> Option<Value<'static>> {
+        let context = self.context_said.as_ref().map(|context| &context.said);
+        let parts = [
+            ("action", self.action.said.as_ref()),
+            ("context", context),
+            ("resource", self.resource.said.as_ref()),
+            ("subject", self.subject.said.as_ref()),
+        ];
         let mut all = Object::new();
         for (part, value) in parts {
             if let Some(value) = value.filter(|value| value.as_object().is_some_and(|object| !object.is_empty())) {
-                all.insert(part, value.clone().into_owned());
+                all.insert(part, value.clone());
             }
         }
-        let said = (!all.is_empty()).then_some(Value::Object(all));
-        Ok(Self { subject, on_behalf_of, groups, roles, action: name, resource, parent, context, source_ip, said })
+        (!all.is_empty()).then_some(Value::Object(all))
     }
 
     /// The agent that it is about: the subject, or `context.agent`.
     pub(crate) fn agent(&self) -> Option<&str> {
-        if sort(&self.subject.kind) == "agent" { Some(&self.subject.id) } else { self.context.string("agent") }
+        if sort(&self.subject.thing.kind) == "agent" { Some(&self.subject.thing.id) } else { self.context.string("agent") }
     }
 
     /// The run that it is part of.
@@ -152,32 +116,52 @@ impl Question {
 
     /// The model that it would use: the resource, or `context.model`.
     pub(crate) fn model(&self) -> Option<&str> {
-        if sort(&self.resource.kind) == "model" { Some(&self.resource.id) } else { self.context.string("model") }
+        if sort(&self.resource.thing.kind) == "model" { Some(&self.resource.thing.id) } else { self.context.string("model") }
     }
 }
 
 impl Questions {
+    /// Reads one question.
+    pub fn one(value: &Value<'_>) -> Result<Self, Fault> {
+        let parts = members(value, MEMBERS).map(Parts::read)?;
+        Self::single(parts, Semantic::default())
+    }
+
+    fn single(parts: Parts, semantic: Semantic) -> Result<Self, Fault> {
+        let bytes = parts.bytes();
+        parts.question().map(|one| Self { asked: vec![Ok(one)], semantic, single: true, bytes })
+    }
+
     /// Reads a request: one question, or `evaluations` with defaults for them.
     pub fn read(value: &Value<'_>) -> Result<Self, Fault> {
         let object = members(value, &["subject", "action", "resource", "context", "evaluations", "options"])?;
         let semantic = object.get("options").map_or(Ok(Semantic::default()), semantic).map_err(|fault| fault.within("options"))?;
-        let Some(list) = object.get("evaluations") else {
-            return Question::from_members(|name| object.get(name)).map(|one| Self { asked: vec![Ok(one)], semantic, single: true });
-        };
-        let Some(list) = list.as_array() else {
-            return Err(fault(format!("must be an array, not {}", list.kind())).within("evaluations"));
+        let defaults = Parts::read(object);
+        let list = match object.get("evaluations") {
+            None => &[][..],
+            Some(list) => list.as_array().ok_or_else(|| fault(format!("must be an array, not {}", list.kind())).within("evaluations"))?,
         };
         if list.is_empty() {
-            return Question::from_members(|name| object.get(name)).map(|one| Self { asked: vec![Ok(one)], semantic, single: true });
+            return Self::single(defaults, semantic);
         }
         if list.len() > QUESTIONS_MAX {
             return Err(fault(format!("holds more than {QUESTIONS_MAX}")).within("evaluations"));
         }
-        let read = |(n, item): (usize, &Value<'_>)| {
-            let question = members(item, MEMBERS).and_then(|own| Question::from_members(|name| own.get(name).or_else(|| object.get(name))));
-            question.map_err(|fault| fault.within(&n.to_string()).within("evaluations"))
-        };
-        Ok(Self { asked: list.iter().enumerate().map(read).collect(), semantic, single: false })
+        let (mut asked, mut bytes) = (Vec::with_capacity(list.len()), 0_usize);
+        for (n, item) in list.iter().enumerate() {
+            let parts = members(item, MEMBERS).map(|own| Parts::read(own).over(&defaults));
+            // Each is weighed and recorded with what it shares.
+            bytes = bytes.saturating_add(parts.as_ref().map_or(0, Parts::bytes));
+            if bytes > QUESTIONS_BYTES_MAX {
+                let message = format!(
+                    "come to more than {QUESTIONS_BYTES_MAX} bytes, what they share counted with each: share less, or ask in several requests"
+                );
+                return Err(fault(message).within("evaluations"));
+            }
+            let question = parts.and_then(Parts::question);
+            asked.push(question.map_err(|fault| fault.within(&n.to_string()).within("evaluations")));
+        }
+        Ok(Self { asked, semantic, single: false, bytes })
     }
 }
 
@@ -186,66 +170,8 @@ pub(crate) fn sort(kind: &str) -> String {
     kind.to_ascii_lowercase().replace('-', "_")
 }
 
-fn fault(message: impl Into<String>) -> Fault {
+pub(super) fn fault(message: impl Into<String>) -> Fault {
     Fault::new(FaultKind::Invalid, "", message)
-}
-
-fn members_of<'v, 'a>(value: &'v Value<'a>) -> Result<&'v Object<'a>, Fault> {
-    value.as_object().ok_or_else(|| fault(format!("must be an object, not {}", value.kind())))
-}
-
-fn members<'v, 'a>(value: &'v Value<'a>, known: &[&str]) -> Result<&'v Object<'a>, Fault> {
-    let object = members_of(value)?;
-    match object.iter().find(|(name, _)| !known.contains(name)) {
-        Some((name, _)) => Err(fault(format!("an unknown member; known are: {}", known.join(", "))).within(name)),
-        None => Ok(object),
-    }
-}
-
-fn check_word(text: &str) -> Result<(), Fault> {
-    if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
-        return Err(fault(format!("has 1 to {NAME_BYTES_MAX} bytes and no control characters")));
-    }
-    Ok(())
-}
-
-fn word(object: &Object<'_>, name: &str) -> Result<String, Fault> {
-    let value = object.get(name).ok_or_else(|| fault("is required").within(name))?;
-    let text = value.as_str().ok_or_else(|| fault(format!("must be a string, not {}", value.kind())).within(name))?;
-    check_word(text).map_err(|fault| fault.within(name))?;
-    Ok(text.to_owned())
-}
-
-/// A type stands before a slash in the names that policies use, so it holds none.
-fn kind_of(object: &Object<'_>) -> Result<String, Fault> {
-    let kind = word(object, "type")?;
-    if kind.contains('/') { Err(fault("holds no `/`").within("type")) } else { Ok(kind) }
-}
-
-fn thing<'v, 'a>(value: &'v Value<'a>) -> Result<(Thing, Option<&'v Value<'a>>), Fault> {
-    let object = members(value, &["type", "id", "properties"])?;
-    let (kind, id) = (kind_of(object)?, word(object, "id")?);
-    let said = object.get("properties");
-    let mut properties = Properties::default();
-    if let Some(given) = said {
-        members_of(given).and_then(|given| properties.add("", given)).map_err(|fault| fault.within("properties"))?;
-    }
-    Ok((Thing { kind, id, properties }, said))
-}
-
-fn names(value: &Value<'_>) -> Result<Vec<String>, Fault> {
-    let items = value.as_array().ok_or_else(|| fault(format!("must be an array, not {}", value.kind())))?;
-    let name = |(n, item): (usize, &Value<'_>)| {
-        let text = item.as_str().ok_or_else(|| fault(format!("must be a string, not {}", item.kind())));
-        let checked = text.and_then(|text| check_word(text).map(|()| text.to_owned()));
-        checked.map_err(|fault| fault.within(&n.to_string()))
-    };
-    items.iter().enumerate().map(name).collect()
-}
-
-fn parent(value: &Value<'_>) -> Result<(String, String), Fault> {
-    let object = members(value, &["type", "id"])?;
-    Ok((kind_of(object)?, word(object, "id")?))
 }
 
 fn semantic(options: &Value<'_>) -> Result<Semantic, Fault> {
@@ -278,10 +204,10 @@ mod tests {
             assert!(questions.single && questions.asked.len() == 1 && questions.semantic == Semantic::ExecuteAll);
             let question = questions.asked[0].as_ref().expect("whole");
             assert_eq!(
-                (question.subject.id.as_str(), question.action.as_str(), question.resource.kind.as_str()),
+                (question.subject.thing.id.as_str(), question.action.name.as_str(), question.resource.thing.kind.as_str()),
                 ("alice", "read", "record")
             );
-            assert_eq!(question.said, None);
+            assert_eq!(question.said(), None);
         }
     }
 
@@ -295,12 +221,35 @@ mod tests {
         assert_eq!(questions.semantic, Semantic::DenyOnFirstDeny);
         let [first, second, third, fourth] = &questions.asked[..] else { panic!("four") };
         let first = first.as_ref().expect("whole");
-        assert_eq!((first.groups.as_slice(), first.run(), first.agent()), (&["ops".to_owned()][..], Some("r"), Some("a")));
+        assert_eq!((first.subject.groups.as_slice(), first.run(), first.agent()), (&["ops".to_owned()][..], Some("r"), Some("a")));
         let second = second.as_ref().expect("whole");
-        assert_eq!((second.action.as_str(), second.run()), ("edit", None));
+        assert_eq!((second.action.name.as_str(), second.run()), ("edit", None));
         assert_eq!(third.as_ref().expect_err("no id").pointer, "/evaluations/2/resource/id");
         let fourth = fourth.as_ref().expect("whole");
-        assert!(fourth.groups.is_empty() && fourth.agent().is_none());
+        assert!(fourth.subject.groups.is_empty() && fourth.agent().is_none());
+    }
+
+    #[test]
+    fn what_is_shared_is_kept_once_and_counted_with_each() {
+        let ask = |bytes: usize, evaluations: usize| {
+            let filler = "x".repeat(bytes);
+            let items = vec![r#"{"resource":{"type":"d","id":"1"}}"#; evaluations].join(",");
+            let text = format!(
+                r#"{{"subject":{{"type":"user","id":"u","properties":{{"p":"{filler}"}}}},"action":{{"name":"read","properties":{{"q":1}}}},
+                "context":{{"c":"{filler}"}},"evaluations":[{items}]}}"#
+            );
+            read(&text)
+        };
+        let questions = ask(1_000, 900).expect("it reads");
+        let of = |n: usize| questions.asked[n].as_ref().expect("whole");
+        assert!(Arc::ptr_eq(&of(0).subject, &of(899).subject) && Arc::ptr_eq(&of(0).action, &of(899).action));
+        assert!((900 * 2_000..900 * 2_500).contains(&questions.bytes), "{}", questions.bytes);
+        assert_eq!((of(899).context.texts["c"].len(), of(899).context.texts["action.q"].as_str()), (1_000, "1"));
+        assert!(of(7).said().expect("said").to_canonical().len() > 2_000);
+        let fault = ask(QUESTIONS_BYTES_MAX / 1_000, 1_000).expect_err("too much in all");
+        assert_eq!(fault.pointer, "/evaluations");
+        assert!(fault.message.contains(&QUESTIONS_BYTES_MAX.to_string()), "{fault}");
+        ask(QUESTIONS_BYTES_MAX / 1_000, 100).expect("fewer");
     }
 
     #[test]

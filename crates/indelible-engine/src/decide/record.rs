@@ -35,20 +35,20 @@ pub(super) fn event(caller: &Caller, project: &Arc<Project>, question: Option<&Q
         event.context.push(("enforcement", "shadow".to_owned()));
     }
     let Some(question) = question else { return event };
-    let parent = question.parent.as_ref().map(|(kind, id)| format!("{kind}/{id}"));
-    event.context.push(("action", question.action.clone()));
-    event.context.push(("subject_type", question.subject.kind.clone()));
-    let principal = match sort(&question.subject.kind).as_str() {
+    let parent = question.resource.parent.as_ref().map(|(kind, id)| format!("{kind}/{id}"));
+    event.context.push(("action", question.action.name.clone()));
+    event.context.push(("subject_type", question.subject.thing.kind.clone()));
+    let principal = match sort(&question.subject.thing.kind).as_str() {
         "agent" => "agent",
         "user" | "human" => "user",
         "group" => "group",
         _ => "system",
     };
-    event.members.push(("principal", texts(&[("id", &question.subject.id), ("type", principal)], NAME_BYTES_MAX)));
+    event.members.push(("principal", texts(&[("id", &question.subject.thing.id), ("type", principal)], NAME_BYTES_MAX)));
     let resource = [
-        ("id", question.resource.id.as_str()),
+        ("id", question.resource.thing.id.as_str()),
         ("parent", parent.as_deref().unwrap_or_default()),
-        ("type", question.resource.kind.as_str()),
+        ("type", question.resource.thing.kind.as_str()),
     ];
     event.members.push(("resource", texts(&resource, NAME_BYTES_MAX)));
     let run = [("id", question.run()), ("thread_id", question.context.string("thread_id"))];
@@ -56,7 +56,7 @@ pub(super) fn event(caller: &Caller, project: &Arc<Project>, question: Option<&Q
     if run.iter().any(|(_, text)| !text.is_empty()) {
         event.members.push(("run", texts(&run, NAME_BYTES_MAX)));
     }
-    event.content.extend(question.said.clone().map(|said| ("arguments", said)));
+    event.content.extend(question.said().map(|said| ("arguments", said)));
     event
 }
 

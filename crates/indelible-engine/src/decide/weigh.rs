@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Decision;
 use super::asked::Asked;
-use super::book::Book;
+use super::book::{Book, Ruling};
 use super::change::Change;
 use super::policies::{Rule, Said};
 use super::question::Question;
@@ -45,7 +45,13 @@ struct Against {
 }
 
 /// Weighs a question by a book; `spent` tells what counts for a budget.
-pub(super) fn weigh(book: &Book, authorizer: &Authorizer, question: &Question, asked: &Asked, spent: &dyn Fn(&Budget) -> Spent) -> Weighed {
+pub(super) fn weigh(
+    book: &Book,
+    authorizer: &Authorizer,
+    question: &Question,
+    asked: &Asked,
+    spent: &dyn Fn(&Ruling<Budget>) -> Spent,
+) -> Weighed {
     let against = against(book, question, spent);
     let said = book.policies.ask(authorizer, asked);
     let default = book.settings.default_decision == DefaultDecision::Allow;
@@ -70,7 +76,7 @@ pub(super) fn weigh(book: &Book, authorizer: &Authorizer, question: &Question, a
     Weighed { allow: !stopped && allows, error, engine, rules, why, why_user, warnings: against.warnings, changes, fault: None }
 }
 
-fn against(book: &Book, question: &Question, spent: &dyn Fn(&Budget) -> Spent) -> Against {
+fn against(book: &Book, question: &Question, spent: &dyn Fn(&Ruling<Budget>) -> Spent) -> Against {
     let mut against = Against::default();
     for halt in book.halts(question.agent(), question.run()) {
         let reason = &halt.document.reason;
@@ -80,11 +86,18 @@ fn against(book: &Book, question: &Question, spent: &dyn Fn(&Budget) -> Spent) -
         against.changes.push(Change::clear(halt.id));
     }
     for budget in book.budgets(question.agent(), question.model()) {
-        let Spent { micros, unpriced_tokens } = spent(&budget.document);
+        let Spent { micros, unpriced_tokens, other_costs, at_most } = spent(budget);
         let Budget { limit_micros, currency, on_exceed, .. } = &budget.document;
         if unpriced_tokens > 0 {
             let warning = format!("{unpriced_tokens} tokens have no price in {currency} and do not count for budget {}", budget.id);
             against.warnings.push(warning);
+        }
+        for (other, micros) in other_costs.iter().filter(|(_, micros)| **micros > 0).take(TOLD_MAX) {
+            let warning = format!("{micros} millionths of {other} do not count for budget {}, which is in {currency}", budget.id);
+            against.warnings.push(warning);
+        }
+        if at_most {
+            against.warnings.push(format!("what counts for budget {} holds what others used, for not all are kept apart", budget.id));
         }
         if micros < *limit_micros {
             continue;

@@ -33,7 +33,7 @@ pub(crate) struct Reader {
     /// `ledgers.project`
     pub(crate) project: i64,
     /// The key, where there is one.
-    pub(crate) reader: Option<Uuid>,
+    pub(crate) known_by: Option<Uuid>,
     /// The filter, normalised.
     pub(crate) filter: Option<String>,
 }
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     fn reader(n: u128) -> Reader {
-        Reader { project: 1, reader: Some(Uuid::from_u128(n)), filter: None }
+        Reader { project: 1, known_by: Some(Uuid::from_u128(n)), filter: None }
     }
 
     #[test]

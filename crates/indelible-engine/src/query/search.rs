@@ -133,10 +133,10 @@ fn poll(lane: &Lane<'_>, asked: &Asked, feed: Feed, now: Duration, account: &mut
     let found = &found[..records.len()];
     let full = found.last().filter(|_| is_full).map(|last| last.sequence);
     let next_after_sequence = full.or(head.size.checked_sub(1).max(after));
-    let who = lane.reading.caller.known_by();
+    let known_by = lane.reading.caller.known_by();
     let empty = found.iter().all(|found| is_poll(&found.entry));
     let filter = asked.filter.as_ref().map(Filter::normalised);
-    let reader = Reader { project: lane.number, reader: who, filter };
+    let reader = Reader { project: lane.number, known_by, filter };
     account.poll = lane.ledger.inner.index.polls.count(reader, empty, lane.reading, now);
     account.coalesced = account.poll.is_none();
     if let Some(told) = account.poll.as_ref().map(|poll| poll.told).filter(|told| *told > 0) {

@@ -1,5 +1,6 @@
 //! JSON Schema 2020-12, as far as it is taken: every keyword known, no reference beyond the schema itself, no recursion, and no more
-//! subschemas, patterns and levels than a check may cost. Whatever passes here is checked in time that grows with the event alone.
+//! subschemas, patterns and levels than a check may cost. Whatever passes here is checked in time that grows with the event alone, and
+//! what that comes to at most is known before ([`Schema::steps`]).
 //!
 //! Patterns are compiled by an engine without backtracking; `format` says something and asserts nothing.
 
@@ -43,22 +44,46 @@ fn holds(keyword: &str) -> Option<Holds> {
     })
 }
 
+/// A schema, compiled, and what a check by it costs.
+#[derive(Debug)]
+pub(super) struct Schema {
+    pub(super) validator: Validator,
+    /// Subschemas and listed values, those that references lead to counted each time.
+    parts: usize,
+    patterns: usize,
+}
+
+impl Schema {
+    /// What it takes at most to check an event of so many values and bytes.
+    pub(super) const fn steps(&self, values: usize, bytes: usize) -> usize {
+        let matching = self.patterns.saturating_mul(bytes / BYTES_A_STEP);
+        self.parts.saturating_mul(values).saturating_add(matching)
+    }
+}
+
+/// Bytes that a pattern is matched against in the time of a step.
+const BYTES_A_STEP: usize = 4;
+
 /// Compiles a schema, or says where it is wrong.
-pub(super) fn compile(schema: &Value) -> Result<Validator, Fault> {
+pub(super) fn compile(schema: &Value) -> Result<Schema, Fault> {
     if schema.to_string().len() > SCHEMA_BYTES_MAX {
         return Err(invalid("", format!("a schema has at most {SCHEMA_BYTES_MAX} bytes")));
     }
     if !schema.is_object() {
         return Err(invalid("", "is an object"));
     }
-    Walk { root: schema, subschemas: 0, patterns: 0, followed: Vec::new() }.schema(schema, &mut String::new(), 0)?;
+    let mut walk = Walk { root: schema, subschemas: 0, listed: 0, patterns: 0, followed: Vec::new() };
+    walk.schema(schema, &mut String::new(), 0)?;
+    let (parts, matched) = (walk.subschemas + walk.listed, walk.patterns);
     jsonschema::draft202012::meta::validate(schema).map_err(|error| {
         invalid(error.instance_path().as_str(), format!("is not as JSON Schema 2020-12 has it (`{}`)", error.kind().keyword()))
     })?;
     let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX);
     let options = jsonschema::options().with_draft(Draft::Draft202012).offline().should_validate_formats(false);
     let built = options.with_pattern_options(patterns).build(schema);
-    built.map_err(|error| invalid(error.instance_path().as_str(), "cannot be compiled: a pattern is no regular expression, or too large"))
+    let validator = built
+        .map_err(|error| invalid(error.instance_path().as_str(), "cannot be compiled: a pattern is no regular expression, or too large"))?;
+    Ok(Schema { validator, parts, patterns: matched })
 }
 
 /// Where a submission breaks a schema, and by which keyword; never a value.
@@ -72,6 +97,15 @@ pub(super) fn place(error: &ValidationError<'_>) -> (String, String) {
     (pointer, error.kind().keyword().to_owned())
 }
 
+/// Values in a JSON value, itself included.
+pub(super) fn values(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(values).sum::<usize>() + 1,
+        Value::Object(members) => members.values().map(values).sum::<usize>() + 1,
+        _ => 1,
+    }
+}
+
 fn invalid(pointer: &str, message: impl Into<String>) -> Fault {
     Fault::new(FaultKind::Invalid, pointer, message)
 }
@@ -79,6 +113,8 @@ fn invalid(pointer: &str, message: impl Into<String>) -> Fault {
 struct Walk<'s> {
     root: &'s Value,
     subschemas: usize,
+    /// Values that keywords list, such as those of `enum`.
+    listed: usize,
     patterns: usize,
     /// The places that the references lead to which are being followed.
     followed: Vec<String>,
@@ -114,6 +150,7 @@ impl Walk<'_> {
             }
             ("pattern", _) => self.pattern(1, pointer)?,
             ("patternProperties", Value::Object(members)) => self.pattern(members.len(), pointer)?,
+            ("const" | "dependentRequired" | "enum" | "required", value) => self.listed += values(value),
             _ => {}
         }
         match (holds, value) {
@@ -215,7 +252,7 @@ mod tests {
                 "amount": {"$ref": "#/$defs/amount"}, "card": {"pattern": "^[0-9]+$"}, "a/b": {"enum": [1]}
             }, "additionalProperties": false}}}}
         });
-        let validator = compile(&schema).expect("compiled");
+        let validator = compile(&schema).expect("compiled").validator;
         for (arguments, pointer, keyword) in [
             (json!({"amount": 10}), "/content/arguments/amount", "maximum"),
             (json!({"amount": "9"}), "/content/arguments/amount", "type"),
@@ -230,5 +267,16 @@ mod tests {
         let missing = validator.validate(&missing).expect_err("broken");
         assert_eq!(place(&missing), ("/content/arguments".to_owned(), "required".to_owned()));
         assert!(validator.is_valid(&json!({"content": {"arguments": {"amount": 9, "card": "1"}}})));
+    }
+
+    #[test]
+    fn what_a_check_costs_is_known_before() {
+        let steps = |schema: Value, values, bytes| compile(&schema).expect("compiled").steps(values, bytes);
+        assert_eq!(steps(json!({"type": "object"}), 10, 1_000), 10);
+        assert_eq!(steps(json!({"items": {"enum": [1, 2, 3]}}), 10, 1_000), 10 * (2 + 4));
+        // A reference costs what it leads to, each time.
+        let twice = json!({"$defs": {"d": {"required": ["a", "b"]}}, "allOf": [{"$ref": "#/$defs/d"}, {"$ref": "#/$defs/d"}]});
+        assert_eq!(steps(twice, 1, 0), (1 + 2 + 3) + 3 * 3);
+        assert_eq!(steps(json!({"properties": {"a": {"pattern": "x"}}, "patternProperties": {"y": true}}), 1, 1_000), 3 + 2 * 250);
     }
 }

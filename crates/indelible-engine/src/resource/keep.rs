@@ -7,6 +7,7 @@ use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::time::Timestamp;
 use uuid::Uuid;
 
+use super::ahead::{self, Ahead};
 use super::answers::{Asked, Once};
 use super::credential::{Credential, renewed};
 use super::kept::Kept;
@@ -18,6 +19,7 @@ use super::sealed::{self, Parted, Shown};
 use super::tenancy::Falling;
 use super::{MutateError, Project};
 use crate::access::{Caller, Owner};
+use crate::apart::apart;
 use crate::ledger::Ledger;
 
 /// A resource after a change.
@@ -33,7 +35,7 @@ pub struct Done {
 
 /// What is done to a resource that is there.
 #[derive(Clone, Copy)]
-enum Deed<'a> {
+pub(super) enum Deed<'a> {
     /// A merge patch.
     Patch(&'a str),
     /// A verb of its kind, what was said with it, and whether it is to be done once.
@@ -51,6 +53,17 @@ struct Intended<'a> {
     falling: Vec<Falling<'a>>,
 }
 
+impl Deed<'_> {
+    /// What the document becomes; `None` where it ends.
+    pub(super) fn document(self, before: &str) -> Result<Option<String>, MutateError> {
+        match self {
+            Deed::Patch(patch) => Ok(Some(merged(before, patch)?)),
+            Deed::Verb(verb, said, _) => (verb.apply)(before, said).map(Some),
+            Deed::End => Ok(None),
+        }
+    }
+}
+
 impl Ledger {
     /// Makes a resource from a JSON object. It belongs to `owner`, or to what the caller's key belongs to.
     pub async fn create_resource(
@@ -62,6 +75,7 @@ impl Ledger {
         once: Option<&Once>,
     ) -> Result<Done, MutateError> {
         let Some(action) = kind.actions.create else { return Err(MutateError::NotFound(kind.noun)) };
+        let document = ahead::read_new(caller, kind, document);
         let _control = self.inner.control.lock().await;
         let (owner, is_given) = (owner.unwrap_or_else(|| self.usual_owner(caller, kind)), owner.is_some());
         let refusal = (action, kind.noun, String::new());
@@ -134,11 +148,10 @@ impl Ledger {
         kind: &'static Kind,
         home: &Project,
         owner: Owner,
-        document: &str,
+        document: Result<String, Fault>,
     ) -> Result<(Kept, Vec<Shown>), MutateError> {
         let (now, id) = (self.inner.clock.now(), self.new_id());
-        check_own(kind, document)?;
-        let document = begun(kind, caller, now, (kind.read)(document)?)?;
+        let document = begun(kind, caller, now, document?)?;
         let (document, mut shown) = sealed::draw(kind, document)?;
         let Parted { document, secrets } = self.without_secrets(kind, home, document)?;
         let mut kept = Kept::first(id, owner, now, document);
@@ -200,7 +213,7 @@ impl Ledger {
         expected: Option<u64>,
         deed: Deed<'_>,
     ) -> Result<Done, MutateError> {
-        let _control = self.inner.control.lock().await;
+        let (_control, ahead) = self.locked(caller, kind, id, deed).await;
         let looked = self.look_up(caller, kind, id);
         let home = looked.as_ref().ok().map(|(home, _)| Arc::clone(home));
         let asked = match (deed, &home) {
@@ -211,7 +224,7 @@ impl Ledger {
         let intended = match earlier {
             Ok(Some(kept)) => return Ok(Done { kept, replayed: true, shown: Vec::new() }),
             Ok(None) => looked.and_then(|(home, before)| {
-                let (after, shown) = self.changed(caller, kind, (&home, &before), expected, deed)?;
+                let (after, shown) = self.changed(caller, kind, (&home, &before), expected, (deed, ahead))?;
                 let falling = self.falling(caller, kind, &after)?;
                 Ok(Intended { home, before, after, shown, falling })
             }),
@@ -270,7 +283,7 @@ impl Ledger {
     }
 
     /// A resource that the caller may see, and the chain that tells of its changes.
-    fn look_up(&self, caller: &Caller, kind: &'static Kind, id: Uuid) -> Result<(Arc<Project>, Arc<Kept>), MutateError> {
+    pub(super) fn look_up(&self, caller: &Caller, kind: &'static Kind, id: Uuid) -> Result<(Arc<Project>, Arc<Kept>), MutateError> {
         let registry = &self.inner.registry;
         let seen = self.kept(kind, id).filter(|kept| registry.is_within(kept.place(kind), caller.owner));
         let kept = seen.ok_or(MutateError::NotFound(kind.noun))?;
@@ -294,7 +307,7 @@ impl Ledger {
         kind: &'static Kind,
         (home, before): (&Arc<Project>, &Kept),
         expected: Option<u64>,
-        deed: Deed<'_>,
+        (deed, ahead): (Deed<'_>, Option<Ahead>),
     ) -> Result<(Kept, Vec<Shown>), MutateError> {
         if !sessions::is_own(kind, before, caller) {
             check_scope(caller, kind)?;
@@ -308,11 +321,8 @@ impl Ledger {
         let now = self.inner.clock.now();
         let mut after = Kept { version: before.version + 1, updated_at: now, ..before.clone() };
         let (mut shown, mut verb) = (Vec::new(), None);
-        let document = match deed {
-            Deed::Patch(patch) => {
-                check_own(kind, patch)?;
-                Some(merged(&before.document, patch)?)
-            }
+        match deed {
+            Deed::Patch(patch) => check_own(kind, patch)?,
             Deed::Verb(done, said, _) => {
                 verb = Some(done.name);
                 if let (Some(grace), Some(member)) = (done.renews, kind.rare.credential) {
@@ -321,16 +331,16 @@ impl Ledger {
                     after.credentials = renewed(credential, &before.credentials, now, grace);
                     shown.push(Shown { member, text });
                 }
-                Some((done.apply)(&before.document, said)?)
             }
             Deed::End => {
                 after.ended_at = Some(now);
                 after.credentials.clear();
-                None
             }
-        };
+        }
+        let document = deed.document(&before.document)?;
         if let Some(document) = &document {
-            let Parted { document, secrets } = self.without_secrets(kind, home, (kind.read)(document)?)?;
+            let read = ahead.and_then(|ahead| ahead.of(document)).unwrap_or_else(|| (kind.read)(document));
+            let Parted { document, secrets } = self.without_secrets(kind, home, read?)?;
             after.document = document;
             after.sealed = sealed::seal_all(&self.inner.keystore, home.organization_id, (kind, after.id), secrets, Some(before))?;
         }
@@ -364,9 +374,9 @@ impl Ledger {
     pub(super) fn settle(&self, kind: &'static Kind, owner: Owner) {
         let (desk, registry) = (&self.inner.desk, &self.inner.registry);
         if kind.noun == redaction_rules::KIND.noun {
-            desk.rules.settle(registry, owner);
+            apart(true, || desk.rules.settle(registry, owner));
         } else if kind.noun == event_schemas::KIND.noun {
-            desk.schemas.settle(registry, owner);
+            apart(true, || desk.schemas.settle(registry, owner));
         }
     }
 
@@ -387,11 +397,12 @@ impl Ledger {
 }
 
 fn admit(kind: &Kind, admission: &Admission<'_>) -> Result<(), MutateError> {
-    kind.admit.map_or(Ok(()), |admit| admit(admission))
+    // Rules of an organization are compiled with those of each of its projects.
+    kind.admit.map_or(Ok(()), |admit| apart(true, || admit(admission)))
 }
 
 /// What Indelible sets itself, nobody else does.
-fn check_own(kind: &Kind, document: &str) -> Result<(), Fault> {
+pub(super) fn check_own(kind: &Kind, document: &str) -> Result<(), Fault> {
     if kind.rare.own.is_empty() {
         return Ok(());
     }

@@ -2,6 +2,7 @@
 //! caller and appends the event.
 
 mod accept;
+mod ahead;
 mod answers;
 pub(crate) mod credential;
 pub(crate) mod document;

@@ -82,12 +82,9 @@ impl Ledger {
             events.push(prepared.map_err(|fault| AppendError::Fault { index, fault })?);
             changes.append(&mut mutation.changes);
         }
-        let answer = self.inner.writer.submit(Work::with_changes(events, changes, Privilege::Engine)).await;
-        if let Err(AppendError::Unavailable { outcome_unknown: true, .. }) = &answer {
-            // It may be there after all: what is known has to follow what is stored.
-            self.reload();
-        }
-        Ok(answer.map(|_| ())?)
+        // Where its outcome is unknown, recovery reads what is stored.
+        self.inner.writer.submit(Work::with_changes(events, changes, Privilege::Engine)).await?;
+        Ok(())
     }
 
     /// Records that a change was refused, before the refusal is answered.
@@ -115,14 +112,6 @@ impl Ledger {
             Ok(()) => error,
             Err(unavailable) => unavailable.into(),
         }
-    }
-
-    fn reload(&self) {
-        let loaded = self.inner.readers.get().and_then(|reader| load(&reader, &self.inner.registry));
-        if let Err(error) = loaded {
-            tracing::error!(%error, "resources could not be read again");
-        }
-        self.inner.desk.settle_all();
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use indelible_core::event::Submission;
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::json;
-use jsonschema::Validator;
+use indelible_core::limits::SCHEMA_STEPS_MAX;
 use uuid::Uuid;
 
 use super::Project;
@@ -35,7 +35,35 @@ pub(crate) struct Compiled {
     version: u64,
     action: String,
     mode: Mode,
-    validator: Validator,
+    schema: json_schema::Schema,
+}
+
+impl Compiled {
+    /// Where an event breaks it, and what of it.
+    fn breach(&self, event: &Event) -> Option<(String, String)> {
+        if self.schema.steps(event.values, event.bytes) > SCHEMA_STEPS_MAX {
+            return Some((String::new(), format!("cannot be checked in {SCHEMA_STEPS_MAX} steps, it has too many values, by")));
+        }
+        let error = self.schema.validator.validate(&event.value).err()?;
+        let (pointer, keyword) = json_schema::place(&error);
+        Some((pointer, format!("breaks `{keyword}` of")))
+    }
+}
+
+/// An event as the library of schemas reads it.
+struct Event {
+    value: serde_json::Value,
+    values: usize,
+    bytes: usize,
+}
+
+impl Event {
+    /// `None` where a number is beyond what the library can compare.
+    fn read(submission: &Submission<'_>) -> Option<Self> {
+        let text = submission.canonical();
+        let value = plain(&json::parse(text).ok()?)?;
+        Some(Self { values: json_schema::values(&value), value, bytes: text.len() })
+    }
 }
 
 /// A schema that was broken, and where.
@@ -99,18 +127,16 @@ impl Schemabook {
             return None;
         }
         let mut breaches = Breaches::default();
-        let event = json::parse(submission.canonical()).ok().and_then(|event| plain(&event));
+        let event = Event::read(submission);
         for schema in schemas {
-            let (pointer, keyword) = match &event {
+            let breach = match &event {
                 // A number that no schema can compare with another.
-                None => ("/content".to_owned(), "type".to_owned()),
-                Some(event) => match schema.validator.validate(event) {
-                    Ok(()) => continue,
-                    Err(error) => json_schema::place(&error),
-                },
+                None => Some(("/content".to_owned(), "breaks `type` of".to_owned())),
+                Some(event) => schema.breach(event),
             };
+            let Some((pointer, what)) = breach else { continue };
             if schema.mode == Mode::Enforcing {
-                let message = format!("breaks `{keyword}` of event schema {}, version {}", schema.id, schema.version);
+                let message = format!("{what} event schema {}, version {}", schema.id, schema.version);
                 breaches.refused.get_or_insert_with(|| Fault::new(FaultKind::Invalid, pointer, message));
             } else {
                 breaches.reported.push(Breach { schema, pointer });
@@ -183,13 +209,18 @@ impl Schemabook {
     /// Takes in what is committed of the schemas of an owner.
     pub(crate) fn settle(&self, registry: &Registry, owner: Owner) {
         let kept = registry.kept_after(&KIND, None, usize::MAX, &|kept| kept.owner == owner);
+        let before = self.compiled.read().unwrap_or_else(PoisonError::into_inner).get(&owner).cloned().unwrap_or_default();
         let compiled = kept.iter().filter_map(|kept| {
+            // A change of one compiles no other.
+            if let Some(same) = before.iter().find(|schema| (schema.id, schema.version) == (kept.id, kept.version)) {
+                return Some(Arc::clone(same));
+            }
             let EventSchema { action, schema, mode } = kept.typed()?;
             // It was compiled when it was written.
-            let validator = json_schema::compile(&schema)
+            let schema = json_schema::compile(&schema)
                 .inspect_err(|fault| tracing::error!(id = %kept.id, %fault, "an event schema is not in force"))
                 .ok()?;
-            Some(Arc::new(Compiled { id: kept.id, version: kept.version, action, mode, validator }))
+            Some(Arc::new(Compiled { id: kept.id, version: kept.version, action, mode, schema }))
         });
         let compiled: Vec<_> = compiled.collect();
         let mut all = self.compiled.write().unwrap_or_else(PoisonError::into_inner);

@@ -3,7 +3,7 @@
 use indelible_core::time::Timestamp;
 use uuid::Uuid;
 
-use super::{period, tally::Spent};
+use super::{Spent, period};
 use crate::access::{Caller, Owner, Scope};
 use crate::append::{EngineEvent, ReadMembers, ResourceMembers};
 use crate::ledger::Ledger;
@@ -27,6 +27,11 @@ pub struct Spending {
     pub exceeded: bool,
     /// Tokens of models that have no price in this currency, which count for nothing.
     pub unpriced_tokens: u64,
+    /// Costs that events named in other currencies, millionths of each. They count for nothing.
+    pub other_costs: Vec<(String, u64)>,
+    /// Whether `spent_micros` is the most it can be: some of it was summed with what others used, for there were more agents, models or
+    /// currencies than are kept apart.
+    pub at_most: bool,
     /// When the period began, and when the next one does; a total has neither.
     pub period: Option<(Timestamp, Timestamp)>,
 }
@@ -60,7 +65,7 @@ impl Ledger {
         self.spending_is_current().await?;
         let book = self.inner.books.of(registry, &project);
         let now = self.inner.clock.now();
-        let Spent { micros, unpriced_tokens } = self.inner.spending.spent(number, &budget, &book.prices, now);
+        let Spent { micros, unpriced_tokens, other_costs, at_most } = self.inner.spending.spent(number, &budget, &book.prices, now);
         let bounds = period::bounds(budget.period, period::day(now));
         Ok(Spending {
             budget_id: id,
@@ -70,6 +75,8 @@ impl Ledger {
             limit_micros: budget.limit_micros,
             spent_micros: micros,
             unpriced_tokens,
+            other_costs: other_costs.into_iter().collect(),
+            at_most,
             period: bounds.map(|(first, next)| (period::begin(first), period::begin(next))),
         })
     }

@@ -79,9 +79,10 @@ fn opened<'a>(shared: &Shared, ledger: &'a mut Option<Connection>) -> Result<&'a
 fn batch(shared: &Shared, ledger: &Connection) -> Result<(), crate::store::StoreError> {
     let through = shared.lock().through;
     if through < 0 {
-        let (row, tallies) = snapshot::read(&shared.path, ledger, &shared.keystore).unwrap_or_default();
+        let (row, picture) = snapshot::read(&shared.path, ledger, &shared.keystore).unwrap_or_default();
         let mut state = shared.lock();
-        (state.through, state.saved, state.tallies) = (row, row, tallies);
+        shared.tallies.put(picture);
+        (state.through, state.saved) = (row, row);
         // A row that is in the ledger is committed.
         state.committed = state.committed.max(row);
         shared.through.send_replace(state.through);
@@ -99,7 +100,7 @@ fn batch(shared: &Shared, ledger: &Connection) -> Result<(), crate::store::Store
     let mut state = shared.lock();
     // Nobody else moves it while it is behind.
     for (project, usage) in &used {
-        state.tallies.add(*project, usage);
+        shared.tallies.add(*project, usage);
     }
     state.through = last;
     shared.through.send_replace(last);
@@ -107,15 +108,15 @@ fn batch(shared: &Shared, ledger: &Connection) -> Result<(), crate::store::Store
 }
 
 fn save(shared: &Shared, ledger: &Connection) {
-    let (row, tallies) = {
+    let (row, picture) = {
         let state = shared.lock();
         let few = if state.stop { 1 } else { SAVE_ROWS };
         if state.through - state.saved < few {
             return;
         }
-        (state.through, state.tallies.clone())
+        (state.through, shared.tallies.picture())
     };
-    match snapshot::write(&shared.path, ledger, &shared.keystore, row, &tallies) {
+    match snapshot::write(&shared.path, ledger, &shared.keystore, row, &picture) {
         Ok(()) => shared.lock().saved = row,
         Err(error) => tracing::warn!(%error, "what was spent was not saved; the next start reads more rows"),
     }

@@ -4,9 +4,11 @@
 //! asked for. Rows that came another way (those before the start, those that a failed COMMIT left after all) are read from the
 //! ledger by a thread; while it has not come far enough, whoever needs the sums waits, for a while.
 
+mod account;
 mod ask;
 mod follow;
 mod period;
+mod price;
 mod snapshot;
 mod tally;
 mod usage;
@@ -22,8 +24,8 @@ use tokio::sync::watch;
 use crate::keystore::KeyStore;
 use crate::resource::kinds::budgets::Budget;
 pub use ask::Spending as BudgetSpending;
+pub(crate) use price::{Prices, Spent};
 use tally::Tallies;
-pub(crate) use tally::{Prices, Spent};
 pub(crate) use usage::Usage;
 
 /// How long somebody waits for the sums to come far enough.
@@ -40,7 +42,9 @@ struct Shared {
     path: PathBuf,
     ledger: PathBuf,
     keystore: Arc<KeyStore>,
+    /// How far they have come. Whoever adds to the sums holds it, so they are added to in the order of the rows.
     state: Mutex<State>,
+    tallies: Tallies,
     bell: Condvar,
     through: watch::Sender<i64>,
 }
@@ -52,7 +56,6 @@ struct State {
     committed: i64,
     /// The row of the snapshot that lies in the file.
     saved: i64,
-    tallies: Tallies,
     stop: bool,
 }
 
@@ -74,7 +77,8 @@ impl Spending {
             path: snapshot::path(data),
             ledger: ledger.to_owned(),
             keystore: Arc::clone(keystore),
-            state: Mutex::new(State { through: -1, committed: 0, saved: 0, tallies: Tallies::default(), stop: false }),
+            state: Mutex::new(State { through: -1, committed: 0, saved: 0, stop: false }),
+            tallies: Tallies::default(),
             bell: Condvar::new(),
             through: watch::Sender::new(-1),
         });
@@ -92,7 +96,7 @@ impl Spending {
         state.committed = state.committed.max(last);
         if state.through + 1 == first {
             for (project, usage) in used {
-                state.tallies.add(*project, usage);
+                self.shared.tallies.add(*project, usage);
             }
             state.through = last;
             self.shared.through.send_replace(last);
@@ -122,7 +126,7 @@ impl Spending {
 
     /// What counts for a budget of a project now.
     pub(crate) fn spent(&self, project: i64, budget: &Budget, prices: &Prices, now: Timestamp) -> Spent {
-        self.shared.lock().tallies.spent(project, budget, prices, period::day(now))
+        self.shared.tallies.taken(project, budget).spent(budget, prices, period::day(now))
     }
 
     /// Stops following, and leaves a snapshot. After the writer was closed.
@@ -141,3 +145,6 @@ impl Drop for Spending {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

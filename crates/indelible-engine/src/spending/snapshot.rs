@@ -3,20 +3,22 @@
 //! It is believed only under the MAC of a ring key, and only where the ledger holds that row with that row hash: a file that was
 //! changed, that is of another ledger or of a time that was taken back is as good as none. Deleting it is always safe.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use indelible_core::hex;
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::tally::Tallies;
+use super::tally::{Picture, Spenders};
 use crate::keystore::KeyStore;
 
 /// Of the members and of what they mean.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// The first line; the sums are the rest.
 #[derive(Serialize, Deserialize)]
@@ -43,7 +45,7 @@ fn row_hash(ledger: &Connection, row: i64) -> Result<Option<Vec<u8>>, rusqlite::
 }
 
 /// The sums of a snapshot and the row that they go up to.
-pub(crate) fn read(path: &Path, ledger: &Connection, keystore: &KeyStore) -> Option<(i64, Tallies)> {
+pub(crate) fn read(path: &Path, ledger: &Connection, keystore: &KeyStore) -> Option<(i64, Picture)> {
     let mut file = BufReader::new(std::fs::File::open(path).ok()?);
     let (mut first, mut body) = (String::new(), String::new());
     file.read_line(&mut first).ok()?;
@@ -54,13 +56,14 @@ pub(crate) fn read(path: &Path, ledger: &Connection, keystore: &KeyStore) -> Opt
     if !own || hex::encode(&stored) != header.row_hash {
         return None;
     }
-    Some((header.row, serde_json::from_str(&body).ok()?))
+    let projects: BTreeMap<i64, Spenders> = serde_json::from_str(&body).ok()?;
+    Some((header.row, projects.into_iter().map(|(number, spenders)| (number, Arc::new(spenders))).collect()))
 }
 
 /// Writes the sums up to `row`, in the place of what was there.
-pub(crate) fn write(path: &Path, ledger: &Connection, keystore: &KeyStore, row: i64, tallies: &Tallies) -> Result<(), std::io::Error> {
+pub(crate) fn write(path: &Path, ledger: &Connection, keystore: &KeyStore, row: i64, picture: &Picture) -> Result<(), std::io::Error> {
     let Some(row_hash) = row_hash(ledger, row).map_err(std::io::Error::other)? else { return Ok(()) };
-    let body = serde_json::to_string(tallies)?;
+    let body = serde_json::to_string(&picture.iter().map(|(number, spenders)| (number, &**spenders)).collect::<BTreeMap<_, _>>())?;
     let mut header =
         Header { version: VERSION, row, row_hash: hex::encode(&row_hash), hmac_key_id: keystore.newest_ring_id(), mac: String::new() };
     header.mac = mac(keystore, &header, &body).unwrap_or_default();

@@ -1,288 +1,226 @@
 //! Sums of what was used, for each project, agent and model, by day and in all.
 //!
-//! Tokens are summed as tokens, and priced when somebody asks: so a price that is set late, or set right, counts for what was used
-//! before. The sums follow from the rows alone, in whatever order they are added.
+//! Tokens are summed as tokens, and priced when somebody asks. The sums follow from the rows alone. Each project has its own lock,
+//! which is held for a moment: whoever asks takes the accounts along, and adds up by himself.
+//!
+//! What a project takes in memory is bounded: once its agents and models take [`NAMES_BYTES_MAX`], those that were idle for two months
+//! are let go, and what is used under a name without an account is summed with that of others. It counts for every budget that it may
+//! belong to, so a budget is never spent unnoticed by many names.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::period::{self, Day, day};
-use super::usage::{Tokens, Usage};
-use crate::resource::kinds::budgets::{Budget, Period, SpenderKind};
-use crate::resource::kinds::model_prices::ModelPrice;
+use super::account::Account;
+use super::period::{Day, day};
+use super::usage::Usage;
+use crate::resource::kinds::budgets::{Budget, SpenderKind};
 
-/// Days that are kept apart: two months and a little more, so that any period that goes on is whole.
-const DAYS_KEPT: Day = 63;
-/// Tokens that a price is for.
-const PRICED_TOKENS: u128 = 1_000_000;
+/// What the agents and models of one project take at most, bytes, roughly.
+const NAMES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What was used in each project, by its number in the store.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Tallies {
-    projects: BTreeMap<i64, Spenders>,
+    projects: RwLock<HashMap<i64, Project>>,
+    names_bytes_max: usize,
+}
+
+type Project = Arc<Mutex<Arc<Spenders>>>;
+
+/// The sums of all projects at one moment.
+pub(crate) type Picture = BTreeMap<i64, Arc<Spenders>>;
+
+/// What was used in one project.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Spenders {
+    #[serde(with = "one")]
+    project: Arc<Account>,
+    agents: Names,
+    models: Names,
     /// The latest day on which anything was used.
     newest: Day,
 }
 
+/// Agents, or models.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Spenders {
-    project: Account,
-    agents: BTreeMap<String, Account>,
-    models: BTreeMap<String, Account>,
+struct Names {
+    #[serde(with = "many")]
+    own: BTreeMap<String, Arc<Account>>,
+    /// Those that have no account, or had none for a time.
+    #[serde(with = "one")]
+    others: Arc<Account>,
+    /// What those of `own` take.
+    bytes: usize,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Account {
-    total: Sums,
-    days: BTreeMap<Day, Sums>,
+/// The accounts that count for a budget.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Taken {
+    pub(super) own: Option<Arc<Account>>,
+    /// What others used, some of which may be this one's.
+    pub(super) others: Option<Arc<Account>>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Sums {
-    /// Costs that events named, millionths by currency.
-    costs: BTreeMap<String, u64>,
-    /// Tokens of events that named none, by provider and model.
-    tokens: BTreeMap<String, BTreeMap<String, Tokens>>,
-}
-
-/// What models cost: for each provider and model, whether the price is the project's own.
-#[derive(Debug, Default)]
-pub(crate) struct Prices {
-    by_model: HashMap<String, HashMap<String, (ModelPrice, bool)>>,
-}
-
-/// What was spent, as far as it can be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Spent {
-    /// Millionths of the budget's currency, rounded up.
-    pub(crate) micros: u64,
-    /// Tokens of models without a price in that currency.
-    pub(crate) unpriced_tokens: u64,
-}
-
-impl Prices {
-    /// Takes in a price. A project's own stands before its organization's.
-    pub(crate) fn set(&mut self, price: ModelPrice, own: bool) {
-        let models = self.by_model.entry(price.model.clone()).or_default();
-        if own || !models.get(&price.provider).is_some_and(|(_, own)| *own) {
-            models.insert(price.provider.clone(), (price, own));
+impl Names {
+    fn add(&mut self, name: &str, usage: &Usage, newest: Day, has_room: bool) {
+        let others_are_none = *self.others == Account::default();
+        match self.own.get_mut(name) {
+            Some(account) if has_room || account.has_room_for(usage, newest) => {
+                let account = Arc::make_mut(account);
+                let before = account.bytes();
+                account.add(usage, newest);
+                self.bytes = self.bytes + account.bytes() - before;
+            }
+            None if has_room => {
+                let mut account = Account { partial: !others_are_none, ..Account::default() };
+                account.add(usage, newest);
+                self.bytes += name.len() + account.bytes();
+                self.own.insert(name.to_owned(), Arc::new(account));
+            }
+            without_room => {
+                if let Some(account) = without_room {
+                    Arc::make_mut(account).partial = true;
+                }
+                Arc::make_mut(&mut self.others).add(usage, newest);
+            }
         }
     }
 
-    /// The price of a model; of one whose provider was not said, where there is only one of that name.
-    fn of(&self, provider: &str, model: &str) -> Option<&ModelPrice> {
-        let models = self.by_model.get(model)?;
-        let only = || models.values().next().filter(|_| provider.is_empty() && models.len() == 1);
-        models.get(provider).or_else(only).map(|(price, _)| price)
+    /// A later day has come: days that are over long ago go, and, where it is getting narrow, the names that were idle since.
+    fn forget(&mut self, newest: Day, is_narrow: bool) {
+        let others = &mut self.others;
+        for account in std::iter::once(&mut *others).chain(self.own.values_mut()) {
+            if account.is_old(newest) {
+                Arc::make_mut(account).forget_days(newest);
+            }
+        }
+        if is_narrow {
+            for (_, account) in self.own.extract_if(.., |_, account| account.days.is_empty()) {
+                Arc::make_mut(others).total.merge(&account.total);
+            }
+        }
+        self.bytes = self.own.iter().map(|(name, account)| name.len() + account.bytes()).sum();
+    }
+
+    fn taken(&self, name: &str) -> Taken {
+        let own = self.own.get(name).cloned();
+        let others = own.as_ref().is_none_or(|own| own.partial).then(|| Arc::clone(&self.others));
+        Taken { own, others }
     }
 }
 
-impl Account {
-    fn add(&mut self, usage: &Usage, newest: Day) {
-        self.total.add(usage);
+impl Spenders {
+    fn add(&mut self, usage: &Usage, names_bytes_max: usize) {
         let day = day(usage.at);
-        if day > newest - DAYS_KEPT {
-            self.days.entry(day).or_default().add(usage);
+        if day > self.newest {
+            self.newest = day;
+            let is_narrow = self.names_bytes() > names_bytes_max / 2;
+            if self.project.is_old(day) {
+                Arc::make_mut(&mut self.project).forget_days(day);
+            }
+            self.agents.forget(day, is_narrow);
+            self.models.forget(day, is_narrow);
         }
-        if self.days.first_key_value().is_some_and(|(first, _)| *first <= newest - DAYS_KEPT) {
-            self.days.retain(|day, _| *day > newest - DAYS_KEPT);
+        let has_room = self.names_bytes() < names_bytes_max;
+        Arc::make_mut(&mut self.project).add(usage, self.newest);
+        if let Some(agent) = &usage.agent {
+            self.agents.add(agent, usage, self.newest, has_room);
+        }
+        if let Some(model) = &usage.model {
+            self.models.add(model, usage, self.newest, has_room);
+        }
+    }
+
+    const fn names_bytes(&self) -> usize {
+        self.agents.bytes + self.models.bytes
+    }
+
+    fn taken(&self, budget: &Budget) -> Taken {
+        let id = budget.subject.id.as_deref().unwrap_or_default();
+        match budget.subject.kind {
+            SpenderKind::Project => Taken { own: Some(Arc::clone(&self.project)), others: None },
+            SpenderKind::Agent => self.agents.taken(id),
+            SpenderKind::Model => self.models.taken(id),
         }
     }
 }
 
-impl Sums {
-    fn add(&mut self, usage: &Usage) {
-        if let Some((micros, currency)) = &usage.cost {
-            let sum = self.costs.entry(currency.clone()).or_default();
-            *sum = sum.saturating_add(*micros);
-        } else if let Some(model) = &usage.model {
-            self.tokens.entry(usage.provider.clone()).or_default().entry(model.clone()).or_default().add(usage.tokens);
-        }
+impl Default for Tallies {
+    fn default() -> Self {
+        Self { projects: RwLock::default(), names_bytes_max: NAMES_BYTES_MAX }
     }
 }
 
 impl Tallies {
-    /// Takes in what was used in a project.
-    pub(crate) fn add(&mut self, project: i64, usage: &Usage) {
-        self.newest = self.newest.max(day(usage.at));
-        let spenders = self.projects.entry(project).or_default();
-        spenders.project.add(usage, self.newest);
-        if let Some(agent) = &usage.agent {
-            spenders.agents.entry(agent.clone()).or_default().add(usage, self.newest);
-        }
-        if let Some(model) = &usage.model {
-            spenders.models.entry(model.clone()).or_default().add(usage, self.newest);
-        }
+    /// Takes in what was used in a project. One at a time: the sums follow from the order of the rows.
+    pub(crate) fn add(&self, project: i64, usage: &Usage) {
+        let known = self.project(project);
+        let known =
+            known.unwrap_or_else(|| Arc::clone(self.projects.write().unwrap_or_else(PoisonError::into_inner).entry(project).or_default()));
+        let mut spenders = known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut spenders).add(usage, self.names_bytes_max);
     }
 
-    /// What counts for a budget of a project on a day.
-    pub(crate) fn spent(&self, project: i64, budget: &Budget, prices: &Prices, today: Day) -> Spent {
-        let Some(spenders) = self.projects.get(&project) else { return Spent::default() };
-        let id = budget.subject.id.as_deref().unwrap_or_default();
-        let account = match budget.subject.kind {
-            SpenderKind::Project => Some(&spenders.project),
-            SpenderKind::Agent => spenders.agents.get(id),
-            SpenderKind::Model => spenders.models.get(id),
-        };
-        let Some(account) = account else { return Spent::default() };
-        // In millionths of a millionth, so that nothing is rounded before the end.
-        let (mut sum, mut unpriced) = (0_u128, 0_u64);
-        let mut add = |sums: &Sums| {
-            let costs = u128::from(sums.costs.get(&budget.currency).copied().unwrap_or_default());
-            sum = sum.saturating_add(costs.saturating_mul(PRICED_TOKENS));
-            for (provider, models) in &sums.tokens {
-                for (model, tokens) in models {
-                    match prices.of(provider, model).filter(|price| price.currency == budget.currency) {
-                        Some(price) => sum = sum.saturating_add(cost(price, *tokens)),
-                        None => unpriced = unpriced.saturating_add(all(*tokens)),
-                    }
-                }
-            }
-        };
-        match period::bounds(budget.period, today) {
-            None if budget.period == Period::Total => add(&account.total),
-            None => {}
-            Some((first, next)) => account.days.range(first..next).for_each(|(_, sums)| add(sums)),
-        }
-        Spent { micros: u64::try_from(sum.div_ceil(PRICED_TOKENS)).unwrap_or(u64::MAX), unpriced_tokens: unpriced }
+    /// The accounts that count for a budget of a project.
+    pub(crate) fn taken(&self, project: i64, budget: &Budget) -> Taken {
+        self.project(project).map(|known| known.lock().unwrap_or_else(PoisonError::into_inner).taken(budget)).unwrap_or_default()
+    }
+
+    fn project(&self, project: i64) -> Option<Project> {
+        self.projects.read().unwrap_or_else(PoisonError::into_inner).get(&project).cloned()
+    }
+
+    /// The sums as they are; nobody adds meanwhile.
+    pub(crate) fn picture(&self) -> Picture {
+        let projects = self.projects.read().unwrap_or_else(PoisonError::into_inner);
+        let one = |project: &Project| Arc::clone(&project.lock().unwrap_or_else(PoisonError::into_inner));
+        projects.iter().map(|(number, project)| (*number, one(project))).collect()
+    }
+
+    /// Puts sums in the place of what there was.
+    pub(crate) fn put(&self, picture: Picture) {
+        let projects = picture.into_iter().map(|(number, spenders)| (number, Arc::new(Mutex::new(spenders)))).collect();
+        *self.projects.write().unwrap_or_else(PoisonError::into_inner) = projects;
     }
 }
 
-fn cost(price: &ModelPrice, tokens: Tokens) -> u128 {
-    let parts = [
-        (tokens.input, price.input_micros_per_million),
-        (tokens.output, price.output_micros_per_million),
-        (tokens.cache_read, price.cache_read_micros_per_million.unwrap_or(price.input_micros_per_million)),
-        (tokens.reasoning, price.reasoning_micros_per_million.unwrap_or(price.output_micros_per_million)),
-    ];
-    parts.into_iter().map(|(tokens, micros)| u128::from(tokens) * u128::from(micros)).fold(0, u128::saturating_add)
+/// An account as it is written.
+mod one {
+    use std::sync::Arc;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::Account;
+
+    pub(super) fn serialize<S: Serializer>(account: &Arc<Account>, to: S) -> Result<S::Ok, S::Error> {
+        Account::serialize(account, to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<Account>, D::Error> {
+        Account::deserialize(from).map(Arc::new)
+    }
 }
 
-const fn all(tokens: Tokens) -> u64 {
-    tokens.input.saturating_add(tokens.output).saturating_add(tokens.cache_read).saturating_add(tokens.reasoning)
+/// Accounts by name as they are written.
+mod many {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::Account;
+
+    pub(super) fn serialize<S: Serializer>(accounts: &BTreeMap<String, Arc<Account>>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(accounts.iter().map(|(name, account)| (name, &**account)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Arc<Account>>, D::Error> {
+        let accounts = BTreeMap::<String, Account>::deserialize(from)?;
+        Ok(accounts.into_iter().map(|(name, account)| (name, Arc::new(account))).collect())
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use indelible_core::time::Timestamp;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn budget(kind: &str, id: Option<&str>, period: &str) -> Budget {
-        let id = id.map_or(String::new(), |id| format!(r#","id":"{id}""#));
-        let text = format!(r#"{{"name":"b","subject":{{"type":"{kind}"{id}}},"period":"{period}","limit_micros":1,"currency":"USD"}}"#);
-        serde_json::from_str(&text).expect("a budget")
-    }
-
-    fn price(provider: &str, model: &str, input: u64) -> ModelPrice {
-        let text = format!(
-            r#"{{"provider":"{provider}","model":"{model}","currency":"USD","input_micros_per_million":{input},"output_micros_per_million":{}}}"#,
-            input * 5
-        );
-        serde_json::from_str(&text).expect("a price")
-    }
-
-    fn usage(at: &str, agent: &str, model: &str, tokens: Tokens) -> Usage {
-        let at = Timestamp::parse(at).expect(at);
-        Usage { at, agent: Some(agent.to_owned()), model: Some(model.to_owned()), provider: "p".to_owned(), cost: None, tokens }
-    }
-
-    #[test]
-    fn spending_is_by_spender_and_period_and_is_rounded_up_once() {
-        let mut tallies = Tallies::default();
-        let tokens = Tokens { input: 1, output: 1, cache_read: 1, reasoning: 1 };
-        for (at, agent, model) in [
-            ("2026-11-29T10:00:00Z", "a", "m"),
-            ("2026-11-29T11:00:00Z", "b", "m"),
-            ("2026-11-23T00:00:00Z", "a", "m"),
-            ("2026-11-22T23:59:59Z", "a", "n"),
-            ("2026-10-31T23:59:59Z", "a", "m"),
-        ] {
-            tallies.add(1, &usage(at, agent, model, tokens));
-        }
-        let mut named = usage("2026-11-29T12:00:00Z", "a", "m", tokens);
-        named.cost = Some((1_000, "USD".to_owned()));
-        tallies.add(1, &named);
-        named.cost = Some((5_000, "EUR".to_owned()));
-        tallies.add(1, &named);
-        let mut prices = Prices::default();
-        // An event costs (1 + 5 + 1 + 5) * 100 / 1,000,000 micros.
-        prices.set(price("p", "m", 100), false);
-        prices.set(price("q", "n", 100), false);
-        let today = day(Timestamp::parse("2026-11-29T20:00:00Z").expect("a time"));
-        let cases = [
-            ("project", None, "day", 1_001, 0),
-            ("project", None, "week", 1_001, 0),
-            ("project", None, "month", 1_001, 4),
-            ("project", None, "total", 1_001, 4),
-            ("agent", Some("b"), "total", 1, 0),
-            ("agent", Some("c"), "total", 0, 0),
-            ("model", Some("n"), "month", 0, 4),
-            ("model", Some("m"), "month", 1_001, 0),
-        ];
-        for (kind, id, period, micros, unpriced_tokens) in cases {
-            let spent = tallies.spent(1, &budget(kind, id, period), &prices, today);
-            assert_eq!(spent, Spent { micros, unpriced_tokens }, "{kind} {id:?} {period}");
-        }
-        assert_eq!(tallies.spent(2, &budget("project", None, "total"), &prices, today), Spent::default());
-        // A price that is set right counts for what was used before; the project's own stands before the organization's.
-        prices.set(price("p", "m", 100_000_000), true);
-        prices.set(price("p", "m", 1), false);
-        assert_eq!(tallies.spent(1, &budget("agent", Some("b"), "day"), &prices, today).micros, 1_200);
-    }
-
-    #[test]
-    fn days_that_are_over_long_ago_are_let_go_and_stay_in_the_total() {
-        let mut tallies = Tallies::default();
-        let tokens = Tokens { input: 1_000_000, ..Tokens::default() };
-        for at in ["2026-01-01T00:00:00Z", "2026-11-29T00:00:00Z", "2026-02-01T00:00:00Z"] {
-            tallies.add(1, &usage(at, "a", "m", tokens));
-        }
-        assert_eq!(tallies.projects[&1].project.days.len(), 1);
-        let mut prices = Prices::default();
-        prices.set(price("p", "m", 7), false);
-        assert_eq!(tallies.spent(1, &budget("project", None, "total"), &prices, 0).micros, 21);
-    }
-
-    proptest! {
-        #[test]
-        fn the_order_of_rows_does_not_matter_and_a_snapshot_is_the_same(
-            rows in prop::collection::vec((0_i64..3, 20_000_i32..20_100, 0_u8..3, 0_u64..1_000), 0..40),
-            cut in 0_usize..40,
-        ) {
-            let add = |tallies: &mut Tallies, (project, day, agent, input): &(i64, Day, u8, u64)| {
-                let mut usage = usage("2026-11-29T00:00:00Z", &agent.to_string(), "m", Tokens { input: *input, ..Tokens::default() });
-                usage.at = period::begin(*day);
-                tallies.add(*project, &usage);
-            };
-            let (mut forwards, mut backwards) = (Tallies::default(), Tallies::default());
-            for (row, other) in rows.iter().zip(rows.iter().rev()) {
-                add(&mut forwards, row);
-                add(&mut backwards, other);
-            }
-            let mut prices = Prices::default();
-            prices.set(price("p", "m", 1_000_000), false);
-            let newest = rows.iter().map(|row| row.1).max().unwrap_or_default();
-            // Read back in the middle, it goes on as if it had never stopped.
-            let cut = cut.min(rows.len());
-            let mut halves = Tallies::default();
-            for row in &rows[..cut] {
-                add(&mut halves, row);
-            }
-            let mut halves: Tallies = serde_json::from_str(&serde_json::to_string(&halves).expect("JSON")).expect("a snapshot");
-            for row in &rows[cut..] {
-                add(&mut halves, row);
-            }
-            prop_assert_eq!(&halves, &forwards);
-            for period in ["day", "week", "month", "total"] {
-                for agent in ["0", "1", "2"] {
-                    let budget = budget("agent", Some(agent), period);
-                    let of = |tallies: &Tallies| (0..3).map(|project| tallies.spent(project, &budget, &prices, newest)).collect::<Vec<_>>();
-                    prop_assert_eq!(of(&forwards), of(&backwards));
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -17,7 +17,7 @@ use super::heads::Heads;
 use super::insert::{Inserter, Place, faulty};
 use super::plan::{Pending, Planner, Refusal, Slot};
 use super::thread::Thread;
-use super::{Answer, Privilege, WRITE_FAILED, Work};
+use super::{Answer, Privilege, STALE, WRITE_FAILED, Work};
 use crate::append::{AppendError, Desk, Prepared, Receipt};
 use crate::faults::Write;
 use crate::index::Index;
@@ -132,6 +132,11 @@ impl Group<'_> {
             }
             Err(Refusal::Store(error)) => return Err(error),
         };
+        // What one works on must not keep the others from being written either.
+        if let Some(reason) = self.inserter.stale(&work.changes)? {
+            tracing::error!(reason, "a change was refused: it was made from another version than the one that is stored");
+            return Ok(Err(unavailable(STALE, false)));
+        }
         for change in &work.changes {
             self.inserter.change(change)?;
         }

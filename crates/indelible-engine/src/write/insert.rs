@@ -1,5 +1,6 @@
 //! The writes of one transaction, each with the places where a test may make it fail.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use indelible_core::chain::Hash;
@@ -7,7 +8,7 @@ use indelible_core::entry::Entry;
 use indelible_core::key::ProjectKeys;
 use indelible_core::time::Timestamp;
 use indelible_core::tree::Tile;
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 use uuid::Uuid;
 
 use super::heads::Head;
@@ -235,6 +236,26 @@ impl<'c> Inserter<'c> {
             upsert.execute((id.as_bytes(), used_at))?;
             Ok(())
         })
+    }
+
+    /// Why the documents of a work cannot be written: another version is stored than the one that they were made from.
+    pub(super) fn stale(&self, changes: &[Change]) -> Result<Option<String>, StoreError> {
+        let mut seen: HashMap<(&str, &str), i64> = HashMap::new();
+        for change in changes {
+            let Change::Resource { project_id, kind, id, version, .. } = change else { continue };
+            let stored = if let Some(version) = seen.get(&(*kind, id)) {
+                *version
+            } else {
+                let select = "SELECT version FROM resources WHERE project_id = ?1 AND type = ?2 AND id = ?3";
+                let mut statement = self.connection.prepare_cached(select)?;
+                statement.query_row((project_id.to_string(), kind, id), |row| row.get(0)).optional()?.unwrap_or(0)
+            };
+            if stored != version - 1 {
+                return Ok(Some(format!("the stored {kind} {id} is at version {stored} and not at {}", version - 1)));
+            }
+            seen.insert((*kind, id), *version);
+        }
+        Ok(None)
     }
 
     /// Writes a document over the version before it, and over no other.

@@ -54,6 +54,8 @@ const NEARLY_FULL: &str = "the disk is nearly full";
 /// See [`RECOVERING`].
 const CLOCK_JUMPED: &str = "the clock jumped";
 /// See [`RECOVERING`].
+const STALE: &str = "another change of the same resource came first";
+/// See [`RECOVERING`].
 const WRITE_FAILED: &str = "the store failed to write";
 /// See [`RECOVERING`].
 const RETRY_CHANGED: &str = "what is stored under this id was changed: whoever runs the ledger has to verify it";
@@ -337,3 +339,6 @@ impl Writer {
 fn gone() -> AppendError {
     AppendError::Unavailable { reason: "the writer stopped".to_owned(), outcome_unknown: true }
 }
+
+#[cfg(test)]
+mod tests;

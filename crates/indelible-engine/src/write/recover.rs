@@ -18,6 +18,7 @@ use super::heads::StoredHead;
 use super::thread::Thread;
 use super::time::Time;
 use crate::keystore::KeyStore;
+use crate::resource::load;
 use crate::store::{StoreError, open_writer};
 
 /// Rows at the end of the ledger that are hashed again.
@@ -45,6 +46,12 @@ impl Thread {
             return Err(StoreError::Corrupt(format!("row {} was committed, but the store ends at row {}", self.last_row, tail.last_row)));
         }
         self.note_rows(&connection)?;
+        if self.time.is_some() {
+            // A change of resources whose COMMIT failed may be there after all. Nobody writes meanwhile, so what is known is what is
+            // stored, and stays so: no other place reads it again.
+            load(&connection, &self.parts.desk.registry)?;
+            self.parts.desk.settle_all();
+        }
         self.parts.index.committed(tail.last_row);
         self.parts.spending.found(tail.last_row);
         self.last_row = tail.last_row;

@@ -238,10 +238,11 @@ impl Thread {
             self.connection = None;
             self.figures.refuse(Some(WRITE_FAILED));
         }
-        refuse(works, WRITE_FAILED, true);
+        // Before anybody is answered, so that whoever is told that a change may be there finds it if it is.
         if !rolled_back {
             self.resume();
         }
+        refuse(works, WRITE_FAILED, true);
     }
 
     /// Records what was counted and is due: who was turned away in minutes that are over, and the polls of readers who stay away.

@@ -1,7 +1,7 @@
 //! Resources of every kind: made, changed, ended; each change and each refusal in the record, document and event together.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 
 use indelible_core::json::{self, Value};
 use indelible_engine::access::{Caller, Envelope, KeyKind, Owner, Scope};
@@ -393,4 +393,45 @@ fn a_resource_that_its_events_do_not_explain_is_named() {
         let findings: Vec<_> = reports.iter().flat_map(|report| &report.findings).collect();
         assert!(!findings.is_empty() && findings.iter().all(|finding| finding.detail.contains("resource")), "{sql}: {findings:?}");
     }
+}
+
+/// Strikes after a COMMIT, once whoever asked for it has gone.
+struct Gone {
+    armed: AtomicBool,
+    went: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Faults for Gone {
+    fn strikes(&self, write: Write, when: When) -> bool {
+        let strikes = write == Write::Commit && when == When::After && self.armed.swap(false, Ordering::SeqCst);
+        if strikes {
+            self.went.lock().expect("held by nobody").recv().expect("told");
+        }
+        strikes
+    }
+}
+
+#[test]
+fn a_change_that_a_failed_commit_left_is_known_once_the_store_is_open_again_whoever_is_left_to_hear_of_it() {
+    let (tell, went) = mpsc::channel();
+    let gone = Arc::new(Gone { armed: AtomicBool::new(false), went: Mutex::new(went) });
+    let bench = Bench::with(|options| options.faults = Some(Arc::<Gone>::clone(&gone)));
+    let halt = kind("halt").expect("a kind");
+    gone.armed.store(true, Ordering::SeqCst);
+    let document = r#"{"subject":{"type":"project"},"reason":"stop"}"#;
+    let caller = bench.admin();
+    wait(async {
+        let change = bench.ledger.create_resource(&caller, halt, None, document, None);
+        tokio::time::timeout(std::time::Duration::from_millis(300), change).await.expect_err("it waits for its COMMIT");
+    });
+    tell.send(()).expect("heard");
+    let question = r#"{"subject":{"type":"user","id":"u"},"action":{"name":"read"},"resource":{"type":"d","id":"1"}}"#;
+    // Refused while the store is being opened again.
+    let questions = crate::decisions::questions(question);
+    let is_halted = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        wait(bench.ledger.decide(&caller, &bench.project(), &questions)).is_ok_and(|decided| decided[0].engine == "halt")
+    });
+    assert!(is_halted);
+    bench.verify();
 }

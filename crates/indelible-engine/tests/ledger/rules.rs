@@ -2,7 +2,6 @@
 //! than what is built in.
 
 use indelible_core::event::{Source, Submission};
-use indelible_core::json::{self, Value};
 use indelible_engine::access::{Caller, Envelope, KeyKind, Owner, Scope};
 use indelible_engine::query::{Opening, Search};
 use indelible_engine::resource::{Kind, MutateError, NewApiKey, Project, kind};
@@ -109,17 +108,45 @@ fn no_rule_weakens_what_is_built_in_nor_hides_what_verification_needs() {
     let event = r#""action":"crm.update","content":{"arguments":{"token":"S3cret","password":"S3cret"},"request":{"headers":{"Authorization":"Bearer S3cretS3cret1"}}}"#;
     let stored = through(&bench, &admin, &project, "http", event);
     assert!(!stored.contains("hmac-sha256") && !stored.contains("S3cret"), "{stored}");
-    // Events of the engine are redacted too, and still commit to what they changed.
+}
+
+/// Whoever may make rules must not be able to make what is done to the resources of the project unreadable.
+#[test]
+fn no_rule_blanks_what_events_of_resources_tell_but_rules_count_for_what_people_say() {
+    let bench = Bench::new();
+    let (admin, project) = (bench.admin(), bench.project());
+    for name in ["document", "reason", "subject", "type"] {
+        make(&bench, None, &format!(r#"{{"name":"{name}","action":"exclude"}}"#)).expect("made");
+    }
+    for path in ["/context/*", "/content/after_state", "/content/before_state/*", "/content/diff", "/content/arguments/context/city"] {
+        make(&bench, None, &format!(r#"{{"path":"{path}","base":"event","action":"exclude"}}"#)).expect("made");
+    }
     let halt = kind("halt").expect("a kind");
     let made = wait(bench.ledger.create_resource(&admin, halt, None, halt.example, None)).expect("made").kept;
-    let opening = Opening { content: true, purpose: Some("a test".to_owned()) };
-    let search = Search { filter: Some(format!("resource.id eq \"{}\"", made.id)), opening, ..Search::default() };
-    let page = wait(bench.ledger.search(&admin, &project, search)).expect("a page");
-    let record = json::parse(&page.records[0]).expect("JSON");
-    let after = record.get("content").and_then(|content| content.get("after_state")).expect("a state");
-    let hashed = |name: &str| after.get(name).and_then(Value::as_str).is_some_and(|text| text.starts_with("hmac-sha256:"));
-    assert!(hashed("reason") && hashed("subject"), "{after:?}");
-    assert!(record.get("context").and_then(|context| context.get("document")).is_some());
+    let budget = kind("budget").expect("a kind");
+    let changed = wait(bench.ledger.create_resource(&admin, budget, None, budget.example, None)).expect("made").kept;
+    wait(bench.ledger.update_resource(&admin, budget, changed.id, None, r#"{"limit_micros":7}"#)).expect("changed");
+    let record = |filter: &str| {
+        let opening = Opening { content: true, purpose: Some("a test".to_owned()) };
+        let search = Search { filter: Some(filter.to_owned()), opening, ..Search::default() };
+        let page = wait(bench.ledger.search(&admin, &project, search)).expect("a page");
+        serde_json::from_slice::<serde_json::Value>(&page.records[0]).expect("JSON")
+    };
+    let record_of_halt = record(&format!("resource.id eq \"{}\" and action eq \"halt.issue\"", made.id));
+    let after = &record_of_halt["content"]["after_state"];
+    let said: serde_json::Value = serde_json::from_str(halt.example).expect("JSON");
+    assert_eq!((&after["reason"], &after["subject"]), (&said["reason"], &said["subject"]), "{after}");
+    assert!(record_of_halt["context"]["document"].is_string());
+    let record_of_change = record(&format!("resource.id eq \"{}\" and action eq \"budget.update\"", changed.id));
+    let content = &record_of_change["content"];
+    assert_eq!((&content["before_state"]["limit_micros"], &content["after_state"]["limit_micros"]), (&25_000_000.into(), &7.into()));
+    assert!(content["diff"].as_array().is_some_and(|diff| !diff.is_empty()), "{content}");
+    // What somebody asks is theirs: their rules count for it.
+    let question =
+        r#"{"subject":{"type":"user","id":"u"},"action":{"name":"read"},"resource":{"type":"d","id":"1"},"context":{"city":"S3cret"}}"#;
+    crate::decisions::decide(&bench, question);
+    let decided = record(r#"action eq "policy.decision""#).to_string();
+    assert!(!decided.contains("S3cret"), "{decided}");
     bench.reopen().verify();
 }
 

@@ -130,3 +130,21 @@ fn schemas_are_checked_and_events_of_the_engine_need_none() {
     let text = r#"{"action":"halt.issue","outcome":"allow","actor":{"type":"human","id":"alice"}}"#;
     assert_eq!(refused(append(&bench, text, "http")).pointer, "");
 }
+
+#[test]
+fn what_would_take_too_many_steps_is_refused_or_counted_and_not_checked() {
+    let bench = Bench::new();
+    let all = vec!["{}"; 2_000].join(",");
+    let schema = format!(r#"{{"properties":{{"content":{{"properties":{{"output":{{"items":{{"allOf":[{all}]}}}}}}}}}}}}"#);
+    make(&bench, here(&bench), "list.strict", &schema, "enforcing").expect("made");
+    let id = make(&bench, here(&bench), "list.loose", &schema, "report_only").expect("made");
+    let list = |n: u64, action: &str, items: usize| {
+        let items = vec!["1"; items].join(",");
+        event(n, action, "1").replace("\"arguments\":{\"amount\":1}", &format!(r#""output":[{items}]"#))
+    };
+    append(&bench, &list(1, "list.strict", 9_000), "http").expect("not too many");
+    let fault = refused(append(&bench, &list(2, "list.strict", 200_000), "http"));
+    assert!(fault.pointer.is_empty() && fault.message.contains("20000000 steps"), "{fault}");
+    append(&bench, &list(3, "list.loose", 200_000), "http").expect("it only reports");
+    assert_eq!(bench.ledger.figures(schemas(), id), [("violations", Value::integer(1))]);
+}

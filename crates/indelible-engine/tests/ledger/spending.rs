@@ -184,6 +184,25 @@ fn what_has_no_price_counts_for_nothing_and_is_told() {
 }
 
 #[test]
+fn costs_in_another_currency_count_for_nothing_and_are_told() {
+    let bench = Bench::new();
+    make(&bench, None, "policy", r#"{"name":"p","text":"permit (principal, action, resource);"}"#);
+    let all = budget(&bench, r#"{"type":"project"}"#, "total", 50, "deny");
+    let cost = |n: u64, micros: u64, currency: &str| {
+        used(n, "a", 1).replace(r#""input_tokens":1"#, &format!(r#""cost_micros":{micros},"currency":"{currency}""#))
+    };
+    bench.append(&[cost(1, 70, "EUR"), cost(2, 7, "USD"), cost(3, 5, "CHF")]).expect("appended");
+    let told = spending(&bench, all);
+    assert_eq!((told.spent_micros, told.at_most), (7, false));
+    assert_eq!(told.other_costs, [("CHF".to_owned(), 5), ("EUR".to_owned(), 70)]);
+    let decision = decide(&bench, ASK);
+    assert!(decision.decision);
+    let warnings = ["5 millionths of CHF do not count", "70 millionths of EUR do not count"];
+    assert!(decision.warnings.iter().zip(warnings).all(|(told, expected)| told.starts_with(expected)), "{decision:?}");
+    assert_eq!(decision.warnings.len(), 2);
+}
+
+#[test]
 fn a_neighbours_budget_is_not_shown_and_nobody_without_a_scope_sees_one() {
     use indelible_engine::access::{Envelope, KeyKind, Owner, Scope};
     use indelible_engine::resource::NewApiKey;

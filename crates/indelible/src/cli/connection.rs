@@ -17,7 +17,7 @@ use super::online::Online;
 /// Where commands are carried out.
 pub enum Connection {
     /// Here, on a data folder whose lock we hold.
-    Offline(Offline),
+    Offline(Box<Offline>),
     /// By a server.
     Online(Online),
 }

@@ -91,7 +91,7 @@ fn one(connection: &Connection, path: &std::path::Path, options: &load::Options,
         Err(error) => return Ok(Loaded::unreadable(&error)),
     };
     match connection {
-        Connection::Offline(offline) => load::load(offline, &input, options, progress),
+        Connection::Offline(offline) => load::load(offline.as_ref(), &input, options, progress),
         Connection::Online(online) => load::load(online, &input, options, progress),
     }
 }

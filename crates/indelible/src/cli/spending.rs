@@ -25,7 +25,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let spending: Value = serde_json::from_slice(&spending)?;
     let members = ["spent_micros", "limit_micros", "currency", "exceeded", "unpriced_tokens", "period_start", "period_end"];
-    let row = members.map(|member| output::cell(&spending[member])).to_vec();
-    output::table(&["SPENT (MICROS)", "LIMIT", "CURRENCY", "EXCEEDED", "TOKENS WITHOUT A PRICE", "FROM", "UNTIL"], [row])?;
+    let others = spending["other_costs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let others: Vec<String> = others.iter().map(|cost| format!("{} {}", cost["micros"], output::cell(&cost["currency"]))).collect();
+    let row = members.map(|member| output::cell(&spending[member])).into_iter().chain([others.join(", ")]).collect();
+    let heads = ["SPENT (MICROS)", "LIMIT", "CURRENCY", "EXCEEDED", "TOKENS WITHOUT A PRICE", "FROM", "UNTIL", "OTHER CURRENCIES (MICROS)"];
+    output::table(&heads, [row])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -63,7 +63,7 @@ impl Target {
         match (&self.server, &self.key_file) {
             (Some(server), Some(key_file)) => Online::new(server, key_file, self.ca_file.as_deref(), self.project).map(Connection::Online),
             (Some(_), None) => bail!("--server needs --key-file: the key of the project is in the data folder, in admin.key"),
-            (None, _) => self.open(folder).map(Connection::Offline),
+            (None, _) => self.open(folder).map(|offline| Connection::Offline(Box::new(offline))),
         }
     }
 

@@ -103,6 +103,22 @@ fn what_is_no_question_is_refused_and_told() {
 }
 
 #[test]
+fn what_many_questions_share_counts_with_each() {
+    let house = House::start();
+    let ask = |evaluations: usize| {
+        let mut body = question();
+        // A share of 600 KiB: the request itself is far from its bound.
+        let texts: serde_json::Map<String, Value> = (0..200).map(|n| (format!("p{n}"), json!("x".repeat(3 * 1024)))).collect();
+        body["subject"]["properties"] = Value::Object(texts);
+        body["evaluations"] = json!(vec![json!({}); evaluations]);
+        house.post(MANY, &body)
+    };
+    assert_eq!(ask(6).send().is(200)["evaluations"].as_array().expect("answers").len(), 6);
+    let problem = ask(7).refused(400, "invalid-evaluation", (&house.project, "policy.decision", "error"));
+    assert_eq!(pointers(&problem), ["/evaluations"]);
+}
+
+#[test]
 fn two_tenants_ask_for_themselves_alone() {
     let house = House::start();
     let (other, key) = house.tenant("other");
@@ -158,6 +174,11 @@ fn spending_is_shown_and_the_look_is_recorded() {
     let shown = answer.is(200);
     answer.left(&house, (&house.project, "audit.read", "allow"));
     assert_eq!((&shown["spent_micros"], &shown["exceeded"], &shown["currency"]), (&json!(100), &json!(true), &json!("EUR")));
+    assert_eq!((&shown["other_costs"], &shown["at_most"]), (&json!([]), &json!(false)));
+    let mut other = crate::server::event("model.invoke");
+    other["usage"] = json!({"cost_micros": 3, "currency": "USD"});
+    house.post(crate::server::EVENTS, &other).send().is(201);
+    assert_eq!(house.get(&path).send().is(200)["other_costs"], json!([{"currency": "USD", "micros": 3}]));
     assert!(shown["period_start"].as_str().is_some_and(|from| from.ends_with("-01T00:00:00.000000Z")));
     let (other, key) = house.tenant("other");
     house.get(&path).key(&key).refused(404, "not-found", (&other, "audit.read", "error"));

@@ -30,11 +30,11 @@ const BATCH_EVENTS_MAX: u32 = 1_000;
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuditStream {
     /// A name for people.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) name: String,
     /// `https://`, without user, password and fragment.
     pub(crate) url: String,
-    /// Headers that are sent along and hold no credential.
+    /// Headers that are sent along and hold no credential. Refused are names that end with what names a credential (`key`, `auth`, `token`, `secret`, `password`, `signature` and the like, whatever the case, `-` and `_`): those belong into `secret_headers`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) headers: BTreeMap<String, String>,
     /// Headers whose values are sealed, and shown as `[SEALED]`; that word leaves one as it is. They are given anew with a new `url`.
@@ -189,15 +189,37 @@ fn check_headers(stream: &AuditStream) -> Result<(), Fault> {
                 return fault("is set by Indelible itself");
             }
             if value.is_empty() || value.len() > TEXT_BYTES_MAX || !value.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
-                return fault("has 1 to 4096 printable ASCII characters");
+                return fault(&format!("has 1 to {TEXT_BYTES_MAX} printable ASCII characters"));
             }
-            let secret = ["authorization", "cookie", "token", "apikey", "secret", "password", "signature", "credential"];
-            if member == "headers" && secret.iter().any(|end| lower.replace(['-', '_', '.'], "").ends_with(end)) {
-                return fault("holds a credential: it belongs into secret_headers");
+            if member == "headers" && carries_credential(&lower) {
+                return fault("is the name of a header that carries a credential, and would be stored readable: say it in secret_headers");
             }
         }
     }
     Ok(())
+}
+
+/// What the names of headers end with that carry credentials.
+const CREDENTIALS: &[&str] = &[
+    "auth",
+    "authorization",
+    "cookie",
+    "cookie2",
+    "credential",
+    "credentials",
+    "key",
+    "pass",
+    "passwd",
+    "password",
+    "secret",
+    "signature",
+    "token",
+];
+
+/// Whether a header of this name, in lower case, carries a credential.
+fn carries_credential(lower: &str) -> bool {
+    let name = lower.replace(['-', '_', '.'], "");
+    CREDENTIALS.iter().any(|end| name.ends_with(end))
 }
 
 /// Its key is there, its state changes by its verbs alone, sealed headers go where they were meant to go, and contents leave by who may
@@ -290,3 +312,32 @@ pub(crate) static KIND: Kind = Kind {
         ..Rare::NONE
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_carry_credentials_are_refused_where_they_would_be_readable() {
+        let read = |member: &str, name: &str| {
+            strict::<AuditStream>(&format!(r#"{{"name":"n","url":"https://siem.example/in","{member}":{{"{name}":"abc"}}}}"#))
+        };
+        let secret = ["Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "X_API_KEY", "dd-api-key", "X-Auth", "X-Vault-Token"];
+        for name in secret.into_iter().chain([
+            "X-Client-Secret",
+            "X-Password",
+            "x-pass",
+            "X-Hub-Signature",
+            "X-AWS-Credential",
+            "Ocp-Apim-Subscription-Key",
+        ]) {
+            let fault = read("headers", name).expect_err(name);
+            assert_eq!(fault.pointer, format!("/headers/{name}"));
+            assert!(fault.message.contains("secret_headers"), "{fault}");
+            read("secret_headers", name).expect(name);
+        }
+        for name in ["X-Source", "X-Tenant", "Accept", "X-Keyring-Name", "X-Author"] {
+            read("headers", name).expect(name);
+        }
+    }
+}

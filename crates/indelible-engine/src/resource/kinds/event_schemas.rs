@@ -70,7 +70,7 @@ fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
 pub(crate) static KIND: Kind = Kind {
     noun: "event_schema",
     plural: "event_schemas",
-    doc: "What events of an action must look like. An event that breaks a schema that is `enforcing` is refused with the place of its fault; where it is `report_only` it is stored and counted (`violations`), and once a minute an event `event_schema.violation` tells how many there were. Where organization and project have a schema for an action, both count.",
+    doc: "What events of an action must look like. An event that breaks a schema that is `enforcing` is refused with the place of its fault; where it is `report_only` it is stored and counted (`violations`), and once a minute an event `event_schema.violation` tells how many there were. Where organization and project have a schema for an action, both count. A check takes at most 20,000,000 steps: one for each value of the event and each subschema or listed value of the schema (references followed), and one for each pattern and 4 bytes of the event; an event that could take more is not checked, and is as one that breaks the schema.",
     levels: &[Level::Organization, Level::Project],
     number: Number::Many,
     scope: Scope::ControlWrite,

@@ -93,6 +93,28 @@ mod tests {
     }
 
     #[test]
+    fn texts_are_as_long_as_their_schema_says() {
+        let mut compared = 0;
+        for kind in KINDS {
+            let schema = (kind.schema)();
+            for (name, property) in schema["properties"].as_object().expect("an object schema") {
+                let Some(max) = property["maxLength"].as_u64() else { continue };
+                let max = usize::try_from(max).expect("a length");
+                let read = |length: usize| {
+                    let mut document: serde_json::Value = serde_json::from_str(kind.example).expect("JSON");
+                    document[name] = "x".repeat(length).into();
+                    (kind.read)(&document.to_string()).map_err(|fault| (fault.pointer.clone(), fault.message.contains("has 1 to")))
+                };
+                // It may be wrong in another way, such as a text that is no policy.
+                assert_ne!(read(max), Err((format!("/{name}"), true)), "{} {name}", kind.noun);
+                assert_eq!(read(max + 1), Err((format!("/{name}"), true)), "{} {name}", kind.noun);
+                compared += 1;
+            }
+        }
+        assert!(compared > 8, "{compared}");
+    }
+
+    #[test]
     fn faults_point_at_their_place_and_repeat_no_value() {
         let cases = [
             ("halt", "[]", ""),

@@ -154,7 +154,7 @@ fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
 pub(crate) static KIND: Kind = Kind {
     noun: "redaction_rule",
     plural: "redaction_rules",
-    doc: "What is taken out of the events of a project, or of all projects of an organization, before they are stored, beside what is taken out of all events. Of several rules the strongest counts: `exclude`, then `redact`, then `hmac`; no rule weakens those that are built in. A rule is in force for every event that comes after it was acknowledged. `POST /v1/redaction_rules/test` shows what a sample would become.",
+    doc: "What is taken out of the events of a project, or of all projects of an organization, before they are stored, beside what is taken out of all events. Of several rules the strongest counts: `exclude`, then `redact`, then `hmac`; no rule weakens those that are built in, nor blanks the states that the engine's own events tell of resources. A rule is in force for every event that comes after it was acknowledged. `POST /v1/redaction_rules/test` shows what a sample would become.",
     levels: &[Level::Organization, Level::Project],
     number: Number::Many,
     scope: Scope::AuditAdmin,

@@ -1,8 +1,6 @@
 //! `POST /access/v1/evaluation`: one question.
 
-use indelible_core::fault::Fault;
-use indelible_core::json::Value;
-use indelible_engine::decide::{ACTION, Question, Questions, Semantic};
+use indelible_engine::decide::{ACTION, Questions};
 
 use super::super::call::PROJECT_ID;
 use super::super::route::{Audit, Handler, Route, Verb};
@@ -23,9 +21,5 @@ pub(in super::super) static ROUTE: Route = Route {
     answers: |_| vec![("application/json", decision_schema())],
     problems: PROBLEMS,
     audit: Audit::Action(ACTION),
-    handler: Handler::Keyed(|call, unread| Box::pin(async move { decide(&call, unread, read).await })),
+    handler: Handler::Keyed(|call, unread| Box::pin(async move { decide(&call, unread, Questions::one).await })),
 };
-
-fn read(value: &Value<'_>) -> Result<Questions, Fault> {
-    Question::read(value).map(|question| Questions { asked: vec![Ok(question)], semantic: Semantic::default(), single: true })
-}

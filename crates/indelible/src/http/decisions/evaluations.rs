@@ -12,7 +12,8 @@ pub(in super::super) static ROUTE: Route = Route {
     verb: Verb::Post,
     path: "/access/v1/evaluations",
     summary: "Decide many questions",
-    description: "Each of `evaluations`, at most 1,000, takes what it lacks from the members beside it. `options.evaluations_semantic` says \
+    description: "Each of `evaluations`, at most 1,000, takes what it lacks from the members beside it, which counts with each: all come to 4 MiB at \
+                  most. `options.evaluations_semantic` says \
                   which are answered: `execute_all`, or up to the first that is denied (`deny_on_first_deny`) or permitted \
                   (`permit_on_first_permit`). All are decided by the same rules and recorded in one transaction. One that is no question is \
                   denied, with `context.error`. Without `evaluations` it is one question, and answered like one. Needs `events:append`.",

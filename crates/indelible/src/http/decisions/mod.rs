@@ -8,6 +8,8 @@ pub(super) mod evaluations;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use indelible_core::fault::{Fault, FaultKind};
+use indelible_core::limits::NAME_BYTES_MAX;
+use indelible_engine::apart::apart;
 use indelible_engine::decide::{Change, DecideError, Decision, Questions, Rule};
 use serde_json::{Value, json};
 
@@ -18,6 +20,9 @@ use super::problem::{Kind, Problem};
 
 /// Largest request, bytes.
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+
+/// A request of more bytes is read beside the runtime.
+const INLINE_BYTES_MAX: usize = 32 * 1024;
 
 /// Problems of both.
 static PROBLEMS: &[Kind] = &[
@@ -43,7 +48,8 @@ async fn decide(
 ) -> Result<Response<Body>, Problem> {
     let project = call.project().await?;
     let text = document::read_up_to(call, unread, REQUEST_BYTES_MAX).await?;
-    let questions = document::parse(&text).and_then(|value| read(&value)).map_err(|fault| invalid(&fault))?;
+    let questions = apart(text.len() > INLINE_BYTES_MAX, || document::parse(&text).and_then(|value| read(&value)));
+    let questions = questions.map_err(|fault| invalid(&fault))?;
     let decisions = call.app.ledger.decide(&call.caller, &project, &questions).await?;
     Ok(call::json(StatusCode::OK, render_all(&decisions, questions.single)))
 }
@@ -130,7 +136,7 @@ fn change(change: &Change) -> Vec<u8> {
 /// A question, of which some members may be left out where there are defaults.
 fn question_schema(required: &[&str]) -> Value {
     let properties = json!({"type": "object", "description": "Anything that a policy may ask about."});
-    let text = json!({"type": "string", "minLength": 1, "maxLength": 1_024});
+    let text = json!({"type": "string", "minLength": 1, "maxLength": NAME_BYTES_MAX});
     let thing = |doc: &str| {
         json!({
             "type": "object",
