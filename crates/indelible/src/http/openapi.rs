@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, made from the route table.
 //!
-//! Every route that is not a GET says under `x-audit-action` which event it appends, or under `x-audit-exempt` why none.
+//! Every route that is not a GET says under `x-audit-action` which event it appends, or under `x-audit-exempt` why none. Where only a
+//! refusal has that event, `x-audit-success-exempt` says what success leaves instead.
 
 mod headers;
 
@@ -113,11 +114,12 @@ fn operation(route: &Route) -> Operation {
     if route.is_keyed() {
         operation = operation.security(SecurityRequirement::new("key", Vec::<String>::new()));
     }
-    let extension = match route.audit {
-        Audit::Action(action) => ("x-audit-action", action),
-        Audit::Exempt(reason) => ("x-audit-exempt", reason),
+    let extensions = match route.audit {
+        Audit::Action(action) => ExtensionsBuilder::new().add("x-audit-action", action),
+        Audit::Refusal(action, reason) => ExtensionsBuilder::new().add("x-audit-action", action).add("x-audit-success-exempt", reason),
+        Audit::Exempt(reason) => ExtensionsBuilder::new().add("x-audit-exempt", reason),
     };
-    operation.extensions(Some(ExtensionsBuilder::new().add(extension.0, extension.1).build())).build()
+    operation.extensions(Some(extensions.build())).build()
 }
 
 /// The problems of a route, by status.

@@ -47,6 +47,8 @@ impl Verb {
 pub enum Audit {
     /// The engine appends this action before the answer.
     Action(&'static str),
+    /// The engine appends this action before it answers a refusal; of success it has none of its own, for this reason.
+    Refusal(&'static str, &'static str),
     /// Nothing is appended, for this reason.
     Exempt(&'static str),
 }

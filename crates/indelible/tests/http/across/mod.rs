@@ -1,5 +1,8 @@
-//! What holds across all URLs: no secret is stored, no tenant sees another, no caller claims an assurance.
+//! What holds across all URLs: each change and each refusal is one event, no secret is stored, no tenant sees another, no caller claims an
+//! assurance.
 
 mod assurance;
+mod audited;
+mod operations;
 mod secrets;
 mod tenants;
