@@ -3,6 +3,7 @@
 
 mod assurance;
 mod audited;
+mod conformance;
 mod operations;
 mod secrets;
 mod tenants;
