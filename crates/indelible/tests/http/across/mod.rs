@@ -4,6 +4,7 @@
 mod assurance;
 mod audited;
 mod conformance;
+mod foreign;
 mod operations;
 mod secrets;
 mod tenants;

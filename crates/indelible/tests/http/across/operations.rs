@@ -63,9 +63,9 @@ impl Operation {
         self.path.contains('{')
     }
 
-    /// The path with each variable given.
+    /// The path with each variable given; a tile is always the first one.
     pub(super) fn at(&self, variable: &str) -> String {
-        let mut path = self.path.clone();
+        let mut path = self.path.replace("{tile}", "0/000");
         while let (Some(from), Some(to)) = (path.find('{'), path.find('}')) {
             path.replace_range(from..=to, variable);
         }
@@ -115,7 +115,7 @@ impl Recipe {
 
 /// A key that may.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Who {
+pub(super) enum Who {
     /// The project's administrator.
     Project,
     /// The instance's.
@@ -134,7 +134,7 @@ fn owner(house: &House, kind: &Kind) -> (Who, Value) {
 }
 
 /// A kind's example with its owner.
-fn example(house: &House, kind: &Kind) -> (Who, Value) {
+pub(super) fn example(house: &House, kind: &Kind) -> (Who, Value) {
     let (who, owner) = owner(house, kind);
     let mut example: Value = serde_json::from_str(kind.example).expect("JSON");
     example["owner"] = owner;
