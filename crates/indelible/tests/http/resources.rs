@@ -83,6 +83,8 @@ fn every_kind_is_made_shown_changed_and_ended_and_each_is_in_the_log() {
             let act = |body: &str| house.post(&format!("{item}/{}", verb.name), body);
             act(r#"{"x":1}"#).refused(422, "invalid-resource", (project, verb.action, "error"));
             act("{}").header("if-match", "\"77\"").refused(412, "stale-version", (project, verb.action, "error"));
+            let untyped = house.ask("POST", &format!("{item}/{}", verb.name)).body("{}");
+            untyped.refused(415, "unsupported-media-type", (project, verb.action, "error"));
             let answer = house.ask("POST", &format!("{item}/{}", verb.name)).send();
             now = answer.is(200);
             answer.left(&house, (project, verb.action, "allow"));

@@ -145,8 +145,8 @@ impl Other<'_> {
         };
         let is_uuid = |id: &str| id.len() == NOBODY.len();
         // A run is named by whoever runs it.
-        let guesses: &[&str] = if matches!(place, Place::Path) { &[NOBODY, "run-of-nobody"] } else { &[NOBODY] };
-        for guess in guesses {
+        let unknown: &[&str] = if matches!(place, Place::Path) { &[NOBODY, "run-of-nobody"] } else { &[NOBODY] };
+        for guess in unknown {
             let guessed = shape(&self.try_with(operation, body, place, guess));
             for id in ids.theirs.iter().chain(&ids.nowhere).filter(|id| is_uuid(id) == is_uuid(guess)) {
                 let tried = shape(&self.try_with(operation, body, place, id));
