@@ -30,7 +30,7 @@ const BATCH_EVENTS_MAX: u32 = 1_000;
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuditStream {
     /// A name for people.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) name: String,
     /// `https://`, without user, password and fragment.
     pub(crate) url: String,

@@ -15,7 +15,7 @@ use crate::access::Scope;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Budget {
     /// A name for people.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) name: String,
     /// Whose spending counts.
     pub(crate) subject: Spender,

@@ -19,7 +19,7 @@ pub(crate) struct Halt {
     /// What is halted.
     pub(crate) subject: Halted,
     /// Why, in words.
-    #[schemars(length(min = 1, max = 4096))]
+    #[schemars(length(min = 1, max = TEXT_BYTES_MAX))]
     pub(crate) reason: String,
 }
 

@@ -14,10 +14,10 @@ use crate::access::Scope;
 #[serde(deny_unknown_fields)]
 pub(crate) struct LegalHold {
     /// A name for people: the matter.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) name: String,
     /// Why, in words.
-    #[schemars(length(min = 1, max = 4096))]
+    #[schemars(length(min = 1, max = TEXT_BYTES_MAX))]
     pub(crate) reason: String,
     /// Events from this time on (RFC 3339); all earlier ones too if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

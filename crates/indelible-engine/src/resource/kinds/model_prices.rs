@@ -15,10 +15,10 @@ use crate::access::Scope;
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModelPrice {
     /// Who sells it (`model.provider` of events).
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) provider: String,
     /// The model (`model.id` of events).
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) model: String,
     /// ISO 4217.
     #[schemars(regex(pattern = "^[A-Z]{3}$"))]

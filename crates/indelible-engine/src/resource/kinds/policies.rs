@@ -16,7 +16,7 @@ use crate::decide::language;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Policy {
     /// A name for people.
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) name: String,
     /// One or more statements of Cedar, `permit` or `forbid`, at most 64.
     #[schemars(length(min = 1, max = 32768))]

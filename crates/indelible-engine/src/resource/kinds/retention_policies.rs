@@ -17,7 +17,7 @@ const DAYS_MAX: u32 = 36_525;
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetentionPolicy {
     /// A name for people.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) name: String,
     /// The floor: nothing is disposed of before so many days.
     #[schemars(range(min = 1, max = 36525))]

@@ -19,7 +19,7 @@ use crate::access::Scope;
 #[serde(deny_unknown_fields)]
 pub(crate) struct WebhookSigningKey {
     /// A name for people.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) name: String,
     /// Whether streams that name no key are signed with it; with all of these, where there are several.
     #[serde(default)]

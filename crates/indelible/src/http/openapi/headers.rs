@@ -17,7 +17,8 @@ const EVERY_REQUEST: &[Header] = &[
     field("X-Request-Id", "Up to 128 letters, digits and `-_.:/+=`; anything else is replaced. Recorded, and in the answer."),
     field("traceparent", "W3C Trace Context; recorded."),
 ];
-const BODIED: &[Header] = &[choice("Content-Encoding", &["gzip", "zstd", "identity"], "How the body is compressed.")];
+const BODIED: &[Header] =
+    &[choice("Content-Encoding", &["gzip", "zstd", "identity", ""], "How the body is compressed; empty for not at all.")];
 const SUBMISSION: &[Header] = &[choice("X-Indelible-Path", &["import"], "The events come from another log.")];
 
 /// Header fields that every request of a route may have, beside those of [`Route::headers`].
