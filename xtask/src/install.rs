@@ -1,5 +1,6 @@
-//! Installs what the tests and the bench need and the machine lacks: programs through the system's package manager, and moto, which
-//! imitates Amazon's services, into a folder of its own below `target/`.
+//! Installs what the tests and the bench need and the machine lacks: programs through the system's package manager, and two programs in
+//! Python into folders of their own below `target/`: moto, which imitates Amazon's services, and Schemathesis, which holds a server
+//! against its OpenAPI document.
 
 use std::path::Path;
 use std::process::Command;
@@ -20,6 +21,9 @@ const TOOLS: &[(&str, &str)] = &[
 
 /// moto and the web server that it runs in, each in one version.
 const MOTO: &[&str] = &["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5", "werkzeug==3.1.9"];
+
+/// Schemathesis and what it draws its requests with, which the seed of a run belongs to.
+const SCHEMATHESIS: &[&str] = &["schemathesis==4.32.5", "hypothesis==6.170.17"];
 
 /// Where Debian keeps PostgreSQL's server programs, which are not on the path.
 const POSTGRES_FOLDER: &str = "/usr/lib/postgresql";
@@ -60,14 +64,20 @@ fn apt(arguments: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Installs moto into the virtual environment `target/moto`, where tests look for it, unless these versions are there.
-pub(crate) fn moto() -> anyhow::Result<()> {
-    let folder = crate::root().join("target/moto");
-    let (installed, wanted) = (folder.join("installed"), MOTO.join("\n"));
+/// Installs the programs in Python where tests look for them, unless these versions are there.
+pub(crate) fn python() -> anyhow::Result<()> {
+    environment("target/moto", MOTO)?;
+    environment("target/schemathesis", SCHEMATHESIS)
+}
+
+/// Installs packages into a virtual environment of their own.
+fn environment(name: &str, packages: &[&str]) -> anyhow::Result<()> {
+    let folder = crate::root().join(name);
+    let (installed, wanted) = (folder.join("installed"), packages.join("\n"));
     if std::fs::read_to_string(&installed).is_ok_and(|found| found == wanted) {
         return Ok(());
     }
-    println!("installing {}", MOTO.join(", "));
+    println!("installing {}", packages.join(", "));
     let run = |program: &Path, arguments: &[&str]| {
         let status = Command::new(program).args(arguments).status();
         status.is_ok_and(|status| status.success())
@@ -79,10 +89,10 @@ pub(crate) fn moto() -> anyhow::Result<()> {
         apt(&["install", "-y", "-qq", "--no-install-recommends", "python3-venv"])?;
         ensure!(run(Path::new("python3"), &make), "python3 cannot make a virtual environment in {path}");
     }
-    let pip = [&["-m", "pip", "install", "--quiet", "--disable-pip-version-check"], MOTO].concat();
-    ensure!(run(&folder.join("bin/python"), &pip), "pip cannot install {}", MOTO.join(", "));
+    let pip = [&["-m", "pip", "install", "--quiet", "--disable-pip-version-check"], packages].concat();
+    ensure!(run(&folder.join("bin/python"), &pip), "pip cannot install {}", packages.join(", "));
     // Last, so that what was cut off is begun anew.
-    std::fs::write(installed, wanted).context("target/moto cannot be written")
+    std::fs::write(installed, wanted).with_context(|| format!("{name} cannot be written"))
 }
 
 fn present(tool: &str) -> bool {

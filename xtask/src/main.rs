@@ -57,7 +57,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Test => suite::run(),
         Command::Tidy => Ok(tidy::run()),
-        Command::Install => install::missing().and_then(|()| install::moto()).map(|()| ExitCode::SUCCESS),
+        Command::Install => install::missing().and_then(|()| install::python()).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench_command(&arguments),
     }
 }

@@ -18,7 +18,7 @@ struct Count {
 /// Runs everything, also after a failure, so that one run tells all. Ends with `N passed, N failed`.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     install::missing()?;
-    install::moto()?;
+    install::python()?;
     let mut count = Count::default();
     let check = |count: &mut Count, name: &str, command: &mut Command| {
         println!("\n== {name}");

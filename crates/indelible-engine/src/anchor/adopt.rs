@@ -77,11 +77,15 @@ impl Ledger {
         let report = self.inner.anchoring.report();
         let standings = report.standings;
         let events = report.refused.iter().map(|(origin, refusal)| event(caller, &home, (origin, refusal), standings.get(origin)));
-        let events: Vec<EngineEvent> = events.collect();
-        let adopted: Vec<Name> = standings.keys().cloned().collect();
-        if !events.is_empty() {
-            self.record(events).await?;
+        let mut events: Vec<EngineEvent> = events.collect();
+        if events.is_empty() {
+            // That somebody asked is recorded too.
+            let mut nothing = EngineEvent::new(caller, &home, ADOPT, "allow").because("every tree grew out of what was signed");
+            nothing.resource = Some(ResourceMembers { kind: KIND, id: "*".to_owned(), parent: None });
+            events.push(nothing);
         }
+        let adopted: Vec<Name> = standings.keys().cloned().collect();
+        self.record(events).await?;
         if !adopted.is_empty() {
             self.inner.anchoring.adopt(standings).await;
             let refused = self.inner.anchoring.report().refused;

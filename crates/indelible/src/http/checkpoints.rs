@@ -18,7 +18,8 @@ pub(super) static ROUTE: Route = Route {
     description: "Trees that did not grow out of what was signed before (an older copy put back on purpose, a checkpoint store that was lost) are \
                   not signed until somebody with `audit:admin` and a key of the instance says so here. Each is an event with what was \
                   signed before, its note included, and what is signed in its place; who kept an older checkpoint still sees the break. A \
-                  tree that contradicts itself is not adopted, and its event says `deny`. It takes no body.",
+                  tree that contradicts itself is not adopted, and its event says `deny`. Where there is none to adopt, the one event says so. \
+                  It takes no body.",
     variables: &[],
     parameters: &[],
     body: bodiless,

@@ -25,7 +25,7 @@ pub(super) static ROUTE: Route = Route {
                   of two checkpoints. Text, or JSON where `Accept` asks for it. Appends `audit.read`. Needs `audit:read`.",
     variables: &[],
     parameters: &[
-        Parameter { name: "from", values: SIZE, doc: "Size of the older tree. It must be given." },
+        Parameter { name: "from", values: Values::Needed(0, INTEGER_MAX as u64), doc: "Size of the older tree." },
         Parameter { name: "to", values: SIZE, doc: "Size of the newer one; that of the newest checkpoint if absent." },
         PROJECT_ID,
     ],

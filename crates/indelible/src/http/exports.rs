@@ -45,7 +45,7 @@ pub(super) static ROUTE: Route = Route {
     summary: "Export an evidence bundle",
     description: "A tar that proves entries to whoever has the log's public key, and nothing else. Without `filter`, `from` and `to` it is a range, \
                   which proves that nothing in it is missing; with any of them a selection. It is made against the newest signed checkpoint; a key \
-                  with `audit:admin` has everything sealed first. Events after the checkpoint are left out: `X-Indelible-Events-After` says how \
+                  with `audit:admin` has everything sealed first, which appends `audit.anchor`. Events after the checkpoint are left out: `X-Indelible-Events-After` says how \
                   many. Appends `audit.export` before the first byte (the intent) and before the last ones (the outcome), and `content.decrypt` for \
                   each content before its key leaves. Needs `audit:read`, and `content:decrypt` with a purpose for `content`.",
     variables: &[],

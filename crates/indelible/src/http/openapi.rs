@@ -1,8 +1,10 @@
 //! The OpenAPI 3.1 document, made from the route table.
 //!
-//! Every route that is not a GET says under `x-audit-action` which event it appends, or under `x-audit-exempt` why none.
+//! Every route that is not a GET says under `x-audit-action` which event it appends, or under `x-audit-exempt` why none. Where only a
+//! refusal has that event, `x-audit-success-exempt` says what success leaves instead.
 
 mod headers;
+mod links;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +19,7 @@ use utoipa::openapi::{
 
 use super::problem::Kind;
 use super::query::{Parameter, Values};
-use super::route::{Audit, Route, Verb};
+use super::route::{Audit, Handler, Route, Verb};
 use super::{routes, schema};
 
 /// Problems that every keyed route may answer with.
@@ -79,7 +81,7 @@ fn operation(route: &Route) -> Operation {
             ParameterBuilder::new()
                 .name(parameter.name)
                 .parameter_in(ParameterIn::Query)
-                .required(Required::False)
+                .required(if parameter.is_needed() { Required::True } else { Required::False })
                 .description(Some(parameter.doc))
                 .schema(Some(read(values(parameter)))),
         );
@@ -91,20 +93,26 @@ fn operation(route: &Route) -> Operation {
                 .parameter_in(ParameterIn::Header)
                 .required(if header.required { Required::True } else { Required::False })
                 .description(Some(header.doc))
-                .schema(Some(read(json!({"type": "string"})))),
+                .schema(Some(read(text(header.words)))),
         );
     }
     let bodies = (route.body)(route);
     if !bodies.is_empty() {
-        let mut body = RequestBodyBuilder::new().required(Some(Required::True));
+        let mut body = RequestBodyBuilder::new().required(Some(if may_be_left_out(route) { Required::False } else { Required::True }));
         for (media_type, schema) in bodies {
-            body = body.content(media_type, ContentBuilder::new().schema(Some(read(schema))).build());
+            let content = ContentBuilder::new()
+                .schema(Some(read(schema)))
+                .example(example(route).filter(|_| media_type.ends_with("json") && media_type != "application/x-ndjson"));
+            body = body.content(media_type, content.build());
         }
         operation = operation.request_body(Some(body.build()));
     }
     let mut success = ResponseBuilder::new().description("Done.");
     for (media_type, schema) in (route.answers)(route) {
         success = success.content(media_type, ContentBuilder::new().schema(Some(read(schema))).build());
+    }
+    for (name, link) in links::from(route) {
+        success = success.link(name, link);
     }
     operation = operation.response(route.status.to_string(), with_headers(success, route, route.status));
     for (status, kinds) in problems(route) {
@@ -113,11 +121,32 @@ fn operation(route: &Route) -> Operation {
     if route.is_keyed() {
         operation = operation.security(SecurityRequirement::new("key", Vec::<String>::new()));
     }
-    let extension = match route.audit {
-        Audit::Action(action) => ("x-audit-action", action),
-        Audit::Exempt(reason) => ("x-audit-exempt", reason),
+    let extensions = match route.audit {
+        Audit::Action(action) => ExtensionsBuilder::new().add("x-audit-action", action),
+        Audit::Refusal(action, reason) => ExtensionsBuilder::new().add("x-audit-action", action).add("x-audit-success-exempt", reason),
+        Audit::Exempt(reason) => ExtensionsBuilder::new().add("x-audit-exempt", reason),
     };
-    operation.extensions(Some(ExtensionsBuilder::new().add(extension.0, extension.1).build())).build()
+    operation.extensions(Some(extensions.build())).build()
+}
+
+/// Whether a request without its body is one with an empty object.
+const fn may_be_left_out(route: &Route) -> bool {
+    matches!(route.handler, Handler::Act(..))
+}
+
+/// A body that is taken.
+fn example(route: &Route) -> Option<Value> {
+    let thing = json!({"type": "invoice", "id": "inv-1042"});
+    let who = json!({"type": "agent", "id": "agent-7"});
+    match route.name {
+        "submit_events" | "check_events" => {
+            return Some(json!({"action": "invoice.approve", "outcome": "allow", "actor": who, "resource": thing}));
+        }
+        "evaluate" | "evaluate_many" => return Some(json!({"subject": who, "action": {"name": "approve"}, "resource": thing})),
+        _ => {}
+    }
+    let kind = route.kind().filter(|_| !matches!(route.handler, Handler::Act(..)))?;
+    serde_json::from_str(kind.example).ok()
 }
 
 /// The problems of a route, by status.
@@ -147,9 +176,14 @@ fn values(parameter: &Parameter) -> Value {
     match parameter.values {
         Values::Text => json!({"type": "string"}),
         Values::Uuid => json!({"type": "string", "format": "uuid"}),
-        Values::Integer(low, high) => json!({"type": "integer", "minimum": low, "maximum": high}),
-        Values::Choice(words) => json!({"type": "string", "enum": words}),
+        Values::Integer(low, high) | Values::Needed(low, high) => json!({"type": "integer", "minimum": low, "maximum": high}),
+        Values::Choice(words) => text(words),
     }
+}
+
+/// Any text, or one of these words.
+fn text(words: &[&str]) -> Value {
+    if words.is_empty() { json!({"type": "string"}) } else { json!({"type": "string", "enum": words}) }
 }
 
 /// The path as OpenAPI writes it, which has no mark for a variable that takes the rest.

@@ -24,6 +24,8 @@ pub(super) enum Values {
     Uuid,
     /// An integer within these bounds.
     Integer(u64, u64),
+    /// The same, that has to be given.
+    Needed(u64, u64),
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -87,13 +89,18 @@ impl Query {
 }
 
 impl Parameter {
+    /// Whether it has to be given.
+    pub(super) const fn is_needed(&self) -> bool {
+        matches!(self.values, Values::Needed(..))
+    }
+
     fn check(&self, value: &str) -> Result<(), Problem> {
         let name = self.name;
         let wrong = match self.values {
             Values::Text => return Ok(()),
             Values::Uuid if Uuid::try_parse(value).is_ok() => return Ok(()),
             Values::Uuid => format!("{name} must be a UUID"),
-            Values::Integer(low, high) => {
+            Values::Integer(low, high) | Values::Needed(low, high) => {
                 let digits = !value.is_empty() && value.len() <= 20 && value.bytes().all(|byte| byte.is_ascii_digit());
                 if digits && value.parse::<u64>().is_ok_and(|number| (low..=high).contains(&number)) {
                     return Ok(());

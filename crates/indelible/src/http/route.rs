@@ -47,6 +47,8 @@ impl Verb {
 pub enum Audit {
     /// The engine appends this action before the answer.
     Action(&'static str),
+    /// The engine appends this action before it answers a refusal; of success it has none of its own, for this reason.
+    Refusal(&'static str, &'static str),
     /// Nothing is appended, for this reason.
     Exempt(&'static str),
 }
@@ -80,6 +82,8 @@ pub(super) struct Header {
     pub(super) name: &'static str,
     /// Whether it has to be there.
     pub(super) required: bool,
+    /// Its values, where it has but these.
+    pub(super) words: &'static [&'static str],
     /// One line.
     pub(super) doc: &'static str,
 }
@@ -88,11 +92,12 @@ pub(super) struct Header {
 pub(super) const IDEMPOTENCY_KEY: Header = Header {
     name: "Idempotency-Key",
     required: false,
+    words: &[],
     doc: "The same key with the same body has its effect once, and is answered alike for a day, but for what is shown once.",
 };
 /// RFC 9110, section 13.1.1
 pub(super) const IF_MATCH: Header =
-    Header { name: "If-Match", required: true, doc: "The `ETag` that the change is made of; `*` for whatever is there." };
+    Header { name: "If-Match", required: true, words: &[], doc: "The `ETag` that the change is made of; `*` for whatever is there." };
 /// Where it may be left out.
 pub(super) const MAYBE_IF_MATCH: Header = Header { required: false, ..IF_MATCH };
 

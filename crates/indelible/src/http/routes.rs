@@ -158,7 +158,7 @@ async fn keyed(app: Arc<App>, route: &'static Route, handler: impl FnOnce(Call, 
         }
     };
     let action = match route.audit {
-        Audit::Action(action) => Some(action),
+        Audit::Action(action) | Audit::Refusal(action, _) => Some(action),
         Audit::Exempt(_) => None,
     };
     let query = Query::read(parts.uri.query(), route.parameters);

@@ -2,6 +2,7 @@
 //! After each fault one oracle: everything acknowledged is there once, the sequence is dense, verification is intact,
 //! and a client that retries its whole load ends with exactly its events.
 
+mod changes;
 mod disk;
 mod kill;
 mod load;

@@ -1,7 +1,5 @@
 //! Resources of every kind by HTTP: each change and each refusal leaves the one event that the document of the API promises.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use indelible_engine::resource::{KINDS, Kind, Level, Number, SEALED, kind};
 use serde_json::{Value, json};
 
@@ -16,7 +14,7 @@ fn path(kind: &Kind) -> String {
 
 fn make(house: &House, kind: &Kind) -> Value {
     match kind.number {
-        Number::Many if kind.rare.is_begun() => house.post(&path(kind), kind.example).key(&owner(house)).send().is(201),
+        Number::Many if kind.rare.is_begun() => house.post(&path(kind), kind.example).key(&house.member("owner")).send().is(201),
         Number::Many => house.post(&path(kind), kind.example).key(maker(house, kind)).send().is(201),
         Number::One => house.get(&format!("{}/{}", path(kind), house.project)).send().is(200),
     }
@@ -25,15 +23,6 @@ fn make(house: &House, kind: &Kind) -> Value {
 /// Whoever makes those of a kind: the administrator of the project, where they belong to projects.
 fn maker<'h>(house: &'h House, kind: &Kind) -> &'h str {
     if kind.levels.contains(&Level::Project) { &house.admin } else { &house.instance }
-}
-
-/// The key of a member of the organization who may everything.
-fn owner(house: &House) -> String {
-    static OWNERS: AtomicU64 = AtomicU64::new(0);
-    let invited = json!({"name": "o", "user_id": format!("owner-{}", OWNERS.fetch_add(1, Relaxed)), "role": "owner"});
-    let token = house.post("/v1/invitations", &invited).key(&house.instance).send().is(201)["token"].as_str().expect("a token").to_owned();
-    let member = house.ask("POST", "/v1/invitations/accept").key(&token).send().is(201);
-    member["key"].as_str().expect("a key").to_owned()
 }
 
 /// The chain that tells of its changes, and that of the maker's key, which tells of refusals where nothing is known of it.
@@ -78,6 +67,22 @@ fn tag(resource: &Value) -> String {
     format!("\"{}\"", resource["version"])
 }
 
+/// The document of a second one, beside the example.
+fn another(kind: &Kind, project: &str) -> Value {
+    let mut second: Value = serde_json::from_str(kind.example).expect("JSON");
+    if kind.levels.contains(&Level::Project) {
+        second["owner"] = json!({"type": "project", "id": project});
+    }
+    let other = [("model_price", "model", "other"), ("event_schema", "action", "invoice.refund")];
+    for (_, member, text) in other.iter().filter(|(noun, ..)| *noun == kind.noun) {
+        second[*member] = json!(text);
+    }
+    if let Some(user) = second.get_mut("user_id") {
+        *user = json!("second@example.com");
+    }
+    second
+}
+
 #[test]
 fn every_kind_is_made_shown_changed_and_ended_and_each_is_in_the_log() {
     let house = House::start();
@@ -91,19 +96,8 @@ fn every_kind_is_made_shown_changed_and_ended_and_each_is_in_the_log() {
         if let Some(action) = kind.actions.create {
             let answer = house.post(&path(kind), &json!({"x": 1})).key(who).refused(422, "invalid-resource", (project, action, "error"));
             assert_eq!(pointers(&answer).len(), 1, "{answer}");
-            let mut second: Value = serde_json::from_str(kind.example).expect("JSON");
-            if kind.levels.contains(&Level::Project) {
-                second["owner"] = json!({"type": "project", "id": project});
-            }
-            match kind.noun {
-                "model_price" => second["model"] = json!("other"),
-                "event_schema" => second["action"] = json!("invoice.refund"),
-                _ => {}
-            }
-            if let Some(user) = second.get_mut("user_id") {
-                *user = json!("second@example.com");
-            }
-            let begun = kind.rare.is_begun().then(|| owner(&house));
+            let second = another(kind, project);
+            let begun = kind.rare.is_begun().then(|| house.member("owner"));
             let answer = house.post(&path(kind), &second).key(begun.as_deref().unwrap_or(who)).send();
             let made = answer.is(201);
             answer.left(&house, (project, action, "allow"));
@@ -130,6 +124,8 @@ fn every_kind_is_made_shown_changed_and_ended_and_each_is_in_the_log() {
             let act = |body: &str| house.post(&format!("{item}/{}", verb.name), body).key(who);
             act(r#"{"x":1}"#).refused(422, "invalid-resource", (project, verb.action, "error"));
             act("{}").header("if-match", "\"77\"").refused(412, "stale-version", (project, verb.action, "error"));
+            let untyped = house.ask("POST", &format!("{item}/{}", verb.name)).key(who).body("{}");
+            untyped.refused(415, "unsupported-media-type", (elsewhere, verb.action, "error"));
             let answer = house.ask("POST", &format!("{item}/{}", verb.name)).key(who).send();
             now = answer.is(200);
             answer.left(&house, (project, verb.action, "allow"));

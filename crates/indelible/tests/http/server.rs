@@ -129,6 +129,20 @@ impl House {
         self.log_of(&self.project, filter)
     }
 
+    /// The token of an invitation to the default organization.
+    pub(crate) fn invitation(&self, role: &str) -> String {
+        static INVITED: AtomicU64 = AtomicU64::new(0);
+        let invited = json!({"name": role, "user_id": format!("user-{}", INVITED.fetch_add(1, Ordering::Relaxed)), "role": role});
+        let made = self.post("/v1/invitations", &invited).key(&self.instance).send().is(201);
+        made["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// The key of a new member of the default organization.
+    pub(crate) fn member(&self, role: &str) -> String {
+        let member = self.ask("POST", "/v1/invitations/accept").key(&self.invitation(role)).send().is(201);
+        member["key"].as_str().expect("a key").to_owned()
+    }
+
     /// Makes a project and an administrator's key of its own: its id and the key.
     pub(crate) fn tenant(&self, name: &str) -> (String, String) {
         let project = self.post("/v1/projects", &json!({"name": name})).key(&self.instance).send().is(201);

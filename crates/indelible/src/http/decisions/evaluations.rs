@@ -21,8 +21,11 @@ pub(in super::super) static ROUTE: Route = Route {
     parameters: &[PROJECT_ID],
     body: |_| {
         let mut schema = question_schema(&[]);
+        let any = ["object", "array", "string", "number", "boolean", "null"];
+        let no_question = json!({"type": any, "description": "Anything else is denied at its place, with `context.error`."});
+        let item = json!({"anyOf": [question_schema(&[]), no_question]});
         let words = Semantic::ALL.map(|(_, word)| word);
-        schema["properties"]["evaluations"] = json!({"type": "array", "maxItems": QUESTIONS_MAX, "items": question_schema(&[])});
+        schema["properties"]["evaluations"] = json!({"type": "array", "maxItems": QUESTIONS_MAX, "items": item});
         schema["properties"]["options"] =
             json!({"type": "object", "properties": {"evaluations_semantic": {"type": "string", "enum": words}}});
         vec![("application/json", schema)]

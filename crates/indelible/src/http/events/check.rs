@@ -39,7 +39,7 @@ pub(in super::super) static ROUTE: Route = Route {
         vec![("application/json", events)]
     },
     problems: submit::ROUTE.problems,
-    audit: Audit::Action("audit.append_rejected"),
+    audit: Audit::Refusal("audit.append_rejected", "nothing is appended, and no more is told than a retry is told"),
     handler: Handler::Keyed(|call, unread| Box::pin(submit::handle(call, unread, Wish::Check))),
 };
 

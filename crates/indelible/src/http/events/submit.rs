@@ -68,7 +68,7 @@ pub(in super::super) static ROUTE: Route = Route {
         Kind::QueueFull,
         Kind::OutcomeUnknown,
     ],
-    audit: Audit::Action("audit.append_rejected"),
+    audit: Audit::Refusal("audit.append_rejected", "what is appended are the events themselves"),
     handler: Handler::Keyed(|call, unread| Box::pin(handle(call, unread, Wish::Append))),
 };
 

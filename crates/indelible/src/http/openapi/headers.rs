@@ -6,15 +6,20 @@ use super::super::route::{Header, Route, Verb};
 use super::read;
 
 const fn field(name: &'static str, doc: &'static str) -> Header {
-    Header { name, required: false, doc }
+    Header { name, required: false, words: &[], doc }
+}
+
+const fn choice(name: &'static str, words: &'static [&'static str], doc: &'static str) -> Header {
+    Header { name, required: false, words, doc }
 }
 
 const EVERY_REQUEST: &[Header] = &[
     field("X-Request-Id", "Up to 128 letters, digits and `-_.:/+=`; anything else is replaced. Recorded, and in the answer."),
     field("traceparent", "W3C Trace Context; recorded."),
 ];
-const BODIED: &[Header] = &[field("Content-Encoding", "`gzip` or `zstd`.")];
-const SUBMISSION: &[Header] = &[field("X-Indelible-Path", "`import`: the events come from another log.")];
+const BODIED: &[Header] =
+    &[choice("Content-Encoding", &["gzip", "zstd", "identity", ""], "How the body is compressed; empty for not at all.")];
+const SUBMISSION: &[Header] = &[choice("X-Indelible-Path", &["import"], "The events come from another log.")];
 
 /// Header fields that every request of a route may have, beside those of [`Route::headers`].
 pub(super) fn asked(route: &Route) -> impl Iterator<Item = &'static Header> {

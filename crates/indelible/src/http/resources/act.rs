@@ -1,7 +1,7 @@
 //! `POST /v1/KIND/{id}/VERB`: what can be done to a resource beside changing and ending it, such as pausing a stream.
 
-use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
+use axum::body::{Body, HttpBody as _};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{Response, StatusCode};
 use indelible_engine::resource::{Kind, Verb as KindVerb};
 
@@ -38,7 +38,8 @@ pub(super) fn said_name(kind: &Kind, verb: &KindVerb) -> String {
 }
 
 async fn handle(kind: &'static Kind, verb: &'static KindVerb, call: Call, unread: Body) -> Result<Response<Body>, Problem> {
-    let said = if call.headers.contains_key(CONTENT_TYPE) { document::read(&call, unread).await? } else { b"{}".to_vec() };
+    let is_said = call.headers.contains_key(CONTENT_TYPE) || call.headers.contains_key(CONTENT_ENCODING) || !unread.is_end_stream();
+    let said = if is_said { document::read(&call, unread).await? } else { b"{}".to_vec() };
     let id = call.id(kind.noun)?;
     let expected = IfMatch::read(&call)?.version();
     document::parse(&said).map_err(|fault| refusal::resource(&fault))?;
