@@ -86,6 +86,8 @@ operations! {
     append(submissions: &[Vec<u8>]) -> Vec<u8>;
     /// A page of events.
     search(search: &Search) -> Page;
+    /// A page of the events of an organization.
+    explore(organization_id: Uuid, search: &Search) -> Page;
     /// One event.
     event(id: Uuid, opening: &Opening) -> Vec<u8>;
     /// One run.

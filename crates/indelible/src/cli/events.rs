@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use indelible_core::limits::{PAGE_EVENTS_DEFAULT, PAGE_EVENTS_MAX};
 use indelible_engine::query::{Feed, Page, Search};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::output;
 use super::target::{Folder, Opening, Target};
@@ -27,6 +28,9 @@ pub struct Args {
     /// With --order asc: go on after this sequence
     #[arg(long, value_name = "N")]
     after_sequence: Option<u64>,
+    /// Those of all projects of this organization, newest first
+    #[arg(long, value_name = "ID", conflicts_with_all = ["project", "order", "after_sequence", "content"])]
+    organization: Option<Uuid>,
     /// Go on where a page ended
     #[arg(long, conflicts_with = "after_sequence")]
     cursor: Option<String>,
@@ -57,7 +61,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut until = None;
     let next = loop {
         search.limit = Some(wanted.min(PAGE_EVENTS_MAX));
-        let page = connection.search(&search)?;
+        let page = match args.organization {
+            Some(id) => connection.explore(id, &search)?,
+            None => connection.search(&search)?,
+        };
         until = until.or(page.indexed_through);
         let got = page.records.len();
         for record in &page.records {

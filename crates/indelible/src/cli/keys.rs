@@ -1,7 +1,6 @@
 //! `indelible keys`: make, list and revoke API keys; rotate the ledger's own keys, hand out chain keys. A new key is shown once, on standard output, or written to a file that
 //! its owner alone can read.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -15,6 +14,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::output;
+use super::secret::{Safe, put_away};
 use super::target::{Folder, Target};
 
 /// Options.
@@ -148,16 +148,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
         Command::ExportChain { out, target } => {
-            let file =
-                out.as_deref().map(|path| private_file(path).with_context(|| format!("cannot make {}", path.display()))).transpose()?;
+            let safe = Safe::maybe(out.as_ref())?;
             let keys = target.connect(Folder::MustExist)?.export_chain_keys()?;
-            match (file, out) {
-                (Some(mut file), Some(path)) => {
-                    let written = file.write_all(&keys).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all());
-                    written.with_context(|| format!("cannot write {}", path.display()))?;
-                    output::note(&format!("the chain keys are in {}", path.display()));
+            match safe {
+                Some(safe) => {
+                    let said = format!("the chain keys are in {}", safe.path().display());
+                    safe.keep(&keys)?;
+                    output::note(&said);
                 }
-                _ => output::line(&keys)?,
+                None => output::line(&keys)?,
             }
         }
         Command::Revoke { id, target } => {
@@ -174,32 +173,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn make(create: &Create) -> anyhow::Result<()> {
-    // The file first: a key that could not be written down would be lost.
-    let file =
-        create.out.as_deref().map(|path| private_file(path).with_context(|| format!("cannot make {}", path.display()))).transpose()?;
+    let safe = Safe::maybe(create.out.as_ref())?;
     let made = create.target.connect(Folder::MayBeMade)?.create_resource(api_keys()?, create.owner, &create.document())?;
     let mut key: Value = serde_json::from_slice(&made)?;
-    let Some(secret) = key["key"].as_str().map(str::to_owned) else { bail!("the answer holds no key") };
-    if let (Some(mut file), Some(path)) = (file, create.out.as_deref()) {
-        writeln!(file, "{secret}").and_then(|()| file.sync_all()).with_context(|| format!("cannot write {}", path.display()))?;
-        if let Some(members) = key.as_object_mut() {
-            members.remove("key");
-        }
-        if create.target.json {
-            return Ok(output::line(key.to_string().as_bytes())?);
-        }
-        return Ok(output::line(format!("made key {}; it is in {}", output::cell(&key["id"]), path.display()).as_bytes())?);
-    }
+    put_away(&mut key, "key", safe)?;
     if create.target.json {
-        return Ok(output::line(&made)?);
+        return Ok(output::line(key.to_string().as_bytes())?);
     }
-    output::note(&format!("made key {}; it is shown this once:", output::cell(&key["id"])));
-    Ok(output::line(secret.as_bytes())?)
-}
-
-fn private_file(path: &std::path::Path) -> std::io::Result<std::fs::File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+    let id = output::cell(&key["id"]);
+    if let Some(path) = &create.out {
+        return Ok(output::line(format!("made key {id}; it is in {}", path.display()).as_bytes())?);
+    }
+    output::note(&format!("made key {id}; it is shown this once:"));
+    Ok(output::line(key["key"].as_str().unwrap_or_default().as_bytes())?)
 }
 
 fn list(target: &Target) -> anyhow::Result<()> {

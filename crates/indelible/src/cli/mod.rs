@@ -14,6 +14,7 @@ mod events;
 mod export;
 mod import;
 mod index;
+mod join;
 mod keys;
 mod offline;
 mod online;
@@ -21,6 +22,7 @@ mod output;
 mod proof;
 mod resources;
 mod run;
+mod secret;
 mod show;
 mod spending;
 mod sql;
@@ -64,6 +66,8 @@ pub enum Command {
     Sql(sql::Args),
     /// API keys; and the keys of the ledger itself: rotate them, hand an auditor a chain key
     Keys(keys::Args),
+    /// Become a member of an organization by an invitation
+    Join(join::Args),
     /// Maintain the derived index
     Index(index::Args),
     /// Accept a restored ledger as what is signed from now on
@@ -95,6 +99,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::Keys(args) => keys::run(&args),
+        Command::Join(args) => join::run(&args),
         Command::Index(args) => index::run(&args),
         Command::Checkpoints(args) => checkpoints::run(&args),
         Command::Decide(args) => decide::run(&args),

@@ -97,6 +97,10 @@ impl Offline {
         Ok(self.runtime.block_on(self.ledger.search(&self.caller, &self.project, search.clone()))?)
     }
 
+    pub(super) fn explore(&self, organization_id: Uuid, search: &Search) -> anyhow::Result<Page> {
+        Ok(self.runtime.block_on(self.ledger.explore(&self.caller, organization_id, search.clone()))?)
+    }
+
     pub(super) fn event(&self, id: Uuid, opening: &Opening) -> anyhow::Result<Vec<u8>> {
         Ok(self.runtime.block_on(self.ledger.event(&self.caller, &self.project, id, opening.clone()))?)
     }

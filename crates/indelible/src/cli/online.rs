@@ -230,19 +230,31 @@ impl Online {
         Ok(self.submit(EVENTS, &lines, false)?)
     }
 
+    pub(super) fn accept_invitation(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(self.ask("POST", &self.url("/v1/invitations/accept", &[]), None)?)
+    }
+
     pub(super) fn search(&self, search: &Search) -> anyhow::Result<Page> {
-        let (project, limit) = (self.project_text(), search.limit.map(|limit| limit.to_string()));
+        self.page(EVENTS, self.project_text().as_deref(), search)
+    }
+
+    pub(super) fn explore(&self, organization_id: Uuid, search: &Search) -> anyhow::Result<Page> {
+        self.page(&format!("/v1/organizations/{organization_id}/audit/events"), None, search)
+    }
+
+    fn page(&self, path: &str, project: Option<&str>, search: &Search) -> anyhow::Result<Page> {
+        let limit = search.limit.map(|limit| limit.to_string());
         let after = match search.feed {
             Some(Feed::After(sequence)) => Some(sequence.to_string()),
             _ => None,
         };
-        let mut query = Self::within(project.as_deref(), &search.opening);
+        let mut query = Self::within(project, &search.opening);
         query.extend(search.filter.as_deref().map(|filter| ("filter", filter)));
         query.extend(search.cursor.as_deref().map(|cursor| ("cursor", cursor)));
         query.extend(limit.as_deref().map(|limit| ("limit", limit)));
         query.extend(search.feed.map(|_| ("order", "asc")));
         query.extend(after.as_deref().map(|after| ("after_sequence", after)));
-        let bytes = self.get("/v1/audit/events", &query)?;
+        let bytes = self.get(path, &query)?;
         let page: Answer = serde_json::from_slice(&bytes).context("the server's answer is not a page of events")?;
         Ok(Page {
             records: page.data.iter().map(|record| record.get().as_bytes().to_vec()).collect(),

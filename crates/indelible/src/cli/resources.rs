@@ -2,6 +2,7 @@
 //! the words of its actions (`halt issue`, `halt clear`).
 
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 use super::keys;
 use super::output;
+use super::secret::{Safe, put_away};
 use super::target::{Folder, Target};
 
 /// A document is never longer, bytes.
@@ -30,9 +32,9 @@ pub struct Args {
 enum What {
     List,
     Show(Uuid),
-    Create { document: Vec<String>, owner: Option<Owner> },
+    Create { document: Vec<String>, owner: Option<Owner>, out: Option<PathBuf> },
     Update { id: Uuid, patch: Vec<String>, version: Option<u64> },
-    Act { id: Uuid, verb: &'static Verb, said: Vec<String>, version: Option<u64> },
+    Act { id: Uuid, verb: &'static Verb, said: Vec<String>, version: Option<u64>, out: Option<PathBuf> },
     Delete { id: Uuid, version: Option<u64> },
 }
 
@@ -65,6 +67,15 @@ fn document_argument(help: &'static str) -> Arg {
     Arg::new("document").required(true).num_args(1..).value_name("DOCUMENT").help(help)
 }
 
+/// For what is shown once.
+fn out_argument(command: Command, kind: &Kind) -> Command {
+    if kind.rare.credential.is_none() {
+        return command;
+    }
+    let help = "Write the credential to this new file (mode 0600) instead of showing it";
+    command.arg(Arg::new("out").long("out").value_name("FILE").value_parser(clap::value_parser!(PathBuf)).help(help))
+}
+
 fn command(kind: &'static Kind) -> Command {
     let (create, update, delete) = verbs(kind);
     let mut command = Command::new(name(kind)).about(kind.doc).subcommand_required(true).arg_required_else_help(true);
@@ -74,7 +85,8 @@ fn command(kind: &'static Kind) -> Command {
         let owner = Arg::new("owner").long("owner").value_name("OWNER").value_parser(keys::owner);
         let owner = owner.help("What it belongs to: organization:ID or project:ID; by default the project");
         let document = document_argument("Its document: NAME=VALUE for each member, JSON, @FILE, or - for standard input");
-        command = command.subcommand(add(create, "Make one").arg(document).arg(owner).after_help(format!("Example:\n  {}", kind.example)));
+        let create = add(create, "Make one").arg(document).arg(owner).after_help(format!("Example:\n  {}", kind.example));
+        command = command.subcommand(out_argument(create, kind));
     }
     if let Some(update) = update {
         let patch = document_argument("What changes, as NAME=VALUE, or a merge patch (RFC 7396): JSON, @FILE, or - for standard input");
@@ -83,7 +95,8 @@ fn command(kind: &'static Kind) -> Command {
     for verb in kind.rare.verbs {
         let said = document_argument("What is said with it: NAME=VALUE, JSON, @FILE, or - for standard input");
         let said = said.required(false).default_value("{}");
-        command = command.subcommand(add(verb.name, verb.doc.trim_end_matches('.')).arg(id_argument()).arg(said).arg(version_argument()));
+        let act = add(verb.name, verb.doc.trim_end_matches('.')).arg(id_argument()).arg(said).arg(version_argument());
+        command = command.subcommand(out_argument(act, kind));
     }
     if let Some(delete) = delete {
         command = command.subcommand(add(delete, "End one").arg(id_argument()).arg(version_argument()));
@@ -115,13 +128,16 @@ impl FromArgMatches for Args {
         let document = || given.get_many::<String>("document").map(|parts| parts.cloned().collect::<Vec<_>>()).ok_or_else(missing);
         let version = || given.get_one::<u64>("version").copied();
         let (create, update, delete) = verbs(kind);
+        let out = || kind.rare.credential.and_then(|_| given.get_one::<PathBuf>("out").cloned());
         let what = match what {
             "list" => What::List,
             "show" => What::Show(id()?),
-            verb if Some(verb) == create => What::Create { document: document()?, owner: given.get_one::<Owner>("owner").copied() },
+            verb if Some(verb) == create => {
+                What::Create { document: document()?, owner: given.get_one::<Owner>("owner").copied(), out: out() }
+            }
             verb if Some(verb) == update => What::Update { id: id()?, patch: document()?, version: version() },
             verb if Some(verb) == delete => What::Delete { id: id()?, version: version() },
-            verb => What::Act { id: id()?, verb: kind.verb(verb).ok_or_else(missing)?, said: document()?, version: version() },
+            verb => What::Act { id: id()?, verb: kind.verb(verb).ok_or_else(missing)?, said: document()?, version: version(), out: out() },
         };
         Ok(Self { kind, what, target: Target::from_arg_matches(given)? })
     }
@@ -137,9 +153,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.what {
         What::List => print(&target.connect(Folder::MustExist)?.resources(kind)?, target.json)?,
         What::Show(id) => print(&[target.connect(Folder::MustExist)?.resource(kind, *id)?], target.json)?,
-        What::Create { document, owner } => {
-            let document = read(&(kind.schema)(), document)?;
-            print(&[target.connect(Folder::MayBeMade)?.create_resource(kind, *owner, &document)?], target.json)?;
+        What::Create { document, owner, out } => {
+            let (document, safe) = (read(&(kind.schema)(), document)?, Safe::maybe(out.as_ref())?);
+            let made = target.connect(Folder::MayBeMade)?.create_resource(kind, *owner, &document)?;
+            print(&[kept_apart(kind, made, safe)?], target.json)?;
         }
         What::Update { id, patch, version } => {
             let patch = read(&(kind.schema)(), patch)?;
@@ -150,13 +167,22 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             };
             print(&[connection.update_resource(kind, *id, version, &patch)?], target.json)?;
         }
-        What::Act { id, verb, said, version } => {
-            let said = read(&(verb.schema)(), said)?;
-            print(&[target.connect(Folder::MustExist)?.act_on_resource(kind, verb, *id, *version, &said)?], target.json)?;
+        What::Act { id, verb, said, version, out } => {
+            let (said, safe) = (read(&(verb.schema)(), said)?, Safe::maybe(out.as_ref())?);
+            let done = target.connect(Folder::MustExist)?.act_on_resource(kind, verb, *id, *version, &said)?;
+            print(&[kept_apart(kind, done, safe)?], target.json)?;
         }
         What::Delete { id, version } => target.connect(Folder::MustExist)?.delete_resource(kind, *id, *version)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A resource without the credential that went to the file.
+fn kept_apart(kind: &Kind, resource: Vec<u8>, safe: Option<Safe>) -> anyhow::Result<Vec<u8>> {
+    let Some(member) = kind.rare.credential.filter(|_| safe.is_some()) else { return Ok(resource) };
+    let mut resource: Value = serde_json::from_slice(&resource)?;
+    put_away(&mut resource, member, safe)?;
+    Ok(resource.to_string().into_bytes())
 }
 
 fn version_of(resource: &[u8]) -> anyhow::Result<u64> {

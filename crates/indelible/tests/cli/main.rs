@@ -17,6 +17,7 @@ mod refusals;
 mod resources;
 mod secrets;
 mod tamper;
+mod walk;
 
 #[cfg(feature = "aws")]
 use indelible_engine::anchor::{Bucket, CheckpointStore};

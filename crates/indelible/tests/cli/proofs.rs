@@ -87,7 +87,7 @@ fn a_tree_that_is_not_signed_ends_sealing_with_an_error() {
 }
 
 /// The blocks of this kind in the page, as they stand.
-fn blocks(page: &str, kind: &str) -> Vec<String> {
+pub(super) fn blocks(page: &str, kind: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     for part in page.split(&format!("```{kind}\n")).skip(1) {
         blocks.push(part.split_once("```").expect("the block ends").0.to_owned());
@@ -95,7 +95,7 @@ fn blocks(page: &str, kind: &str) -> Vec<String> {
     blocks
 }
 
-fn page(name: &str) -> String {
+pub(super) fn page(name: &str) -> String {
     std::fs::read_to_string(format!("{}/../../docs/{name}.md", env!("CARGO_MANIFEST_DIR"))).expect(name)
 }
 
