@@ -6,6 +6,7 @@ mod recognise;
 mod turned_away;
 
 use indelible_core::json::Object;
+use indelible_core::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -108,7 +109,7 @@ impl KeyKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Everything, and alone makes owners.
+    /// Everything, and alone makes owners and auditors.
     Owner,
     /// Everything but opening what was sealed.
     Admin,
@@ -207,6 +208,8 @@ pub struct Caller {
     pub(crate) actor: Object<'static>,
     pub(crate) proof: Proof,
     pub(crate) member: Option<Membership>,
+    /// When the key ends, where it is a key of the API.
+    pub(crate) expires_at: Option<Timestamp>,
     pub(crate) kind: KeyKind,
     pub(crate) owner: Owner,
     pub(crate) scopes: Vec<Scope>,

@@ -50,6 +50,8 @@ pub struct Prepared {
     pub(crate) content: Option<PreparedContent>,
     /// What event schemas say of it, where it breaks one.
     pub(crate) breaches: Option<Box<Breaches>>,
+    /// How often what decides how events of its project are taken had changed when it was made ready; nothing for an event of the engine.
+    pub(crate) rulings: Option<(u64, u64)>,
     /// Whether the id was drawn here, so that no earlier event can bear it.
     pub(crate) fresh_id: bool,
     /// Bytes it holds, roughly.

@@ -17,18 +17,19 @@ use crate::resource::{Kept, Project};
 /// The event of a sign-in that came to nothing.
 const SIGN_IN: &str = "sign_in.attempt";
 
-/// A credential of a person's that is there, and what it opens.
-fn opened(kept: Option<Arc<Kept>>, secret: &str, now: Timestamp) -> Result<Arc<Kept>, Refused> {
+/// A credential of a person's that is there, and what it opens; without a secret, whether it is there.
+fn opened(kept: Option<Arc<Kept>>, secret: Option<&str>, now: Timestamp) -> Result<Arc<Kept>, Refused> {
     let kept = kept.ok_or(Refused::Unknown)?;
     if kept.ended_at.is_some() {
         return Err(Refused::Revoked);
     }
-    if kept.credentials.iter().any(|credential| credential.opens(secret, now)) { Ok(kept) } else { Err(Refused::Unknown) }
+    let opens = |secret| kept.credentials.iter().any(|credential| credential.opens(secret, now));
+    if secret.is_none_or(opens) { Ok(kept) } else { Err(Refused::Unknown) }
 }
 
 impl Ledger {
     /// Recognises a member, a session or an invitation by the id of its credential.
-    pub(super) fn person(&self, id: Uuid, secret: &str, envelope: Envelope) -> Result<Caller, Refused> {
+    pub(super) fn known_person(&self, id: Uuid, secret: Option<&str>, envelope: Envelope) -> Result<Caller, Refused> {
         let (registry, now) = (&self.inner.registry, self.inner.clock.now());
         if let Some(member) = registry.kept(&members::KIND, id) {
             return Self::as_member(&*opened(Some(member), secret, now)?, Proof::Member(id), envelope);
@@ -44,7 +45,8 @@ impl Ledger {
         }
         let kept = opened(registry.kept(&invitations::KIND, id), secret, now)?;
         let invitation = kept.typed::<Invitation>().filter(|invitation| invitation.is_good(&kept, now)).ok_or(Refused::Expired)?;
-        let actor = actor("human", Some(&invitation.user_id), Some(&invitation.name));
+        // Not yet the person of whom the invitation speaks: whoever has the token.
+        let actor = actor("human", Some(&id.to_string()), Some(&invitation.name));
         Ok(Caller { actor, proof: Proof::Invitation(id), owner: kept.owner, envelope, ..Caller::engine() })
     }
 
@@ -62,13 +64,14 @@ impl Ledger {
     }
 
     /// The chain of the organization, and the event, of a sign-in that failed; nothing where the credential is not even in the name of a
-    /// member.
+    /// member, a session or an invitation.
     pub(super) fn failed_sign_in(&self, credential: Option<&str>, refused: Refused, envelope: &Envelope) -> Option<(Uuid, EngineEvent)> {
         let (id, _) = parts(credential?)?;
-        let kept = self.inner.registry.kept(&members::KIND, id)?;
+        let kinds = [&members::KIND, &sessions::KIND, &invitations::KIND];
+        let (kind, kept) = kinds.into_iter().find_map(|kind| Some((kind, self.inner.registry.kept(kind, id)?)))?;
         let home: Arc<Project> = self.home_of(kept.owner).ok()?;
         let mut event = EngineEvent::new(&Caller::stranger(envelope.clone()), &home, SIGN_IN, "deny").because(refused.to_string());
-        event.resource = Some(crate::append::ResourceMembers { kind: members::KIND.noun, id: id.to_string(), parent: None });
+        event.resource = Some(crate::append::ResourceMembers { kind: kind.noun, id: id.to_string(), parent: None });
         Some((id, event))
     }
 

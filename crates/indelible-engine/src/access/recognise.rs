@@ -10,7 +10,7 @@ use super::{Caller, Envelope, KeyKind, Owner, Proof, Refused, Scope};
 use crate::append::{AppendError, EngineEvent};
 use crate::ledger::Ledger;
 use crate::query::ReadError;
-use crate::resource::Project;
+use crate::resource::{ApiKey, Project};
 use crate::write::{Privilege, Work};
 
 /// Every key begins so; secret scanners look for it.
@@ -63,10 +63,25 @@ impl Caller {
             actor: actor("system", Some("indelible"), None),
             proof: Proof::None,
             member: None,
+            expires_at: None,
             kind: KeyKind::Application,
             owner: Owner::Instance,
             scopes: Vec::new(),
             envelope: Envelope::default(),
+        }
+    }
+
+    /// Whoever has a key of the API.
+    pub(super) fn of_key(key: &ApiKey, envelope: Envelope) -> Self {
+        Self {
+            actor: actor("service_account", Some(&key.id.to_string()), Some(&key.name)),
+            proof: Proof::ApiKey(key.id),
+            expires_at: key.expires_at,
+            kind: key.kind,
+            owner: key.owner,
+            scopes: key.scopes.clone(),
+            envelope,
+            ..Self::engine()
         }
     }
 
@@ -81,7 +96,7 @@ impl Ledger {
     pub fn authenticate(&self, credential: Option<&str>, envelope: Envelope) -> Result<Caller, Refused> {
         let (id, secret) = parts(credential.ok_or(Refused::Missing)?).ok_or(Refused::Malformed)?;
         let (registry, now) = (&self.inner.registry, self.inner.clock.now());
-        let Some(key) = registry.key(id) else { return self.person(id, secret, envelope) };
+        let Some(key) = registry.key(id) else { return self.known_person(id, Some(secret), envelope) };
         // What opened with it is stored no more.
         if key.revoked_at.is_some() {
             return Err(Refused::Revoked);
@@ -93,15 +108,25 @@ impl Ledger {
             return Err(Refused::Expired);
         }
         registry.used(id, now, USE_MICROS);
-        Ok(Caller {
-            actor: actor("service_account", Some(&id.to_string()), Some(&key.name)),
-            proof: Proof::ApiKey(id),
-            member: None,
-            kind: key.kind,
-            owner: key.owner,
-            scopes: key.scopes.clone(),
-            envelope,
-        })
+        Ok(Caller::of_key(&key, envelope))
+    }
+
+    /// The caller as it is now: what a credential allows may have changed, and the credential may have ended, since the request came. Asked
+    /// while nothing else changes resources.
+    pub(crate) fn again(&self, caller: &Caller) -> Result<Caller, Refused> {
+        let (registry, now, envelope) = (&self.inner.registry, self.inner.clock.now(), caller.envelope.clone());
+        match caller.proof {
+            Proof::None => Ok(caller.clone()),
+            Proof::ApiKey(id) => {
+                let key = registry.key(id).ok_or(Refused::Unknown)?;
+                match (key.revoked_at, key.expires_at) {
+                    (Some(_), _) => Err(Refused::Revoked),
+                    (None, Some(end)) if end <= now => Err(Refused::Expired),
+                    (None, _) => Ok(Caller::of_key(&key, envelope)),
+                }
+            }
+            Proof::Member(id) | Proof::Session(id) | Proof::Invitation(id) => self.known_person(id, None, envelope),
+        }
     }
 
     /// The operator who holds the data folder: all scopes, actor `human` with the user id that the operating system gives. The

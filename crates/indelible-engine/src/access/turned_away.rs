@@ -32,6 +32,8 @@ enum Source {
     Crowd,
     /// A key.
     Key(Uuid),
+    /// A member, a session or an invitation in whose name somebody came.
+    SignIn(Uuid),
 }
 
 struct Bucket {
@@ -56,7 +58,7 @@ impl TurnedAway {
     /// Counts one; gives the event to record now, where it is the first of its source in this minute.
     fn count(&self, source: Source, now: Duration, event: impl FnOnce() -> Option<EngineEvent>) -> Option<EngineEvent> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known = matches!(source, Source::Key(_)) || buckets.contains_key(&source);
+        let is_known = matches!(source, Source::Key(_) | Source::SignIn(_)) || buckets.contains_key(&source);
         let source = if !is_known && buckets.len() >= SOURCES_MAX { Source::Crowd } else { source };
         if let Some(bucket) = buckets.get_mut(&source) {
             bucket.more += 1;
@@ -116,7 +118,7 @@ impl Ledger {
     ) -> Result<(), AppendError> {
         let (turned_away, source) = (&self.inner.turned_away, source.map_or(Source::Nowhere, Source::Address));
         if let Some((member, event)) = self.failed_sign_in(credential, refused, envelope) {
-            return self.turned_away(turned_away.count(Source::Key(member), self.inner.clock.monotonic(), || Some(event))).await;
+            return self.turned_away(turned_away.count(Source::SignIn(member), self.inner.clock.monotonic(), || Some(event))).await;
         }
         let event = || turned_away.stranger(refused, envelope.clone());
         self.turned_away(turned_away.count(source, self.inner.clock.monotonic(), event)).await

@@ -100,6 +100,8 @@ impl Desk {
         own: bool,
     ) -> Result<Prepared, Fault> {
         let id = submission.id();
+        // Asked before anything of them is used: what changes after this shows.
+        let rulings = (!own).then(|| self.registry.rulings(project));
         let ring_id = self.keystore.newest_ring_id();
         let keys = self.keystore.project_keys(project.id, ring_id).ok_or_else(|| no_key(&KeyError::NoRandomness))?;
         let submission_mac = keys.submission_mac(&submission);
@@ -134,6 +136,7 @@ impl Desk {
             older_macs,
             content,
             breaches,
+            rulings,
             fresh_id: own,
             bytes,
         })
@@ -150,7 +153,7 @@ impl Desk {
         let ring_id = self.keystore.newest_ring_id();
         let keys = self.keystore.project_keys(project.id, ring_id).ok_or_else(|| no_key(&KeyError::NoRandomness))?;
         let redacted = rules.redact(submission, &keys)?;
-        let api_key_id = caller.api_key_id().map(|id| id.hyphenated().to_string());
+        let api_key_id = caller.known_by().map(|id| id.hyphenated().to_string());
         let provenance = Provenance {
             organization_id: project.organization_id,
             project_id: project.id,

@@ -186,7 +186,7 @@ impl EngineEvent {
 /// stranger's words.
 fn request(caller: &Caller) -> Object<'static> {
     let envelope = caller.envelope();
-    let key = caller.api_key_id().map(|id| id.hyphenated().to_string());
+    let key = caller.known_by().map(|id| id.hyphenated().to_string());
     let hex = |text: &Option<String>, digits: usize| {
         text.clone().filter(|text| text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
     };
@@ -237,7 +237,7 @@ impl Desk {
     /// The same for a project that is not committed yet.
     pub(crate) fn prepare_numbered(&self, event: EngineEvent, number: i64) -> Result<Prepared, Fault> {
         let project = Arc::clone(&event.project);
-        let recorder = Recorder { assurance: "transactional", api_key_id: event.caller.api_key_id(), path: "engine" };
+        let recorder = Recorder { assurance: "transactional", api_key_id: event.caller.known_by(), path: "engine" };
         let id = self.new_id().map_err(|error| super::desk::no_key(&error))?;
         let submission = Submission::read(event.into_value(), Source::Engine, id)?;
         self.prepare(&project, number, recorder, submission, true)

@@ -79,7 +79,7 @@ impl Books {
 impl Book {
     fn read(registry: &Registry, project: &Project, stamp: (u64, u64), compiled: &mut HashMap<(Uuid, u64), Weak<Compiled>>) -> Self {
         let (own, organization) = (Owner::Project(project.id), Owner::Organization(project.organization_id));
-        let all = |kind: &Kind| registry.kept_after(kind, None, usize::MAX, &|kept| kept.owner == own || kept.owner == organization);
+        let all = |kind: &Kind| [registry.kept_of(kind, own), registry.kept_of(kind, organization)].concat();
         let settings = registry.kept(&project_settings::KIND, project.id).and_then(|kept| kept.typed()).unwrap_or_default();
         let mut book = Self {
             stamp,

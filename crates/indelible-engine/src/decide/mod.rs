@@ -98,6 +98,8 @@ impl Ledger {
         let book = self.book_of_now(caller, project).await?;
         let long = questions.asked.len() >= INLINE_MAX || questions.bytes > INLINE_BYTES_MAX;
         let (decisions, events) = apart(long, || self.decide_by(&book, caller, project, questions))?;
+        // What forbade it may have ended with the project meanwhile.
+        self.check_asker(caller, project).await?;
         // The space that is kept free is for reads.
         self.inner.writer.submit(Work::new(events, Privilege::Caller)).await?;
         Ok(decisions)

@@ -38,7 +38,8 @@ impl Ledger {
     /// Renews every wrap of an organization (the default one if not named) that is under an older data key. For keys with
     /// `audit:admin`, of the instance or of the organization.
     pub async fn rewrap(&self, caller: &Caller, organization_id: Option<Uuid>) -> Result<Rewrapped, MutateError> {
-        let _control = self.inner.control.lock().await;
+        let control = self.inner.control.lock().await;
+        let caller = &self.caller_now(caller, (REWRAP, DATA_KEY, String::new())).await?;
         let home = match self.check_rotation(caller, &Rotation::Data(organization_id)) {
             Ok(home) => home,
             Err(error) => return Err(self.refuse(caller, None, (REWRAP, DATA_KEY, String::new()), error).await),
@@ -50,6 +51,8 @@ impl Ledger {
         event.resource =
             Some(ResourceMembers { kind: DATA_KEY, id: current.id.to_string(), parent: Some(home.organization_id.to_string()) });
         self.record(vec![event]).await?;
+        // It may take long, and changes nothing that others change.
+        drop(control);
         let ledger = self.clone();
         let renewed = tokio::task::spawn_blocking(move || ledger.renew(&current)).await;
         Ok(renewed.map_err(|error| unavailable(error.to_string()))??)

@@ -12,7 +12,7 @@ use indelible_core::time::Timestamp;
 use uuid::Uuid;
 
 use super::newest::{Bounds, newest};
-use super::open::{Opened, record};
+use super::open::Opened;
 use super::reading::{Account, Lane, Reading};
 use super::search::{Asked, Room};
 use super::{Opening, Page, ReadError, Search};
@@ -61,7 +61,7 @@ fn explore(
     }
     let (mut records, mut room) = (Vec::with_capacity(best.len()), Room::default());
     for found in &best {
-        let record = record(found, &Opened::None);
+        let record = lane.record(found, &Opened::None);
         if !room.takes(record.len()) {
             break;
         }

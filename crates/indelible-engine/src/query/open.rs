@@ -72,6 +72,20 @@ pub(crate) fn open(ledger: &Connection, data_keys: &DataKeys, found: &Found) -> 
     })
 }
 
+/// Members that say where an event stands in its chain, and so how much there is beside it.
+pub(crate) const PLACE: [&str; 1] = ["sequence"];
+
+/// [`record`] without what says where it stands in its chain, for who does not see all of it.
+pub(crate) fn record_apart(found: &Found) -> Vec<u8> {
+    let mut entry = json::parse(&found.entry).map(json::Value::into_owned).unwrap_or(json::Value::Null);
+    if let json::Value::Object(members) = &mut entry {
+        for name in PLACE {
+            members.remove(name);
+        }
+    }
+    entry.to_canonical()
+}
+
 /// The members of the entry, then `prev_hash` and `row_hash`, then `content` or `content_error`. The entry is copied, never
 /// written anew.
 pub(crate) fn record(found: &Found, opened: &Opened) -> Vec<u8> {

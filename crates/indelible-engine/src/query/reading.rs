@@ -9,7 +9,7 @@ use rusqlite::OptionalExtension;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-use super::open::{Opened, open};
+use super::open::{Opened, open, record, record_apart};
 use super::polls::Mark;
 use super::scan::{Deadline, Found, Scan, ScanError};
 use super::{Opening, ReadError};
@@ -236,6 +236,11 @@ impl Lane<'_> {
             Ok(before)
         };
         read().map_err(|error| self.failed(error))
+    }
+
+    /// A row as this reader gets it.
+    pub(crate) fn record(&self, found: &Found, opened: &Opened) -> Vec<u8> {
+        if Ledger::sees_apart(&self.reading.caller) { record_apart(found) } else { record(found, opened) }
     }
 
     /// Opens contents where they are asked for, and takes note of it.

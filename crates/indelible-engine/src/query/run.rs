@@ -6,7 +6,7 @@ use indelible_core::json::{self, Object, Value};
 
 use super::feed::each_ascending;
 use super::joined::Joined;
-use super::open::Opened;
+use super::open::{Opened, PLACE};
 use super::reading::{Account, HeadMark, Lane, Reading};
 use super::subagents::Subagents;
 use super::tally::{Step, Tally, in_order};
@@ -107,7 +107,9 @@ pub(crate) struct Budget {
 /// One event: its members, hashes aside, and its content where that is opened.
 pub(crate) fn show(lane: &Lane<'_>, step: &Step, account: &mut Account, budget: &mut Budget) -> Result<Value<'static>, ReadError> {
     let mut shown = Object::new();
-    for (name, value) in step.entry.as_object().into_iter().flat_map(Object::iter).filter(|(name, _)| !LEFT_OUT.contains(name)) {
+    let apart: &[&str] = if Ledger::sees_apart(&lane.reading.caller) { &PLACE } else { &[] };
+    let is_shown = |name: &str| !LEFT_OUT.contains(&name) && !apart.contains(&name);
+    for (name, value) in step.entry.as_object().into_iter().flat_map(Object::iter).filter(|(name, _)| is_shown(name)) {
         shown.insert(name.to_owned(), value.clone());
     }
     if budget.opened >= OPENED_MAX || budget.bytes >= OPENED_BYTES_MAX {

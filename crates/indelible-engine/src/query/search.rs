@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use super::feed::ascending;
 use super::newest::{Bounds, newest};
-use super::open::record;
 use super::polls::{FEED, Reader, is_poll};
 use super::reading::{Account, Lane, Reading};
 use super::scan::Found;
@@ -84,7 +83,7 @@ impl Ledger {
             let found = by_id(lane, id)?.ok_or(ReadError::NotFound("event"))?;
             let opened = lane.open(&found, account)?;
             account.returned = 1;
-            Ok(record(&found, &opened))
+            Ok(lane.record(&found, &opened))
         })
         .await
     }
@@ -150,7 +149,7 @@ fn records(lane: &Lane<'_>, found: &[Found], account: &mut Account) -> Result<Ve
     let (mut records, mut room) = (Vec::with_capacity(found.len()), Room::default());
     for found in found {
         let opened = lane.open_unnoted(found)?;
-        let record = record(found, &opened);
+        let record = lane.record(found, &opened);
         if !room.takes(record.len()) {
             break;
         }

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::run::equals;
 use crate::access::{Caller, Owner};
 use crate::ledger::Ledger;
+use crate::resource::Project;
 use crate::resource::kinds::shares::{self, Share};
-use crate::resource::{Kept, Project};
 
 /// Attributes by which an event is somebody's own.
 const OWN: [&str; 3] = ["actor.id", "actor.on_behalf_of", "principal.id"];
@@ -22,9 +22,9 @@ impl Ledger {
     /// What a caller sees of a project, where that is not all of it.
     pub(crate) fn sight(&self, caller: &Caller, project: &Project) -> Option<Filter> {
         let member = caller.member.as_ref().filter(|_| Self::sees_apart(caller))?;
+        let registry = &self.inner.registry;
         let owners = [Owner::Project(project.id), Owner::Organization(project.organization_id)];
-        let concerns = |kept: &Kept| owners.contains(&kept.owner);
-        let shared = self.inner.registry.kept_after(&shares::KIND, None, usize::MAX, &concerns);
+        let shared = owners.map(|owner| registry.kept_of(&shares::KIND, owner)).concat();
         let shared = shared.iter().filter_map(|kept| kept.typed::<Share>()).filter(|share| share.is_with(member.id));
         let shared =
             shared.filter_map(|share| Some(Filter::all_of([is("scope.type", &share.scope.kind)?, is("scope.id", &share.scope.id)?])));

@@ -18,6 +18,7 @@ impl Ledger {
     /// Makes a member of whoever comes with the token of an invitation. The answer has the member, and its key.
     pub async fn accept_invitation(&self, caller: &Caller) -> Result<Done, MutateError> {
         let _control = self.inner.control.lock().await;
+        let caller = &self.caller_now(caller, (ACCEPT, invitations::KIND.noun, String::new())).await?;
         let Proof::Invitation(id) = caller.proof else {
             let subject = (ACCEPT, invitations::KIND.noun, String::new());
             return Err(self.refuse(caller, None, subject, MutateError::Forbidden("the token of an invitation".to_owned())).await);
@@ -74,8 +75,7 @@ impl Ledger {
         };
         self.mutate_all(vec![accept, add], None).await?;
         let member = Arc::new(member);
-        self.inner.registry.end(&invitations::KIND, invitation.id);
-        self.inner.registry.keep(&members::KIND, &member);
+        self.take_in(&[(&invitations::KIND, Arc::new(ended)), (&members::KIND, Arc::clone(&member))]);
         Ok(Done { kept: member, replayed: false, shown: vec![shown] })
     }
 }

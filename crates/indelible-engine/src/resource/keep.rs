@@ -12,7 +12,7 @@ use super::answers::{Asked, Once};
 use super::credential::{Credential, renewed};
 use super::kept::Kept;
 use super::kind::{Admission, Kind, Level, Number, Verb};
-use super::kinds::{event_schemas, projects, redaction_rules, sessions};
+use super::kinds::{event_schemas, organizations, projects, redaction_rules, sessions};
 use super::mutate::Mutation;
 use super::patch::merged;
 use super::sealed::{self, Parted, Shown};
@@ -77,6 +77,7 @@ impl Ledger {
         let Some(action) = kind.actions.create else { return Err(MutateError::NotFound(kind.noun)) };
         let document = ahead::read_new(caller, kind, document);
         let _control = self.inner.control.lock().await;
+        let caller = &self.caller_now(caller, (action, kind.noun, String::new())).await?;
         let (owner, is_given) = (owner.unwrap_or_else(|| self.usual_owner(caller, kind)), owner.is_some());
         let refusal = (action, kind.noun, String::new());
         let home = match self.check_owner(caller, kind, owner, is_given) {
@@ -102,15 +103,13 @@ impl Ledger {
         let founded = self.found(caller, kind, &kept, own)?;
         self.mutate_all(founded.mutations, founded.project.as_ref().map(|(kept, number)| (kept.id, *number))).await?;
         let kept = Arc::new(kept);
-        let registry = &self.inner.registry;
-        if let Some((project, number)) = &founded.project {
-            registry.number(project.id, *number);
+        let mut all = founded.ended;
+        all.push((kind, Arc::clone(&kept)));
+        if let Some((project, number)) = founded.project {
+            self.inner.registry.number(project.id, number);
+            all.push((&projects::KIND, project));
         }
-        registry.keep(kind, &kept);
-        if let Some((project, _)) = &founded.project {
-            registry.keep(&projects::KIND, project);
-        }
-        self.settle(kind, kept.owner);
+        self.take_in(&all);
         Ok(Done { kept, replayed: false, shown })
     }
 
@@ -136,10 +135,22 @@ impl Ledger {
             return Err(Fault::new(FaultKind::Invalid, "/owner", message).into());
         }
         let home = self.visible_home(caller, owner)?;
-        if self.inner.registry.is_deleted(owner) {
+        if home.system && owner == Owner::Project(home.id) {
+            let message = "a system project has nothing of its own: name the organization, or the instance";
+            return Err(Fault::new(FaultKind::Invalid, "/owner", message).into());
+        }
+        if !kind.rare.outlives && self.inner.registry.is_deleted(owner) {
             return Err(MutateError::Gone(Level::of(owner).as_str()));
         }
         Ok(home)
+    }
+
+    /// The caller as it is now that nothing else changes; who has ended since the request came is refused, and that is recorded.
+    pub(crate) async fn caller_now(&self, caller: &Caller, subject: (&'static str, &'static str, String)) -> Result<Caller, MutateError> {
+        match self.again(caller) {
+            Ok(caller) => Ok(caller),
+            Err(ended) => Err(self.refuse(caller, None, subject, MutateError::Ended(ended)).await),
+        }
     }
 
     fn check_new(
@@ -214,10 +225,18 @@ impl Ledger {
         deed: Deed<'_>,
     ) -> Result<Done, MutateError> {
         let (_control, ahead) = self.locked(caller, kind, id, deed).await;
+        let caller = &self.caller_now(caller, (action, kind.noun, id.to_string())).await?;
         let looked = self.look_up(caller, kind, id);
         let home = looked.as_ref().ok().map(|(home, _)| Arc::clone(home));
-        let asked = match (deed, &home) {
-            (Deed::Verb(_, _, Some(once)), Some(home)) => self.asked(caller, home, (action, Some(id)), once),
+        // Before anything is answered again: who asks may have been another when it was answered first.
+        let looked = looked.and_then(|(home, before)| {
+            if !sessions::is_own(kind, &before, caller) {
+                check_scope(caller, kind)?;
+            }
+            Ok((home, before))
+        });
+        let asked = match (deed, &looked) {
+            (Deed::Verb(_, _, Some(once)), Ok((home, _))) => self.asked(caller, home, (action, Some(id)), once),
             _ => None,
         };
         let earlier = asked.as_ref().map_or(Ok(None), |asked| self.made_before(asked, kind));
@@ -259,22 +278,30 @@ impl Ledger {
             root: kind.rare.holds.filter(|_| after.ended_at.is_some()).map(|_| after.id),
         }];
         let mut all = Vec::with_capacity(1 + falling.len());
-        for Falling { kind, after, mutation } in falling {
+        for Falling { kind, after, mutation, .. } in falling {
             mutations.push(mutation);
             all.push((kind, after));
         }
         self.mutate_all(mutations, None).await?;
         let after = Arc::new(after);
         all.push((kind, Arc::clone(&after)));
-        for (kind, after) in all {
-            if after.is_seen(kind) {
-                self.inner.registry.keep(kind, &after);
-            } else {
-                self.inner.registry.end(kind, after.id);
-            }
-            self.settle(kind, after.owner);
-        }
+        self.take_in(&all);
         Ok(Done { kept: after, replayed: false, shown })
+    }
+
+    /// Takes in what is committed, and makes anew what is made of it, once for each owner and kind.
+    pub(super) fn take_in(&self, all: &[(&'static Kind, Arc<Kept>)]) {
+        let registry = &self.inner.registry;
+        for (kind, kept) in all {
+            if kept.is_seen(kind) { registry.keep(kind, kept) } else { registry.end(kind, kept.id) }
+        }
+        let mut settled: Vec<(&str, Owner)> = Vec::new();
+        for (kind, kept) in all {
+            if !settled.contains(&(kind.noun, kept.owner)) {
+                settled.push((kind.noun, kept.owner));
+                self.settle(kind, kept.owner);
+            }
+        }
     }
 
     /// A resource, also one of which there is always one.
@@ -309,14 +336,14 @@ impl Ledger {
         expected: Option<u64>,
         (deed, ahead): (Deed<'_>, Option<Ahead>),
     ) -> Result<(Kept, Vec<Shown>), MutateError> {
-        if !sessions::is_own(kind, before, caller) {
-            check_scope(caller, kind)?;
-        }
         if let Some(expected) = expected.filter(|expected| *expected != before.version) {
             return Err(MutateError::Stale { expected, current: before.version });
         }
         if before.ended_at.is_some() {
             return Err(MutateError::Conflict("it has ended already"));
+        }
+        if !kind.rare.outlives && self.inner.registry.is_deleted(before.owner) {
+            return Err(MutateError::Gone(Level::of(before.owner).as_str()));
         }
         let now = self.inner.clock.now();
         let mut after = Kept { version: before.version + 1, updated_at: now, ..before.clone() };
@@ -357,7 +384,9 @@ impl Ledger {
             Owner::Organization(_) => MutateError::NotFound("organization"),
             Owner::Project(_) => MutateError::NotFound("project"),
         };
-        if !self.inner.registry.is_within(owner, caller.owner) {
+        let registry = &self.inner.registry;
+        let is_there = !matches!(owner, Owner::Organization(id) if registry.kept(&organizations::KIND, id).is_none());
+        if !is_there || !registry.is_within(owner, caller.owner) {
             return Err(missing);
         }
         self.home_of(owner).map_err(|_| missing)

@@ -107,6 +107,10 @@ pub struct Rare {
     pub ended: Option<&'static str>,
     /// The member under which a credential is shown that is made with one, once. What is stored of it is its SHA-256.
     pub credential: Option<&'static str>,
+    /// Whether it goes on, and can be made and changed, when what it belongs to was deleted.
+    pub outlives: bool,
+    /// Whether one is past its end, though nobody ended it. Making one ends those of the same owner that are.
+    pub(super) is_past: Option<fn(&Kept, Timestamp) -> bool>,
     /// For those that somebody begins for itself, whatever its scopes: who may, and what Indelible sets of it ([`Self::own`]).
     pub(super) begin: Option<Begin>,
 }
@@ -134,8 +138,19 @@ pub struct Figure {
 
 impl Rare {
     /// Nothing of it.
-    pub const NONE: Self =
-        Self { secrets: &[], drawn: &[], verbs: &[], figures: &[], holds: None, own: &[], ended: None, credential: None, begin: None };
+    pub const NONE: Self = Self {
+        secrets: &[],
+        drawn: &[],
+        verbs: &[],
+        figures: &[],
+        holds: None,
+        own: &[],
+        ended: None,
+        credential: None,
+        outlives: false,
+        is_past: None,
+        begin: None,
+    };
 }
 
 /// A secret member that is made here.

@@ -110,6 +110,9 @@ pub enum MutateError {
         /// What it is now.
         current: u64,
     },
+    /// The credential has ended since the request came (403).
+    #[error("the credential has ended since the request came: {0}")]
+    Ended(crate::access::Refused),
     /// What it would belong to was deleted (410).
     #[error("the {0} was deleted")]
     Gone(&'static str),

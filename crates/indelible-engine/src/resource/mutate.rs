@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::kept::Kept;
+use super::kinds::projects;
 use super::registry::Registry;
 use super::{MutateError, Project};
 use crate::access::Caller;
@@ -96,7 +97,7 @@ impl Ledger {
         error: MutateError,
     ) -> MutateError {
         let (outcome, reason) = match &error {
-            MutateError::Forbidden(_) | MutateError::NotFound(_) => ("deny", error.to_string()),
+            MutateError::Forbidden(_) | MutateError::NotFound(_) | MutateError::Ended(_) => ("deny", error.to_string()),
             MutateError::Stale { .. } | MutateError::Gone(_) | MutateError::Conflict(_) => ("error", error.to_string()),
             MutateError::Fault(fault) => ("error", format!("invalid at {}", fault.pointer)),
             // Could not be recorded a moment ago, will not be now.
@@ -133,6 +134,9 @@ pub(crate) fn load(connection: &Connection, registry: &Registry) -> Result<(), S
             continue;
         };
         if let Some(kept) = Kept::read(&noun, &id, row.get(3)?, &body).map_err(corrupt)? {
+            if kind.noun == projects::KIND.noun && registry.number_of(kept.id).is_none() {
+                return Err(StoreError::Corrupt(format!("the project {id} has no row in ledgers: run `indelible verify`")));
+            }
             registry.keep(kind, &Arc::new(kept));
         } else {
             registry.end(kind, Uuid::try_parse(&id).unwrap_or_default());

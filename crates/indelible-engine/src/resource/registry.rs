@@ -1,6 +1,6 @@
 //! What is known without asking the store: organizations, projects and keys, as they are after the last commit.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::kept::{Kept, Shared};
 use super::kind::Kind;
-use super::kinds::{api_keys, organizations, projects};
+use super::kinds::{api_keys, event_schemas, organizations, projects, redaction_rules};
 use super::{ApiKey, Owner, Project};
 
 /// A project and the small integer that stands for it in the store.
@@ -35,8 +35,24 @@ struct State {
     unwritten_uses: HashMap<Uuid, i64>,
     /// Resources of every kind, by noun and id.
     kept: BTreeMap<(&'static str, Uuid), Shared>,
+    /// The same by what they belong to.
+    by_owner: HashMap<Owner, BTreeSet<(&'static str, Uuid)>>,
     /// Changes of those, by what they belong to.
     changes: HashMap<Owner, u64>,
+    /// Changes of what decides how events are taken, by what it belongs to: redaction rules, event schemas, and whether it was deleted.
+    rulings: HashMap<Owner, u64>,
+}
+
+impl State {
+    /// Counts a change of a resource.
+    fn changed(&mut self, kind: &Kind, kept: &Kept) {
+        *self.changes.entry(kept.owner).or_default() += 1;
+        let rules = [redaction_rules::KIND.noun, event_schemas::KIND.noun].contains(&kind.noun);
+        let rules = if rules { Some(kept.owner) } else { kind.rare.holds.map(|_| kept.place(kind)) };
+        if let Some(owner) = rules {
+            *self.rulings.entry(owner).or_default() += 1;
+        }
+    }
 }
 
 /// The map of everything known.
@@ -125,7 +141,9 @@ impl Registry {
             Owner::Organization(id) => (&organizations::KIND, id),
             Owner::Project(id) => (&projects::KIND, id),
         };
-        self.kept(kind, id).is_some_and(|kept| kept.ended_at.is_some())
+        // The system project of an organization goes with it.
+        let with_it = |kept: &Kept| matches!(owner, Owner::Project(_)) && self.is_deleted(kept.owner);
+        self.kept(kind, id).is_some_and(|kept| kept.ended_at.is_some() || with_it(&kept))
     }
 
     /// Whether what belongs to `inner` lies within `outer`.
@@ -140,7 +158,7 @@ impl Registry {
         }
     }
 
-    /// A resource that has not ended.
+    /// A resource: one that ended too, where its kind stays to be seen.
     pub(crate) fn kept(&self, kind: &Kind, id: Uuid) -> Option<Shared> {
         self.read(|state| state.kept.get(&(kind.noun, id)).cloned())
     }
@@ -154,6 +172,21 @@ impl Registry {
         all.retain(|kept| wanted(kept));
         all.truncate(limit);
         all
+    }
+
+    /// Resources of a kind that belong to an owner, in the order of their ids.
+    pub(crate) fn kept_of(&self, kind: &Kind, owner: Owner) -> Vec<Shared> {
+        self.read(|state| {
+            let Some(names) = state.by_owner.get(&owner) else { return Vec::new() };
+            let of_kind = names.range((kind.noun, Uuid::nil())..=(kind.noun, Uuid::max()));
+            of_kind.filter_map(|name| state.kept.get(name).cloned()).collect()
+        })
+    }
+
+    /// How often what decides how events of a project are taken was changed, in the project and in its organization.
+    pub(crate) fn rulings(&self, project: &Project) -> (u64, u64) {
+        let of = |owner| self.read(|state| state.rulings.get(&owner).copied().unwrap_or_default());
+        (of(Owner::Project(project.id)), of(Owner::Organization(project.organization_id)))
     }
 
     /// All who have a resource of a kind.
@@ -173,14 +206,18 @@ impl Registry {
             state.keys.extend(ApiKey::of(kept).map(|key| (key.id, Arc::new(key))));
         }
         state.kept.insert((kind.noun, kept.id), Arc::clone(kept));
-        *state.changes.entry(kept.owner).or_default() += 1;
+        state.by_owner.entry(kept.owner).or_default().insert((kind.noun, kept.id));
+        state.changed(kind, kept);
     }
 
     /// Lets go of a resource whose end is committed.
     pub(crate) fn end(&self, kind: &'static Kind, id: Uuid) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(ended) = state.kept.remove(&(kind.noun, id)) {
-            *state.changes.entry(ended.owner).or_default() += 1;
+            if let Some(names) = state.by_owner.get_mut(&ended.owner) {
+                names.remove(&(kind.noun, id));
+            }
+            state.changed(kind, &ended);
         }
     }
 

@@ -208,7 +208,7 @@ impl Schemabook {
 
     /// Takes in what is committed of the schemas of an owner.
     pub(crate) fn settle(&self, registry: &Registry, owner: Owner) {
-        let kept = registry.kept_after(&KIND, None, usize::MAX, &|kept| kept.owner == owner);
+        let kept = registry.kept_of(&KIND, owner);
         let before = self.compiled.read().unwrap_or_else(PoisonError::into_inner).get(&owner).cloned().unwrap_or_default();
         let compiled = kept.iter().filter_map(|kept| {
             // A change of one compiles no other.

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
+use indelible_core::time::Timestamp;
+use uuid::Uuid;
+
 use super::kept::{Kept, Shared};
 use super::kind::{KINDS, Kind, Level};
-use super::kinds::{legal_holds, organizations, projects, retention_policies};
+use super::kinds::projects;
 use super::mutate::Mutation;
 use super::{MutateError, Project};
 use crate::access::{Caller, Owner};
@@ -15,6 +18,10 @@ use crate::write::Change;
 
 /// Resources that end in one transaction at most, so that it stays one that the writer takes.
 const FALLING_MAX: usize = 10_000;
+/// Bytes of their documents.
+const FALLING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Resources that are past their end and are ended when a new one is made.
+const PAST_MAX: usize = 100;
 
 /// What a new resource brings with it.
 pub(super) struct Founded<'a> {
@@ -22,6 +29,8 @@ pub(super) struct Founded<'a> {
     pub(super) mutations: Vec<Mutation<'a>>,
     /// The project that comes into being, and the number that stands for it in the store.
     pub(super) project: Option<(Shared, i64)>,
+    /// What is past its end and is ended on the way.
+    pub(super) ended: Vec<(&'static Kind, Shared)>,
 }
 
 /// What ends with something else.
@@ -51,7 +60,7 @@ impl Ledger {
             Some(Level::Project) => {
                 let project = Project::of(kept).expect("a project that was just read");
                 own.changes.push(numbered(&project, number));
-                Ok(Founded { mutations: vec![own], project: Some((Arc::new(kept.clone()), number)) })
+                Ok(Founded { mutations: vec![own], project: Some((Arc::new(kept.clone()), number)), ended: Vec::new() })
             }
             Some(Level::Organization) => {
                 let keystore = &self.inner.keystore;
@@ -72,10 +81,25 @@ impl Ledger {
                     root: Some(kept.id),
                 };
                 own.root = Some(kept.id);
-                Ok(Founded { mutations: vec![own, made], project: Some((Arc::new(system), number)) })
+                Ok(Founded { mutations: vec![own, made], project: Some((Arc::new(system), number)), ended: Vec::new() })
             }
-            Some(Level::Instance) | None => Ok(Founded { mutations: vec![own], project: None }),
+            Some(Level::Instance) | None => {
+                let past = self.past(caller, kind, kept);
+                let ended = past.iter().map(|falling| (kind, Arc::clone(&falling.after))).collect();
+                own.root = past.first().map(|_| kept.id);
+                let mutations = std::iter::once(own).chain(past.into_iter().map(|falling| falling.mutation)).collect();
+                Ok(Founded { mutations, project: None, ended })
+            }
         }
+    }
+
+    /// Resources of the kind of a new one, and of its owner, that are past their end.
+    fn past<'a>(&self, caller: &'a Caller, kind: &'static Kind, new: &Kept) -> Vec<Falling<'a>> {
+        let (Some(is_past), Some(action)) = (kind.rare.is_past, kind.actions.delete) else { return Vec::new() };
+        let Ok(home) = self.home_of(new.owner) else { return Vec::new() };
+        let all = self.inner.registry.kept_of(kind, new.owner);
+        let past = all.iter().filter(|kept| is_past(kept, new.created_at)).take(PAST_MAX);
+        past.map(|before| fall(caller, kind, action, &home, before, (new.id, new.created_at))).collect()
     }
 
     /// What ends with `ended`, if it did: everything that belongs to it and can end, but what says how long its events are kept.
@@ -85,26 +109,36 @@ impl Ledger {
             Some(Level::Organization) => Owner::Organization(ended.id),
             Some(Level::Instance) | None => return Ok(Vec::new()),
         };
-        let stay = [legal_holds::KIND.noun, retention_policies::KIND.noun, projects::KIND.noun, organizations::KIND.noun];
         let home = self.home_of(owner)?;
-        let mut falling = Vec::new();
-        for kind in KINDS.iter().copied().filter(|kind| !stay.contains(&kind.noun)) {
+        let (mut before, mut bytes) = (Vec::new(), 0);
+        for kind in KINDS.iter().copied().filter(|kind| !kind.rare.outlives && kind.rare.holds.is_none()) {
             let Some(action) = kind.actions.delete else { continue };
-            let belongs = |kept: &Kept| kept.owner == owner && kept.ended_at.is_none();
-            for before in self.inner.registry.kept_after(kind, None, FALLING_MAX + 1, &belongs) {
-                falling.push(fall(caller, kind, action, &home, &before, ended));
+            let there = self.inner.registry.kept_of(kind, owner).into_iter().filter(|kept| kept.ended_at.is_none());
+            for kept in there {
+                bytes += kept.document.len();
+                before.push((kind, action, kept));
             }
-            if falling.len() > FALLING_MAX {
-                return Err(MutateError::Conflict("more than 10,000 resources would end with it: end some of them first"));
+            if before.len() > FALLING_MAX || bytes > FALLING_BYTES_MAX {
+                return Err(MutateError::Conflict(
+                    "more than 10,000 resources, or 16 MiB of them, would end with it: end some of them first",
+                ));
             }
         }
-        Ok(falling)
+        let end = (ended.id, ended.updated_at);
+        Ok(before.into_iter().map(|(kind, action, kept)| fall(caller, kind, action, &home, &kept, end)).collect())
     }
 }
 
-fn fall<'a>(caller: &'a Caller, kind: &'static Kind, action: &'static str, home: &Arc<Project>, before: &Kept, root: &Kept) -> Falling<'a> {
-    let (version, updated_at, ended_at) = (before.version + 1, root.updated_at, root.ended_at);
-    let after = Kept { version, updated_at, ended_at, credentials: Vec::new(), ..before.clone() };
+fn fall<'a>(
+    caller: &'a Caller,
+    kind: &'static Kind,
+    action: &'static str,
+    home: &Arc<Project>,
+    before: &Kept,
+    (root, now): (Uuid, Timestamp),
+) -> Falling<'a> {
+    let (version, ended_at) = (before.version + 1, Some(now));
+    let after = Kept { version, updated_at: now, ended_at, credentials: Vec::new(), ..before.clone() };
     let mutation = Mutation {
         caller,
         home: Arc::clone(home),
@@ -114,7 +148,7 @@ fn fall<'a>(caller: &'a Caller, kind: &'static Kind, action: &'static str, home:
         before: Some(before.told(kind)),
         after: after.is_seen(kind).then(|| after.told(kind)),
         changes: vec![after.row(kind, home.id)],
-        root: Some(root.id),
+        root: Some(root),
     };
     Falling { kind, after: Arc::new(after), mutation }
 }

@@ -74,13 +74,14 @@ fn an_invitation_makes_one_member_whose_key_nobody_else_has_seen() {
     let other = wait(bench.ledger.accept_invitation(&bench.admin())).expect_err("it takes a token");
     assert!(matches!(other, MutateError::Forbidden(_)));
     let done = wait(bench.ledger.accept_invitation(&guest)).expect("accepted");
-    assert_eq!(wait(bench.ledger.accept_invitation(&guest)).map(drop), Err(MutateError::Conflict("it has ended already")));
+    assert_eq!(wait(bench.ledger.accept_invitation(&guest)).map(drop), Err(MutateError::Ended(Refused::Unknown)));
     assert_eq!(known(&bench, token.as_deref().expect("a token")).map(drop), Err(Refused::Unknown));
     let both = found(&bench, &bench.instance(), &own_chain(&bench), &format!("cascade_root_id eq \"{}\"", invitation.id)).expect("a page");
     let mut actions: Vec<&str> = both.iter().map(|event| event["action"].as_str().expect("an action")).collect();
     actions.sort_unstable();
     assert_eq!(actions, ["invitation.accept", "member.add"]);
-    assert!(both.iter().all(|event| event["actor"]["id"] == "ada" && event["request"]["auth_method"] == "invitation"));
+    let token_of = serde_json::json!(invitation.id.to_string());
+    assert!(both.iter().all(|event| event["actor"]["id"] == token_of && event["request"]["auth_method"] == "invitation"));
     assert!(matches!(make(&bench, &bench.instance(), "member", organization(&bench), document), Err(MutateError::Conflict(_))));
     let bench = bench.reopen();
     let ada = known(&bench, &done.shown[0].text).expect("a member, after a restart too");
@@ -108,7 +109,7 @@ fn invitations_end_and_are_revoked() {
     let week = 7 * 86_400_u64;
     clock.step(week.cast_signed(), week);
     assert_eq!(known(&bench, &token).map(drop), Err(Refused::Expired));
-    assert!(matches!(wait(bench.ledger.accept_invitation(&guest)), Err(MutateError::Conflict(_))));
+    assert_eq!(wait(bench.ledger.accept_invitation(&guest)).map(drop), Err(MutateError::Ended(Refused::Expired)));
     let past = r#"{"name":"c","user_id":"c","role":"member","expires_at":"2020-01-01T00:00:00Z"}"#;
     let late = make(&bench, &bench.instance(), "invitation", organization(&bench), past);
     assert!(matches!(late, Err(MutateError::Fault(fault)) if fault.pointer == "/expires_at"));
@@ -118,18 +119,35 @@ fn invitations_end_and_are_revoked() {
 fn owners_alone_make_owners_and_one_stays() {
     let bench = Bench::new();
     let (owner, owner_key) = join(&bench, "olga", "owner");
-    let (_, admin_key) = join(&bench, "adam", "admin");
+    let (admin, admin_key) = join(&bench, "adam", "admin");
     let (olga, adam) = (known(&bench, &owner_key).expect("an owner"), known(&bench, &admin_key).expect("an admin"));
     let invite = |caller: &Caller, user: &str, role: &str| {
         let document = format!(r#"{{"name":"{user}","user_id":"{user}","role":"{role}"}}"#);
         make(&bench, caller, "invitation", organization(&bench), &document).map(drop)
     };
     assert!(matches!(invite(&adam, "x", "owner"), Err(MutateError::Forbidden(_))));
-    invite(&adam, "y", "auditor").expect("an admin invites others");
+    invite(&adam, "y", "member").expect("an admin invites others");
+    // Nobody gives a role that allows more than its own, by whatever way.
+    assert!(matches!(invite(&adam, "x", "auditor"), Err(MutateError::Forbidden(_))), "an admin opens nothing that was sealed");
+    let narrow = NewApiKey {
+        name: "k".to_owned(),
+        owner: organization(&bench),
+        kind: KeyKind::Application,
+        scopes: vec![Scope::ControlWrite],
+        expires_at: None,
+    };
+    let (_, text) = wait(bench.ledger.create_api_key(&adam, narrow)).expect("made");
+    let narrow = known(&bench, &text).expect("a key");
+    for role in ["owner", "admin", "auditor", "member"] {
+        assert!(matches!(invite(&narrow, "x", role), Err(MutateError::Forbidden(_))), "{role}");
+    }
+    let share = make(&bench, &narrow, "share", organization(&bench), of("share").example);
+    assert!(matches!(share, Err(MutateError::Forbidden(_))), "nor shows what it may not see");
     let change =
         |caller: &Caller, id: Uuid, patch: &str| wait(bench.ledger.update_resource(caller, of("member"), id, None, patch)).map(drop);
     let remove = |caller: &Caller, id: Uuid| wait(bench.ledger.delete_resource(caller, of("member"), id, None)).map(drop);
     assert!(matches!(change(&adam, owner, r#"{"role":"member"}"#), Err(MutateError::Forbidden(_))));
+    assert!(matches!(change(&adam, admin, r#"{"role":"auditor"}"#), Err(MutateError::Forbidden(_))), "not to itself either");
     assert!(matches!(change(&olga, owner, r#"{"role":"member"}"#), Err(MutateError::Conflict(_))), "the last owner stays one");
     assert!(matches!(remove(&olga, owner), Err(MutateError::Conflict(_))));
     invite(&olga, "z", "owner").expect("an owner makes owners");
@@ -235,6 +253,8 @@ fn a_member_sees_what_is_its_own_or_shared_and_no_more() {
     assert_eq!((run("run-t2"), run("run-t3")), (Ok(()), Err(ReadError::NotFound("run"))));
     let page = wait(bench.ledger.search(&mia_caller, &project, Search::default())).expect("a page");
     assert_eq!(page.indexed_through, None, "nor how much there is");
+    let shown: Value = serde_json::from_slice(&page.records[0]).expect("JSON");
+    assert!(["sequence", "prev_hash", "row_hash"].iter().all(|name| shown.get(name).is_none()), "{shown}");
     let refused = |error: ReadError| assert!(matches!(error, ReadError::Forbidden(_)), "{error:?}");
     refused(wait(bench.ledger.search(&mia_caller, &project, Search { feed: Some(Feed::Start), ..Search::default() })).expect_err("a feed"));
     let opened = Opening { content: true, purpose: Some("curious".to_owned()) };
@@ -309,5 +329,59 @@ fn an_organization_is_explored_over_all_its_projects_and_no_other() {
     assert!(
         told.expect("a page").iter().any(|event| event["read"]["filter"] == "action eq \"chat.say\"" && event["read"]["returned"] == 30)
     );
+    bench.verify();
+}
+
+#[test]
+fn who_ended_since_the_request_came_changes_nothing_more() {
+    let bench = Bench::new();
+    let (id, key) = join(&bench, "adam", "admin");
+    join(&bench, "olga", "owner");
+    let adam = known(&bench, &key).expect("an admin");
+    let (_, token) = make(&bench, &adam, "session", organization(&bench), "{}").expect("signed in");
+    let session = known(&bench, &token.expect("a token")).expect("a session");
+    let new = || NewApiKey {
+        name: "k".to_owned(),
+        owner: organization(&bench),
+        kind: KeyKind::Application,
+        scopes: vec![Scope::ControlWrite],
+        expires_at: None,
+    };
+    let (key_id, text) = wait(bench.ledger.create_api_key(&adam, new())).expect("made");
+    let holder = known(&bench, &text).expect("a key");
+    let demoted = wait(bench.ledger.update_resource(&bench.instance(), of("member"), id, None, r#"{"role":"member"}"#));
+    demoted.expect("demoted");
+    for caller in [&adam, &session] {
+        let late = wait(bench.ledger.create_api_key(caller, new()));
+        assert!(matches!(late, Err(MutateError::Forbidden(_))), "as it is now: {late:?}");
+    }
+    wait(bench.ledger.delete_resource(&bench.instance(), of("member"), id, None)).expect("removed");
+    wait(bench.ledger.revoke_api_key(&bench.instance(), key_id.id)).expect("revoked");
+    for (caller, ended) in [(&adam, Refused::Revoked), (&session, Refused::Revoked), (&holder, Refused::Revoked)] {
+        let late = wait(bench.ledger.create_api_key(caller, new())).map(drop);
+        assert_eq!(late, Err(MutateError::Ended(ended)));
+        let late = wait(bench.ledger.delete_resource(caller, of("member"), id, None)).map(drop);
+        assert_eq!(late, Err(MutateError::Ended(ended)));
+    }
+    let told = found(&bench, &bench.instance(), &own_chain(&bench), "action eq \"api_key.create\" and outcome eq \"deny\"");
+    assert_eq!(told.expect("a page").len(), 5, "each of them is told");
+}
+
+#[test]
+fn sessions_are_so_many_and_those_that_are_past_go_with_the_next() {
+    let clock = Turned::new();
+    let bench = Bench::with(|options| options.clock = Arc::<Turned>::clone(&clock));
+    let (_, key) = join(&bench, "mia", "member");
+    let begin = || make(&bench, &known(&bench, &key).expect("a member"), "session", organization(&bench), "{}").map(drop);
+    for _ in 0..50 {
+        begin().expect("signed in");
+    }
+    assert!(matches!(begin(), Err(MutateError::Conflict(_))));
+    clock.step(8 * 3_600, 8 * 3_600);
+    begin().expect("signed in");
+    let listing = indelible_engine::resource::Listing::default();
+    assert_eq!(wait(bench.ledger.resources(&bench.instance(), of("session"), &listing)).expect("a list").kept.len(), 1);
+    let ended = found(&bench, &bench.instance(), &own_chain(&bench), "action eq \"session.end\"").expect("a page");
+    assert_eq!(ended.len(), 50, "each of them is told");
     bench.verify();
 }

@@ -126,7 +126,7 @@ impl From<MutateError> for Problem {
     fn from(error: MutateError) -> Self {
         let detail = error.to_string();
         let problem = match error {
-            MutateError::Forbidden(_) => Self::new(Kind::Forbidden, detail),
+            MutateError::Forbidden(_) | MutateError::Ended(_) => Self::new(Kind::Forbidden, detail),
             MutateError::NotFound(_) => Self::new(Kind::NotFound, detail),
             MutateError::Stale { .. } => Self::new(Kind::StaleVersion, detail),
             MutateError::Gone(_) => Self::new(Kind::Deleted, detail),

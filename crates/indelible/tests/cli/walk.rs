@@ -34,7 +34,8 @@ fn the_first_walk_goes_as_its_page_says() {
     assert!(blocks.len() >= 8, "{}", blocks.len());
     let folder = tempfile::tempdir().expect("a folder");
     // `exec`, so that what is ended in the end is the server.
-    let serve = shell(&format!("exec {} --no-metrics", blocks.remove(0).trim()), folder.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let serve =
+        shell(&format!("exec {} --no-metrics", blocks.remove(0).trim()), folder.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let _server = Running(serve.expect("it starts"));
     let begun = Instant::now();
     while std::net::TcpStream::connect(&free).is_err() {
@@ -50,7 +51,10 @@ fn the_first_walk_goes_as_its_page_says() {
     assert!(!out.contains("sk-do-not-keep-me") && !out.contains("token=abc"), "{out}");
     let decided = |word: &str| out.lines().filter(|line| line.trim_start().starts_with(word)).count();
     assert_eq!((decided("allow  "), decided("deny  ")), (2, 2), "{out}");
-    assert!(!out.contains("ind_") && err.contains("Ada Lovelace is a member now"), "no credential is shown where a file takes it: {out}\n{err}");
+    assert!(
+        !out.contains("ind_") && err.contains("Ada Lovelace is a member now"),
+        "no credential is shown where a file takes it: {out}\n{err}"
+    );
     let alone = std::fs::metadata(folder.path().join("ada.key")).expect("a key file");
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&alone.permissions()) & 0o777, 0o600);
 }

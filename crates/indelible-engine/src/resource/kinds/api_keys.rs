@@ -24,7 +24,7 @@ const GRACE_SECONDS_MAX: u32 = 30 * 86_400;
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeySpec {
     /// A name for people.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) name: String,
     /// What it is for; it decides the assurance of what is handed in with it.
     #[serde(default)]
@@ -75,12 +75,25 @@ fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
     if let Some(scope) = spec.scopes.iter().find(|scope| !admission.caller.has(**scope)) {
         return Err(MutateError::Forbidden(scope.as_str().to_owned()));
     }
-    let was = admission.before.and_then(Kept::typed::<KeySpec>).and_then(|was| was.expires_at);
-    let end = spec.expires_at.as_deref().filter(|_| was != spec.expires_at).and_then(Timestamp::parse);
+    let end_of = |spec: &KeySpec| spec.expires_at.as_deref().and_then(Timestamp::parse);
+    let was = admission.before.and_then(Kept::typed::<KeySpec>);
+    if was.as_ref().and_then(end_of).is_some_and(|end| end <= admission.now) {
+        return Err(MutateError::Conflict("the key has ended: make another one"));
+    }
+    let end = end_of(&spec);
+    if was.as_ref().is_some_and(|was| end_of(was) == end) && admission.verb.is_none() {
+        return Ok(());
+    }
     if end.is_some_and(|end| end <= admission.now) {
         return Err(Fault::new(FaultKind::Invalid, "/expires_at", "the end of a key lies ahead").into());
     }
-    Ok(())
+    match admission.caller.expires_at {
+        Some(own) if end.is_none_or(|end| end > own) => {
+            let message = format!("a key ends no later than the one that makes it, {own}");
+            Err(Fault::new(FaultKind::Invalid, "/expires_at", message).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(crate) static KIND: Kind = Kind {

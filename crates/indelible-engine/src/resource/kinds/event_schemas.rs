@@ -57,7 +57,8 @@ impl Spec for EventSchema {
 fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
     let Some(after) = admission.after else { return Ok(()) };
     let Some(schema) = after.typed::<EventSchema>() else { return Ok(()) };
-    let others = admission.registry.kept_after(&KIND, None, usize::MAX, &|other| other.owner == admission.owner && other.id != after.id);
+    let mut others = admission.registry.kept_of(&KIND, admission.owner);
+    others.retain(|other| other.id != after.id);
     if others.len() >= SCHEMAS_MAX {
         return Err(MutateError::Conflict("there are 100 event schemas already"));
     }

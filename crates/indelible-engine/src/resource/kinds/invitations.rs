@@ -19,10 +19,10 @@ const GOOD_MICROS: i64 = 7 * 86_400 * 1_000_000;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Invitation {
     /// The name of the member to be.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) name: String,
     /// Its `user_id`.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) user_id: String,
     /// Its role.
     pub(crate) role: Role,
@@ -48,6 +48,10 @@ impl Invitation {
     }
 }
 
+fn is_past(kept: &Kept, now: Timestamp) -> bool {
+    kept.typed::<Invitation>().is_none_or(|invitation| !invitation.is_good(kept, now))
+}
+
 fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
     let Some(after) = admission.after else { return Ok(()) };
     let Some(invitation) = after.typed::<Invitation>() else { return Ok(()) };
@@ -70,5 +74,5 @@ pub(crate) static KIND: Kind = Kind {
     example: r#"{"name":"Grace Hopper","user_id":"grace@example.com","role":"member"}"#,
     read: strict::<Invitation>,
     admit: Some(admit),
-    rare: Rare { credential: Some("token"), ..Rare::NONE },
+    rare: Rare { credential: Some("token"), is_past: Some(is_past), ..Rare::NONE },
 };

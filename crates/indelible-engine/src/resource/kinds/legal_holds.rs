@@ -56,7 +56,7 @@ pub(crate) static KIND: Kind = Kind {
     example: r#"{"name":"Case 2026-17","reason":"Litigation over the October orders.","from":"2026-10-01T00:00:00Z"}"#,
     read: strict::<LegalHold>,
     admit: None,
-    rare: Rare::NONE,
+    rare: Rare { outlives: true, ..Rare::NONE },
 };
 
 /// Refuses the end of what a hold covers: a hold on it, on what it lies in, or on something in it.

@@ -19,10 +19,10 @@ use crate::access::{Caller, Owner, Role, Scope};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Member {
     /// A name for people.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) name: String,
     /// How the applications' events name this person: `actor.id`, `actor.on_behalf_of` or `principal.id`. Of no other member.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) user_id: String,
     /// What the member may do.
     pub(crate) role: Role,
@@ -35,25 +35,27 @@ impl Spec for Member {
     }
 }
 
-fn is_member(kept: &Kept, organization: Owner) -> Option<Member> {
-    kept.typed::<Member>().filter(|_| kept.owner == organization && kept.ended_at.is_none())
+/// The members of an organization, but this one.
+fn others(registry: &Registry, organization: Owner, but: Option<&Kept>) -> Vec<Member> {
+    let mut kept = registry.kept_of(&KIND, organization);
+    kept.retain(|kept| kept.ended_at.is_none() && but.is_none_or(|but| but.id != kept.id));
+    kept.iter().filter_map(|kept| kept.typed()).collect()
 }
 
 /// Whether this person is a member of an organization already.
 pub(in super::super) fn check_new(registry: &Registry, organization: Owner, user_id: &str, but: Option<&Kept>) -> Result<(), MutateError> {
-    let same = |kept: &Kept| {
-        but.is_none_or(|but| but.id != kept.id) && is_member(kept, organization).is_some_and(|member| member.user_id == user_id)
-    };
-    if registry.kept_after(&KIND, None, 1, &same).is_empty() {
-        return Ok(());
+    if others(registry, organization, but).iter().any(|other| other.user_id == user_id) {
+        return Err(MutateError::Conflict("a member has this user_id already"));
     }
-    Err(MutateError::Conflict("a member has this user_id already"))
+    Ok(())
 }
 
-/// Owners are made and changed by owners, and by keys of the organization, which owners have made.
+/// Nobody gives a role, nor takes one, that allows more than its own key or role does. Every member reads something of the log, so that
+/// takes `audit:read` too.
 pub(super) fn check_role(caller: &Caller, role: Role) -> Result<(), MutateError> {
-    let is_owner = caller.member.as_ref().is_none_or(|member| member.role == Role::Owner);
-    if role == Role::Owner && !is_owner { Err(MutateError::Forbidden("the role owner".to_owned())) } else { Ok(()) }
+    let needed = role.scopes().into_iter().chain([Scope::AuditRead]);
+    let lacks = needed.into_iter().find(|scope| !caller.has(*scope));
+    lacks.map_or(Ok(()), |scope| Err(MutateError::Forbidden(format!("{}, which the role {} has", scope.as_str(), role.as_str()))))
 }
 
 /// An organization that has an owner keeps one.
@@ -65,21 +67,20 @@ fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
     if let Some(after) = &after {
         check_new(admission.registry, admission.owner, &after.user_id, admission.before)?;
     }
-    let Some(was) = admission.before.filter(|_| before.as_ref().is_some_and(|before| before.role == Role::Owner)) else { return Ok(()) };
-    if after.is_some_and(|after| after.role == Role::Owner) {
+    let was_owner = before.is_some_and(|before| before.role == Role::Owner);
+    if !was_owner || after.is_some_and(|after| after.role == Role::Owner) {
         return Ok(());
     }
-    let other = |kept: &Kept| kept.id != was.id && is_member(kept, admission.owner).is_some_and(|member| member.role == Role::Owner);
-    if admission.registry.kept_after(&KIND, None, 1, &other).is_empty() {
-        return Err(MutateError::Conflict("the organization keeps an owner: make another one first"));
+    if others(admission.registry, admission.owner, admission.before).iter().any(|other| other.role == Role::Owner) {
+        return Ok(());
     }
-    Ok(())
+    Err(MutateError::Conflict("the organization keeps an owner: make another one first"))
 }
 
 pub(crate) static KIND: Kind = Kind {
     noun: "member",
     plural: "members",
-    doc: "A member of an organization. `owner` may everything, `admin` everything but opening what was sealed, `auditor` reads all of the log and opens what was sealed, `member` reads the events that are its own (`user_id`) and those of what was shared with it. One that is made here has no key: an invitation brings one.",
+    doc: "A member of an organization. `owner` may everything, `admin` everything but opening what was sealed, `auditor` reads all of the log and opens what was sealed (so that an admin makes none), `member` reads the events that are its own (`user_id`) and those of what was shared with it. One that is made here has no key: an invitation brings one.",
     levels: &[Level::Organization],
     number: Number::Many,
     scope: Scope::ControlWrite,

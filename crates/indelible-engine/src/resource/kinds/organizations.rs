@@ -15,7 +15,7 @@ use crate::access::{Owner, Scope};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Organization {
     /// A name for people.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) name: String,
 }
 

@@ -18,7 +18,7 @@ use crate::ledger::Ledger;
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProjectSpec {
     /// A name for people.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) name: String,
     /// Whether it holds the events of its organization, or of the instance, itself. Set by Indelible.
     #[serde(default)]

@@ -1,12 +1,14 @@
-//! Retention policies: how long events are kept at least, and after what time their contents are to go.
+//! Retention policies: how long events are kept at least, and after what time their contents are to go. They go on when their project or
+//! organization is deleted, since the events do.
 
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::limits::NAME_BYTES_MAX;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::kind::{Actions, Kind, Level, Number, Rare, Spec, schema, strict};
-use super::check_text;
+use super::super::kind::{Actions, Admission, Kind, Level, Number, Rare, Spec, schema, strict};
+use super::super::{Kept, MutateError};
+use super::{check_text, legal_holds};
 use crate::access::Scope;
 
 /// Days that anything may be kept: a hundred years.
@@ -52,6 +54,16 @@ impl Spec for RetentionPolicy {
     }
 }
 
+/// A floor is not taken away under a hold, nor lowered: what is held is kept as long as was promised when the hold came.
+fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
+    let Some(before) = admission.before.and_then(Kept::typed::<RetentionPolicy>) else { return Ok(()) };
+    let after = admission.after.and_then(Kept::typed::<RetentionPolicy>);
+    if after.is_some_and(|after| after.keep_days >= before.keep_days && after.categories == before.categories) {
+        return Ok(());
+    }
+    legal_holds::check_free(admission.registry, admission.owner)
+}
+
 pub(crate) static KIND: Kind = Kind {
     noun: "retention_policy",
     plural: "retention_policies",
@@ -67,6 +79,6 @@ pub(crate) static KIND: Kind = Kind {
     schema: schema::<RetentionPolicy>,
     example: r#"{"name":"two years","keep_days":730,"dispose_days":2555,"categories":["policy"]}"#,
     read: strict::<RetentionPolicy>,
-    admit: None,
-    rare: Rare::NONE,
+    admit: Some(admit),
+    rare: Rare { outlives: true, ..Rare::NONE },
 };

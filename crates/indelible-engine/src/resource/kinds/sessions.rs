@@ -7,13 +7,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::super::kind::{Actions, Kind, Level, Number, Rare, Spec, schema, strict};
+use super::super::kind::{Actions, Admission, Kind, Level, Number, Rare, Spec, schema, strict};
 use super::super::{Kept, MutateError};
 use super::check_text;
 use crate::access::{Caller, Proof, Scope};
 
 /// How long a session lasts, microseconds: eight hours.
 const LASTS_MICROS: i64 = 8 * 3_600 * 1_000_000;
+
+/// Sessions of one member at one time.
+const SESSIONS_MAX: usize = 50;
 
 /// A session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,7 +32,7 @@ pub(crate) struct Session {
     pub(crate) expires_at: String,
     /// A name for people: the device, the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) name: Option<String>,
 }
 
@@ -44,6 +47,20 @@ fn begin(caller: &Caller, now: Timestamp, members: &mut Map<String, Value>) -> R
     let Proof::Member(id) = caller.proof else { return Err(MutateError::Forbidden("the key of a member".to_owned())) };
     members.insert("member_id".to_owned(), Value::String(id.to_string()));
     members.insert("expires_at".to_owned(), Value::String(now.saturating_add_micros(LASTS_MICROS).to_string()));
+    Ok(())
+}
+
+fn is_past(kept: &Kept, now: Timestamp) -> bool {
+    kept.typed::<Session>().and_then(|session| Timestamp::parse(&session.expires_at)).is_none_or(|end| end <= now)
+}
+
+fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
+    let Some(new) = admission.after.and_then(Kept::typed::<Session>) else { return Ok(()) };
+    let all = admission.registry.kept_of(&KIND, admission.owner);
+    let own = all.iter().filter(|kept| !is_past(kept, admission.now)).filter_map(|kept| kept.typed::<Session>());
+    if own.filter(|session| session.member_id == new.member_id).count() >= SESSIONS_MAX {
+        return Err(MutateError::Conflict("the member has 50 sessions: end some of them first"));
+    }
     Ok(())
 }
 
@@ -64,6 +81,6 @@ pub(crate) static KIND: Kind = Kind {
     schema: schema::<Session>,
     example: r#"{"name":"laptop"}"#,
     read: strict::<Session>,
-    admit: None,
-    rare: Rare { own: &["member_id", "expires_at"], credential: Some("token"), begin: Some(begin), ..Rare::NONE },
+    admit: Some(admit),
+    rare: Rare { own: &["member_id", "expires_at"], credential: Some("token"), is_past: Some(is_past), begin: Some(begin), ..Rare::NONE },
 };

@@ -34,10 +34,10 @@ pub(crate) struct Share {
 pub(crate) struct Shared {
     /// `scope.type`
     #[serde(rename = "type")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) kind: String,
     /// `scope.id`
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) id: String,
 }
 
@@ -66,7 +66,11 @@ impl Share {
 /// Those whom it names are members of the organization.
 fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
     let (Some(share), registry) = (admission.after.and_then(Kept::typed::<Share>), admission.registry) else { return Ok(()) };
-    if registry.kept_after(&KIND, None, SHARES_MAX, &|other| other.owner == admission.owner).len() >= SHARES_MAX {
+    // Who shows something to others may see it.
+    if !admission.caller.has(Scope::AuditRead) {
+        return Err(MutateError::Forbidden(Scope::AuditRead.as_str().to_owned()));
+    }
+    if registry.kept_of(&KIND, admission.owner).len() >= SHARES_MAX {
         return Err(MutateError::Conflict("there are 1,000 shares already"));
     }
     let organization = match admission.owner {
