@@ -77,7 +77,7 @@ pub(crate) const PLACE: [&str; 1] = ["sequence"];
 
 /// [`record`] without what says where it stands in its chain, for who does not see all of it.
 pub(crate) fn record_apart(found: &Found) -> Vec<u8> {
-    let mut entry = json::parse(&found.entry).map(json::Value::into_owned).unwrap_or(json::Value::Null);
+    let mut entry = json::parse(&found.entry).map_or(json::Value::Null, json::Value::into_owned);
     if let json::Value::Object(members) = &mut entry {
         for name in PLACE {
             members.remove(name);

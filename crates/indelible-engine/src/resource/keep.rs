@@ -135,10 +135,6 @@ impl Ledger {
             return Err(Fault::new(FaultKind::Invalid, "/owner", message).into());
         }
         let home = self.visible_home(caller, owner)?;
-        if home.system && owner == Owner::Project(home.id) {
-            let message = "a system project has nothing of its own: name the organization, or the instance";
-            return Err(Fault::new(FaultKind::Invalid, "/owner", message).into());
-        }
         if !kind.rare.outlives && self.inner.registry.is_deleted(owner) {
             return Err(MutateError::Gone(Level::of(owner).as_str()));
         }

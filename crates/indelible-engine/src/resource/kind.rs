@@ -116,6 +116,11 @@ pub struct Rare {
 }
 
 impl Rare {
+    /// The member that is shown once, when one is made.
+    pub fn shown_once(&self) -> Option<&'static str> {
+        self.credential.or_else(|| self.drawn.first().map(|drawn| drawn.member))
+    }
+
     /// Whether somebody begins one for itself, as a member does a session.
     pub const fn is_begun(&self) -> bool {
         self.begin.is_some()
@@ -181,6 +186,13 @@ pub struct Verb {
 
 /// How long an old credential goes on working, by what was said.
 pub(super) type Grace = fn(&str) -> Result<Duration, Fault>;
+
+impl Verb {
+    /// Whether it gives a new credential.
+    pub const fn renews_credential(&self) -> bool {
+        self.renews.is_some()
+    }
+}
 
 impl std::fmt::Debug for Verb {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

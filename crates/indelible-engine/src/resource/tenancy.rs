@@ -104,16 +104,20 @@ impl Ledger {
 
     /// What ends with `ended`, if it did: everything that belongs to it and can end, but what says how long its events are kept.
     pub(super) fn falling<'a>(&self, caller: &'a Caller, kind: &'static Kind, ended: &Kept) -> Result<Vec<Falling<'a>>, MutateError> {
-        let owner = match kind.rare.holds.filter(|_| ended.ended_at.is_some()) {
-            Some(Level::Project) => Owner::Project(ended.id),
-            Some(Level::Organization) => Owner::Organization(ended.id),
+        let owners = match kind.rare.holds.filter(|_| ended.ended_at.is_some()) {
+            Some(Level::Project) => vec![Owner::Project(ended.id)],
+            Some(Level::Organization) => {
+                let system = self.inner.registry.system_project(ended.id);
+                std::iter::once(Owner::Organization(ended.id)).chain(system.map(|system| Owner::Project(system.id))).collect()
+            }
             Some(Level::Instance) | None => return Ok(Vec::new()),
         };
-        let home = self.home_of(owner)?;
+        // The system project of an organization is the chain of what belongs to either.
+        let home = self.home_of(owners[0])?;
         let (mut before, mut bytes) = (Vec::new(), 0);
         for kind in KINDS.iter().copied().filter(|kind| !kind.rare.outlives && kind.rare.holds.is_none()) {
             let Some(action) = kind.actions.delete else { continue };
-            let there = self.inner.registry.kept_of(kind, owner).into_iter().filter(|kept| kept.ended_at.is_none());
+            let there = owners.iter().flat_map(|owner| self.inner.registry.kept_of(kind, *owner)).filter(|kept| kept.ended_at.is_none());
             for kept in there {
                 bytes += kept.document.len();
                 before.push((kind, action, kept));

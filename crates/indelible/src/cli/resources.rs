@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Arg, ArgMatches, Args as _, Command, Error, FromArgMatches, Subcommand};
 use indelible_engine::access::Owner;
-use indelible_engine::resource::{ENVELOPE, KINDS, Kind, Verb};
+use indelible_engine::resource::{ENVELOPE, KINDS, Kind, SEALED, Verb};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -69,10 +69,10 @@ fn document_argument(help: &'static str) -> Arg {
 
 /// For what is shown once.
 fn out_argument(command: Command, kind: &Kind) -> Command {
-    if kind.rare.credential.is_none() {
+    if kind.rare.shown_once().is_none() {
         return command;
     }
-    let help = "Write the credential to this new file (mode 0600) instead of showing it";
+    let help = "Write what is shown once to this new file (mode 0600) instead of showing it";
     command.arg(Arg::new("out").long("out").value_name("FILE").value_parser(clap::value_parser!(PathBuf)).help(help))
 }
 
@@ -128,7 +128,7 @@ impl FromArgMatches for Args {
         let document = || given.get_many::<String>("document").map(|parts| parts.cloned().collect::<Vec<_>>()).ok_or_else(missing);
         let version = || given.get_one::<u64>("version").copied();
         let (create, update, delete) = verbs(kind);
-        let out = || kind.rare.credential.and_then(|_| given.get_one::<PathBuf>("out").cloned());
+        let out = || kind.rare.shown_once().and_then(|_| given.get_one::<PathBuf>("out").cloned());
         let what = match what {
             "list" => What::List,
             "show" => What::Show(id()?),
@@ -156,7 +156,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         What::Create { document, owner, out } => {
             let (document, safe) = (read(&(kind.schema)(), document)?, Safe::maybe(out.as_ref())?);
             let made = target.connect(Folder::MayBeMade)?.create_resource(kind, *owner, &document)?;
-            print(&[kept_apart(kind, made, safe)?], target.json)?;
+            print_made(kind, kept_apart(kind, made, safe)?, target.json)?;
         }
         What::Update { id, patch, version } => {
             let patch = read(&(kind.schema)(), patch)?;
@@ -170,7 +170,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         What::Act { id, verb, said, version, out } => {
             let (said, safe) = (read(&(verb.schema)(), said)?, Safe::maybe(out.as_ref())?);
             let done = target.connect(Folder::MustExist)?.act_on_resource(kind, verb, *id, *version, &said)?;
-            print(&[kept_apart(kind, done, safe)?], target.json)?;
+            print_made(kind, kept_apart(kind, done, safe)?, target.json)?;
         }
         What::Delete { id, version } => target.connect(Folder::MustExist)?.delete_resource(kind, *id, *version)?,
     }
@@ -179,10 +179,22 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// A resource without the credential that went to the file.
 fn kept_apart(kind: &Kind, resource: Vec<u8>, safe: Option<Safe>) -> anyhow::Result<Vec<u8>> {
-    let Some(member) = kind.rare.credential.filter(|_| safe.is_some()) else { return Ok(resource) };
+    let Some(member) = kind.rare.shown_once().filter(|_| safe.is_some()) else { return Ok(resource) };
     let mut resource: Value = serde_json::from_slice(&resource)?;
     put_away(&mut resource, member, safe)?;
     Ok(resource.to_string().into_bytes())
+}
+
+/// What is shown once stands on a line of its own: a table is cut to the width of the terminal.
+fn print_made(kind: &Kind, resource: Vec<u8>, json: bool) -> anyhow::Result<()> {
+    let mut shown: Value = serde_json::from_slice(&resource)?;
+    let once = kind.rare.shown_once().filter(|_| !json);
+    let once = once.and_then(|member| shown.as_object_mut()?.remove(member)).and_then(|secret| secret.as_str().map(str::to_owned));
+    // What is kept sealed is shown as that by every later answer.
+    let Some(secret) = once.filter(|secret| secret != SEALED) else { return print(&[resource], json) };
+    print(&[shown.to_string().into_bytes()], json)?;
+    output::note("it is shown this once:");
+    Ok(output::line(secret.as_bytes())?)
 }
 
 fn version_of(resource: &[u8]) -> anyhow::Result<u64> {

@@ -118,7 +118,8 @@ impl Clients<'_> {
         }
         if let Some(action) = kind.actions.delete.filter(|_| !n.is_multiple_of(3)) {
             let (status, ended) = self.send(agent, ("DELETE", &item), &Value::Null, action)?;
-            assert_eq!(status, 204, "{ended}");
+            // Under a hold of another client no floor is taken away.
+            assert!(status == 204 || status == 409 && kind.rare.outlives, "{ended}");
         }
         Some(())
     }

@@ -65,7 +65,7 @@ fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
 pub(crate) static KIND: Kind = Kind {
     noun: "invitation",
     plural: "invitations",
-    doc: "An invitation to become a member. Its `token` is shown in the answer that makes it, and never again; `POST /v1/invitations/accept`, with the token for a key, makes the member and shows the member's own key.",
+    doc: "An invitation to become a member. Its `token` is shown in the answer that makes it, and never again; `POST /v1/invitations/accept`, with the token for a key, makes the member and shows the member's own key (`invitation.accept`). Nobody invites to a role that allows more than his own key or role.",
     levels: &[Level::Organization],
     number: Number::Many,
     scope: Scope::ControlWrite,

@@ -73,7 +73,7 @@ pub(in super::super) fn is_own(kind: &Kind, kept: &Kept, caller: &Caller) -> boo
 pub(crate) static KIND: Kind = Kind {
     noun: "session",
     plural: "sessions",
-    doc: "A member who signed in. Begun with the member's own key; its `token` is shown in the answer that begins it, and never again, and stands for the member for eight hours. A member ends its own, others with `control:write` those of everybody.",
+    doc: "A member who signed in. Begun with the member's own key; its `token` is shown in the answer that begins it, and never again, and stands for the member for eight hours. A member ends its own, whatever its role, others with `control:write` those of everybody; a member has at most 50.",
     levels: &[Level::Organization],
     number: Number::Many,
     scope: Scope::ControlWrite,

@@ -90,7 +90,7 @@ fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
 pub(crate) static KIND: Kind = Kind {
     noun: "share",
     plural: "shares",
-    doc: "What belongs to one thing (the `scope` of its events), such as a conversation, is seen by the members that are named, or by all. Of a project, or of all projects of the organization. Owners, admins and auditors see it without.",
+    doc: "What belongs to one thing (the `scope` of its events), such as a conversation, is seen by the members that are named, or by all. Of a project, or of all projects of the organization. Owners, admins and auditors see it without. Making one needs `audit:read` too; an owner has at most 1,000.",
     levels: &[Level::Organization, Level::Project],
     number: Number::Many,
     scope: Scope::ControlWrite,

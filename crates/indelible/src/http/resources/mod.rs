@@ -13,7 +13,7 @@ use axum::http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH};
 use axum::http::{Response, StatusCode};
 use indelible_core::json::Value as Shape;
 use indelible_engine::Ledger;
-use indelible_engine::resource::{Done, ENVELOPE, Figure, Kept, Kind, Once, PREVIOUS_UNTIL, Shown};
+use indelible_engine::resource::{Done, ENVELOPE, Figure, Kept, Kind, Once, PREVIOUS_UNTIL, Shown, Verb};
 use serde_json::{Value, json};
 
 use super::call::{self, Call};
@@ -94,7 +94,9 @@ pub(super) fn schemas(kind: &'static Kind) -> Vec<(String, Value)> {
     if let Some(name) = kind.rare.credential {
         shown["properties"][name] =
             json!({"type": "string", "description": "The credential, in the answer that made it and nowhere else."});
-        shown["properties"][PREVIOUS_UNTIL] = described(&time, "Until when the credential works that this one took the place of.");
+        if kind.rare.verbs.iter().any(Verb::renews_credential) {
+            shown["properties"][PREVIOUS_UNTIL] = described(&time, "Until when the credential works that this one took the place of.");
+        }
     }
     for own in kind.rare.own {
         if let Some(members) = document["properties"].as_object_mut() {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use indelible_engine::resource::{KINDS, Kind, Number, PREVIOUS_UNTIL};
+use indelible_engine::resource::{KINDS, Kind, Number, PREVIOUS_UNTIL, Verb};
 use serde_json::Value;
 
 const BEGINNING: &str = "# Resources
@@ -22,13 +22,13 @@ transaction that makes it: before, after and what differs, or why it was refused
 | `DELETE /v1/KIND/{id}` | ends it; its events stay | `If-Match`: if given, as above |
 
 A resource is its document with the members that Indelible sets: `id` (UUIDv7), `owner` (`{\"type\":\"project\",\"id\":…}`), `version` (counted from 1),
-`created_at`, `updated_at`. Who may read the log (`audit:read`) may look at it; changing it needs the scope below. A key of a project sees the
+`created_at`, `updated_at`. Who may read the log (`audit:read`), or has the scope below, may look at it; changing it needs the scope below. A key of a project sees the
 resources of the project; one of an organization, those of the organization and of its projects; one of the instance, all. What a key may not see is
 answered as if it were not there. Documents lie in the ledger readable, so one that holds a credential is refused.
 
-A project that is deleted takes nothing more (410 `deleted`), and everything that belongs to it ends in the same transaction, each with an event of its own:
+A project that is deleted takes nothing more (410 `deleted`), and everything that belongs to it ends in the same transaction, up to 10,000 resources and 16 MiB of documents (409 beyond), each with an event of its own:
 `cascade_root_id` of all of them is the id of the project, and `resource.parent` too. Its chain stays, is read and verified as before, and what says how long
-events are kept goes on: retention policies and legal holds. While a hold covers anything of it, neither project nor organization is deleted (409). An
+events are kept goes on: retention policies and legal holds. They can be made and changed after that. While a hold covers anything of it, neither project nor organization is deleted (409), and no retention policy is shortened. An
 organization is deleted when its projects are. The keys under which its contents are sealed are not destroyed by that yet.
 
 Members that are said to be sealed are the exception: they hold secrets, which are encrypted (AES-256-GCM under a key of their own, wrapped under the
@@ -76,10 +76,10 @@ fn write_kind(kind: &Kind, text: &mut String) {
     }
     if let Some(member) = kind.rare.credential {
         let _ = writeln!(text, "| `{member}` | string, shown once | The credential: `ind_`, the id, `_` and 43 characters of base64url. |");
-        let _ = writeln!(
-            text,
-            "| `{PREVIOUS_UNTIL}` | date-time, shown alone | Until when the credential works that this one took the place of. |"
-        );
+    }
+    if kind.rare.verbs.iter().any(Verb::renews_credential) {
+        let what = "Until when the credential works that this one took the place of.";
+        let _ = writeln!(text, "| `{PREVIOUS_UNTIL}` | date-time, shown alone | {what} |");
     }
     if let Some(member) = kind.rare.ended {
         let _ = writeln!(text, "| `{member}` | date-time, shown alone | When it ended. It stays to be seen after that. |");
