@@ -39,16 +39,22 @@ struct Known {
     name: Option<String>,
 }
 
-/// The kinds of which a project may have many.
+/// The kinds of which there may be many, but sessions, which members begin.
 fn kinds() -> Vec<&'static Kind> {
-    let many = |kind: &&&Kind| kind.number == Number::Many && kind.levels.contains(&Level::Project) && kind.actions.create.is_some();
+    let many = |kind: &&&Kind| kind.number == Number::Many && !kind.rare.is_begun() && kind.actions.create.is_some();
     KINDS.iter().filter(many).copied().collect()
+}
+
+/// Whether those of a kind belong to more than a project.
+fn is_wide(kind: &Kind) -> bool {
+    !kind.levels.contains(&Level::Project)
 }
 
 /// Clients of one server, and what they asked of it so far, by the ids of their requests.
 struct Clients<'a> {
     url: &'a str,
-    key: &'a str,
+    /// Of the project, and of the instance.
+    keys: [&'a str; 2],
     next: &'a AtomicU64,
     asked: &'a Mutex<BTreeMap<String, Change>>,
     done: &'a AtomicU64,
@@ -56,7 +62,14 @@ struct Clients<'a> {
 
 impl Clients<'_> {
     /// Sends one change. `None` where nothing came back; else the status, and the resource that was shown.
-    fn send(&self, agent: &ureq::Agent, (method, path): (&str, &str), body: &Value, action: &'static str) -> Option<(u16, Value)> {
+    fn send(
+        &self,
+        agent: &ureq::Agent,
+        kind: &Kind,
+        (method, path): (&str, &str),
+        body: &Value,
+        action: &'static str,
+    ) -> Option<(u16, Value)> {
         let request_id = format!("{MARK}{}", self.next.fetch_add(1, Ordering::Relaxed));
         let name = body["name"].as_str().map(str::to_owned);
         let change = Change { action, name, acknowledged: None };
@@ -64,7 +77,7 @@ impl Clients<'_> {
         let request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
-            .header("authorization", format!("Bearer {}", self.key))
+            .header("authorization", format!("Bearer {}", self.keys[usize::from(is_wide(kind))]))
             .header("x-request-id", &request_id)
             .header("if-match", "*")
             .header("content-type", "application/json");
@@ -101,10 +114,13 @@ impl Clients<'_> {
             if document.get("name").is_some() {
                 document["name"] = json!(format!("of the {n}th, step {step}"));
             }
+            if document.get("user_id").is_some() {
+                document["user_id"] = json!(format!("user of {:?}, {n}", std::thread::current().id()));
+            }
             document
         };
         let path = format!("/v1/{}", kind.plural);
-        let (status, made) = self.send(agent, ("POST", &path), &document(0), kind.actions.create.expect("it is made"))?;
+        let (status, made) = self.send(agent, kind, ("POST", &path), &document(0), kind.actions.create.expect("it is made"))?;
         // Of some kinds there is one for each model or action, and another client has just made it.
         if status == 409 {
             return Some(());
@@ -113,11 +129,11 @@ impl Clients<'_> {
         let item = format!("{path}/{}", made["id"].as_str().expect("an id"));
         for step in 1..=2 {
             let Some(action) = kind.actions.update else { continue };
-            let (status, changed) = self.send(agent, ("PATCH", &item), &document(step), action)?;
+            let (status, changed) = self.send(agent, kind, ("PATCH", &item), &document(step), action)?;
             assert_eq!(status, 200, "{changed}");
         }
         if let Some(action) = kind.actions.delete.filter(|_| !n.is_multiple_of(3)) {
-            let (status, ended) = self.send(agent, ("DELETE", &item), &Value::Null, action)?;
+            let (status, ended) = self.send(agent, kind, ("DELETE", &item), &Value::Null, action)?;
             // Under a hold of another client no floor is taken away.
             assert!(status == 204 || status == 409 && kind.rare.outlives, "{ended}");
         }
@@ -135,8 +151,8 @@ fn logged(data: &Path) -> Vec<(String, String, String)> {
         Ok(())
     };
     let sql = format!(
-        "SELECT request_request_id, action, resource_id FROM audit_events \
-         WHERE request_request_id LIKE '{MARK}%' AND outcome = 'allow' ORDER BY project_id, sequence"
+        "SELECT request_request_id, action, resource_id FROM audit_events WHERE request_request_id LIKE '{MARK}%' AND outcome = 'allow' \
+         AND (cascade_root_id IS NULL OR cascade_root_id = resource_id) ORDER BY project_id, sequence"
     );
     session.query(&sql, take).expect("rows");
     rows
@@ -172,18 +188,18 @@ fn told(data: &Path, asked: &BTreeMap<String, Change>) -> BTreeMap<String, Known
 }
 
 /// What the server shows that there is.
-fn shown(client: &Client<'_>) -> BTreeMap<String, Known> {
+fn shown(clients: [&Client<'_>; 2]) -> BTreeMap<String, Known> {
     let mut there = BTreeMap::new();
     for kind in kinds() {
         let mut cursor = String::new();
         loop {
-            let (status, page) = client.get(&format!("/v1/{}?limit=1000{cursor}", kind.plural));
+            let (status, page) = clients[usize::from(is_wide(kind))].get(&format!("/v1/{}?limit=1000{cursor}", kind.plural));
             assert_eq!(status, 200, "{page}");
             for resource in page["data"].as_array().expect("data") {
                 let name = resource["name"].as_str().map(str::to_owned);
-                // What ended and is still shown; and the key with which it is asked, which no change made.
+                // What ended and is still shown; and what was there first, or came with an organization.
                 let has_ended = kind.rare.ended.is_some_and(|member| resource[member].is_string());
-                if has_ended || name.as_deref() == Some("administrator") {
+                if has_ended || matches!(name.as_deref(), Some("administrator" | "default")) || resource["system"] == true {
                     continue;
                 }
                 let known = Known { noun: kind.noun, version: resource["version"].as_u64().expect("a version"), name };
@@ -196,6 +212,12 @@ fn shown(client: &Client<'_>) -> BTreeMap<String, Known> {
     there
 }
 
+/// The keys of the project and of the instance.
+fn keys_of(data: &Path, server: &Server) -> [String; 2] {
+    let instance = std::fs::read_to_string(data.join("instance.key")).expect("a key");
+    [server.key(), instance.trim().to_owned()]
+}
+
 #[test]
 fn kill_nine_leaves_every_resource_as_its_events_say() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -206,9 +228,9 @@ fn kill_nine_leaves_every_resource_as_its_events_say() {
         let (changes, micros) = (40 + random % 200, random % 9_000);
         eprintln!("kill {kill}: {micros} microseconds after change {changes}");
         let server = Server::start(&data, &[]);
-        let (url, key, done) = (server.url.clone(), server.key(), AtomicU64::new(0));
+        let (url, keys, done) = (server.url.clone(), keys_of(&data, &server), AtomicU64::new(0));
         std::thread::scope(|scope| {
-            let clients = Clients { url: &url, key: &key, next: &next, asked: &asked, done: &done };
+            let clients = Clients { url: &url, keys: [&keys[0], &keys[1]], next: &next, asked: &asked, done: &done };
             let clients: Vec<_> = (0..CLIENTS).map(|_| Clients { ..clients }).collect();
             for clients in clients {
                 scope.spawn(move || clients.go_on());
@@ -224,7 +246,9 @@ fn kill_nine_leaves_every_resource_as_its_events_say() {
         let asked = asked.lock().expect("no client panicked");
         let there = told(&data, &asked);
         let server = Server::start(&data, &[]);
-        assert_eq!(shown(&Client { url: &server.url.clone(), key: &server.key() }), there, "after kill {kill}");
+        let client = |key| Client { url: &server.url, key };
+        let keys = keys_of(&data, &server);
+        assert_eq!(shown([&client(&keys[0]), &client(&keys[1])]), there, "after kill {kill}");
         server.stop();
         let (code, report) = verify(&data);
         assert_eq!(code, 0, "after the restart that followed kill {kill}: {report}");
