@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use indelible_core::time::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::disk::Disk;
 use super::group::{Committed, Failure, unavailable};
@@ -17,8 +18,8 @@ use super::heads::Heads;
 use super::queue::Queue;
 use super::time::Time;
 use super::{CLOCK_JUMPED, Figures, NEARLY_FULL, Privilege, RECOVERING, WRITE_FAILED, Work, Writer};
-use crate::access::TurnedAway;
-use crate::append::Desk;
+use crate::access::{Counted, TurnedAway};
+use crate::append::{Desk, EngineEvent, Prepared};
 use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::index::Index;
@@ -141,28 +142,35 @@ impl Thread {
         Some(Instant::now() + left)
     }
 
-    /// Writes one group and answers everybody in it.
-    fn group(&mut self, works: Vec<Work>) {
+    /// Writes one group and answers everybody in it; whether it was written.
+    fn group(&mut self, works: Vec<Work>) -> bool {
         if works.is_empty() {
-            return;
+            return true;
         }
         let confirms = works.iter().any(|work| work.privilege == Privilege::ConfirmClock);
         let unconfirmed = self.time.clone().filter(|_| confirms);
         let recorded_at = match self.believe_clock(confirms) {
             Ok(time) => time,
-            Err(reason) => return refuse(works, reason, false),
+            Err(reason) => {
+                refuse(works, reason, false);
+                return false;
+            }
         };
         let (works, short) = self.spare_reserve(works);
         refuse(short, NEARLY_FULL, false);
         if works.is_empty() {
-            return;
+            return false;
         }
         match self.write(&works, recorded_at) {
-            Ok(committed) => self.settle(works, committed, recorded_at),
+            Ok(committed) => {
+                self.settle(works, committed, recorded_at);
+                true
+            }
             Err(failure) => {
                 // A confirmation counts once it is on record; if it persisted after all, recovery finds it.
                 self.time = unconfirmed.or(self.time.take());
                 self.fail(works, &failure);
+                false
             }
         }
     }
@@ -245,22 +253,52 @@ impl Thread {
         refuse(works, WRITE_FAILED, true);
     }
 
-    /// Records what was counted and is due: who was turned away in minutes that are over, and the polls of readers who stay away.
+    /// Records what was counted and is due: who was turned away in minutes that are over, and the polls of readers who stay away. While
+    /// the store is broken, it is counted on.
     fn record_counted(&mut self) {
+        if self.connection.is_none() {
+            return;
+        }
         let now = self.parts.clock.monotonic();
         let desk = Arc::clone(&self.parts.desk);
-        let due = [
-            (self.parts.turned_away.due(now), Privilege::Caller),
-            (self.parts.index.polls.due(now), Privilege::Engine),
-            (desk.schemas.due(&desk.registry, now), Privilege::Caller),
-        ];
+        self.record_turned_away(now);
+        let due = [(self.parts.index.polls.due(now), Privilege::Engine), (desk.schemas.due(&desk.registry, now), Privilege::Caller)];
         for (due, privilege) in due.into_iter().filter(|(due, _)| !due.is_empty()) {
-            let prepared: Result<Vec<_>, _> = due.into_iter().map(|event| desk.prepare_own(event)).collect();
-            match prepared {
-                Ok(events) => self.group(vec![Work::new(events, privilege)]),
-                Err(fault) => tracing::error!(%fault, "what was counted could not be recorded"),
+            if let Some(events) = self.prepare_counted(due) {
+                self.group(vec![Work::new(events, privilege)]);
             }
         }
+    }
+
+    /// What of it could not be recorded is counted on. Of a COMMIT that failed, recovery has found what persisted.
+    fn record_turned_away(&mut self, now: Duration) {
+        let told = self.parts.turned_away.due(now);
+        if told.is_empty() {
+            return;
+        }
+        let written = self.last_row;
+        let Some(events) = self.prepare_counted(told.iter().map(Counted::event).collect()) else {
+            return self.parts.turned_away.put_back(told, now);
+        };
+        let ids: Vec<(i64, Uuid)> = events.iter().map(|event| (event.project, event.id)).collect();
+        if !self.group(vec![Work::new(events, Privilege::Caller)]) {
+            let untold = told.into_iter().zip(ids).filter(|(_, (project, id))| !self.persisted(written, *project, *id));
+            let untold: Vec<Counted> = untold.map(|(told, _)| told).collect();
+            self.parts.turned_away.put_back(untold, now);
+        }
+    }
+
+    fn prepare_counted(&self, due: Vec<EngineEvent>) -> Option<Vec<Prepared>> {
+        let prepared: Result<Vec<_>, _> = due.into_iter().map(|event| self.parts.desk.prepare_own(event)).collect();
+        prepared.inspect_err(|fault| tracing::error!(%fault, "what was counted could not be recorded")).ok()
+    }
+
+    /// Whether an event is there, beyond a row. Where the store cannot be asked it counts as one that is not: it is then told of twice,
+    /// which is better than not at all.
+    fn persisted(&self, after_row: i64, project: i64, id: Uuid) -> bool {
+        let Some(connection) = self.connection.as_ref() else { return false };
+        let sql = "SELECT EXISTS (SELECT 1 FROM events WHERE row > ?1 AND project = ?2 AND id = ?3)";
+        connection.query_row(sql, (after_row, project, id.as_bytes()), |row| row.get(0)).unwrap_or(false)
     }
 
     /// Copies the WAL into the database, after the answers went out, so that nobody waits for it but who comes next.
