@@ -102,9 +102,9 @@ fn strangers_are_coalesced_by_source_and_minute() {
 }
 
 /// Strikes every commit while it is armed.
-struct Struck {
-    when: When,
-    armed: AtomicBool,
+pub(crate) struct Struck {
+    pub(crate) when: When,
+    pub(crate) armed: AtomicBool,
 }
 
 impl Faults for Struck {
