@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub(crate) use recognise::{credential, secret_digest};
-pub(crate) use turned_away::TurnedAway;
+pub(crate) use turned_away::{Counted, TurnedAway};
 
 /// What a key allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]

@@ -452,7 +452,7 @@ impl Inner {
         if let Some(patrol) = &self.patrol {
             patrol.close();
         }
-        let counted = self.turned_away.all().into_iter().chain(self.desk.schemas.all(&self.registry));
+        let counted = self.turned_away.all().into_iter().map(|counted| counted.event()).chain(self.desk.schemas.all(&self.registry));
         let prepared: Vec<_> = counted.filter_map(|event| self.desk.prepare_own(event).ok()).collect();
         if !prepared.is_empty() && self.writer.submit_unanswered(Work::new(prepared, Privilege::Caller)).is_err() {
             tracing::warn!("what was counted in the last minute was not recorded");

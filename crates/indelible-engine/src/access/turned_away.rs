@@ -1,6 +1,6 @@
 //! Who is turned away at the door: callers without a valid key, coalesced by source and minute, and keys that come faster than
 //! their rate, coalesced by key and minute. The first of a minute is recorded before it is answered, the others of that minute
-//! are counted and recorded as one event when it is over.
+//! are counted and recorded as one event when it is over. What could not be recorded is put back, and told with the next minute.
 //!
 //! The map is bounded: whoever comes without a key from many addresses shares one bucket. Of keys there are as many as were made.
 
@@ -36,12 +36,27 @@ enum Source {
     SignIn(Uuid),
 }
 
+#[derive(Debug)]
 struct Bucket {
     began: Duration,
-    /// Attempts after the first.
+    /// Attempts that no record speaks of yet.
     more: u64,
     /// The event of the first.
     event: EngineEvent,
+}
+
+/// Attempts of a source that are taken out of the count, to be recorded.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    source: Source,
+    bucket: Bucket,
+}
+
+impl Counted {
+    /// The event that speaks of them.
+    pub(crate) fn event(&self) -> EngineEvent {
+        attempts(self.bucket.event.clone(), self.bucket.more)
+    }
 }
 
 /// Those of this minute.
@@ -55,8 +70,8 @@ impl TurnedAway {
         Self { registry, buckets: Mutex::default() }
     }
 
-    /// Counts one; gives the event to record now, where it is the first of its source in this minute.
-    fn count(&self, source: Source, now: Duration, event: impl FnOnce() -> Option<EngineEvent>) -> Option<EngineEvent> {
+    /// Counts one; gives what is to be recorded now, where it is the first of its source in this minute.
+    fn count(&self, source: Source, now: Duration, event: impl FnOnce() -> Option<EngineEvent>) -> Option<Counted> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = matches!(source, Source::Key(_) | Source::SignIn(_)) || buckets.contains_key(&source);
         let source = if !is_known && buckets.len() >= SOURCES_MAX { Source::Crowd } else { source };
@@ -67,7 +82,17 @@ impl TurnedAway {
         let event = event()?;
         buckets.insert(source, Bucket { began: now, more: 0, event: event.clone() });
         drop(buckets);
-        Some(attempts(event, 1))
+        Some(Counted { source, bucket: Bucket { began: now, more: 1, event } })
+    }
+
+    /// Counts again what could not be recorded, from now on: it is told a minute later, with those that came meanwhile.
+    pub(crate) fn put_back(&self, untold: impl IntoIterator<Item = Counted>, now: Duration) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        for Counted { source, bucket } in untold {
+            let is_known = matches!(source, Source::Key(_)) || buckets.contains_key(&source);
+            let source = if !is_known && buckets.len() >= SOURCES_MAX { Source::Crowd } else { source };
+            buckets.entry(source).or_insert(Bucket { began: now, more: 0, event: bucket.event }).more += bucket.more;
+        }
     }
 
     fn stranger(&self, refused: Refused, envelope: Envelope) -> Option<EngineEvent> {
@@ -81,21 +106,20 @@ impl TurnedAway {
         buckets.values().map(|bucket| (bucket.began + MINUTE).saturating_sub(now)).min()
     }
 
-    /// The events of the minutes that are over; they are counted no more.
-    pub(crate) fn due(&self, now: Duration) -> Vec<EngineEvent> {
+    /// Those of the minutes that are over; they are counted no more, unless they are put back.
+    pub(crate) fn due(&self, now: Duration) -> Vec<Counted> {
         self.take(|bucket| bucket.began + MINUTE <= now)
     }
 
-    /// The events of all minutes, over or not; at closing.
-    pub(crate) fn all(&self) -> Vec<EngineEvent> {
+    /// Those of all minutes, over or not; at closing.
+    pub(crate) fn all(&self) -> Vec<Counted> {
         self.take(|_| true)
     }
 
-    fn take(&self, over: impl Fn(&Bucket) -> bool) -> Vec<EngineEvent> {
+    fn take(&self, over: impl Fn(&Bucket) -> bool) -> Vec<Counted> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone: Vec<Bucket> = buckets.extract_if(|_, bucket| over(bucket)).map(|(_, bucket)| bucket).collect();
-        drop(buckets);
-        gone.into_iter().filter(|bucket| bucket.more > 0).map(|bucket| attempts(bucket.event, bucket.more)).collect()
+        let gone = buckets.extract_if(|_, bucket| over(bucket)).filter(|(_, bucket)| bucket.more > 0);
+        gone.map(|(source, bucket)| Counted { source, bucket }).collect()
     }
 }
 
@@ -133,10 +157,17 @@ impl Ledger {
         self.turned_away(self.inner.turned_away.count(Source::Key(key), self.inner.clock.monotonic(), event)).await
     }
 
-    async fn turned_away(&self, event: Option<EngineEvent>) -> Result<(), AppendError> {
+    async fn turned_away(&self, told: Option<Counted>) -> Result<(), AppendError> {
+        let Some(told) = told else { return Ok(()) };
         // As a caller's: who is turned away must not use up what is kept free for the records of reads.
-        let Some(event) = event else { return Ok(()) };
-        let batch = self.prepare_all(vec![event])?;
-        self.inner.writer.submit(Work::new(batch, Privilege::Caller)).await.map(|_| ())
+        let recorded = match self.prepare_all(vec![told.event()]) {
+            Ok(batch) => self.inner.writer.submit(Work::new(batch, Privilege::Caller)).await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        if recorded.is_err() {
+            // Where COMMIT failed and persisted, it is told of twice: better than not at all.
+            self.inner.turned_away.put_back([told], self.inner.clock.monotonic());
+        }
+        recorded
     }
 }

@@ -104,11 +104,16 @@ impl Ledger {
 }
 
 impl Sealer {
-    /// Compares every tree that was ever signed with the checkpoint store, whether anything was appended or not: an older copy
-    /// is seen when it is opened.
+    /// Compares trees that were ever signed with the checkpoint store, whether anything was appended or not: all of them when the ledger is
+    /// opened, so that an older copy is seen, and in later passes those that are refused, so that it is seen when somebody put right what
+    /// was wrong. What waits to be anchored is looked at anyway.
     pub(super) fn look_at_all(&mut self, state: &State, keys: &SigningKeys) -> Result<(), SealError> {
         for project in state.intervals.anchored.keys() {
             let Named { origin, project_id: Ok(_) } = state.named(&self.parts.instance, *project)? else { continue };
+            let apart = state.intervals.waiting.contains_key(project) || state.intervals.spoiled.contains_key(project);
+            if state.looked && (apart || !self.refused.contains_key(&origin)) {
+                continue;
+            }
             let look = || -> Result<_, SealError> {
                 let Some(head) = state.head(*project)? else { return Ok(Ok(None)) };
                 let grown = Grown { origin: &origin, size: head.size, root: head.root, signed_before: true };
@@ -120,11 +125,13 @@ impl Sealer {
             }
         }
         let (size, root) = (state.instance.size(), state.instance.root());
-        if size > 0 {
-            let origin = instance_origin(&self.parts.instance)?;
+        let origin = instance_origin(&self.parts.instance)?;
+        if size > 0 && (!state.looked || self.refused.contains_key(&origin)) {
             let signed_before = state.instance_signed_before()?;
-            if let Err(refused) = state.prove(&Grown { origin: &origin, size, root, signed_before }, Tree::Instance, keys)? {
-                self.refuse(origin, refused);
+            let proved = state.prove(&Grown { origin: &origin, size, root, signed_before }, Tree::Instance, keys);
+            match proved.or_else(|error| error.of_one_tree().map(Err))? {
+                Ok(_) => drop(self.refused.remove(&origin)),
+                Err(refused) => self.refuse(origin, refused),
             }
         }
         Ok(())

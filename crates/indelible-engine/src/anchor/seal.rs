@@ -22,7 +22,7 @@ use super::interval::{Anchored, Waiting};
 use super::keys::SigningKeys;
 use super::signatures::Signatures;
 use super::state::{Grown, Head, Named, Refused, Standing, State};
-use super::{Refusal, SealingFailure};
+use super::{Refusal, RefusalKind, SealingFailure};
 use crate::append::AppendError;
 use crate::clock::Clock;
 use crate::cosigning::Cosigning;
@@ -163,9 +163,13 @@ impl Sealer {
     fn seal_with(&mut self, state: &mut State, signatures: &mut Signatures<'_>) -> Result<(), SealError> {
         let adopting = std::mem::take(&mut self.adopting);
         self.adopt(state, signatures, adopting)?;
+        // Where the store was the reason, somebody may have put it right meanwhile.
+        if state.looked && self.refused.values().any(|refused| refused.refusal.kind != RefusalKind::Broken) {
+            state.checkpoints = Checkpoints::open(&self.parts.checkpoints, &self.parts.instance, &self.closing)?;
+        }
         // Heads, tiles and rows of one moment: appends go on meanwhile.
         state.ledger.execute_batch("BEGIN")?;
-        let looked = if state.looked { Ok(()) } else { self.look_at_all(state, signatures.keys) };
+        let looked = if state.looked && self.refused.is_empty() { Ok(()) } else { self.look_at_all(state, signatures.keys) };
         let read = looked.and_then(|()| Ok(state.intervals.read(&state.ledger)?));
         let due = read.and_then(|()| self.prove_all(state, signatures));
         state.ledger.execute_batch("COMMIT")?;
@@ -247,7 +251,8 @@ impl Sealer {
             return Ok(());
         }
         let grown = Grown { origin: &origin, size, root, signed_before: last.is_some() };
-        let old = match state.prove(&grown, Tree::Instance, signatures.keys)? {
+        let proved = state.prove(&grown, Tree::Instance, signatures.keys);
+        let old = match proved.or_else(|error| error.of_one_tree().map(Err))? {
             Ok(old) => old,
             Err(refused) => {
                 self.refuse(origin, refused);

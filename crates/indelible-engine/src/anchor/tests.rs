@@ -263,6 +263,63 @@ fn an_anchor_that_is_put_back_is_gone_on_from() {
     check(&bench);
 }
 
+/// Nothing is appended meanwhile, so no tree grows: what is refused must not stay so for that reason.
+#[test]
+fn what_was_put_right_in_the_checkpoint_store_is_refused_no_more() {
+    let mut bench = Bench::new();
+    let project = projects(&bench.ledger, 1).remove(0);
+    bench.sealer.pass().expect("sealed");
+    let good = bench.stored();
+    let instance = bench.ledger.instance_name().to_owned();
+    let of_project = format!("{instance}/{}", project.id);
+    for origin in [&of_project, &instance] {
+        bench.sealer = sealer(&bench.ledger, None);
+        let note = good[origin].clone();
+        replace(&bench, &note, "no note");
+        for _ in 0..2 {
+            bench.sealer.pass().expect("a pass");
+            let refused: Vec<_> = bench.sealer.refused.iter().map(|(name, refused)| (name.as_str(), refused.refusal.kind)).collect();
+            assert_eq!(refused, [(origin.as_str(), RefusalKind::BadCheckpoint)]);
+        }
+        replace(&bench, "no note", &note);
+        bench.sealer.pass().expect("a pass");
+        assert!(bench.sealer.refused.is_empty(), "{origin}: {:?}", bench.sealer.refused);
+    }
+    check(&bench);
+}
+
+/// Puts one note in the place of another.
+fn replace(bench: &Bench, old: &str, new: &str) {
+    let store = bench.folder.path().join("data.checkpoints").join(format!("{}.checkpoints", bench.ledger.instance_name()));
+    let store = Connection::open(store).expect("it opens");
+    let changed = store.execute("UPDATE checkpoints SET checkpoint = ?2 WHERE checkpoint = ?1", [old, new]);
+    assert_eq!(changed.expect("changed"), 1, "{old}");
+}
+
+/// The tree of the instance, over more anchors than a tile holds.
+#[test]
+fn a_spoiled_tile_of_the_instance_tree_is_told_and_fails_no_pass() {
+    let mut bench = Bench::new();
+    let instance = bench.ledger.instance_name().to_owned();
+    let [older, newer] = [100, 200].map(|count| {
+        let made = projects(&bench.ledger, count);
+        bench.sealer.pass().expect("sealed");
+        (bench.stored()[&instance].clone(), made)
+    });
+    let shell = bench.shell();
+    let spoil = "ALTER TABLE instance_tiles RENAME TO gone; CREATE TABLE instance_tiles AS SELECT level, position, 7 AS hashes FROM gone";
+    shell.execute_batch(spoil).expect("spoiled");
+    // What lies between the two is proved by the tile.
+    replace(&bench, &newer.0, &older.0);
+    bench.sealer = sealer(&bench.ledger, None);
+    for grows in [false, true] {
+        bench.sealer.pass().unwrap_or_else(|error| panic!("grows: {grows}: {error}"));
+        let refused: Vec<_> = bench.sealer.refused.iter().map(|(name, refused)| (name.as_str(), refused.refusal.kind)).collect();
+        assert_eq!(refused, [(instance.as_str(), RefusalKind::Broken)], "grows: {grows}");
+        bench.append(&newer.1[0]);
+    }
+}
+
 #[test]
 fn after_a_key_was_the_reason_nothing_is_read_anew() {
     let mut bench = Bench::new();

@@ -159,6 +159,12 @@ impl DataKeys {
         state.by_id.values().filter(older).cloned().collect()
     }
 
+    /// Those whose rows are committed, and whose they are.
+    pub(crate) fn stored(&self) -> Vec<(i64, Uuid)> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.by_id.values().filter(|key| key.is_stored()).map(|key| (key.id, key.organization_id)).collect()
+    }
+
     /// A data key by its id, to open what was wrapped under it.
     pub(crate) fn get(&self, id: i64) -> Option<Arc<DataKey>> {
         self.state.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).cloned()

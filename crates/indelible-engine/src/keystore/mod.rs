@@ -37,7 +37,7 @@ pub(crate) use data_keys::{DataKey, DataKeys};
 use files::Master;
 pub(crate) use files::read_private;
 pub use rewrap::Rewrapped;
-pub(crate) use rotation::{DATA_KEY, ROTATE, signing_state};
+pub(crate) use rotation::{DATA_KEY, ENDED, ENDED_SINCE, ROTATE, ended, signing_state};
 pub use rotation::{Rotated, Rotation};
 use signing::SigningKey;
 

@@ -112,6 +112,21 @@ pub(crate) fn signing_state(public_key: &[u8; 32], kms_key: Option<&KeyArn>) -> 
     state
 }
 
+/// The member of `context` that names the signing keys that a rotation ended, with spaces between.
+pub(crate) const ENDED: &str = "retired";
+/// That which says since when they sign no more.
+pub(crate) const ENDED_SINCE: &str = "retired_since";
+
+/// What the event about a rotation says of the keys that it ended where no key is needed to read it, so that a verification can.
+pub(crate) fn ended(changes: &[Change]) -> Vec<(&'static str, String)> {
+    let ended = changes.iter().filter_map(|change| match change {
+        Change::RetiredSigningKey { id, since } => Some((id.to_string(), since)),
+        _ => None,
+    });
+    let (ids, since): (Vec<String>, Vec<&Timestamp>) = ended.unzip();
+    since.first().map_or_else(Vec::new, |since| vec![(ENDED, ids.join(" ")), (ENDED_SINCE, since.to_string())])
+}
+
 impl Ledger {
     /// Makes a new key and lets it serve. For keys with `audit:admin`: of the instance, or of the organization for its data key.
     pub async fn rotate_key(&self, caller: &Caller, rotation: Rotation) -> Result<Rotated, MutateError> {

@@ -61,12 +61,7 @@ impl Parts {
     pub(super) fn round(&self, stop: &AtomicBool, rest: &mut Rest<'_>) -> Result<(Round, Told), VerifyError> {
         let begun_at = self.clock.now();
         let open = || open_verifier(&self.ledger_db).map_err(|error| error.to_string());
-        let stored = Arc::new(StoredKeys {
-            keystore: Arc::clone(&self.desk.keystore),
-            data_keys: Arc::clone(&self.desk.data_keys),
-            unusable: Vec::new(),
-        });
-        // In memory before they are stored, so never behind what is read.
+        let stored = Arc::new(StoredKeys::in_memory(&self.desk.keystore, &self.desk.data_keys));
         let keys = |_: &Connection| -> Result<Arc<dyn Keys>, String> { Ok(stored.clone()) };
         let ground = Ground {
             data: &self.data,

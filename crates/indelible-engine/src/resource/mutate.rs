@@ -13,7 +13,7 @@ use super::registry::Registry;
 use super::{MutateError, Project};
 use crate::access::Caller;
 use crate::append::{AppendError, EngineEvent, ResourceMembers};
-use crate::keystore::KeyStore;
+use crate::keystore::{KeyStore, ended};
 use crate::ledger::Ledger;
 use crate::store::StoreError;
 use crate::write::{Change, Privilege, Work};
@@ -45,6 +45,7 @@ impl Mutation<'_> {
         let parent = root.clone().filter(|root| *root != self.id);
         event.resource = Some(ResourceMembers { kind: self.kind, id: self.id.clone(), parent });
         event.members.extend(root.map(|root| ("cascade_root_id", Value::string(root))));
+        event.context.extend(ended(&self.changes));
         event.before = self.before.take();
         event.after = self.after.take();
         let own = self.changes.iter().find_map(|change| match change {

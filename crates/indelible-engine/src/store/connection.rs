@@ -1,6 +1,6 @@
 //! Connections to `ledger.db`: the one that writes, with the functions its triggers call, and those that read.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::StatVfsMountFlags;
 
 use crate::faults::{When, Write};
 
@@ -95,33 +96,51 @@ pub(crate) fn open_writer(path: &Path, expected: &Arc<Expected>) -> Result<Conne
     Ok(connection)
 }
 
-/// Opens a database file for reading alone. Where SQLite cannot make the shared memory that it reads such a file with (a copy on a disk
-/// that is mounted read-only), and no write-ahead log lies beside it, it is read as a file that nobody changes.
+/// Opens a database file for reading alone. Where SQLite cannot make the shared memory that it reads such a file with, since it lies on a
+/// disk that is mounted read-only, it is read as a file that nobody changes: unless a write-ahead log lies beside it, or a server has
+/// the folder by another way.
 pub(crate) fn open_read_only(path: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_WAIT)?;
     // The first look opens it in earnest.
     let looked = connection.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0));
-    match (looked, immutable(path)) {
-        (Err(error), Some(uri)) if matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) => {
+    let is_shut = |error: &rusqlite::Error| matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly));
+    match looked.err().filter(is_shut).and_then(|_| immutable(path, is_mounted_read_only(path))) {
+        Some(uri) => {
             let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?;
             connection.busy_timeout(BUSY_WAIT)?;
             Ok(connection)
         }
         // Whatever else is wrong is said to who reads.
-        _ => Ok(connection),
+        None => Ok(connection),
     }
 }
 
-/// The name of a file under which SQLite takes it for one that does not change; `None` where a write-ahead log lies beside it.
-fn immutable(path: &Path) -> Option<String> {
+/// The name of a file under which SQLite takes it for one that does not change; `None` where somebody may change it, or a write-ahead log
+/// lies beside it.
+fn immutable(path: &Path, mounted_read_only: bool) -> Option<String> {
     let text = path.to_str()?;
     let log = std::fs::metadata(format!("{text}-wal"));
-    log.map_or_else(|error| error.kind() == std::io::ErrorKind::NotFound, |log| log.len() == 0).then(|| {
+    let no_log = log.map_or_else(|error| error.kind() == std::io::ErrorKind::NotFound, |log| log.len() == 0);
+    (mounted_read_only && no_log && !is_held(path)).then(|| {
         let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-        format!("file:{escaped}?immutable=1")
+        // What follows two slashes would be taken for a host, so an absolute path comes after an empty one.
+        let host = if text.starts_with('/') { "//" } else { "" };
+        format!("file:{host}{escaped}?immutable=1")
     })
+}
+
+fn is_mounted_read_only(path: &Path) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|file_system| file_system.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// Whether a process has the data folder that a file lies in. The same folder may be mounted twice, once to be written.
+fn is_held(path: &Path) -> bool {
+    match File::open(path.with_file_name("lock")) {
+        Ok(lock) => matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
 }
 
 /// Opens `ledger.db` for reading alone.
@@ -177,4 +196,42 @@ fn register(connection: &Connection, expected: &Arc<Expected>) -> rusqlite::Resu
     let e = Arc::clone(expected);
     connection.create_scalar_function(c"indelible_next_head", 1, flags, move |c| matches(c, &[&e.head]))?;
     connection.create_scalar_function(c"indelible_writes", 0, flags, |_| Ok(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_can_change_is_taken_for_unchanging() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ledger.db");
+        std::fs::write(&path, "").expect("written");
+        assert!(!is_mounted_read_only(&path));
+        assert_eq!(immutable(&path, false), None, "somebody may write");
+        assert!(immutable(&path, true).is_some(), "a copy without a lock");
+        let lock = File::create(folder.path().join("lock")).expect("made");
+        assert!(immutable(&path, true).is_some(), "closed in order");
+        lock.lock().expect("held");
+        assert_eq!(immutable(&path, true), None, "a server has it");
+        drop(lock);
+        std::fs::write(folder.path().join("ledger.db-wal"), "x").expect("written");
+        assert_eq!(immutable(&path, true), None, "its log was not emptied");
+    }
+
+    #[test]
+    fn the_name_of_an_unchanging_file_leads_to_it_however_it_is_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inner = folder.path().join("a ?#%41");
+        std::fs::create_dir(&inner).expect("made");
+        Connection::open(inner.join("ledger.db")).and_then(|db| db.execute_batch("CREATE TABLE here (a)")).expect("made");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        for path in [format!("{}/ledger.db", inner.display()), format!("/{}//ledger.db", inner.display())] {
+            let uri = immutable(Path::new(&path), true).expect("nobody has it");
+            let opened = Connection::open_with_flags(&uri, flags).unwrap_or_else(|error| panic!("{uri}: {error}"));
+            let tables: i64 = opened.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).expect(&uri);
+            assert_eq!(tables, 1, "{uri}");
+        }
+        assert_eq!(immutable(Path::new("ledger.db"), true).as_deref(), Some("file:ledger.db?immutable=1"));
+    }
 }

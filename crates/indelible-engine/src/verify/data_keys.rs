@@ -1,5 +1,7 @@
-//! The stored data keys: whether each can be read, and opens under its organization's key. One that does not is named before the contents
-//! that it can no longer open.
+//! The stored data keys: whether each can be read, and opens under its organization's key, and whether those are there that a server holds in
+//! memory. One that is not is named before the contents that it can no longer open.
+
+use std::collections::BTreeMap;
 
 use indelible_core::time::Timestamp;
 use rusqlite::Connection;
@@ -19,8 +21,10 @@ pub(super) fn check(ledger: &Connection, keys: &dyn Keys) -> Result<Vec<Fault>, 
     let mut statement = ledger.prepare("SELECT id, organization_id, wrapped, created_at FROM data_keys ORDER BY id")?;
     let mut rows = statement.query([])?;
     let mut faults = Vec::new();
+    let mut gone: BTreeMap<i64, Uuid> = keys.stored_data_keys().iter().copied().collect();
     while let Some(row) = rows.next()? {
         let id: i64 = row.get(0)?;
+        gone.remove(&id);
         let bytes = |at: usize| row.get_ref(at).map(|value| value.as_bytes().unwrap_or_default());
         let organization_id = Uuid::try_parse_ascii(bytes(1)?).ok();
         let detail = match organization_id {
@@ -33,5 +37,10 @@ pub(super) fn check(ledger: &Connection, keys: &dyn Keys) -> Result<Vec<Fault>, 
         };
         faults.push(Fault { organization_id, detail });
     }
+    let lost = |(id, organization_id)| Fault {
+        organization_id: Some(organization_id),
+        detail: format!("data key {id} is gone: what was sealed under it opens only as long as the server runs that knows it"),
+    };
+    faults.extend(gone.into_iter().map(lost));
     Ok(faults)
 }

@@ -91,7 +91,51 @@ impl Examiner {
     }
 
     fn look(&mut self, key: i64, outline: Option<&Outline>, content: Option<&[u8]>, wrap: &[u8]) -> Wrap {
+        if self.data_keys.len() >= KEYS_MAX && !self.data_keys.contains_key(&key) {
+            self.data_keys.clear();
+        }
         let data_key = self.data_keys.entry(key).or_insert_with(|| self.keys.data_key(key));
         wrap::look(data_key.as_ref(), outline, content, wrap, &mut self.decrypted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use indelible_core::chain::Hash;
+
+    use super::*;
+
+    /// Every data key is there, and does not open.
+    struct Shut;
+
+    impl Keys for Shut {
+        fn project_keys(&self, _: Uuid, _: u64) -> Option<ProjectKeys> {
+            None
+        }
+
+        fn data_key(&self, id: i64) -> Option<DataKey> {
+            Some((Uuid::from_u128(u128::from(id.unsigned_abs())), wrap::Held::Gone))
+        }
+
+        fn opens_data_key(&self, _: Uuid, _: &[u8]) -> Option<bool> {
+            None
+        }
+
+        fn signing_keys(&self) -> Vec<(u64, [u8; 32])> {
+            Vec::new()
+        }
+
+        fn verified_mac(&self, _: Option<u64>, _: &str) -> Option<(u64, Hash)> {
+            None
+        }
+    }
+
+    #[test]
+    fn of_many_data_keys_a_bounded_number_is_kept() {
+        let mut examiner = Examiner::new(Arc::new(Shut), Arc::default(), None);
+        for id in (0..3 * KEYS_MAX as i64).chain(0..10) {
+            assert_eq!(examiner.look(id, None, None, &[]), Wrap::Shut);
+            assert!(examiner.data_keys.contains_key(&id) && examiner.data_keys.len() <= KEYS_MAX, "{id}");
+        }
     }
 }

@@ -148,7 +148,8 @@ fn on_folder<T>(
         let data_keys = DataKeys::load_readable(Arc::clone(&keystore), snapshot).map_err(|error| error.to_string())?;
         let absent = keystore.absent_keys(snapshot).map_err(|error| error.to_string())?;
         let unusable = faults.iter().chain(&absent).map(ToString::to_string).collect();
-        Ok(Arc::new(StoredKeys { keystore: Arc::clone(&keystore), data_keys: Arc::new(data_keys), unusable }))
+        let (keystore, data_keys, stored_before) = (Arc::clone(&keystore), Arc::new(data_keys), Vec::new());
+        Ok(Arc::new(StoredKeys { keystore, data_keys, stored_before, unusable }))
     };
     let only = project_id.or(of_one);
     let workers = walk::workers();
@@ -159,8 +160,18 @@ fn on_folder<T>(
 pub(crate) struct StoredKeys {
     pub(crate) keystore: Arc<KeyStore>,
     pub(crate) data_keys: Arc<DataKeys>,
+    /// Data keys that a server knows to have been stored before the snapshot that is walked, and whose they are.
+    pub(crate) stored_before: Vec<(i64, Uuid)>,
     /// Why keys are not there, a sentence each.
     pub(crate) unusable: Vec<String>,
+}
+
+impl StoredKeys {
+    /// Those that a server holds in memory, where they are before they are stored: never behind a snapshot that is taken from now on.
+    pub(crate) fn in_memory(keystore: &Arc<KeyStore>, data_keys: &Arc<DataKeys>) -> Self {
+        let (keystore, data_keys) = (Arc::clone(keystore), Arc::clone(data_keys));
+        Self { stored_before: data_keys.stored(), keystore, data_keys, unusable: Vec::new() }
+    }
 }
 
 /// Stops a walk when it is dropped: with the request of somebody who went away.
@@ -196,6 +207,10 @@ impl walk::Keys for StoredKeys {
         self.keystore.opens_data_key(organization_id, wrapped)
     }
 
+    fn stored_data_keys(&self) -> &[(i64, Uuid)] {
+        &self.stored_before
+    }
+
     fn signing_keys(&self) -> Vec<(u64, [u8; 32])> {
         self.keystore.public_signing_keys()
     }
@@ -207,7 +222,7 @@ impl walk::Keys for StoredKeys {
 
 impl Ledger {
     fn stored_keys(&self) -> StoredKeys {
-        StoredKeys { keystore: Arc::clone(&self.inner.keystore), data_keys: Arc::clone(&self.inner.data_keys), unusable: Vec::new() }
+        StoredKeys::in_memory(&self.inner.keystore, &self.inner.data_keys)
     }
 
     /// Verifies one event: its row hash, its neighbours, its content, its leaf against the tiles, and under the first anchor that

@@ -2,7 +2,8 @@
 //! ledger's, and so was one that is not what the last event about it commits to.
 //!
 //! The event of every change commits to the document that was written with it, by a MAC in its `context` ([`DOCUMENT`]); no
-//! client can append such an event, for it would have to have come in by way of the engine. Of a signing key its making is looked for.
+//! client can append such an event, for it would have to have come in by way of the engine. Of a signing key its making is looked for, and
+//! its end, if it was ended.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,12 +11,13 @@ use aws_lc_rs::digest::{Context, SHA256};
 use indelible_core::chain::Hash;
 use indelible_core::hex;
 use indelible_core::json::{self, Object, Value};
+use indelible_core::time::Timestamp;
 use memchr::memmem::Finder;
 use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
 use super::walk::Keys;
-use crate::keystore::ROTATE;
+use crate::keystore::{ENDED, ENDED_SINCE, ROTATE};
 use crate::resource::DOCUMENT;
 
 /// What comes after the name of the first member of an entry, its action.
@@ -38,13 +40,20 @@ pub(super) struct Resources {
     made: BTreeMap<Name, u64>,
     /// What the last event about each commits to.
     told: BTreeMap<Name, String>,
+    /// The system project of the instance, in whose chain the signing keys are told of.
+    system: String,
+    /// Since when signing keys sign no more, microseconds: as it is stored, and as events tell.
+    ended: BTreeMap<i64, i64>,
+    told_ended: BTreeMap<i64, i64>,
     speaks: Finder<'static>,
 }
 
 impl Default for Resources {
     fn default() -> Self {
         let speaks = Finder::new(format!("\"{DOCUMENT}\":\"").as_bytes()).into_owned();
-        Self { stored: BTreeMap::new(), keys: BTreeSet::new(), made: BTreeMap::new(), told: BTreeMap::new(), speaks }
+        let (stored, keys, made, told) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+        let (system, ended, told_ended) = (String::new(), BTreeMap::new(), BTreeMap::new());
+        Self { stored, keys, made, told, system, ended, told_ended, speaks }
     }
 }
 
@@ -69,6 +78,9 @@ impl Resources {
         for id in statement.query_map([], |row| row.get::<_, i64>(0))? {
             resources.keys.insert((system.clone(), SIGNING_KEY.to_owned(), id?.to_string()));
         }
+        let mut statement = ledger.prepare("SELECT id, since FROM retired_signing_keys")?;
+        resources.ended = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+        resources.system = system;
         Ok(resources)
     }
 
@@ -85,7 +97,11 @@ impl Resources {
             return;
         }
         let name = (project_id.to_string(), kind.to_owned(), id.to_owned());
-        let document = object(&members, "context").and_then(|context| text(context, DOCUMENT));
+        let context = object(&members, "context");
+        if key && kind == SIGNING_KEY && name.0 == self.system {
+            self.told_ended.extend(context.into_iter().flat_map(ended));
+        }
+        let document = context.and_then(|context| text(context, DOCUMENT));
         let is_made = key && kind == SIGNING_KEY || document.is_some_and(|document| document.starts_with("1:"));
         if is_made && (self.keys.contains(&name) || self.stored.contains_key(&name)) {
             self.made.entry(name.clone()).or_insert(sequence);
@@ -118,7 +134,16 @@ impl Resources {
     pub(super) fn unexplained(&self, keys: &dyn Keys, only: Option<Uuid>) -> Vec<(Option<Uuid>, String)> {
         let unmade = self.unmade().map(|name| (name, "no event tells of the making of the stored resource"));
         let unmade = unmade.filter(|(name, _)| is_asked(name, only)).map(sentence);
-        unmade.chain(self.otherwise(keys, only)).collect()
+        let untold = self.ended.keys().filter(|id| !self.told_ended.contains_key(*id));
+        let untold = untold.map(|id| self.of_key(*id, "no event tells of the end of"));
+        unmade
+            .chain(untold.filter(|(name, _)| is_asked(name, only)).map(|(name, what)| sentence((&name, what))))
+            .chain(self.otherwise(keys, only))
+            .collect()
+    }
+
+    fn of_key<'w>(&self, id: i64, what: &'w str) -> (Name, &'w str) {
+        ((self.system.clone(), SIGNING_KEY.to_owned(), id.to_string()), what)
     }
 
     /// Those of which the last event that was read tells otherwise.
@@ -129,8 +154,21 @@ impl Resources {
             Some((version, body)) if commits(told, name, *version, body, keys) => None,
             Some(_) => Some((name, "the last event about it tells of another document than is stored for the resource")),
         });
-        wrong.map(sentence).collect()
+        let ended = self.told_ended.iter().filter_map(|(id, since)| match self.ended.get(id) {
+            None => Some(self.of_key(*id, "an event tells of an end, and none is stored, of")),
+            Some(stored) if stored != since => Some(self.of_key(*id, "an event tells of another time of the end of")),
+            Some(_) => None,
+        });
+        let ended = ended.filter(|(name, _)| is_asked(name, only));
+        wrong.map(sentence).chain(ended.map(|(name, what)| sentence((&name, what)))).collect()
     }
+}
+
+/// The signing keys that a rotation ended, and since when, by the `context` of its event.
+fn ended(context: &Object<'_>) -> Vec<(i64, i64)> {
+    let since = text(context, ENDED_SINCE).and_then(Timestamp::parse).map(Timestamp::as_micros);
+    let ids = text(context, ENDED).unwrap_or_default().split(' ').filter_map(|id| id.parse().ok());
+    since.map_or_else(Vec::new, |since| ids.map(|id| (id, since)).collect())
 }
 
 fn is_asked(name: &Name, only: Option<Uuid>) -> bool {

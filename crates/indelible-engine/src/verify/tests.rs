@@ -186,6 +186,20 @@ fn an_untouched_ledger_is_intact_whole_or_in_part() {
     assert!(matches!(verify(folder.path(), Some(Uuid::nil())), Err(VerifyError::NoProject(_))));
 }
 
+/// Of a ledger that names no project and has no rows there is still something to say.
+#[test]
+fn what_is_wrong_where_there_is_no_project_is_told() {
+    let folder = template_of(10);
+    let empty = "DELETE FROM events; DELETE FROM contents; DELETE FROM wraps; DELETE FROM ledgers; DELETE FROM heads;
+                 DELETE FROM partial_tiles; INSERT INTO data_keys VALUES (9, 'nobody', x'00', 1)";
+    Connection::open(folder.path().join("ledger.db")).and_then(|db| db.execute_batch(empty)).expect("emptied");
+    std::fs::remove_file(folder.path().join("index.db")).expect("removed");
+    let reports = verify(folder.path(), None).expect("verified");
+    let [report] = reports.as_slice() else { panic!("{reports:?}") };
+    assert_eq!((report.project_id, report.verdict, report.findings_total), (Uuid::nil(), Verdict::Altered, 1), "{report:?}");
+    assert_eq!(report.findings[0].detail, "data key 9 cannot be read: its organization_id is none");
+}
+
 /// (what is done, by which SQL, whether to the index, the kind, the sequence of project 1 or `None` for any).
 type Case = (&'static str, &'static str, Verdict, Option<u64>);
 

@@ -55,6 +55,10 @@ pub(crate) trait Keys: Send + Sync {
     fn data_key(&self, id: i64) -> Option<DataKey>;
     /// Whether a stored data key opens under the key of its organization; `None` where that is not there.
     fn opens_data_key(&self, organization_id: Uuid, wrapped: &[u8]) -> Option<bool>;
+    /// Data keys that are known to have been stored before the snapshot that is walked, and whose they are; none but by a server.
+    fn stored_data_keys(&self) -> &[(i64, Uuid)] {
+        &[]
+    }
     /// Why keys are not there that should be, a sentence each.
     fn unusable(&self) -> &[String] {
         &[]
@@ -243,6 +247,8 @@ pub(super) struct Chains<'a> {
     stored: BTreeMap<i64, Stored>,
     signed: Signed,
     verifiers: HashMap<i64, (Uuid, Verifier)>,
+    /// What there is no project to say of: of the one that is asked for, or of the nil one.
+    of_none: Option<Verifier>,
     /// By project number: size and row of the next anchor.
     anchor_ends: HashMap<i64, (u64, i64)>,
     repeats: Repeats,
@@ -275,6 +281,7 @@ impl<'a> Chains<'a> {
             stored: scene.stored,
             signed: scene.signed,
             verifiers: HashMap::new(),
+            of_none: None,
             anchor_ends: HashMap::new(),
             repeats: Repeats::new(),
             resources: scene.resources,
@@ -290,7 +297,9 @@ impl<'a> Chains<'a> {
         for (number, project_id) in known {
             chains.begin(number, project_id)?;
         }
-        chains.tell_causes();
+        if !chains.verifiers.is_empty() {
+            chains.tell_causes();
+        }
         Ok(chains)
     }
 
@@ -341,9 +350,12 @@ impl<'a> Chains<'a> {
         // What belongs to no project is said of the one that is asked for, or of the first.
         let asked = |number: &&i64| self.is_asked(**number);
         let number = if self.verifiers.contains_key(&number) { Some(number) } else { self.verifiers.keys().filter(asked).min().copied() };
-        if let Some((_, verifier)) = number.and_then(|number| self.verifiers.get_mut(&number)) {
-            verifier.finding(Finding { kind, sequence, detail });
-        }
+        let of_none = || Verifier::new(self.ground.only.unwrap_or_default(), Box::new(|_| None));
+        let verifier = match number.and_then(|number| self.verifiers.get_mut(&number)) {
+            Some((_, verifier)) => verifier,
+            None => self.of_none.get_or_insert_with(of_none),
+        };
+        verifier.finding(Finding { kind, sequence, detail });
     }
 
     fn is_asked(&self, number: i64) -> bool {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use indelible_core::time::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::disk::Disk;
 use super::group::{Committed, Failure, unavailable};
@@ -17,8 +18,8 @@ use super::heads::Heads;
 use super::queue::Queue;
 use super::time::Time;
 use super::{CLOCK_JUMPED, Figures, NEARLY_FULL, Privilege, RECOVERING, WRITE_FAILED, Work, Writer};
-use crate::access::TurnedAway;
-use crate::append::Desk;
+use crate::access::{Counted, TurnedAway};
+use crate::append::{Desk, EngineEvent};
 use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::index::Index;
@@ -36,6 +37,11 @@ const CHECKPOINT_IDLE_BYTES: u64 = 4 * 1024 * 1024;
 const WAL_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// How long it then waits for them.
 const READERS_WAIT: Duration = Duration::from_millis(200);
+
+/// How long what was counted and could not be recorded is left alone.
+const MINUTE: Duration = Duration::from_mins(1);
+/// Events that are kept to be tried again.
+const UNTOLD_MAX: usize = 10_000;
 
 /// What the writer is made of.
 pub(crate) struct Parts {
@@ -70,6 +76,8 @@ pub(super) struct Thread {
     pub(super) last_row: i64,
     pub(super) committed: watch::Sender<i64>,
     pub(super) unchecked_bytes: u64,
+    /// Events about what was counted that could not be recorded, and since when.
+    untold: Vec<(Duration, EngineEvent, Privilege)>,
 }
 
 /// Recovers the store, and starts the thread.
@@ -89,6 +97,7 @@ pub(crate) fn start(parts: Parts) -> Result<Writer, StoreError> {
         time: None,
         committed: sender,
         unchecked_bytes: 0,
+        untold: Vec::new(),
         parts,
     };
     thread.recover()?;
@@ -109,6 +118,7 @@ impl Thread {
             self.record_counted();
             self.checkpoint();
         }
+        self.record_untold();
         self.empty_wal();
     }
 
@@ -137,32 +147,40 @@ impl Thread {
         }
         let now = self.parts.clock.monotonic();
         let counted = [self.parts.turned_away.due_in(now), self.parts.index.polls.due_in(now), self.parts.desk.schemas.due_in(now)];
-        let left = counted.into_iter().flatten().min()?;
+        let again = self.untold.iter().map(|(at, ..)| (*at + MINUTE).saturating_sub(now)).min();
+        let left = counted.into_iter().flatten().chain(again).min()?;
         Some(Instant::now() + left)
     }
 
-    /// Writes one group and answers everybody in it.
-    fn group(&mut self, works: Vec<Work>) {
+    /// Writes one group and answers everybody in it; whether it was written.
+    fn group(&mut self, works: Vec<Work>) -> bool {
         if works.is_empty() {
-            return;
+            return true;
         }
         let confirms = works.iter().any(|work| work.privilege == Privilege::ConfirmClock);
         let unconfirmed = self.time.clone().filter(|_| confirms);
         let recorded_at = match self.believe_clock(confirms) {
             Ok(time) => time,
-            Err(reason) => return refuse(works, reason, false),
+            Err(reason) => {
+                refuse(works, reason, false);
+                return false;
+            }
         };
         let (works, short) = self.spare_reserve(works);
         refuse(short, NEARLY_FULL, false);
         if works.is_empty() {
-            return;
+            return false;
         }
         match self.write(&works, recorded_at) {
-            Ok(committed) => self.settle(works, committed, recorded_at),
+            Ok(committed) => {
+                self.settle(works, committed, recorded_at);
+                true
+            }
             Err(failure) => {
                 // A confirmation counts once it is on record; if it persisted after all, recovery finds it.
                 self.time = unconfirmed.or(self.time.take());
                 self.fail(works, &failure);
+                false
             }
         }
     }
@@ -245,22 +263,65 @@ impl Thread {
         refuse(works, WRITE_FAILED, true);
     }
 
-    /// Records what was counted and is due: who was turned away in minutes that are over, and the polls of readers who stay away.
+    /// Records what was counted and is due: who was turned away in minutes that are over, the polls of readers who stay away, and what
+    /// broke schemas. While the store is broken, it is counted on; what could not be recorded is tried again a minute later.
     fn record_counted(&mut self) {
+        if self.connection.is_none() {
+            return;
+        }
         let now = self.parts.clock.monotonic();
         let desk = Arc::clone(&self.parts.desk);
-        let due = [
-            (self.parts.turned_away.due(now), Privilege::Caller),
-            (self.parts.index.polls.due(now), Privilege::Engine),
-            (desk.schemas.due(&desk.registry, now), Privilege::Caller),
-        ];
-        for (due, privilege) in due.into_iter().filter(|(due, _)| !due.is_empty()) {
-            let prepared: Result<Vec<_>, _> = due.into_iter().map(|event| desk.prepare_own(event)).collect();
-            match prepared {
-                Ok(events) => self.group(vec![Work::new(events, privilege)]),
-                Err(fault) => tracing::error!(%fault, "what was counted could not be recorded"),
+        let turned_away = self.parts.turned_away.due(now);
+        let recorded = self.record_own(turned_away.iter().map(Counted::event).collect(), Privilege::Caller);
+        let untold = turned_away.into_iter().zip(recorded).filter(|(_, recorded)| !recorded);
+        self.parts.turned_away.put_back(untold.map(|(counted, _)| counted), now);
+
+        let of_schemas = desk.schemas.due(&desk.registry, now).into_iter().map(|event| (event, Privilege::Caller));
+        let of_polls = self.parts.index.polls.due(now).into_iter().map(|event| (event, Privilege::Engine));
+        let again = self.untold.extract_if(.., |(at, ..)| *at + MINUTE <= now).map(|(_, event, privilege)| (event, privilege));
+        let mut due: Vec<(EngineEvent, Privilege)> = again.chain(of_schemas).chain(of_polls).collect();
+        for privilege in [Privilege::Engine, Privilege::Caller] {
+            let events: Vec<_> = due.extract_if(.., |(_, of)| *of == privilege).map(|(event, _)| event).collect();
+            let recorded = self.record_own(events.clone(), privilege);
+            let untold = events.into_iter().zip(recorded).filter(|(_, recorded)| !recorded);
+            self.untold.extend(untold.map(|(event, _)| (now, event, privilege)));
+        }
+        let beyond = self.untold.len().saturating_sub(UNTOLD_MAX);
+        if beyond > 0 {
+            tracing::error!(events = beyond, "what was counted could not be recorded, and there is too much of it to try again");
+            self.untold.drain(..beyond);
+        }
+    }
+
+    /// The last try, at closing.
+    fn record_untold(&mut self) {
+        for privilege in [Privilege::Engine, Privilege::Caller] {
+            let events: Vec<_> = self.untold.extract_if(.., |(_, _, of)| *of == privilege).map(|(_, event, _)| event).collect();
+            let lost = self.record_own(events, privilege).into_iter().filter(|recorded| !recorded).count();
+            if lost > 0 {
+                tracing::error!(events = lost, "what was counted could not be recorded before the ledger closed");
             }
         }
+    }
+
+    /// Records events of the engine; says of each whether it is there. Of a COMMIT that failed, recovery has found what persisted.
+    fn record_own(&mut self, events: Vec<EngineEvent>, privilege: Privilege) -> Vec<bool> {
+        let (written, mut ids, mut prepared) = (self.last_row, Vec::with_capacity(events.len()), Vec::new());
+        for event in events {
+            let made = self.parts.desk.prepare_own(event).inspect_err(|fault| tracing::error!(%fault, "what was counted is not recorded"));
+            ids.push(made.as_ref().ok().map(|event| (event.project, event.id)));
+            prepared.extend(made);
+        }
+        let done = prepared.is_empty() || self.group(vec![Work::new(prepared, privilege)]);
+        ids.into_iter().map(|id| id.is_some_and(|(project, id)| done || self.persisted(written, project, id))).collect()
+    }
+
+    /// Whether an event is there, beyond a row. Where the store cannot be asked it counts as one that is not: it is then told of twice,
+    /// which is better than not at all.
+    fn persisted(&self, after_row: i64, project: i64, id: Uuid) -> bool {
+        let Some(connection) = self.connection.as_ref() else { return false };
+        let sql = "SELECT EXISTS (SELECT 1 FROM events WHERE row > ?1 AND project = ?2 AND id = ?3)";
+        connection.query_row(sql, (after_row, project, id.as_bytes()), |row| row.get(0)).unwrap_or(false)
     }
 
     /// Copies the WAL into the database, after the answers went out, so that nobody waits for it but who comes next.

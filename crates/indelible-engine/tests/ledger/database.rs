@@ -42,3 +42,30 @@ fn a_database_that_is_away_stops_no_append() {
     assert_eq!(seal(&bench), Some(SealingFailure::CheckpointStore));
     bench.append(&[event(2, "third")]).expect("appends go on");
 }
+
+/// A tree that does not grow, in a store that is read when it is opened.
+#[test]
+fn what_was_put_right_in_a_database_is_refused_no_more() {
+    let (mut server, folder) = postgres::start(&[]);
+    let store = postgres::at(&folder, "postgres");
+    let bench = Bench::with(|options| options.checkpoints = store);
+    assert_eq!(seal(&bench), None);
+    let change = |checkpoint: &str| {
+        let origin = format!("{}/{}", bench.ledger.instance_name(), bench.ledger.system_project_id());
+        format!("UPDATE indelible_checkpoints SET checkpoint = {checkpoint} WHERE origin = '{origin}'")
+    };
+    let (spoil, mend) = (change("'x' || checkpoint"), change("substr(checkpoint, 2)"));
+    postgres::say(&folder, "postgres", &spoil);
+    let bench = bench.reopen();
+    let refused = || {
+        assert_eq!(seal(&bench), None);
+        bench.ledger.status().sealing.refused
+    };
+    assert_eq!([refused(), refused()], [1, 1]);
+    postgres::say(&folder, "postgres", &mend);
+    assert_eq!(refused(), 0);
+    bench.verify();
+    drop(bench);
+    drop(server.stdin.take());
+    server.wait().expect("it ends");
+}

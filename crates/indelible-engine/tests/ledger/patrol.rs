@@ -266,3 +266,21 @@ fn closing_ends_a_round_at_once_and_the_next_start_begins_one_anew() {
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     assert_eq!(rounds(&bench).findings, 0);
 }
+
+#[test]
+fn a_data_key_that_was_deleted_is_found_though_the_server_holds_it() {
+    let bench = bench(EAGER);
+    bench.append(&(0..10).map(|n| event(n, "one")).collect::<Vec<_>>()).expect("appended");
+    assert_eq!(rounds(&bench).findings, 0);
+    let db = Connection::open(bench.data().join("ledger.db")).expect("it opens");
+    let (id, wrapped): (i64, Vec<u8>) = db
+        .query_row("SELECT id, wrapped FROM data_keys ORDER BY id DESC LIMIT 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .expect("a key");
+    tamper(&bench.data(), "CREATE TABLE kept AS SELECT * FROM data_keys; DELETE FROM data_keys WHERE id = (SELECT max(id) FROM data_keys)");
+    assert!(!wrapped.is_empty());
+    until(&bench, "found", |status| status.findings == 1);
+    let findings = told_anywhere(&bench);
+    assert!(findings[0]["reason"].as_str().is_some_and(|reason| reason.starts_with(&format!("data key {id} is gone"))), "{findings:?}");
+    tamper(&bench.data(), "INSERT INTO data_keys SELECT * FROM kept WHERE id NOT IN (SELECT id FROM data_keys); DROP TABLE kept");
+    until(&bench, "put back", |status| status.findings == 0);
+}

@@ -1,10 +1,15 @@
 //! Keys and projects: made, listed, revoked, refused, and each of it in the record.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
 use indelible_core::time::Timestamp;
 use indelible_engine::access::{Envelope, KeyKind, Owner, Refused, Scope};
+use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::resource::{MutateError, NewApiKey};
 
-use crate::bench::{Bench, wait};
+use crate::bench::{Bench, event, wait};
 
 fn key(owner: Owner, scopes: &[Scope]) -> NewApiKey {
     NewApiKey { name: "test".to_owned(), owner, kind: KeyKind::Gateway, scopes: scopes.to_vec(), expires_at: None }
@@ -94,6 +99,73 @@ fn strangers_are_coalesced_by_source_and_minute() {
     assert_eq!(rows(&bench), before + 2, "the first of each source at once");
     let bench = bench.reopen();
     assert_eq!(rows(&bench), before + 3, "the other 49 as one, at closing");
+}
+
+/// Strikes every commit while it is armed.
+pub(crate) struct Struck {
+    pub(crate) when: When,
+    pub(crate) armed: AtomicBool,
+}
+
+impl Faults for Struck {
+    fn strikes(&self, write: Write, when: When) -> bool {
+        (write, when) == (Write::Commit, self.when) && self.armed.load(Ordering::SeqCst)
+    }
+}
+
+/// The record of the first of a minute fails, or that of the others once it is over, once or twice in a row.
+#[test]
+fn strangers_that_could_not_be_recorded_are_counted_on() {
+    let cases =
+        [(When::Before, false, 1), (When::Before, false, 2), (When::Before, true, 0), (When::Before, true, 2), (When::After, false, 1)];
+    for (when, first, minutes) in cases {
+        let name = format!("{when:?} {first} {minutes}");
+        let clock = crate::clock::Turned::new();
+        let faults = Arc::new(Struck { when, armed: AtomicBool::new(false) });
+        let bench = Bench::with(|options| {
+            options.clock = Arc::<crate::clock::Turned>::clone(&clock);
+            options.faults = Some(Arc::<Struck>::clone(&faults));
+        });
+        let before = rows(&bench);
+        faults.armed.store(first, Ordering::SeqCst);
+        let knock = || wait(bench.ledger.stranger("192.0.2.1".parse().ok(), None, Refused::Unknown, &Envelope::default())).is_ok();
+        assert_eq!(knock(), !first, "{name}: whether the first is recorded is said");
+        faults.armed.store(false, Ordering::SeqCst);
+        assert!((0..3).all(|_| knock()), "{name}: counted");
+        let until = |what: &str, holds: &dyn Fn() -> bool| {
+            let began = Instant::now();
+            while !holds() {
+                assert!(began.elapsed() < Duration::from_secs(30), "{name}: {what}");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        // The writer records what is due after each group.
+        let failures = || bench.ledger.status().commit_failures_total;
+        for _ in 0..minutes {
+            let failed = failures();
+            faults.armed.store(true, Ordering::SeqCst);
+            clock.step(61, 61);
+            bench.append(&[event(1, "beside")]).expect_err("struck");
+            until("the record is tried", &|| failures() >= failed + 2);
+        }
+        faults.armed.store(false, Ordering::SeqCst);
+        clock.step(61, 61);
+        bench.append(&[event(1, "beside")]).expect("no fault");
+        until("all are told of", &|| attempts_of_strangers(&bench).iter().sum::<u64>() >= 4);
+        let bench = bench.reopen();
+        let attempts = attempts_of_strangers(&bench);
+        let expected: &[u64] = if first { &[4] } else { &[1, 3] };
+        assert_eq!((attempts.as_slice(), rows(&bench) - before), (expected, 1 + expected.len() as u64), "{name}");
+    }
+}
+
+/// The attempts that each record of strangers speaks of.
+fn attempts_of_strangers(bench: &Bench) -> Vec<u64> {
+    let ledger = rusqlite::Connection::open(bench.data().join("ledger.db")).expect("it opens");
+    let sql = "SELECT entry ->> '$.context.attempts' FROM events WHERE entry ->> '$.action' = 'audit.unauthenticated' ORDER BY row";
+    let mut statement = ledger.prepare(sql).expect("a statement");
+    let attempts = statement.query_map([], |row| row.get::<_, String>(0)).expect("rows");
+    attempts.map(|attempts| attempts.expect("text").parse().expect("a number")).collect()
 }
 
 #[test]

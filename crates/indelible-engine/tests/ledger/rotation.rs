@@ -8,6 +8,7 @@ use indelible_engine::append::Receipt;
 use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::query::{Opening, Search};
 use indelible_engine::resource::{MutateError, NewApiKey};
+use indelible_engine::verify::{Request, verify_folder};
 use indelible_engine::{Rotation, access};
 use serde_json::Value;
 
@@ -152,6 +153,37 @@ fn an_old_signing_key_that_is_lost_stops_nothing_and_is_ended_at_once() {
     let bench = bench.reopen();
     assert_eq!(sealed(&bench), (1, 0));
     bench.verify();
+}
+
+#[test]
+fn what_is_stored_of_ended_signing_keys_is_what_the_events_say() {
+    let bench = Bench::new();
+    let rotate = |retire_old| {
+        wait(bench.ledger.rotate_key(&bench.instance(), Rotation::Signing { kms_key: None, retire_old })).expect("rotated");
+    };
+    for retire_old in [false, true, false] {
+        rotate(retire_old);
+    }
+    bench.verify();
+    let Bench { folder, ledger, store, .. } = bench;
+    ledger.close();
+    let cases = [
+        ("DELETE FROM retired_signing_keys WHERE id = 1", "an event tells of an end, and none is stored, of signing_key 1"),
+        ("UPDATE retired_signing_keys SET since = since + 1 WHERE id = 2", "an event tells of another time of the end of signing_key 2"),
+        ("INSERT INTO retired_signing_keys VALUES (3, 1)", "no event tells of the end of signing_key 3"),
+    ];
+    for (sql, expected) in cases {
+        let copied = tempfile::tempdir().expect("a folder");
+        crate::bench::copy(folder.path(), copied.path());
+        let data = copied.path().join("data");
+        let db = rusqlite::Connection::open(data.join("ledger.db")).expect("the ledger");
+        let drops = "SELECT group_concat('DROP TRIGGER ' || name, ';') FROM sqlite_schema WHERE type = 'trigger'";
+        let drops: String = db.query_row(drops, [], |row| row.get(0)).expect("triggers");
+        db.execute_batch(&format!("{drops};{sql}")).expect(sql);
+        let outcome = verify_folder(&Request::new(&data, &store), &mut |_| {}).expect("verified");
+        let found: Vec<_> = outcome.projects.iter().flat_map(|report| &report.findings).map(|finding| finding.detail.as_str()).collect();
+        assert_eq!(found, [expected], "{sql}");
+    }
 }
 
 #[test]

@@ -1,15 +1,21 @@
 //! Event schemas: what breaks one that is enforcing is refused, what breaks one that reports is stored, counted and told.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
 use indelible_core::event::{Source, Submission};
 use indelible_core::fault::Fault;
 use indelible_core::json::Value;
 use indelible_engine::access::Owner;
 use indelible_engine::append::{AppendError, Foreseen, Receipt};
+use indelible_engine::faults::When;
 use indelible_engine::query::Search;
 use indelible_engine::resource::{Kind, MutateError, kind};
 use uuid::Uuid;
 
 use crate::bench::{Bench, wait};
+use crate::resources::Struck;
 
 const SCHEMA: &str =
     r#"{"properties":{"content":{"properties":{"arguments":{"properties":{"amount":{"type":"integer"}},"required":["amount"]}}}}}"#;
@@ -108,6 +114,44 @@ fn what_breaks_a_reporting_schema_is_stored_counted_once_and_told() {
     assert!(told[1].contains(&wide.to_string()) && told[1].contains(r#""pointer":"/reason""#) && told[1].contains(r#""violations":"3""#));
     assert!(told.iter().all(|record| !record.contains("S3cret")));
     bench.verify();
+}
+
+/// A minute later, or when the ledger closes.
+#[test]
+fn breaches_that_could_not_be_recorded_are_told_all_the_same() {
+    for closes in [false, true] {
+        let clock = crate::clock::Turned::new();
+        let faults = Arc::new(Struck { when: When::Before, armed: AtomicBool::new(false) });
+        let bench = Bench::with(|options| {
+            options.clock = Arc::<crate::clock::Turned>::clone(&clock);
+            options.faults = Some(Arc::<Struck>::clone(&faults));
+        });
+        make(&bench, here(&bench), "invoice.pay", SCHEMA, "report_only").expect("made");
+        append(&bench, &event(1, "invoice.pay", r#""three""#), "http").expect("stored");
+        let until = |what: &str, holds: &dyn Fn() -> bool| {
+            let began = Instant::now();
+            while !holds() {
+                assert!(began.elapsed() < Duration::from_secs(30), "{what}");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        let failed = bench.ledger.status().commit_failures_total;
+        faults.armed.store(true, Ordering::SeqCst);
+        clock.step(61, 61);
+        bench.append(&[crate::bench::event(2, "beside")]).expect_err("struck");
+        until("the record is tried", &|| bench.ledger.status().commit_failures_total >= failed + 2);
+        faults.armed.store(false, Ordering::SeqCst);
+        let search = || Search { filter: Some(r#"action eq "event_schema.violation""#.to_owned()), ..Search::default() };
+        let told = |bench: &Bench| wait(bench.ledger.search(&bench.admin(), &bench.project(), search())).expect("a page").records;
+        if !closes {
+            clock.step(61, 61);
+            bench.append(&[crate::bench::event(2, "beside")]).expect("no fault");
+            until("it is told", &|| told(&bench).len() == 1);
+        }
+        let told = told(&bench.reopen());
+        assert_eq!(told.len(), 1, "closes: {closes}");
+        assert!(String::from_utf8_lossy(&told[0]).contains(r#""violations":"1""#), "{told:?}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What names a checkpoint store: a folder, `postgres://host/database`, or `s3://bucket/prefix`. What looks like an address and is none
-//! that is known is refused, so that it does not become a folder of that name.
+//! that is known is refused, so that it does not become a folder of that name; and so are the keywords of libpq.
 
 use std::ffi::OsStr;
 use std::fmt::{self, Display, Formatter};
@@ -49,7 +49,11 @@ impl CheckpointStore {
     /// Reads what names one. `settings` are the variables `AWS_…`, which say where a bucket is and who asks, and `PGPASSWORD` and
     /// `PGSSLROOTCERT`.
     pub fn parse(named: &OsStr, settings: Vec<(String, String)>) -> Result<Self, AddressError> {
-        let Some((scheme, rest)) = named.to_str().and_then(|named| named.split_once("://")) else {
+        let text = named.to_str().unwrap_or_default();
+        if is_keywords(text) {
+            return Err(AddressError::NoDatabase("a list of keywords names no checkpoint store"));
+        }
+        let Some((scheme, rest)) = text.split_once("://") else {
             return Ok(Self::Folder(PathBuf::from(named)));
         };
         if matches!(scheme, "postgres" | "postgresql") {
@@ -117,17 +121,54 @@ impl Database {
 
 impl Display for Database {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // One port is that of all hosts.
+        let ports = self.config.get_ports();
+        let port = |at: usize| ports.get(at).or(ports.first()).filter(|port| **port != PORT);
         let hosts: Vec<String> = self
             .config
             .get_hosts()
             .iter()
-            .map(|host| match host {
-                Host::Tcp(name) => name.clone(),
-                Host::Unix(folder) => folder.display().to_string(),
+            .enumerate()
+            .map(|(at, host)| {
+                let name = match host {
+                    Host::Tcp(name) if name.contains(':') => format!("[{name}]"),
+                    Host::Tcp(name) => name.clone(),
+                    Host::Unix(folder) => folder.display().to_string(),
+                };
+                port(at).map_or_else(|| name.clone(), |port| format!("{name}:{port}"))
             })
             .collect();
         write!(f, "postgres://{}/{}", hosts.join(","), self.config.get_dbname().unwrap_or_default())
     }
+}
+
+/// The port of PostgreSQL, unless an address names another.
+const PORT: u16 = 5432;
+
+/// What a connection is told by where it is not told by an address, most of it: with a password, perhaps, which must not become the name of
+/// a folder.
+const KEYWORDS: &[&str] = &[
+    "application_name",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "passfile",
+    "password",
+    "port",
+    "service",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "target_session_attrs",
+    "user",
+];
+
+/// Whether a text is a connection string of libpq: a keyword, `=` and so on.
+fn is_keywords(text: &str) -> bool {
+    text.split_once('=').is_some_and(|(first, _)| KEYWORDS.contains(&first.trim()))
 }
 
 /// Nobody between the two who could listen.
@@ -293,6 +334,31 @@ mod tests {
         let store = CheckpointStore::parse("postgres://log@db.example/log".as_ref(), settings).expect("a database");
         assert!(!format!("{store:?} {store}").contains("tell-nobody"));
         assert_eq!(store.to_string(), "postgres://db.example/log");
+    }
+
+    #[test]
+    fn keywords_of_libpq_are_refused_and_not_repeated() {
+        for named in ["host=db.example password=secret dbname=log", "  password = 'secret'", "user=log", "dbname=secret://x"] {
+            let refused = CheckpointStore::parse(named.as_ref(), Vec::new()).expect_err(named).to_string();
+            assert!(refused.contains("write postgres://") && !refused.contains("secret"), "{named}: {refused}");
+        }
+        for named in ["./host=a", "a=b", "hosts=a", "host"] {
+            assert_eq!(CheckpointStore::parse(named.as_ref(), Vec::new()), Ok(CheckpointStore::Folder(named.into())), "{named}");
+        }
+    }
+
+    #[test]
+    fn a_database_is_named_with_its_port() {
+        let cases = [
+            ("postgres://log@db.example:6543/log", "postgres://db.example:6543/log"),
+            ("postgres://log@db.example:5432/log", "postgres://db.example/log"),
+            ("postgres://log@one.example:6543,two.example/log", "postgres://one.example:6543,two.example/log"),
+            ("postgres://log@[::1]:6543/log", "postgres://[::1]:6543/log"),
+            ("postgres:///log?host=/run/postgresql&port=6543", "postgres:///run/postgresql:6543/log"),
+        ];
+        for (named, expected) in cases {
+            assert_eq!(database_of(named, None, None).expect(named).to_string(), expected);
+        }
     }
 
     #[test]

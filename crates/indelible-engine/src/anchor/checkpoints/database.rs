@@ -2,7 +2,8 @@
 //!
 //! A swap is one transaction: the rows are locked in the order of their origins, and either each still holds the note that was read, or
 //! nothing is changed. It is durable once COMMIT has answered: `synchronous_commit` is `on` in it, and a server that runs with
-//! `fsync=off` is refused. A role that may only SELECT, INSERT and UPDATE on the two tables is enough once they are there.
+//! `fsync=off` is refused. What is there is read once, when the store is opened, and known from then on: what somebody else changes
+//! after that is found by the swap, which is refused. A role that may only SELECT, INSERT and UPDATE on the two tables is enough once they are there.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -57,6 +58,8 @@ pub(crate) struct DatabaseStore {
     client: Client,
     database: Database,
     instance: String,
+    /// Note by origin, as it was read or swapped.
+    known: BTreeMap<String, String>,
 }
 
 /// Everything in the store of an instance. Makes nothing.
@@ -71,29 +74,31 @@ pub(super) fn read_all(database: &Database, instance: &str) -> Result<Option<BTr
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => return Ok(None),
             Err(error) => return Err(database.unusable(&error)),
         }
-        let rows = client.query("SELECT origin, checkpoint FROM indelible_checkpoints WHERE instance = $1", &[&instance]).await;
-        let rows = rows.map_err(|error| database.unusable(&error))?;
-        Ok(Some(rows.iter().map(|row| (row.get(0), row.get(1))).collect()))
+        all(&client, instance).await.map(Some).map_err(|error| database.unusable(&error))
     })
+}
+
+/// Every checkpoint of an instance, in one round trip.
+async fn all(client: &Client, instance: &str) -> Result<BTreeMap<String, String>, tokio_postgres::Error> {
+    let rows = client.query("SELECT origin, checkpoint FROM indelible_checkpoints WHERE instance = $1", &[&instance]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 impl DatabaseStore {
     pub(super) fn open(database: &Database, instance: &str, closing: &Closing) -> Result<Self, CheckpointsError> {
         let lane = Lane::new(database.to_string(), database.wait_max, closing.clone())?;
-        let client = lane.run(async {
+        let (client, known) = lane.run(async {
             let mut client = connect(database).await?;
             begin(&mut client, instance).await.map_err(|error| database.unusable(&error))?;
-            Ok(client)
+            let known = all(&client, instance).await.map_err(|error| database.unusable(&error))?;
+            Ok((client, known))
         })?;
-        Ok(Self { lane, client, database: database.clone(), instance: instance.to_owned() })
+        Ok(Self { lane, client, database: database.clone(), instance: instance.to_owned(), known })
     }
 
-    pub(super) fn read(&self, origin: &str) -> Result<Option<String>, CheckpointsError> {
-        self.lane.run(async {
-            let select = "SELECT checkpoint FROM indelible_checkpoints WHERE instance = $1 AND origin = $2";
-            let row = self.client.query_opt(select, &[&self.instance, &origin]).await;
-            row.map(|row| row.map(|row| row.get(0))).map_err(|error| self.database.unusable(&error))
-        })
+    /// The note of a tree, as it was when the store was opened or this one swapped it.
+    pub(super) fn read(&self, origin: &str) -> Option<String> {
+        self.known.get(origin).cloned()
     }
 
     pub(super) fn swap(&mut self, swaps: &[Swap]) -> Result<(), CheckpointsError> {
@@ -103,6 +108,11 @@ impl DatabaseStore {
             let origins: Vec<&str> = swaps.iter().map(|swap| swap.origin.as_str()).collect();
             let old: Vec<Option<&str>> = swaps.iter().map(|swap| swap.old.as_deref()).collect();
             let new: Vec<&str> = swaps.iter().map(|swap| swap.new.as_str()).collect();
+            // A server, or what lies between, may have closed a connection on which nothing was asked for a while. This changes nothing, so
+            // it may be asked for again; what fails after it may have persisted, and is left to a store that is opened anew.
+            if client.simple_query("").await.is_err() {
+                *client = connect(database).await?;
+            }
             let transaction = client.transaction().await.map_err(failed)?;
             transaction.batch_execute("SET LOCAL synchronous_commit TO on").await.map_err(failed)?;
             transaction.query(LOCK, &[instance, &origins]).await.map_err(failed)?;
@@ -113,7 +123,9 @@ impl DatabaseStore {
                 return Err(CheckpointsError::Moved(moved.origin.clone()));
             }
             transaction.commit().await.map_err(failed)
-        })
+        })?;
+        self.known.extend(swaps.iter().map(|swap| (swap.origin.clone(), swap.new.clone())));
+        Ok(())
     }
 }
 

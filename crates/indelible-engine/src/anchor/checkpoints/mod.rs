@@ -83,11 +83,11 @@ impl Checkpoints {
         }
     }
 
-    /// The last signed checkpoint of a tree.
+    /// The last signed checkpoint of a tree, as it was when the store was opened or this one swapped it, if not later.
     pub(crate) fn read(&self, origin: &str) -> Result<Option<String>, CheckpointsError> {
         match self {
             Self::Folder(store) => store.read(origin),
-            Self::Database(store) => store.read(origin),
+            Self::Database(store) => Ok(store.read(origin)),
             #[cfg(feature = "aws")]
             Self::Bucket(store) => Ok(store.read(origin)),
         }

@@ -142,14 +142,37 @@ fn a_database_is_asked_for_no_more_rights_than_it_takes() {
     let store = CheckpointStore::parse(named.as_ref(), Vec::new()).expect("an address");
     let mut sealer = open(&store);
     sealer.swap(&[swap("log/a", None, "1")]).expect("the first");
-    // Whoever holds the connection of a server that was cut off opens it anew.
-    postgres::say(&folder, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sealer'");
-    assert!(matches!(sealer.swap(&[swap("log/a", Some("1"), "2")]), Err(CheckpointsError::Unusable(..))));
     let mut again = open(&store);
     assert_eq!(again.read("log/a").expect("read").as_deref(), Some("1"));
     again.swap(&[swap("log/a", Some("1"), "2")]).expect("the next");
     drop(child.stdin.take());
     child.wait().expect("it ends");
+}
+
+/// However many trees there are: sealing reads while it holds a view of the ledger.
+#[test]
+fn a_database_is_read_once_and_a_connection_that_it_closed_is_made_anew() {
+    let (mut child, folder) = postgres::start(&[]);
+    let store = postgres::at(&folder, "postgres");
+    open(&store).swap(&[swap("log/a", None, "1"), swap("log/b", None, "1")]).expect("the first");
+    let mut sealer = open(&store);
+    let cut = || {
+        let others = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'tests' AND pid <> pg_backend_pid()";
+        postgres::say(&folder, "postgres", others);
+    };
+    for round in 1..4 {
+        cut();
+        // Nobody is asked.
+        let (old, new) = (round.to_string(), (round + 1).to_string());
+        assert_eq!(sealer.read("log/a").expect("known").as_deref(), Some(old.as_str()));
+        assert_eq!(sealer.read("log/b").expect("known").as_deref(), Some("1"));
+        assert_eq!(sealer.read("log/c").expect("known"), None);
+        sealer.swap(&[swap("log/a", Some(&old), &new)]).expect("on a new connection");
+    }
+    drop(child.stdin.take());
+    child.wait().expect("it ends");
+    assert_eq!(sealer.read("log/a").expect("known").as_deref(), Some("4"));
+    assert!(matches!(sealer.swap(&[swap("log/a", Some("4"), "5")]), Err(CheckpointsError::Unusable(..))), "nobody there");
 }
 
 /// As a standby is, which may be behind.

@@ -3,19 +3,13 @@
 
 use indelible_core::verify::Verdict;
 
-use super::forge::Forge;
+use super::forge::{B, Forge};
 use crate::store::tables;
+use crate::verify::{Request, verify_folder};
 
 /// Columns that are compared with nothing. The page says why.
-const NOT_COMPARED: &[&str] = &[
-    "answers",
-    "cosignatures.received_at",
-    "data_keys.created_at",
-    "instance",
-    "retired_signing_keys",
-    "ring_keys.since",
-    "signing_keys.since",
-];
+const NOT_COMPARED: &[&str] =
+    &["answers", "cosignatures.received_at", "data_keys.created_at", "instance", "ring_keys.since", "signing_keys.since"];
 
 fn is_compared(table: &str, column: &str) -> bool {
     !NOT_COMPARED.contains(&table) && !NOT_COMPARED.contains(&format!("{table}.{column}").as_str())
@@ -71,6 +65,24 @@ fn every_column_is_compared_or_named_in_the_documentation() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(compared > 80, "{compared}");
+}
+
+/// Who asks for a project that is gone hears of the store itself, too.
+#[test]
+fn what_is_wrong_with_the_store_is_told_of_a_project_that_is_gone() {
+    let forge = Forge::new();
+    let gone = forge.project_id(B);
+    forge.sql("DELETE FROM ledgers WHERE project = 4; DROP TABLE answers");
+    forge.cut(B, 0);
+    forge.sql("DELETE FROM heads WHERE project = 4; DELETE FROM tiles WHERE project = 4; DELETE FROM partial_tiles WHERE project = 4");
+    let (data, checkpoints) = (forge.data(), forge.checkpoints().into());
+    let request = Request { project_id: Some(gone), ..Request::new(&data, &checkpoints) };
+    let reports = verify_folder(&request, &mut |_| {}).expect("verified").projects;
+    let [report] = reports.as_slice() else { panic!("{reports:?}") };
+    assert_eq!(report.project_id, gone);
+    let details: Vec<&str> = report.findings.iter().map(|finding| finding.detail.as_str()).collect();
+    assert!(details.contains(&"the table answers is gone") && details.iter().any(|detail| detail.contains("project")), "{details:?}");
+    assert_eq!(report.findings_total as usize, details.len());
 }
 
 #[test]

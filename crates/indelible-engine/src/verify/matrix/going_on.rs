@@ -299,3 +299,16 @@ fn a_signed_checkpoint_will_do_of_the_instance_or_of_one_project() {
     forge.sql("UPDATE anchors SET checkpoint = (SELECT checkpoint FROM anchors WHERE project = 3 AND number = 99) WHERE project = 3 AND number = 100");
     assert!(matches!(verify(&forge, Some(&since)), Err(VerifyError::Since(_))));
 }
+
+#[test]
+fn a_row_number_with_no_next_one_is_told() {
+    let forge = verified();
+    let last: i64 = forge.db.query_row("SELECT max(row) FROM events", [], |row| row.get(0)).expect("a row");
+    for (table, column) in [("events", "row"), ("contents", "row"), ("wraps", "row"), ("heads", "last_row"), ("anchors", "last_row")] {
+        forge.sql(&format!("UPDATE {table} SET {column} = {} WHERE {column} = {last}", i64::MAX));
+    }
+    let told = going_on(&forge);
+    assert!(told.verdicts().contains(&Verdict::Missing), "{:?}", told.verdicts());
+    let whole = verify(&forge, None).expect("verified");
+    assert!(whole.verdicts().contains(&Verdict::Missing), "{:?}", whole.verdicts());
+}

@@ -422,8 +422,15 @@ fn one_event(forge: &Forge, sequence: u64) -> (Option<u64>, Vec<(Verdict, String
     let row = "SELECT row FROM events WHERE project = 3 AND sequence = ?1";
     let row = forge.db.query_row(row, [sequence as i64], |row| row.get(0)).expect("a row");
     let (project, origin) = ((A, forge.project_id(A)), forge.origin(A));
-    let checked =
-        event::check(&forge.db, &StoredKeys { keystore, data_keys, unusable: Vec::new() }, project, &origin, row, None).expect("checked");
+    let checked = event::check(
+        &forge.db,
+        &StoredKeys { keystore, data_keys, stored_before: Vec::new(), unusable: Vec::new() },
+        project,
+        &origin,
+        row,
+        None,
+    )
+    .expect("checked");
     (checked.anchor, checked.findings.into_iter().map(|finding| (finding.kind, finding.detail)).collect())
 }
 

@@ -27,10 +27,8 @@ pub(super) fn causes(
 impl Chains<'_> {
     /// Before what follows from them; where the ledger names no project, after the rows have.
     pub(super) fn tell_causes(&mut self) {
-        if !self.verifiers.is_empty() {
-            for Finding { kind, sequence, detail } in std::mem::take(&mut self.causes) {
-                self.find(0, kind, sequence, detail);
-            }
+        for Finding { kind, sequence, detail } in std::mem::take(&mut self.causes) {
+            self.find(0, kind, sequence, detail);
         }
     }
 }

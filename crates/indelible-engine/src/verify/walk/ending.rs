@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use indelible_core::verify::{Finding, Report, Verdict};
+use indelible_core::verify::{FINDINGS_MAX, Finding, Report, Verdict};
 use uuid::Uuid;
 
 use super::super::VerifyError;
@@ -18,6 +18,15 @@ use super::{Chains, Walked, unreadable};
 /// The report of a project that is not there.
 fn gone(project_id: Uuid, finding: Finding) -> Report {
     Report { project_id, events: 0, not_read: 0, unanchored: 0, verdict: finding.kind, findings: vec![finding], findings_total: 1 }
+}
+
+/// Puts a report to the others; beside what is said of the same project already.
+fn put(reports: &mut Vec<Report>, report: Report) {
+    let Some(known) = reports.iter_mut().find(|known| known.project_id == report.project_id) else { return reports.push(report) };
+    known.verdict = known.verdict.max(report.verdict);
+    known.findings_total += report.findings_total;
+    known.findings.extend(report.findings);
+    known.findings.truncate(FINDINGS_MAX);
 }
 
 impl Chains<'_> {
@@ -41,7 +50,9 @@ impl Chains<'_> {
         if ground.is_stopped() {
             return Err(VerifyError::Stopped);
         }
-        reports.extend(removed.into_iter().map(|(project_id, finding)| gone(project_id, finding)));
+        for (project_id, finding) in removed {
+            put(&mut reports, gone(project_id, finding));
+        }
         let settled = settled.filter(|_| reports.iter().all(|report| report.findings_total == 0));
         Ok(Walked { reports, told, rows, settled, since, cosigned })
     }
@@ -98,6 +109,9 @@ impl Chains<'_> {
             if self.ground.only.is_none_or(|only| only == project_id) {
                 reports.push(verifier.finish(stored.head.as_ref()));
             }
+        }
+        if let Some(of_none) = self.of_none.take() {
+            put(&mut reports, of_none.finish(None));
         }
         Ok(reports)
     }

@@ -79,9 +79,14 @@ impl Scene {
         // unless a tree was refused then. Heads and row numbers say so: where they do not agree, all rows are looked at.
         let covered = plan.starts.values().map(|started| started.last_row).max().unwrap_or(0);
         let heads = self.stored.iter().filter_map(|(number, stored)| Some((number, stored.head.as_ref()?.size)));
-        let left: u64 = heads.map(|(number, size)| size.saturating_sub(plan.starts.get(number).map_or(0, |started| started.size))).sum();
-        if covered > 0 && Some(left) == self.rows_total.checked_sub(covered.unsigned_abs()) {
-            plan.first_row = covered + 1;
+        let left = heads.map(|(number, size)| size.saturating_sub(plan.starts.get(number).map_or(0, |started| started.size)));
+        let left = left.fold(0, u64::saturating_add);
+        // A row number may be any that somebody wrote there.
+        if let Some(next) = covered.checked_add(1)
+            && covered > 0
+            && Some(left) == self.rows_total.checked_sub(covered.unsigned_abs())
+        {
+            plan.first_row = next;
         }
         Ok(plan)
     }
