@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use rustix::fs::StatVfsMountFlags;
 
 use crate::faults::{When, Write};
 
@@ -96,9 +95,8 @@ pub(crate) fn open_writer(path: &Path, expected: &Arc<Expected>) -> Result<Conne
     Ok(connection)
 }
 
-/// Opens a database file for reading alone. Where SQLite cannot make the shared memory that it reads such a file with, since it lies on a
-/// disk that is mounted read-only, it is read as a file that nobody changes: unless a write-ahead log lies beside it, or a server has
-/// the folder by another way.
+/// Opens a database file for reading alone. Where SQLite cannot make the shared memory that it reads such a file with, since it lies where
+/// nothing can be written, it is read as a file that nobody changes: unless a write-ahead log lies beside it, or a server has the folder.
 pub(crate) fn open_read_only(path: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -106,7 +104,7 @@ pub(crate) fn open_read_only(path: &Path) -> Result<Connection, rusqlite::Error>
     // The first look opens it in earnest.
     let looked = connection.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0));
     let is_shut = |error: &rusqlite::Error| matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly));
-    match looked.err().filter(is_shut).and_then(|_| immutable(path, is_mounted_read_only(path))) {
+    match looked.err().filter(is_shut).and_then(|_| immutable(path)) {
         Some(uri) => {
             let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?;
             connection.busy_timeout(BUSY_WAIT)?;
@@ -119,20 +117,16 @@ pub(crate) fn open_read_only(path: &Path) -> Result<Connection, rusqlite::Error>
 
 /// The name of a file under which SQLite takes it for one that does not change; `None` where somebody may change it, or a write-ahead log
 /// lies beside it.
-fn immutable(path: &Path, mounted_read_only: bool) -> Option<String> {
+fn immutable(path: &Path) -> Option<String> {
     let text = path.to_str()?;
     let log = std::fs::metadata(format!("{text}-wal"));
     let no_log = log.map_or_else(|error| error.kind() == std::io::ErrorKind::NotFound, |log| log.len() == 0);
-    (mounted_read_only && no_log && !is_held(path)).then(|| {
+    (no_log && !is_held(path)).then(|| {
         let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
         // What follows two slashes would be taken for a host, so an absolute path comes after an empty one.
         let host = if text.starts_with('/') { "//" } else { "" };
         format!("file:{host}{escaped}?immutable=1")
     })
-}
-
-fn is_mounted_read_only(path: &Path) -> bool {
-    rustix::fs::statvfs(path).is_ok_and(|file_system| file_system.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// Whether a process has the data folder that a file lies in. The same folder may be mounted twice, once to be written.
@@ -207,16 +201,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("ledger.db");
         std::fs::write(&path, "").expect("written");
-        assert!(!is_mounted_read_only(&path));
-        assert_eq!(immutable(&path, false), None, "somebody may write");
-        assert!(immutable(&path, true).is_some(), "a copy without a lock");
+        assert!(immutable(&path).is_some(), "a copy without a lock");
         let lock = File::create(folder.path().join("lock")).expect("made");
-        assert!(immutable(&path, true).is_some(), "closed in order");
+        assert!(immutable(&path).is_some(), "closed in order");
         lock.lock().expect("held");
-        assert_eq!(immutable(&path, true), None, "a server has it");
+        assert_eq!(immutable(&path), None, "a server has it");
         drop(lock);
         std::fs::write(folder.path().join("ledger.db-wal"), "x").expect("written");
-        assert_eq!(immutable(&path, true), None, "its log was not emptied");
+        assert_eq!(immutable(&path), None, "its log was not emptied");
     }
 
     #[test]
@@ -227,11 +219,11 @@ mod tests {
         Connection::open(inner.join("ledger.db")).and_then(|db| db.execute_batch("CREATE TABLE here (a)")).expect("made");
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         for path in [format!("{}/ledger.db", inner.display()), format!("/{}//ledger.db", inner.display())] {
-            let uri = immutable(Path::new(&path), true).expect("nobody has it");
+            let uri = immutable(Path::new(&path)).expect("nobody has it");
             let opened = Connection::open_with_flags(&uri, flags).unwrap_or_else(|error| panic!("{uri}: {error}"));
             let tables: i64 = opened.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).expect(&uri);
             assert_eq!(tables, 1, "{uri}");
         }
-        assert_eq!(immutable(Path::new("ledger.db"), true).as_deref(), Some("file:ledger.db?immutable=1"));
+        assert_eq!(immutable(Path::new("ledger.db")).as_deref(), Some("file:ledger.db?immutable=1"));
     }
 }

@@ -90,6 +90,10 @@ const ATTACKS: &[&str] = &[
     "insert or replace into answers select caller, key, zeroblob(32), type, id, answered_at from answers",
     "update answers set request = zeroblob(32)",
     "delete from answers",
+    "insert into api_key_uses values (zeroblob(16), 0)",
+    "insert or replace into api_key_uses select id, 0 from api_key_uses",
+    "update api_key_uses set used_at = 0",
+    "delete from api_key_uses",
 ];
 
 #[test]
