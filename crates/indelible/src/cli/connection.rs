@@ -114,6 +114,8 @@ operations! {
     delete_resource(kind: &'static Kind, id: Uuid, version: Option<u64>) -> ();
     /// Decides the questions of a request; the answer of `/access/v1/evaluations`.
     decide(request: &Value) -> Vec<u8>;
+    /// What would be stored of a sample of an event, with one more rule where one is given.
+    test_redaction(sample: &Value, rule: Option<&Value>) -> Vec<u8>;
     /// What was spent of a budget.
     budget_spending(id: Uuid) -> Vec<u8>;
     /// Takes the clock for right; the time that was confirmed.

@@ -20,6 +20,7 @@ mod offline;
 mod online;
 mod output;
 mod proof;
+mod redaction_test;
 mod resources;
 mod run;
 mod secret;
@@ -74,6 +75,8 @@ pub enum Command {
     Checkpoints(checkpoints::Args),
     /// Ask for a decision: exit code 0 allowed, 1 not; recorded like every other
     Decide(decide::Args),
+    /// Show what would be stored of a sample of an event, and what if there were one more redaction rule
+    RedactionTest(redaction_test::Args),
     /// Show what was spent of a budget
     Spending(spending::Args),
     /// Say that the system clock is right, after a jump stopped appends
@@ -103,6 +106,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Index(args) => index::run(&args),
         Command::Checkpoints(args) => checkpoints::run(&args),
         Command::Decide(args) => decide::run(&args),
+        Command::RedactionTest(args) => redaction_test::run(&args),
         Command::Spending(args) => spending::run(&args),
         Command::Clock(args) => clock::run(&args),
         Command::Resource(args) => resources::run(&args),

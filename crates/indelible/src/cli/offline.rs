@@ -21,8 +21,8 @@ use uuid::Uuid;
 use super::export::Written;
 use super::output;
 use crate::http::{
-    Ids, render_adopted, render_anchor_status, render_anchors, render_chain_keys, render_decisions, render_proof, render_resource,
-    render_rewrapped, render_rotated, render_spending, render_status,
+    Ids, render_adopted, render_anchor_status, render_anchors, render_chain_keys, render_decisions, render_proof, render_rehearsed,
+    render_resource, render_rewrapped, render_rotated, render_spending, render_status,
 };
 use crate::import::load::{Foretold, NotAppended, Sink};
 
@@ -192,6 +192,12 @@ impl Offline {
         };
         let decisions = self.runtime.block_on(self.ledger.decide(&self.caller, &self.project, &questions))?;
         Ok(render_decisions(&decisions, questions.single))
+    }
+
+    pub(super) fn test_redaction(&self, sample: &Value, rule: Option<&Value>) -> anyhow::Result<Vec<u8>> {
+        let (sample, rule) = (sample.to_string(), rule.map(Value::to_string));
+        let rehearsed = self.ledger.rehearse_redaction(&self.caller, &self.project, &sample, rule.as_deref());
+        Ok(render_rehearsed(&self.runtime.block_on(rehearsed)?))
     }
 
     pub(super) fn budget_spending(&self, id: Uuid) -> anyhow::Result<Vec<u8>> {

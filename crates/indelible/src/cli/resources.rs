@@ -208,6 +208,11 @@ fn read(schema: &Value, given: &[String]) -> anyhow::Result<Value> {
     if given.contains('=') && !given.starts_with(['{', '@']) {
         return members(schema, std::slice::from_ref(given));
     }
+    read_document(given)
+}
+
+/// A JSON object from the command line, from a file (`@FILE`), or from standard input (`-`).
+pub(super) fn read_document(given: &str) -> anyhow::Result<Value> {
     let mut text = String::new();
     match given.strip_prefix('@') {
         Some(file) => {

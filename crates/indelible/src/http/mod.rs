@@ -62,6 +62,7 @@ pub(crate) use events::render_proof;
 pub(crate) use ids::Ids;
 pub(crate) use owner::render as render_owner;
 pub use problem::{Kind as ProblemKind, reference as problem_reference};
+pub(crate) use redaction::render as render_rehearsed;
 pub use resources::reference as resource_reference;
 pub(crate) use resources::render as render_resource;
 pub(crate) use rewrap::render as render_rewrapped;

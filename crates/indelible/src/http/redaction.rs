@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::json::Value;
+use indelible_engine::append::Rehearsed;
 use serde_json::json;
 
 use super::call::{self, Call, PROJECT_ID};
@@ -46,12 +47,16 @@ async fn handle(call: Call, unread: Body) -> Result<Response<Body>, Problem> {
     let (sample, rule) = document::parse(&text).and_then(|value| read(&value)).map_err(|fault| refusal::resource(&fault))?;
     let project = call.project().await?;
     let rehearsed = call.app.ledger.rehearse_redaction(&call.caller, &project, &sample, rule.as_deref()).await?;
+    Ok(call::json(StatusCode::OK, render(&rehearsed)))
+}
+
+/// What would be stored, as JSON.
+pub(crate) fn render(rehearsed: &Rehearsed) -> Vec<u8> {
     let shown = Document::new().json("entry", &rehearsed.entry);
-    let shown = match &rehearsed.content {
-        Some(content) => shown.json("content", content),
-        None => shown,
-    };
-    Ok(call::json(StatusCode::OK, shown.end()))
+    match &rehearsed.content {
+        Some(content) => shown.json("content", content).end(),
+        None => shown.end(),
+    }
 }
 
 /// Sample and rule, as texts.

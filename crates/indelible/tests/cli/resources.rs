@@ -77,6 +77,27 @@ fn every_kind(folder: &Folder, target: &[String], instance: &[String]) {
 }
 
 #[test]
+fn a_sample_shows_what_would_be_stored_of_it_and_is_stored_nowhere() {
+    let folder = Folder::new();
+    go(&folder.target(), &["project", "create", "name=first"], "").ok();
+    let sample = r#"{"action":"crm.update","outcome":"allow","actor":{"type":"agent","id":"a"},"content":{"arguments":{"iban":"DE02","api_key":"k"}}}"#;
+    let shows = |target: &[String]| {
+        let plain = go(target, &["redaction-test", sample, "--json"], "").ok().json();
+        assert_eq!(plain[0]["content"]["arguments"], json!({"iban": "DE02"}));
+        let rule = r#"{"name":"iban","action":"redact"}"#;
+        let ruled = go(target, &["redaction-test", "-", "--rule", rule], sample).ok();
+        assert!(ruled.out.contains("[REDACTED]") && !ruled.out.contains("DE02"), "{}", ruled.out);
+        let wrong = go(target, &["redaction-test", r#"{"action":"x"}"#], "");
+        assert!(wrong.code == 1 && wrong.err.contains("/sample"), "{}", wrong.err);
+    };
+    shows(&folder.target());
+    let server = Server::start(&folder.path());
+    shows(&server.target());
+    let stored = go(&server.target(), &["events", "--filter", "action eq \"crm.update\"", "--json"], "").ok();
+    assert_eq!(stored.out.trim(), "");
+}
+
+#[test]
 fn every_kind_has_its_commands_offline_and_through_a_server() {
     let folder = Folder::new();
     go(&folder.target(), &["project", "list"], "");

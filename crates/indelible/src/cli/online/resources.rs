@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use indelible_engine::access::Owner;
 use indelible_engine::resource::{Kind, Level, Verb};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Answer, Failure, Online, Sent};
@@ -54,6 +54,18 @@ impl Online {
     pub(in super::super) fn delete_resource(&self, kind: &'static Kind, id: Uuid, version: Option<u64>) -> anyhow::Result<()> {
         self.change("DELETE", &self.url(&format!("/v1/{}/{id}", kind.plural), &[]), "", version)?;
         Ok(())
+    }
+
+    pub(in super::super) fn test_redaction(&self, sample: &Value, rule: Option<&Value>) -> anyhow::Result<Vec<u8>> {
+        let mut body = json!({"sample": sample});
+        if let Some(rule) = rule {
+            body["rule"] = rule.clone();
+        }
+        let project = self.project_text();
+        let query: Vec<_> = project.as_deref().map(|project| ("project_id", project)).into_iter().collect();
+        let body = body.to_string();
+        let sent = Sent { sort: "application/json", bytes: body.as_bytes(), import: false };
+        Ok(self.ask("POST", &self.url("/v1/redaction_rules/test", &query), Some(sent))?)
     }
 
     pub(in super::super) fn budget_spending(&self, id: Uuid) -> anyhow::Result<Vec<u8>> {
