@@ -2,15 +2,14 @@
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
-use indelible_core::limits::{PAGE_EVENTS_DEFAULT, PAGE_EVENTS_MAX};
+use indelible_core::limits::PAGE_EVENTS_DEFAULT;
 use indelible_engine::query::Search;
 
 use super::super::call::{self, Call, PURPOSE};
-use super::super::problem::{Kind, Problem};
-use super::super::query::{Parameter, Values};
+use super::super::problem::Problem;
 use super::super::route::{Audit, Handler, Route, Verb, bodiless};
 use super::super::schema;
-use super::list::{CURSOR, FILTER, add_link, render};
+use super::list::{CURSOR, FILTER, LIMIT, PROBLEMS, add_link, render};
 
 pub(in super::super) static ROUTE: Route = Route {
     name: "explore_organization",
@@ -22,24 +21,11 @@ pub(in super::super) static ROUTE: Route = Route {
                   admins and auditors see all, a member what is its own or shared with it. Appends `audit.read` to the organization's own \
                   chain before it answers.",
     variables: &["The organization's id."],
-    parameters: &[
-        FILTER,
-        CURSOR,
-        Parameter { name: "limit", values: Values::Integer(1, PAGE_EVENTS_MAX as u64), doc: "Events in the page; 100 if absent." },
-        PURPOSE,
-    ],
+    parameters: &[FILTER, CURSOR, LIMIT, PURPOSE],
     body: bodiless,
     status: 200,
     answers: |_| vec![("application/json", schema::reference("Page"))],
-    problems: &[
-        Kind::InvalidQuery,
-        Kind::InvalidFilter,
-        Kind::InvalidCursor,
-        Kind::InvalidPurpose,
-        Kind::Forbidden,
-        Kind::NotFound,
-        Kind::QueueFull,
-    ],
+    problems: PROBLEMS,
     audit: Audit::Action("audit.read"),
     handler: Handler::Keyed(|call, _| Box::pin(handle(call))),
 };

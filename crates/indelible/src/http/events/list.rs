@@ -20,6 +20,12 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// `filter`
 pub(super) const FILTER: Parameter =
     Parameter { name: "filter", values: Values::Text, doc: "SCIM filter (RFC 7644, section 3.4.2.2), at most 10,000 bytes." };
+/// `limit`
+pub(super) const LIMIT: Parameter =
+    Parameter { name: "limit", values: Values::Integer(1, PAGE_EVENTS_MAX as u64), doc: "Events in the page; 100 if absent." };
+/// Problems of every page of events.
+pub(super) const PROBLEMS: &[Kind] =
+    &[Kind::InvalidQuery, Kind::InvalidFilter, Kind::InvalidCursor, Kind::InvalidPurpose, Kind::Forbidden, Kind::NotFound, Kind::QueueFull];
 /// `cursor`
 pub(super) const CURSOR: Parameter = Parameter { name: "cursor", values: Values::Text, doc: "`next_cursor` of the page before." };
 
@@ -35,7 +41,7 @@ pub(in super::super) static ROUTE: Route = Route {
     parameters: &[
         FILTER,
         CURSOR,
-        Parameter { name: "limit", values: Values::Integer(1, PAGE_EVENTS_MAX as u64), doc: "Events in the page; 100 if absent." },
+        LIMIT,
         Parameter { name: "order", values: Values::Choice(&["desc", "asc"]), doc: "`asc` is the feed." },
         Parameter { name: "after_sequence", values: Values::Integer(0, INTEGER_MAX as u64), doc: "With order=asc: where to go on." },
         INCLUDE,
@@ -45,15 +51,7 @@ pub(in super::super) static ROUTE: Route = Route {
     body: bodiless,
     status: 200,
     answers: |_| vec![("application/json", schema::reference("Page"))],
-    problems: &[
-        Kind::InvalidQuery,
-        Kind::InvalidFilter,
-        Kind::InvalidCursor,
-        Kind::InvalidPurpose,
-        Kind::Forbidden,
-        Kind::NotFound,
-        Kind::QueueFull,
-    ],
+    problems: PROBLEMS,
     audit: Audit::Action("audit.read"),
     handler: Handler::Keyed(|call, _| Box::pin(handle(call))),
 };
