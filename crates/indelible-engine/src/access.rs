@@ -264,4 +264,7 @@ pub enum Refused {
     /// Past its expiry.
     #[error("expired key")]
     Expired,
+    /// Nobody can be recognised now (503): it cannot be told what other servers have changed.
+    #[error("the database cannot be reached")]
+    Blind,
 }

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::access::TurnedAway;
 use crate::anchor::{Anchoring, CheckpointStore, SealingFailure};
-use crate::append::Desk;
+use crate::append::{AppendError, Desk};
 use crate::clock::{Clock, SystemClock};
 use crate::cosigning::{self, Cosigning, CosigningStatus, Witnesses};
 use crate::decide::Books;
@@ -21,8 +20,11 @@ use crate::patrol::{self, Patrol, PatrolOptions, PatrolStatus};
 use crate::resource::registry::Registry;
 use crate::resource::{Instance, Wishes, first_start, load};
 use crate::spending::Spending;
-use crate::store::{Expected, Folder, Readers, StoreError, open_writer};
+use crate::sharing::{Control, ControlGuard, Held, Sharing};
+use crate::store::postgres::Turn;
+use crate::store::{Database, Folder, Readers, Source, StoreError};
 use crate::write::{Parts, Privilege, Work, Writer, start};
+use crate::store::sql::Connection;
 
 /// Disk space kept free for records of reads, bytes.
 const DISK_RESERVE_BYTES: u64 = 64 * 1024 * 1024;
@@ -47,6 +49,10 @@ const ANCHOR_INTERVAL: Duration = Duration::from_mins(1);
 pub struct Options {
     /// The data folder.
     pub data: PathBuf,
+    /// The database that holds the ledger, which other servers may share; the data folder if absent.
+    pub database: Option<Arc<Database>>,
+    /// The key store, which all servers that share a database reach; `keys` in the data folder if absent.
+    pub keys: Option<PathBuf>,
     /// How it is deployed.
     pub mode: Mode,
     /// Master key from outside; otherwise one is generated in `keys/`.
@@ -83,6 +89,8 @@ impl Options {
         checkpoints.push(".checkpoints");
         Self {
             data,
+            database: None,
+            keys: None,
             checkpoints: checkpoints.into(),
             anchor_interval: ANCHOR_INTERVAL,
             witnesses: None,
@@ -97,6 +105,13 @@ impl Options {
             clock: Arc::new(SystemClock),
             faults: None,
         }
+    }
+}
+
+impl Options {
+    /// The folder of the key store.
+    fn keys(&self) -> PathBuf {
+        self.keys.clone().unwrap_or_else(|| self.data.join("keys"))
     }
 }
 
@@ -219,7 +234,8 @@ pub(crate) struct Inner {
     pub(crate) cosigning: Option<Arc<Cosigning>>,
     pub(crate) patrol: Option<Patrol>,
     /// Held while a resource is read, changed and written.
-    pub(crate) control: tokio::sync::Mutex<()>,
+    pub(crate) control: Control,
+    pub(crate) sharing: Sharing,
     /// Holds the lock; released last.
     folder: Folder,
 }
@@ -232,37 +248,36 @@ impl From<StoreError> for OpenError {
 
 /// What the writer is made of.
 fn writer_parts(
-    folder: &Folder,
+    (folder, source): (&Folder, &Source),
     options: &Options,
     noted_row: i64,
-    (desk, turned_away, index, spending): (&Arc<Desk>, &Arc<TurnedAway>, &Arc<Index>, &Arc<Spending>),
+    held: Held,
+    turned_away: &Arc<TurnedAway>,
 ) -> Parts {
     Parts {
-        ledger_db: folder.ledger_db(),
+        source: source.clone(),
         folder: folder.root().to_owned(),
         disk_reserve_bytes: options.disk_reserve_bytes,
         queue_bytes_max: options.queue_bytes_max,
         clock: Arc::clone(&options.clock),
         faults: options.faults.clone(),
-        keystore: Arc::clone(&desk.keystore),
-        index: Arc::clone(index),
-        spending: Arc::clone(spending),
+        keystore: Arc::clone(&held.desk.keystore),
+        held,
         noted_row,
-        desk: Arc::clone(desk),
         turned_away: Arc::clone(turned_away),
     }
 }
 
 /// What verification in the background is made of.
 fn patrol_parts(
-    folder: &Folder,
+    (folder, source): (&Folder, &Source),
     options: &Options,
     instance: &Instance,
     (desk, index, writer, readers): (&Arc<Desk>, &Arc<Index>, &Arc<Writer>, &Arc<Readers>),
 ) -> patrol::Parts {
     patrol::Parts {
         data: folder.root().to_owned(),
-        ledger_db: folder.ledger_db(),
+        source: source.clone(),
         checkpoints: options.checkpoints.clone(),
         system_project_id: instance.system_project_id,
         desk: Arc::clone(desk),
@@ -285,22 +300,27 @@ struct Read {
 }
 
 impl Read {
-    fn from(folder: &Folder, options: &Options) -> Result<Self, OpenError> {
+    fn from(folder: &Folder, source: &Source, options: &Options) -> Result<Self, OpenError> {
         // Nothing is written over this connection but the tables of a new file.
-        let ledger = open_writer(&folder.ledger_db(), &Arc::<Expected>::default())?;
+        let ledger = source.open_writer(&Arc::default())?;
         let last_row = last_row(&ledger)?;
         // So that after a power cut there are never keys without the file.
         folder.sync()?;
         let key = |error: crate::keystore::KeyError| OpenError::Key(error.to_string());
         let master = options.master_key_file.as_deref();
-        let keystore = Arc::new(KeyStore::open(folder.root(), master, options.mode, last_row == 0).map_err(key)?);
+        let keystore = Arc::new(KeyStore::open(&options.keys(), master, options.mode, last_row == 0).map_err(key)?);
         keystore.check_built().map_err(key)?;
         keystore.load_serving(&ledger).map_err(key)?;
         if let Some(wanted) = options.signing_kms.as_ref().filter(|_| last_row > 0) {
             compare(wanted, &keystore, &ledger)?;
         }
         let registry = Arc::<Registry>::default();
-        load(&ledger, &registry)?;
+        let epoch = match ledger.postgres() {
+            Some(session) => Turn::look(session)?.control_epoch,
+            None => 0,
+        };
+        load(&ledger, &registry, None)?;
+        registry.came_to(epoch);
         Ok(Self {
             last_row,
             rows_anchored: crate::anchor::rows_anchored(&ledger)?,
@@ -333,20 +353,23 @@ impl Ledger {
     /// Takes the lock, recovers, starts the writer and the index follower; makes organization, project and keys in an empty folder.
     pub fn open(options: Options) -> Result<Opened, OpenError> {
         let folder = Folder::open(&options.data)?;
-        if KeyStore::is_begun(folder.root()) && !folder.has_ledger() {
+        let source = options.database.clone().map_or_else(|| Source::File(folder.ledger_db()), Source::Database);
+        if source.database().is_none() && KeyStore::is_begun(&options.keys()) && !folder.has_ledger() {
             return Err(OpenError::Missing(folder.root().to_owned()));
         }
-        let Read { last_row, rows_anchored, keystore, registry, data_keys, known } = Read::from(&folder, &options)?;
-        let index = Arc::new(Index::open(folder.root(), &folder.ledger_db()));
-        let spending = Arc::new(Spending::open(folder.root(), &folder.ledger_db(), &keystore));
+        let Read { last_row, rows_anchored, keystore, registry, data_keys, known } = Read::from(&folder, &source, &options)?;
+        let index = Arc::new(Index::open(folder.root(), &source));
+        let spending = Arc::new(Spending::open(folder.root(), &source, &keystore));
         let desk = Arc::new(Desk::new((&keystore, &data_keys), &registry, &options.clock));
         let turned_away = Arc::new(TurnedAway::new(Arc::clone(&registry)));
-        let writer = Arc::new(start(writer_parts(&folder, &options, last_row, (&desk, &turned_away, &index, &spending)))?);
+        let held = || Held { desk: Arc::clone(&desk), index: Arc::clone(&index), spending: Arc::clone(&spending) };
+        let writer = Arc::new(start(writer_parts((&folder, &source), &options, last_row, held(), &turned_away))?);
+        let (sharing, control) = (Sharing::start(&source, held())?, Control::new(&source));
         let (instance, first) = match known {
             Some(instance) => (instance, None),
             None => begin(&folder, &options, &desk, &registry, &writer).inspect_err(|_| writer.close())?,
         };
-        let readers = Readers::new(folder.ledger_db());
+        let readers = Readers::new(source.clone());
         let witnesses = options.witnesses.clone().map(|witnesses| cosigning::Parts {
             witnesses,
             instance: instance.name.clone(),
@@ -357,7 +380,7 @@ impl Ledger {
         let cosigning = witnesses.map(Cosigning::start).transpose().inspect_err(|_| writer.close())?.map(Arc::new);
         let anchoring = Anchoring::start(
             crate::anchor::Parts {
-                ledger_db: folder.ledger_db(),
+                source: source.clone(),
                 checkpoints: options.checkpoints.clone(),
                 instance: instance.name.clone(),
                 keystore: Arc::clone(&keystore),
@@ -370,7 +393,7 @@ impl Ledger {
             rows_anchored,
         )
         .map_err(|error| OpenError::Store(format!("the sealing thread cannot be started: {error}")))?;
-        let parts = || patrol_parts(&folder, &options, &instance, (&desk, &index, &writer, &readers));
+        let parts = || patrol_parts((&folder, &source), &options, &instance, (&desk, &index, &writer, &readers));
         let patrol = options.patrol.map(|asked| Patrol::start(parts(), asked)).transpose();
         let patrol = patrol.map_err(|error| OpenError::Store(format!("the patrol cannot be started: {error}")))?;
         let (clock, checkpoints, organization_kms) = (options.clock, options.checkpoints, options.organization_kms);
@@ -392,7 +415,8 @@ impl Ledger {
             checkpoints,
             cosigning,
             patrol,
-            control: tokio::sync::Mutex::default(),
+            control,
+            sharing,
             folder,
         };
         Ok(Opened { ledger: Self { inner: Arc::new(inner) }, first_start: first })
@@ -402,6 +426,13 @@ impl Ledger {
     /// clone goes.
     pub fn close(self) {
         self.inner.stop();
+    }
+
+    /// The lock under which resources are read, changed and written. What other servers changed before is known then.
+    pub(crate) async fn control(&self) -> Result<ControlGuard<'_>, AppendError> {
+        let guard = self.inner.control.lock().await?;
+        self.inner.sharing.look().await?;
+        Ok(guard)
     }
 
     /// Name of the instance, the origin of its notes.
@@ -465,6 +496,7 @@ impl Inner {
         if let Some(cosigning) = &self.cosigning {
             cosigning.close();
         }
+        self.sharing.close();
         self.readers.close();
         self.writer.close();
         self.index.close();

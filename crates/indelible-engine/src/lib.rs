@@ -23,6 +23,7 @@ pub mod patrol;
 pub mod query;
 pub mod resource;
 pub mod spending;
+mod sharing;
 mod store;
 pub mod verify;
 pub mod witness;
@@ -30,4 +31,5 @@ mod write;
 
 pub use keystore::{ChainKey, Rewrapped, Rotated, Rotation};
 pub use kms::{ArnError, KeyArn};
+pub use store::{Database, NoDatabase};
 pub use ledger::{FirstStart, Ledger, Mode, OpenError, Opened, Options, Sealing, Status};

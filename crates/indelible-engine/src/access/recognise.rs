@@ -92,8 +92,19 @@ impl Caller {
 }
 
 impl Ledger {
-    /// Recognises a bearer credential (`ind_<key id>_<43 characters>`).
+    /// Recognises a bearer credential (`ind_<key id>_<43 characters>`) by what every server has acknowledged before now.
+    pub async fn recognise(&self, credential: Option<&str>, envelope: Envelope) -> Result<Caller, Refused> {
+        self.inner.sharing.look().await.map_err(|_| Refused::Blind)?;
+        self.known_by(credential, envelope)
+    }
+
+    /// [`Self::recognise`] for threads outside the runtime.
     pub fn authenticate(&self, credential: Option<&str>, envelope: Envelope) -> Result<Caller, Refused> {
+        self.inner.sharing.look_blocking().map_err(|_| Refused::Blind)?;
+        self.known_by(credential, envelope)
+    }
+
+    fn known_by(&self, credential: Option<&str>, envelope: Envelope) -> Result<Caller, Refused> {
         let (id, secret) = parts(credential.ok_or(Refused::Missing)?).ok_or(Refused::Malformed)?;
         let (registry, now) = (&self.inner.registry, self.inner.clock.now());
         let Some(key) = registry.key(id) else { return self.known_person(id, Some(secret), envelope) };

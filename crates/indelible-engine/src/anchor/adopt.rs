@@ -9,7 +9,6 @@ use indelible_core::checkpoint::Checkpoint;
 use indelible_core::hex;
 use indelible_core::json::{Object, Value};
 use indelible_core::note::{Name, Note};
-use rusqlite::OptionalExtension;
 use uuid::Uuid;
 
 use super::Refusal;
@@ -23,6 +22,7 @@ use crate::append::{AppendError, EngineEvent, ResourceMembers};
 use crate::ledger::Ledger;
 use crate::resource::{MutateError, Project};
 use crate::store::Tree;
+use crate::store::sql::OptionalExtension;
 
 /// The event that tells of it.
 const ADOPT: &str = "checkpoint.adopt";
@@ -167,7 +167,7 @@ impl Sealer {
     /// Whether the first `size` leaves of a tree have this root, by its tiles. It may have grown since.
     fn is_standing(&self, state: &State, origin: &Name, size: u64, root: &[u8; 32]) -> Result<bool, SealError> {
         // One view of head and tiles.
-        let _moment = state.ledger.unchecked_transaction()?;
+        let _moment = state.ledger.moment()?;
         let (tree, stored) = if *origin == instance_origin(&self.parts.instance)? {
             (Tree::Instance, state.instance.size())
         } else {

@@ -2,9 +2,9 @@
 
 use indelible_core::chain::Hash;
 use indelible_core::tree::Edge;
-use rusqlite::Connection;
 
 use crate::store::StoreError;
+use crate::store::sql::Connection;
 
 /// Its right edge, from which it grows.
 pub(super) fn edge(ledger: &Connection) -> Result<Edge, StoreError> {
@@ -15,7 +15,7 @@ pub(super) fn edge(ledger: &Connection) -> Result<Edge, StoreError> {
     let mut levels: Vec<Vec<Hash>> = Vec::new();
     let corrupt = || StoreError::Corrupt("the edge of the instance tree does not hold: run `indelible verify`".to_owned());
     while let Some(row) = rows.next()? {
-        let (hashes, rest) = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?.as_chunks::<32>();
+        let (hashes, rest) = row.bytes(0)?.as_chunks::<32>();
         if !rest.is_empty() {
             return Err(corrupt());
         }

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use indelible_core::anchor::{Anchor, Interval};
 use indelible_core::chain::{GENESIS, Hash};
-use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, Row, SqlError};
 
 /// The last anchor of a project.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ SELECT coalesce(min(coalesce(newest.last_row, 0)), (SELECT coalesce(max(row), 0)
 WHERE heads.size > coalesce(newest.tree_size, 0)";
 
 /// Reads an anchor and its leaf, the one being what the other commits to, and whose it is; or why it is not.
-fn read_anchor(row: &Row<'_>) -> Result<(i64, Result<Anchored, String>), rusqlite::Error> {
+fn read_anchor(row: &Row<'_>) -> Result<(i64, Result<Anchored, String>), SqlError> {
     let (project, number): (i64, i64) = (row.get(0)?, row.get(1)?);
     let bytes = |at: usize| row.get_ref(at).map(|value| value.as_bytes().unwrap_or_default());
     let (anchor, leaf) = (Anchor::parse(bytes(2)?), bytes(3)?);
@@ -76,7 +76,7 @@ impl Intervals {
         let mut statement = ledger.prepare(LAST_ANCHORS)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            match read_anchor(row)? {
+            match read_anchor(&row)? {
                 (project, Ok(anchored)) => drop(intervals.anchored.insert(project, anchored)),
                 (project, Err(why)) => drop(intervals.spoiled.insert(project, why)),
             }
@@ -87,7 +87,7 @@ impl Intervals {
 
     /// Whether an anchor that was spoiled is what was published again.
     pub(super) fn is_mended(&self, ledger: &Connection) -> Result<bool, StoreError> {
-        let mut statement = ledger.prepare_cached(&format!("{LAST_ANCHORS} WHERE ledgers.project = ?1"))?;
+        let mut statement = ledger.prepare(&format!("{LAST_ANCHORS} WHERE ledgers.project = ?1"))?;
         for project in self.spoiled.keys() {
             if statement.query_row([project], read_anchor).optional()?.is_some_and(|(_, read)| read.is_ok()) {
                 return Ok(true);
@@ -99,7 +99,7 @@ impl Intervals {
     /// Reads what was committed since the last pass.
     pub(super) fn read(&mut self, ledger: &Connection) -> Result<(), StoreError> {
         let mut statement =
-            ledger.prepare_cached("SELECT row, project, sequence, prev_hash, row_hash FROM events WHERE row > ?1 ORDER BY row")?;
+            ledger.prepare("SELECT row, project, sequence, prev_hash, row_hash FROM events WHERE row > ?1 ORDER BY row")?;
         let mut rows = statement.query([self.through])?;
         let mut through = self.through;
         while let Some(row) = rows.next()? {
@@ -175,7 +175,7 @@ mod tests {
     /// What a start costs follows the projects there are, not the anchors that were ever made.
     #[test]
     fn a_start_looks_up_anchors_and_reads_through_none() {
-        let ledger = Connection::open_in_memory().expect("a database");
+        let ledger = rusqlite::Connection::open_in_memory().expect("a database");
         ledger.execute_batch(include_str!("../store/sqlite/schema.sql")).expect("the tables");
         for sql in [LAST_ANCHORS, COVERED, ROWS_ANCHORED] {
             let mut statement = ledger.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");

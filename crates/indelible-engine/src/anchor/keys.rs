@@ -6,10 +6,10 @@
 
 use indelible_core::note::{Algorithm, Name, VerifierKey};
 use indelible_core::time::Timestamp;
-use rusqlite::Connection;
 
 use crate::query::anchors::PublishedKey;
 use crate::store::StoreError;
+use crate::store::sql::Connection;
 
 /// How long an old key signs beside the new one, microseconds: 30 days.
 const OVERLAP_MICROS: i64 = 30 * 24 * 3_600 * 1_000_000;
@@ -31,7 +31,7 @@ pub(crate) struct SigningKeys(Vec<SigningKey>);
 impl SigningKeys {
     /// Reads them.
     pub(crate) fn load(ledger: &Connection) -> Result<Self, StoreError> {
-        let mut statement = ledger.prepare_cached(
+        let mut statement = ledger.prepare(
             "SELECT id, public_key, signing_keys.since, retired_signing_keys.since
              FROM signing_keys LEFT JOIN retired_signing_keys USING (id) ORDER BY id",
         )?;

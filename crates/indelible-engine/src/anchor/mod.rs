@@ -20,7 +20,7 @@ mod thread;
 pub use adopt::Adopted;
 #[cfg(feature = "aws")]
 pub use checkpoints::Bucket;
-pub use checkpoints::{AddressError, CheckpointStore, Database};
+pub use checkpoints::{AddressError, CheckpointStore};
 pub(crate) use checkpoints::{Checkpoints, beside};
 pub(crate) use interval::rows_anchored;
 pub(crate) use keys::SigningKeys;

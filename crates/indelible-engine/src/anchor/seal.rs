@@ -7,7 +7,6 @@
 //! appended meanwhile. So there are never two roots for one size, and never an anchor for rows that are not durable.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use indelible_core::anchor::Anchor;
@@ -28,8 +27,9 @@ use crate::clock::Clock;
 use crate::cosigning::Cosigning;
 use crate::faults::{Faults, When, Write};
 use crate::keystore::{KeyError, KeyStore};
-use crate::store::{StoreError, Tree};
+use crate::store::{Source, StoreError, Tree};
 use crate::write::{AnchorRow, Change, Privilege, Work, Writer};
+use crate::store::sql::SqlError;
 
 /// Checkpoints swapped at once, and anchors published in one transaction.
 pub(super) const BATCH_ANCHORS: usize = 1_000;
@@ -57,9 +57,8 @@ pub(crate) enum SealError {
 impl SealError {
     /// What is to be said of the tree that was looked at, where what is stored of it is the reason: no fault of the store as a whole.
     pub(super) fn of_one_tree(self) -> Result<Refused, Self> {
-        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
         match self {
-            Self::Store(StoreError::Sqlite(FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..))) => {
+            Self::Store(StoreError::Sql(SqlError::Unfit(..))) => {
                 Ok(Refused::broken("what is stored of the tree is not what the ledger stores: run `indelible verify`"))
             }
             error => Err(error),
@@ -76,15 +75,15 @@ impl SealError {
     }
 }
 
-impl From<rusqlite::Error> for SealError {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<SqlError> for SealError {
+    fn from(error: SqlError) -> Self {
         Self::Store(error.into())
     }
 }
 
 /// What sealing works with.
 pub(crate) struct Parts {
-    pub(crate) ledger_db: PathBuf,
+    pub(crate) source: Source,
     pub(crate) checkpoints: CheckpointStore,
     pub(crate) instance: String,
     pub(crate) keystore: Arc<KeyStore>,

@@ -7,7 +7,6 @@ use indelible_core::chain::Hash;
 use indelible_core::checkpoint::Checkpoint;
 use indelible_core::note::{Name, Note};
 use indelible_core::tree::{Edge, Range, consistency};
-use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::checkpoints::{Checkpoints, Closing};
@@ -15,7 +14,8 @@ use super::interval::Intervals;
 use super::keys::SigningKeys;
 use super::seal::{Parts, SealError, origin};
 use super::{Refusal, RefusalKind, instance};
-use crate::store::{StoreError, Tiles, Tree, open_reader};
+use crate::store::{StoreError, Tiles, Tree};
+use crate::store::sql::{Connection, OptionalExtension};
 
 /// What is remembered between passes; read anew after a failure of the store or the checkpoint store.
 pub(super) struct State {
@@ -77,7 +77,7 @@ impl Refused {
 
 impl State {
     pub(super) fn open(parts: &Parts, closing: &Closing) -> Result<Self, SealError> {
-        let ledger = open_reader(&parts.ledger_db)?;
+        let ledger = parts.source.open_reader()?;
         let checkpoints = Checkpoints::open(&parts.checkpoints, &parts.instance, closing)?;
         let (intervals, instance) = (Intervals::load(&ledger)?, instance::edge(&ledger)?);
         Ok(Self { ledger, checkpoints, intervals, instance, looked: false })
@@ -87,7 +87,7 @@ impl State {
     pub(super) fn named(&self, instance: &str, project: i64) -> Result<Named, SealError> {
         let id: Option<String> = self
             .ledger
-            .prepare_cached("SELECT project_id FROM ledgers WHERE project = ?1")?
+            .prepare("SELECT project_id FROM ledgers WHERE project = ?1")?
             .query_row([project], |row| Ok(String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default()).into_owned()))
             .optional()?;
         let id = id.unwrap_or_default();
@@ -104,7 +104,7 @@ impl State {
     pub(super) fn head(&self, project: i64) -> Result<Option<Head>, SealError> {
         let head = self
             .ledger
-            .prepare_cached("SELECT size, row_hash, tree_root FROM heads WHERE project = ?1")?
+            .prepare("SELECT size, row_hash, tree_root FROM heads WHERE project = ?1")?
             .query_row([project], |row| Ok(Head { size: row.get::<_, i64>(0)?.unsigned_abs(), row_hash: row.get(1)?, root: row.get(2)? }))
             .optional()?;
         Ok(head)

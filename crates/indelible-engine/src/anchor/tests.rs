@@ -55,7 +55,7 @@ fn options(folder: &std::path::Path) -> Options {
 fn sealer(ledger: &Ledger, faults: Option<Arc<dyn Faults>>) -> Sealer {
     let inner = &ledger.inner;
     let parts = Parts {
-        ledger_db: inner.folder().ledger_db(),
+        source: inner.readers.source().clone(),
         checkpoints: inner.checkpoints.clone(),
         instance: inner.instance.name.clone(),
         keystore: Arc::clone(&inner.keystore),

@@ -14,13 +14,14 @@ use indelible_core::seal::{Address, Sealed, Sealer, wrap_key};
 use uuid::Uuid;
 
 use super::{Prepared, PreparedContent};
-use crate::access::Caller;
+use crate::access::{Caller, Owner};
 use crate::clock::Clock;
 use crate::keystore::{DataKeys, KeyError, KeyStore, new_id, random_secret};
 use crate::resource::registry::Registry;
 use crate::resource::rulebook::Rulebook;
 use crate::resource::schemabook::Schemabook;
-use crate::resource::{DOCUMENT, Project};
+use crate::resource::kinds::{event_schemas, redaction_rules};
+use crate::resource::{DOCUMENT, Kind, Project};
 
 /// Bytes of a prepared event beside its content and its draft, roughly.
 const OVERHEAD_BYTES: usize = 512;
@@ -87,6 +88,15 @@ impl Desk {
     pub(crate) fn settle_all(&self) {
         self.rules.settle_all(&self.registry);
         self.schemas.settle_all(&self.registry);
+    }
+
+    /// Takes in a change of one of these.
+    pub(crate) fn settle(&self, kind: &'static Kind, owner: Owner) {
+        if kind.noun == redaction_rules::KIND.noun {
+            self.rules.settle(&self.registry, owner);
+        } else if kind.noun == event_schemas::KIND.noun {
+            self.schemas.settle(&self.registry, owner);
+        }
     }
 
     /// Makes one event of a project ready. `number` stands for the project in the store; `own` is for an event of the engine, whose

@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use indelible_core::chain::Hash;
 use indelible_core::entry::Stamp;
 use indelible_core::fault::Fault;
-use rusqlite::{Connection, OptionalExtension};
 
 use super::{AppendError, Prepared};
 use crate::ledger::Ledger;
+use crate::store::sql::{Connection, OptionalExtension, SqlError};
 
 /// What would become of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Ledger {
         event: &Prepared,
         ahead: u64,
         sizes: &mut Vec<(i64, u64)>,
-    ) -> Result<Result<(), Fault>, rusqlite::Error> {
+    ) -> Result<Result<(), Fault>, SqlError> {
         if let Some(fault) = event.refused() {
             return Ok(Err(fault.clone()));
         }
@@ -99,7 +99,7 @@ impl Ledger {
             at
         } else {
             let size: Option<i64> = reader
-                .prepare_cached("SELECT size FROM heads WHERE project = ?1")?
+                .prepare("SELECT size FROM heads WHERE project = ?1")?
                 .query_row([event.project], |found| found.get(0))
                 .optional()?;
             sizes.push((event.project, size.unwrap_or(0).unsigned_abs() + ahead));

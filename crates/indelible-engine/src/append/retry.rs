@@ -4,11 +4,11 @@
 use indelible_core::chain::Hash;
 use indelible_core::entry::Outline;
 use indelible_core::verify::Retry;
-use rusqlite::{Connection, OptionalExtension};
 
 use super::Prepared;
 use crate::keystore::KeyStore;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, SqlError};
 
 /// A row that bears the id of an event that was handed in.
 pub(crate) struct Earlier {
@@ -34,8 +34,8 @@ pub(crate) enum Unknown {
     Changed(i64),
 }
 
-impl From<rusqlite::Error> for Unknown {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<SqlError> for Unknown {
+    fn from(error: SqlError) -> Self {
         Self::Store(error.into())
     }
 }
@@ -43,10 +43,11 @@ impl From<rusqlite::Error> for Unknown {
 impl Prepared {
     /// The row, if it bears the id of this event; `None` where it is another event's.
     pub(crate) fn earlier(&self, ledger: &Connection, keystore: &KeyStore, row: i64) -> Result<Option<Earlier>, Unknown> {
-        let mut statement = ledger.prepare_cached(
-            "SELECT sequence, submission_key_id, submission_mac, retry_mac, row_hash, entry FROM events
+        let mut statement = ledger.prepare(&format!(
+            "SELECT sequence, submission_key_id, submission_mac, retry_mac, row_hash, entry FROM {}
              WHERE row = ?1 AND project = ?2 AND id = ?3",
-        )?;
+            ledger.submissions()
+        ))?;
         let found = statement
             .query_row((row, self.project, self.id.as_bytes()), |found| {
                 let numbers = (found.get::<_, i64>(0)? as u64, found.get::<_, i64>(1)? as u64);

@@ -61,7 +61,6 @@ impl Ledger {
 
     /// Appends a batch, all of it or nothing. Returns once it is durable. The caller needs `events:append`.
     pub async fn append(&self, mut batch: Vec<Prepared>) -> Result<Vec<Receipt>, AppendError> {
-        self.check_rulings(&batch)?;
         let broken = reported(&mut batch);
         let receipts = self.inner.writer.submit(Work::new(batch, Privilege::Caller)).await?;
         self.count(broken, &receipts);
@@ -70,31 +69,10 @@ impl Ledger {
 
     /// [`Self::append`] for threads outside the runtime; waits a while for room in the queue.
     pub fn append_blocking(&self, mut batch: Vec<Prepared>) -> Result<Vec<Receipt>, AppendError> {
-        self.check_rulings(&batch)?;
         let broken = reported(&mut batch);
         let receipts = self.inner.writer.submit_blocking(Work::new(batch, Privilege::Caller))?;
         self.count(broken, &receipts);
         Ok(receipts)
-    }
-
-    /// Takes no event that was made ready under rules, schemas or a project that have changed since: what was acknowledged meanwhile
-    /// holds for it too. A request may take minutes to come.
-    fn check_rulings(&self, batch: &[Prepared]) -> Result<(), AppendError> {
-        let registry = &self.inner.registry;
-        let mut known: Option<(Uuid, (u64, u64))> = None;
-        for event in batch {
-            let Some(then) = event.rulings else { continue };
-            let now = match known.filter(|(project, _)| *project == event.project_id) {
-                Some((_, now)) => now,
-                None => registry.project(event.project_id).map_or(then, |project| registry.rulings(&project)),
-            };
-            known = Some((event.project_id, now));
-            if now != then {
-                let reason = "the rules of the project changed while the events came: send them again".to_owned();
-                return Err(AppendError::Unavailable { reason, outcome_unknown: false });
-            }
-        }
-        Ok(())
     }
 
     fn count(&self, broken: Vec<Broken>, receipts: &[Receipt]) {

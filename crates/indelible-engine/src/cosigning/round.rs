@@ -10,10 +10,10 @@ use indelible_core::note::{Note, Signature};
 use indelible_core::policy::Witness;
 use indelible_core::tree::consistency;
 use indelible_core::witness::{AddCheckpoint, SIZE_MEDIA_TYPE};
-use rusqlite::Connection;
 
 use super::{ANSWER_BYTES_MAX, Failure, FailureKind, Response, Transport, stored};
 use crate::store::{Readers, StoreError, Tiles, Tree};
+use crate::store::sql::{Connection, SqlError};
 
 /// Requests of one round: one, and two more where the witness was asked by another meanwhile.
 const REQUESTS_MAX: usize = 3;
@@ -53,8 +53,8 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<SqlError> for Failure {
+    fn from(error: SqlError) -> Self {
         StoreError::from(error).into()
     }
 }
@@ -90,7 +90,7 @@ impl Round<'_> {
     fn question(&self, known: u64) -> Result<Question, Failure> {
         let reader = self.readers.get()?;
         // One view of checkpoint, leaves and tiles.
-        let view = reader.unchecked_transaction()?;
+        let view = reader.moment()?;
         let stored = stored::newest_size(&view)?.map(|size| stored::at(&view, size)).transpose()?.flatten();
         let stored = stored.ok_or_else(|| Failure::new(FailureKind::Store, "there is no checkpoint"))?;
         let (size, old) = (stored.size, known.min(stored.size));

@@ -5,11 +5,11 @@
 //! anything now, it is the newest checkpoint.
 
 use indelible_core::note::Note;
-use rusqlite::Connection;
 
 use super::Cosigning;
 use super::stored::{self, Stored};
 use crate::store::StoreError;
+use crate::store::sql::Connection;
 
 /// A checkpoint as it is handed out.
 pub(crate) struct Served {

@@ -6,9 +6,9 @@ use indelible_core::limits::NOTE_SIGNATURES_MAX;
 use indelible_core::note::{Note, Signature, VerifierKey};
 use indelible_core::policy::Policy;
 use indelible_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
 
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, SqlError};
 
 /// A checkpoint and what witnesses said of it.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ impl Stored {
 
 /// The size of the newest checkpoint.
 pub(crate) fn newest_size(ledger: &Connection) -> Result<Option<u64>, StoreError> {
-    let size: Option<i64> = ledger.prepare_cached("SELECT max(size) FROM instance_checkpoints")?.query_row([], |row| row.get(0))?;
+    let size: Option<i64> = ledger.prepare("SELECT max(size) FROM instance_checkpoints")?.query_row([], |row| row.get(0))?;
     Ok(size.map(i64::unsigned_abs))
 }
 
@@ -59,14 +59,14 @@ pub(crate) fn newest_size(ledger: &Connection) -> Result<Option<u64>, StoreError
 pub(crate) fn at(ledger: &Connection, size: u64) -> Result<Option<Stored>, StoreError> {
     let number = i64::try_from(size).unwrap_or(i64::MAX);
     let note: Option<String> = ledger
-        .prepare_cached("SELECT checkpoint FROM instance_checkpoints WHERE size = ?1")?
+        .prepare("SELECT checkpoint FROM instance_checkpoints WHERE size = ?1")?
         .query_row([number], |row| row.get(0))
         .optional()?;
     let Some(note) = note else { return Ok(None) };
     let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("the checkpoint of {size} leaves: {error}"));
     let note = Note::parse(note.as_bytes()).map_err(|error| corrupt(&error))?;
     let mut cosignatures = Vec::new();
-    let mut select = ledger.prepare_cached("SELECT witness, line, received_at FROM cosignatures WHERE size = ?1 ORDER BY received_at")?;
+    let mut select = ledger.prepare("SELECT witness, line, received_at FROM cosignatures WHERE size = ?1 ORDER BY received_at")?;
     let mut rows = select.query([number])?;
     while let Some(row) = rows.next()? {
         let (witness, line): (String, String) = (row.get(0)?, row.get(1)?);
@@ -101,11 +101,11 @@ pub(crate) fn newest_fulfilled(ledger: &Connection, policy: &Policy) -> Result<O
     if policy.is_fulfilled(|_| false) {
         return newest_size(ledger)?.map_or(Ok(None), |size| at(ledger, size));
     }
-    let mut select = ledger.prepare_cached("SELECT size, witness FROM cosignatures ORDER BY size DESC")?;
+    let mut select = ledger.prepare("SELECT size, witness FROM cosignatures ORDER BY size DESC")?;
     let mut rows = select.query([])?;
     let mut named: (u64, Vec<String>) = (0, Vec::new());
     loop {
-        let row = rows.next()?.map(|row| Ok::<_, rusqlite::Error>((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?))).transpose()?;
+        let row = rows.next()?.map(|row| Ok::<_, SqlError>((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?))).transpose()?;
         if row.as_ref().is_none_or(|(size, _)| *size != named.0) {
             let is_enough = policy.is_fulfilled(|witness| named.1.contains(&witness.key.to_string()));
             if is_enough
@@ -125,7 +125,7 @@ pub(crate) fn newest_fulfilled(ledger: &Connection, policy: &Policy) -> Result<O
 /// The largest size that a witness cosigned.
 pub(crate) fn size_of(ledger: &Connection, key: &VerifierKey) -> Result<Option<u64>, StoreError> {
     let size: Option<i64> = ledger
-        .prepare_cached("SELECT size FROM cosignatures WHERE witness = ?1 ORDER BY size DESC LIMIT 1")?
+        .prepare("SELECT size FROM cosignatures WHERE witness = ?1 ORDER BY size DESC LIMIT 1")?
         .query_row([key.to_string()], |row| row.get(0))
         .optional()?;
     Ok(size.map(i64::unsigned_abs))
@@ -143,7 +143,7 @@ mod tests {
         let key = |n: u8| VerifierKey::new(Name::new(format!("w{n}.example")).expect("a name"), Algorithm::CosignatureV1, [n; 32]);
         let text = format!("witness a {}\nwitness b {}\ngroup both all a b\nquorum both\n", key(1), key(2));
         let policy = Policy::parse(text.as_bytes()).expect("a policy");
-        let ledger = Connection::open_in_memory().expect("a database");
+        let ledger = Connection::from(rusqlite::Connection::open_in_memory().expect("a database"));
         ledger.execute_batch(include_str!("../store/sqlite/schema.sql")).expect("the tables");
         let cosign = |size: i64, by: &VerifierKey| {
             ledger.execute("INSERT OR IGNORE INTO instance_checkpoints VALUES (?1, 'spoiled')", [size]).expect("inserted");

@@ -94,6 +94,7 @@ impl Ledger {
     ///
     /// Needs `events:append`: whoever may record what was done may ask what may be.
     pub async fn decide(&self, caller: &Caller, project: &Arc<Project>, questions: &Questions) -> Result<Vec<Decision>, DecideError> {
+        self.inner.sharing.look().await?;
         self.check_asker(caller, project).await?;
         let book = self.book_of_now(caller, project).await?;
         let long = questions.asked.len() >= INLINE_MAX || questions.bytes > INLINE_BYTES_MAX;

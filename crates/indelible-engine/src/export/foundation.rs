@@ -10,7 +10,6 @@ use indelible_core::checkpoint::Checkpoint;
 use indelible_core::note::{Name, Note};
 use indelible_core::proof::{ConsistencyProof, InclusionProof, RangeProof};
 use indelible_core::tree::inclusion;
-use rusqlite::{Connection, OptionalExtension};
 
 use super::ask::Asked;
 use super::{not_as_signed, unreadable};
@@ -22,6 +21,7 @@ use crate::query::anchors::{Published, latest};
 use crate::query::reading::HeadMark;
 use crate::resource::Project;
 use crate::store::{StoreError, Tiles, Tree};
+use crate::store::sql::{Connection, OptionalExtension, SqlResult};
 
 /// Anchors in a bundle: the newest, as far back as the range begins, and no more than this, some 8 MB.
 const ANCHORS_MAX: u64 = 10_000;
@@ -64,7 +64,7 @@ pub(super) fn await_witnesses(ledger: &Ledger, number: i64) -> Result<(), ReadEr
 /// Reads it for a bundle of the newest checkpoint.
 pub(super) fn read(ledger: &Ledger, number: i64, project: &Project, asked: &Asked) -> Result<Foundation, ReadError> {
     let reader = ledger.inner.readers.get().map_err(|error| unreadable(&error))?;
-    let transaction = reader.unchecked_transaction().map_err(|error| unreadable(&error))?;
+    let transaction = reader.moment().map_err(|error| unreadable(&error))?;
     let nothing = || ReadError::Unavailable("nothing of this project is signed yet; try again in a minute".to_owned());
     let newest = latest(&transaction, number).map_err(|error| unreadable(&error))?.ok_or_else(nothing)?;
     let note = Note::parse(newest.checkpoint.as_bytes()).map_err(|error| unreadable(&error))?;
@@ -117,12 +117,12 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     /// Leaves of the stored tree, and the row that the newest anchor goes to.
-    fn sizes(&self) -> rusqlite::Result<(u64, i64)> {
+    fn sizes(&self) -> SqlResult<(u64, i64)> {
         let size = "SELECT size FROM heads WHERE project = ?1";
-        let size: i64 = self.connection.prepare_cached(size)?.query_row([self.number], |row| row.get(0))?;
+        let size: i64 = self.connection.prepare(size)?.query_row([self.number], |row| row.get(0))?;
         let last_row = "SELECT last_row FROM anchors WHERE project = ?1 AND number = ?2";
         let newest = (self.number, self.newest.number as i64);
-        Ok((size.unsigned_abs(), self.connection.prepare_cached(last_row)?.query_row(newest, |row| row.get(0))?))
+        Ok((size.unsigned_abs(), self.connection.prepare(last_row)?.query_row(newest, |row| row.get(0))?))
     }
 
     /// Every key that signs, or signed, the project's tree and the instance's, and those of the witnesses that count.
@@ -140,7 +140,7 @@ impl Parts<'_> {
         let from = self.anchor_of(first).map_err(|error| unreadable(&error))?;
         let from = from.max((self.newest.number + 1).saturating_sub(ANCHORS_MAX));
         let sql = "SELECT anchor, note FROM anchors WHERE project = ?1 AND number BETWEEN ?2 AND ?3 ORDER BY number";
-        let mut statement = self.connection.prepare_cached(sql).map_err(|error| unreadable(&error))?;
+        let mut statement = self.connection.prepare(sql).map_err(|error| unreadable(&error))?;
         let parameters = (self.number, from as i64, self.newest.number as i64);
         let rows = statement.query_map(parameters, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
         let mut out = Vec::new();
@@ -155,9 +155,9 @@ impl Parts<'_> {
     }
 
     /// The number of the anchor whose interval holds a sequence: sizes ascend, so it is found by halving.
-    fn anchor_of(&self, sequence: u64) -> rusqlite::Result<u64> {
+    fn anchor_of(&self, sequence: u64) -> SqlResult<u64> {
         let sql = "SELECT tree_size FROM anchors WHERE project = ?1 AND number = ?2";
-        let mut size = self.connection.prepare_cached(sql)?;
+        let mut size = self.connection.prepare(sql)?;
         let (mut low, mut high) = (0, self.newest.number);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -207,7 +207,7 @@ impl Foundation {
     /// The proofs of a few entries, from one short transaction. Each costs the tiles on its way to the root.
     pub(super) fn proofs(&self, ledger: &Ledger, number: i64, sequences: impl Iterator<Item = u64>) -> Result<Vec<Proved>, ReadError> {
         let reader = ledger.inner.readers.get().map_err(|error| unreadable(&error))?;
-        let transaction = reader.unchecked_transaction().map_err(|error| unreadable(&error))?;
+        let transaction = reader.moment().map_err(|error| unreadable(&error))?;
         let parameters = [number];
         let size = transaction.query_row("SELECT size FROM heads WHERE project = ?1", parameters, |row| row.get::<_, i64>(0));
         let size = size.map_err(|error| unreadable(&error))?.unsigned_abs();

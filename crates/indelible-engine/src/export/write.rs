@@ -8,7 +8,6 @@ use std::sync::atomic::AtomicBool;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use indelible_core::bundle::{FileName, tar};
-use rusqlite::OptionalExtension;
 
 use super::contents::Content;
 use super::foundation::Foundation;
@@ -17,6 +16,7 @@ use super::rows::{CHUNK_ROWS, Rows};
 use super::survey::{Chosen, Survey};
 use super::{Export, not_as_signed, unreadable};
 use crate::query::ReadError;
+use crate::store::sql::OptionalExtension;
 
 /// Contents whose events are appended at once, and whose bytes are held meanwhile: how many, and bytes.
 const CONTENTS_MAX: usize = 256;
@@ -163,7 +163,7 @@ impl Lines {
 fn entries(tar: &Tar<'_>, chosen: &[Chosen], number: i64) -> Result<Vec<Vec<u8>>, ReadError> {
     let reader = tar.journal.ledger.inner.readers.get().map_err(|error| unreadable(&error))?;
     let sql = "SELECT entry FROM events WHERE row = ?1 AND project = ?2";
-    let mut select = reader.prepare_cached(sql).map_err(|error| unreadable(&error))?;
+    let mut select = reader.prepare(sql).map_err(|error| unreadable(&error))?;
     let mut read = |chosen: &Chosen| {
         let entry = select.query_row((chosen.row, number), |row| Ok(row.get_ref(0)?.as_bytes().unwrap_or_default().to_vec()));
         entry.optional().map_err(|error| unreadable(&error))?.ok_or_else(|| not_as_signed(chosen.sequence))

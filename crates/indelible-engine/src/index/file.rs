@@ -7,10 +7,11 @@
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, params};
 
 use super::token::TokenKey;
 use crate::store::open_read_only;
+use crate::store::sql::{self, OptionalExtension as _, SqlError, SqlResult};
 
 /// Version of the tables and of the tokens.
 const VERSION: i32 = 1;
@@ -70,6 +71,9 @@ pub(crate) enum Unfit {
     /// SQLite cannot read it.
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// The ledger cannot be read.
+    #[error("{0}")]
+    Ledger(#[from] SqlError),
     /// It was not closed and the machine has been started since.
     #[error("it was not closed before the machine stopped")]
     Unclean,
@@ -143,7 +147,7 @@ fn private_file(path: &Path) -> std::io::Result<()> {
 }
 
 /// Opens the index that is there, if it may be gone on with.
-pub(crate) fn resume(path: &Path, boot_id: &str, ledger: &Connection) -> Result<(Connection, TokenKey, Through), Unfit> {
+pub(crate) fn resume(path: &Path, boot_id: &str, ledger: &sql::Connection) -> Result<(Connection, TokenKey, Through), Unfit> {
     if !path.exists() {
         return Err(Unfit::Version);
     }
@@ -176,7 +180,7 @@ type Place = (i64, i64, i64, Vec<u8>);
 
 /// The last rows of the index must be the ledger's: same project, sequence, id; and the last row's hash, which
 /// stands for all before it.
-fn check_tail(index: &Connection, ledger: &Connection, through: &Through) -> Result<(), Unfit> {
+fn check_tail(index: &Connection, ledger: &sql::Connection, through: &Through) -> Result<(), Unfit> {
     const TAIL_ROWS: i64 = 64;
     if through.row == 0 {
         return Ok(());
@@ -186,15 +190,14 @@ fn check_tail(index: &Connection, ledger: &Connection, through: &Through) -> Res
     if hash.as_ref() != Some(&through.row_hash) {
         return Err(Unfit::Tail);
     }
-    let tail = |connection: &Connection, table: &str| -> Result<Vec<Place>, rusqlite::Error> {
-        connection
-            .prepare(&format!("SELECT row, project, sequence, id FROM {table} WHERE row > ?1 AND row <= ?2 ORDER BY row"))?
-            .query_map([through.row.saturating_sub(TAIL_ROWS), through.row], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })?
-            .collect()
-    };
-    if tail(index, "rows")? == tail(ledger, "events")? { Ok(()) } else { Err(Unfit::Tail) }
+    let select = |table: &str| format!("SELECT row, project, sequence, id FROM {table} WHERE row > ?1 AND row <= ?2 ORDER BY row");
+    let bounds = [through.row.saturating_sub(TAIL_ROWS), through.row];
+    let mut statement = index.prepare(&select("rows"))?;
+    let held = statement.query_map(bounds, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    let held: Vec<Place> = held.collect::<Result<_, _>>()?;
+    let mut statement = ledger.prepare(&select("events"))?;
+    let stored = statement.query_map(bounds, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    if held == stored.collect::<SqlResult<Vec<Place>>>()? { Ok(()) } else { Err(Unfit::Tail) }
 }
 
 /// Marks the index as closed: everything is on the disk before the mark is, and the mark before this returns.

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use indelible_core::entry::Outline;
 use indelible_core::filter;
 use indelible_core::time::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use uuid::Uuid;
 
 use super::block::{Blocks, Key};
 use super::file::Through;
 use super::ids::Ids;
 use super::token::{Token, TokenKey};
+use crate::store::StoreError;
+use crate::store::sql::{self, SqlError, SqlResult};
 
 /// Rows in one transaction at most: large enough that its cost is spread, small enough that readers who wait for their
 /// own write wait a fraction of a second.
@@ -20,9 +22,9 @@ const BATCH_ROWS: i64 = 32_768;
 /// What one index file is filled with.
 pub(crate) struct Filler<'a> {
     /// The ledger, read-only.
-    pub(crate) ledger: &'a Connection,
+    pub(crate) ledger: &'a sql::Connection,
     /// The index.
-    pub(crate) index: &'a mut Connection,
+    pub(crate) index: &'a mut rusqlite::Connection,
     /// Its token key.
     pub(crate) key: TokenKey,
     /// Takes note of ids.
@@ -34,10 +36,15 @@ pub(crate) struct Filler<'a> {
 pub(crate) enum FillError {
     /// The ledger could not be read.
     #[error("the ledger could not be read: {0}")]
-    Ledger(rusqlite::Error),
+    Ledger(StoreError),
     /// The index could not be written.
     #[error("the index could not be written: {0}")]
     Index(rusqlite::Error),
+}
+
+/// An error of the ledger.
+pub(super) fn of_ledger(error: SqlError) -> FillError {
+    FillError::Ledger(error.into())
 }
 
 impl Filler<'_> {
@@ -51,17 +58,17 @@ impl Filler<'_> {
         {
             let mut select = self
                 .ledger
-                .prepare_cached("SELECT row, project, sequence, id, entry, row_hash FROM events WHERE row > ?1 AND row <= ?2 ORDER BY row")
-                .map_err(FillError::Ledger)?;
+                .prepare("SELECT row, project, sequence, id, entry, row_hash FROM events WHERE row > ?1 AND row <= ?2 ORDER BY row")
+                .map_err(of_ledger)?;
             let mut insert_terms =
                 transaction.prepare_cached("INSERT INTO terms (rowid, tokens) VALUES (?1, ?2)").map_err(FillError::Index)?;
             let mut insert_row = transaction
                 .prepare_cached("INSERT INTO rows (row, project, sequence, occurred_at, id) VALUES (?1, ?2, ?3, ?4, ?5)")
                 .map_err(FillError::Index)?;
-            let mut rows = select.query([through.row, last]).map_err(FillError::Ledger)?;
+            let mut rows = select.query([through.row, last]).map_err(of_ledger)?;
             let mut text = String::with_capacity(512);
-            while let Some(row) = rows.next().map_err(FillError::Ledger)? {
-                let stored = Stored::read(row).map_err(FillError::Ledger)?;
+            while let Some(row) = rows.next().map_err(of_ledger)? {
+                let stored = Stored::read(&row).map_err(of_ledger)?;
                 text.clear();
                 let occurred_at = tokens(self.key, &stored, &mut |token| {
                     if !text.is_empty() {
@@ -108,12 +115,12 @@ pub(crate) struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    fn read(row: &'a rusqlite::Row<'_>) -> Result<Self, rusqlite::Error> {
+    fn read(row: &sql::Row<'a>) -> SqlResult<Self> {
         Ok(Self { row_hash: row.get_ref(5)?.as_bytes().unwrap_or_default(), ..Self::read_without_hash(row)? })
     }
 
     /// Reads row, project, sequence, id, entry, in this order.
-    pub(crate) fn read_without_hash(row: &'a rusqlite::Row<'_>) -> Result<Self, rusqlite::Error> {
+    pub(crate) fn read_without_hash(row: &sql::Row<'a>) -> SqlResult<Self> {
         let id = row.get_ref(3)?.as_bytes().unwrap_or_default();
         let entry = row.get_ref(4)?.as_bytes().unwrap_or_default();
         Ok(Self {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{Index, IndexReader, View};
 use crate::query::scan::{Deadline, Scan};
+use crate::store::{Source, sql};
 
 /// The organization of every project here.
 pub(crate) const ORGANIZATION: Uuid = Uuid::from_u128(0xa0);
@@ -62,6 +63,7 @@ impl Fixture {
         ledger.pragma_update(None, "journal_mode", "wal").expect("wal");
         ledger.pragma_update(None, "synchronous", "off").expect("off");
         ledger.execute_batch(include_str!("../store/sqlite/schema.sql")).expect("tables");
+        crate::store::sqlite::mark(&ledger).expect("marked");
         Self { folder, ledger, next_row: 1, next_sequence: Vec::new() }
     }
 
@@ -74,7 +76,7 @@ impl Fixture {
     }
 
     pub(crate) fn open(&self) -> Index {
-        Index::open(self.folder.path(), &self.ledger_path())
+        Index::open(self.folder.path(), &Source::File(self.ledger_path()))
     }
 
     pub(crate) fn rows(&self) -> i64 {
@@ -125,7 +127,8 @@ impl Fixture {
         let view: std::sync::Arc<View> = index.view().expect("open");
         let reader: IndexReader = view.reader().expect("a reader");
         let deadline = Deadline::after(std::time::Duration::from_mins(1));
-        with(&Scan::new(&view, (&reader, &self.ledger), (project, project_id(project)), self.rows(), filter, deadline))
+        let ledger = sql::Connection::from(Connection::open(self.ledger_path()).expect("open"));
+        with(&Scan::new(&view, (&reader, &ledger), (project, project_id(project)), self.rows(), filter, deadline))
     }
 
     /// All of a project that matches, read from the ledger without the index: (occurred_at, id, sequence).

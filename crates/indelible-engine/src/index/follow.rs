@@ -11,9 +11,10 @@ use rusqlite::Connection;
 
 use super::block::Blocks;
 use super::file::{self, Through};
-use super::fill::{FillError, Filler};
+use super::fill::{FillError, Filler, of_ledger};
 use super::token::TokenKey;
 use super::{Lag, Shared, View, locked};
+use crate::store::sql;
 
 /// Fewer rows than this are worth waiting for more.
 const FEW_ROWS: i64 = 1_000;
@@ -104,7 +105,7 @@ fn pause(shared: &Shared) {
 }
 
 fn follow_file(shared: &Arc<Shared>, boot_id: &str, anew: bool) -> Result<Leave, FillError> {
-    let ledger = file::open_reader(&shared.ledger).map_err(FillError::Ledger)?;
+    let ledger = shared.ledger.open_reader().map_err(FillError::Ledger)?;
     let mut open = open_file(shared, &ledger, boot_id, anew)?;
     let blocks = Blocks::load(&open.connection).map_err(FillError::Index)?;
     if !blocks.are_possible(open.through.row) {
@@ -115,7 +116,7 @@ fn follow_file(shared: &Arc<Shared>, boot_id: &str, anew: bool) -> Result<Leave,
         // Whoever notes a row from here on notes it in this view; rows up to what the ledger holds now may have been missed.
         *shared.view.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&view));
         let committed: i64 =
-            ledger.query_row("SELECT coalesce(max(row), 0) FROM events", [], |row| row.get(0)).map_err(FillError::Ledger)?;
+            ledger.query_row("SELECT coalesce(max(row), 0) FROM events", [], |row| row.get(0)).map_err(of_ledger)?;
         view.ids.noting_from(committed);
         locked(&shared.signals).commit(committed, Instant::now());
     }
@@ -134,7 +135,7 @@ fn follow_file(shared: &Arc<Shared>, boot_id: &str, anew: bool) -> Result<Leave,
     left
 }
 
-fn open_file(shared: &Shared, ledger: &Connection, boot_id: &str, anew: bool) -> Result<Open, FillError> {
+fn open_file(shared: &Shared, ledger: &sql::Connection, boot_id: &str, anew: bool) -> Result<Open, FillError> {
     if !anew {
         match file::resume(&shared.path, boot_id, ledger) {
             Ok((connection, key, through)) => return Ok(Open { connection, key, through }),
@@ -172,7 +173,7 @@ fn load_ids(shared: &Arc<Shared>, view: &Arc<View>, through: i64) -> Option<std:
     std::thread::Builder::new().name("index-ids".to_owned()).spawn(load).ok()
 }
 
-fn fill(shared: &Shared, ledger: &Connection, open: &mut Open, view: &View, mut blocks: Blocks) -> Result<Leave, FillError> {
+fn fill(shared: &Shared, ledger: &sql::Connection, open: &mut Open, view: &View, mut blocks: Blocks) -> Result<Leave, FillError> {
     loop {
         let target = match wait(shared, open.through.row) {
             Ok(target) => target,

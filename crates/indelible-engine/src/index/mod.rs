@@ -37,6 +37,8 @@ pub(crate) use posting::{Direction, Postings};
 pub(crate) use token::{LETTERS, Token, TokenKey};
 
 use crate::query::polls::Polls;
+use crate::store::sql::SqlResult;
+use crate::store::{Readers, Source, StoreError};
 use follow::Signals;
 use ids::{Ids, Memory};
 
@@ -87,6 +89,9 @@ pub(crate) enum IndexError {
     /// It has not come far enough, by so many rows. The number is of all projects together and is told to nobody.
     #[error("the index has not caught up with the ledger; try again shortly")]
     Behind(i64),
+    /// The database, which knows ids, cannot be asked.
+    #[error("the database cannot be asked now: {0}")]
+    Unreachable(String),
 }
 
 /// The index of an open ledger.
@@ -101,12 +106,14 @@ pub(crate) struct Index {
     pub(crate) exports: Arc<Semaphore>,
     /// Polls of feeds.
     pub(crate) polls: Polls,
+    /// The ledger, where it is a database: it tells ids itself, of rows that others wrote too.
+    ids: Option<Arc<Readers>>,
 }
 
 /// What the follower's thread and everybody else share.
 struct Shared {
     path: PathBuf,
-    ledger: PathBuf,
+    ledger: Source,
     signals: Mutex<Signals>,
     bell: Condvar,
     through: watch::Sender<i64>,
@@ -138,10 +145,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Index {
     /// Opens or makes the index in the data folder and starts to follow `ledger` from where it is. Never fails: an index
     /// that cannot be opened is built anew, and one that cannot be built is tried again.
-    pub(crate) fn open(data: &Path, ledger: &Path) -> Self {
+    pub(crate) fn open(data: &Path, ledger: &Source) -> Self {
         let shared = Arc::new(Shared {
             path: path(data),
-            ledger: ledger.to_owned(),
+            ledger: ledger.clone(),
             signals: Mutex::new(Signals::default()),
             bell: Condvar::new(),
             through: watch::Sender::new(NOT_OPEN),
@@ -160,6 +167,7 @@ impl Index {
             verifications: Arc::new(Semaphore::new(1)),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             polls: Polls::default(),
+            ids: ledger.database().map(|_| Readers::new(ledger.clone())),
         }
     }
 
@@ -190,6 +198,9 @@ impl Index {
     /// Rows that may bear this id; the caller compares. [`IndexError::Behind`] while an index that is built anew has
     /// not come far enough to tell.
     pub(crate) fn find(&self, project: i64, id: Uuid) -> Result<Vec<i64>, IndexError> {
+        if let Some(readers) = &self.ids {
+            return find_in(readers, project, id).map_err(|error| IndexError::Unreachable(error.to_string()));
+        }
         let mut started = None;
         loop {
             let view = self.shared.view().ok_or(IndexError::Behind(0));
@@ -307,6 +318,13 @@ impl Index {
     }
 }
 
+/// Rows that bear an id, as the database knows them.
+fn find_in(readers: &Arc<Readers>, project: i64, id: Uuid) -> Result<Vec<i64>, StoreError> {
+    let reader = readers.get()?;
+    let mut statement = reader.prepare("SELECT row FROM ids WHERE project = ?1 AND id = ?2")?;
+    Ok(statement.query_map((project, id), |row| row.get(0))?.collect::<SqlResult<_>>()?)
+}
+
 /// What a reader of a file that is no more is told: as if it were locked, which is no reason to build it anew.
 fn replaced() -> rusqlite::Error {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
@@ -343,6 +361,8 @@ impl Shared {
 
     fn want(&self, row: i64) {
         let mut signals = locked(&self.signals);
+        // A row that somebody has heard of is committed, whoever wrote it.
+        signals.commit(row, Instant::now());
         signals.wanted = signals.wanted.max(row);
         drop(signals);
         self.bell.notify_all();

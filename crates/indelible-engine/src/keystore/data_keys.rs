@@ -11,11 +11,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use indelible_core::key::Secret;
 use indelible_core::seal::Wrapped;
 use indelible_core::time::Timestamp;
-use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::{KeyError, KeyStore, random_secret};
 use crate::store::StoreError;
+use crate::store::sql::Connection;
 
 /// A data key is used for new records this long, microseconds.
 const CURRENT_MICROS: i64 = 30 * 24 * 3_600 * 1_000_000;
@@ -107,6 +107,26 @@ impl DataKeys {
             state.current.insert(organization_id, key);
         }
         Ok(Self { keystore, state: RwLock::new(state) })
+    }
+
+    /// Takes in those that others have stored since. One that was drawn here and whose number another has now is let go of.
+    pub(crate) fn load_newer(&self, connection: &Connection) -> Result<(), StoreError> {
+        let read = Self::load(Arc::clone(&self.keystore), connection)?;
+        let read = read.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        for (id, key) in read.by_id {
+            if state.by_id.get(&id).is_some_and(|known| known.is_stored() && known.wrapped == key.wrapped) {
+                continue;
+            }
+            state.by_id.insert(id, key);
+        }
+        for (organization_id, newest) in read.current {
+            let known = state.current.get(&organization_id);
+            if known.is_none_or(|known| known.id <= newest.id && known.wrapped != newest.wrapped) {
+                state.current.insert(organization_id, newest);
+            }
+        }
+        Ok(())
     }
 
     /// The data key for a new record of an organization.

@@ -6,19 +6,20 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::files::Master;
 use super::{KeyError, KeyName, KeyStore, MASTER, newest_ring_key};
+
+use crate::store::sql::{Connection, SqlError};
 
 /// Absent ring keys that are told of one by one: the number of the newest is only what somebody wrote.
 const ABSENT_MAX: usize = 100;
 
 impl KeyStore {
     /// Opens what opens, and says what does not.
-    pub(crate) fn open_what_opens(data: &Path, master_key_file: Option<&Path>) -> Result<(Self, Vec<KeyError>), KeyError> {
-        let folder = data.join("keys");
+    pub(crate) fn open_what_opens(folder: &Path, master_key_file: Option<&Path>) -> Result<(Self, Vec<KeyError>), KeyError> {
+        let folder = folder.to_owned();
         let mut faults = Vec::new();
         let master = match (master_key_file, Master::read(master_key_file.unwrap_or(&folder.join(MASTER)))) {
             (_, Ok(master)) => Some(master.key),
@@ -62,7 +63,7 @@ impl KeyStore {
     }
 
     /// Keys of the ring that the ledger knows, or that a newer one is there of, and that have no file.
-    pub(crate) fn absent_keys(&self, ledger: &Connection) -> Result<Vec<KeyError>, rusqlite::Error> {
+    pub(crate) fn absent_keys(&self, ledger: &Connection) -> Result<Vec<KeyError>, SqlError> {
         if self.master.is_none() {
             return Ok(Vec::new());
         }

@@ -31,6 +31,7 @@ use uuid::Uuid;
 use crate::kms::{KeyArn, Kms, KmsError};
 use crate::ledger::Mode;
 use crate::store::{private_folder, write_private};
+use crate::store::sql::{Connection, SqlError};
 
 pub use chain_keys::ChainKey;
 pub(crate) use data_keys::{DataKey, DataKeys};
@@ -144,8 +145,8 @@ pub(crate) fn new_id(now: indelible_core::time::Timestamp) -> Result<Uuid, KeyEr
 
 impl KeyStore {
     /// Opens the key store of a ledger. `fresh` (a ledger without rows) allows making what is missing.
-    pub(crate) fn open(data: &Path, master_key_file: Option<&Path>, mode: Mode, fresh: bool) -> Result<Self, KeyError> {
-        let folder = data.join("keys");
+    pub(crate) fn open(folder: &Path, master_key_file: Option<&Path>, mode: Mode, fresh: bool) -> Result<Self, KeyError> {
+        let folder = folder.to_owned();
         if fresh {
             private_folder(&folder).map_err(|error| KeyError::Io(folder.clone(), error))?;
         }
@@ -184,8 +185,8 @@ impl KeyStore {
     }
 
     /// Whether keys of a ledger are there: those that are made with it. A master key alone may have been put there before.
-    pub(crate) fn is_begun(data: &Path) -> bool {
-        let Ok(entries) = std::fs::read_dir(data.join("keys")) else { return false };
+    pub(crate) fn is_begun(folder: &Path) -> bool {
+        let Ok(entries) = std::fs::read_dir(folder) else { return false };
         entries.flatten().any(|entry| {
             let name = entry.file_name();
             let stem = name.to_str().and_then(|name| name.strip_suffix(".key"));
@@ -262,8 +263,8 @@ impl KeyStore {
     }
 
     /// Learns from the ledger which ring key serves, and that it is there.
-    pub(crate) fn load_serving(&self, ledger: &rusqlite::Connection) -> Result<(), KeyError> {
-        let unreadable = |error: rusqlite::Error| KeyError::Io(self.folder.clone(), std::io::Error::other(error));
+    pub(crate) fn load_serving(&self, ledger: &Connection) -> Result<(), KeyError> {
+        let unreadable = |error: SqlError| KeyError::Io(self.folder.clone(), std::io::Error::other(error));
         let newest = newest_ring_key(ledger).map_err(unreadable)?;
         if !self.ring.read().unwrap_or_else(PoisonError::into_inner).contains_key(&newest) {
             return Err(KeyError::Missing(self.folder.join(ring_file(newest))));
@@ -330,7 +331,7 @@ impl KeyName {
 }
 
 /// The newest ring key that the ledger knows: the first, as long as none was rotated.
-fn newest_ring_key(ledger: &rusqlite::Connection) -> Result<u64, rusqlite::Error> {
+fn newest_ring_key(ledger: &Connection) -> Result<u64, SqlError> {
     let newest: Option<i64> = ledger.query_row("SELECT max(id) FROM ring_keys", [], |row| row.get(0))?;
     Ok(newest.map_or(1, i64::unsigned_abs))
 }

@@ -38,7 +38,7 @@ impl Ledger {
     /// Renews every wrap of an organization (the default one if not named) that is under an older data key. For keys with
     /// `audit:admin`, of the instance or of the organization.
     pub async fn rewrap(&self, caller: &Caller, organization_id: Option<Uuid>) -> Result<Rewrapped, MutateError> {
-        let control = self.inner.control.lock().await;
+        let control = self.control().await?;
         let caller = &self.caller_now(caller, (REWRAP, DATA_KEY, String::new())).await?;
         let home = match self.check_rotation(caller, &Rotation::Data(organization_id)) {
             Ok(home) => home,
@@ -88,14 +88,14 @@ impl Ledger {
     ) -> Result<(Vec<Change>, Option<i64>), StoreError> {
         let secret = current.secret.as_ref().ok_or_else(|| StoreError::Corrupt("the current data key does not open".to_owned()))?;
         let reader = self.inner.readers.get()?;
-        let mut statement = reader.prepare_cached("SELECT row, data_key_id, wrap FROM wraps WHERE row > ?1 ORDER BY row LIMIT ?2")?;
+        let mut statement = reader.prepare("SELECT row, data_key_id, wrap FROM wraps WHERE row > ?1 ORDER BY row LIMIT ?2")?;
         let mut rows = statement.query((after, BATCH_WRAPS as i64))?;
         let (mut changes, mut last) = (Vec::new(), None);
         while let Some(found) = rows.next()? {
             let row: i64 = found.get(0)?;
             last = Some(row);
             let Some(key) = older.get(&found.get(1)?) else { continue };
-            let wrap = found.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+            let wrap = found.bytes(2)?;
             match key.secret.as_ref().and_then(|older| unwrap_key(older, wrap)) {
                 Some(content_key) => changes.push(Change::Rewrap { row, key: Arc::clone(current), wrap: wrap_key(secret, &content_key) }),
                 None => rewrapped.unopened += 1,

@@ -130,7 +130,7 @@ pub(crate) fn ended(changes: &[Change]) -> Vec<(&'static str, String)> {
 impl Ledger {
     /// Makes a new key and lets it serve. For keys with `audit:admin`: of the instance, or of the organization for its data key.
     pub async fn rotate_key(&self, caller: &Caller, rotation: Rotation) -> Result<Rotated, MutateError> {
-        let _control = self.inner.control.lock().await;
+        let _control = self.control().await?;
         let caller = &self.caller_now(caller, (ROTATE, rotation.resource(), String::new())).await?;
         let home = match self.check_rotation(caller, &rotation) {
             Ok(home) => home,

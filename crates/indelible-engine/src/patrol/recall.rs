@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::Parts;
 use crate::index::Direction;
 use crate::query::scan::{Deadline, Scan, ScanError};
-use crate::store::StoreError;
 use crate::verify::told::Told;
 
 /// The longest that one project may take.
@@ -20,13 +19,9 @@ impl Parts {
     /// Findings that are told and not told to be gone. `None` where the index has not come far enough: the first round tells.
     pub(super) fn recall(&self, go_on: &dyn Fn() -> bool) -> Result<Option<Told>, ScanError> {
         let Ok(filter) = Filter::parse(FILTER) else { return Ok(None) };
-        let unreadable = |error: StoreError| match error {
-            StoreError::Sqlite(error) => ScanError::Ledger(error),
-            other => ScanError::Ledger(rusqlite::Error::ToSqlConversionFailure(Box::new(other))),
-        };
-        let ledger = self.readers.get().map_err(unreadable)?;
+        let ledger = self.readers.get()?;
         let last_row: i64 =
-            ledger.query_row("SELECT coalesce(max(row), 0) FROM events", [], |row| row.get(0)).map_err(ScanError::Ledger)?;
+            ledger.query_row("SELECT coalesce(max(row), 0) FROM events", [], |row| row.get(0)).map_err(ScanError::from)?;
         let Some(view) = self.index.view_at(last_row, go_on) else { return Ok(None) };
         let index = view.reader()?;
         let mut found: Vec<(i64, Uuid, Vec<u8>)> = Vec::new();

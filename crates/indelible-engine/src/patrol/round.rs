@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicBool;
 
 use indelible_core::time::Timestamp;
 use indelible_core::verify::Report;
-use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::anchor::CheckpointStore;
@@ -15,18 +14,19 @@ use crate::anchor::CheckpointStore;
 use crate::append::Desk;
 use crate::clock::Clock;
 use crate::index::Index;
-use crate::store::{Readers, open_verifier};
+use crate::store::{Readers, Source};
 use crate::verify::told::Told;
 use crate::verify::walk::slices::{Rest, walk};
 use crate::verify::walk::{Ground, Keys};
 use crate::verify::{StoredKeys, VerifyError};
 use crate::write::Writer;
+use crate::store::sql::Connection;
 
 /// What the patrol works with.
 pub(crate) struct Parts {
     /// The data folder.
     pub(crate) data: PathBuf,
-    pub(crate) ledger_db: PathBuf,
+    pub(crate) source: Source,
     /// Folder of the checkpoint store.
     pub(crate) checkpoints: CheckpointStore,
     /// Where what cannot be told elsewhere is told.
@@ -60,7 +60,7 @@ impl Parts {
     /// Does one, and tells what the ledger knew of findings when it began.
     pub(super) fn round(&self, stop: &AtomicBool, rest: &mut Rest<'_>) -> Result<(Round, Told), VerifyError> {
         let begun_at = self.clock.now();
-        let open = || open_verifier(&self.ledger_db).map_err(|error| error.to_string());
+        let open = || self.source.open_verifier().map_err(|error| error.to_string());
         let stored = Arc::new(StoredKeys::in_memory(&self.desk.keystore, &self.desk.data_keys));
         let keys = |_: &Connection| -> Result<Arc<dyn Keys>, String> { Ok(stored.clone()) };
         let ground = Ground {

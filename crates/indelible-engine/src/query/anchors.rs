@@ -6,7 +6,6 @@
 use indelible_core::checkpoint::Checkpoint;
 use indelible_core::note::{Note, VerifierKey};
 use indelible_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::reading::Reading;
 use super::{Opening, ReadError};
@@ -14,6 +13,7 @@ use crate::access::Caller;
 use crate::anchor::{Refusal, SealError, SealingFailure, SigningKeys, origin};
 use crate::ledger::Ledger;
 use crate::resource::Project;
+use crate::store::sql::{Connection, OptionalExtension, Row, SqlResult};
 
 /// Anchors in one page at most.
 pub const ANCHORS_MAX: usize = 1_000;
@@ -69,24 +69,24 @@ pub struct PublishedKey {
     pub until: Option<Timestamp>,
 }
 
-fn published(row: &Row<'_>) -> rusqlite::Result<Published> {
+fn published(row: &Row<'_>) -> SqlResult<Published> {
     Ok(Published { number: row.get::<_, i64>(0)?.unsigned_abs(), anchor: row.get(1)?, note: row.get(2)?, checkpoint: row.get(3)? })
 }
 
 /// The newest anchor of a project.
-pub(crate) fn latest(ledger: &Connection, project: i64) -> rusqlite::Result<Option<Published>> {
+pub(crate) fn latest(ledger: &Connection, project: i64) -> SqlResult<Option<Published>> {
     ledger
-        .prepare_cached("SELECT number, anchor, note, checkpoint FROM anchors WHERE project = ?1 ORDER BY number DESC LIMIT 1")?
+        .prepare("SELECT number, anchor, note, checkpoint FROM anchors WHERE project = ?1 ORDER BY number DESC LIMIT 1")?
         .query_row([project], published)
         .optional()
 }
 
-fn page(ledger: &Connection, project: i64, since: u64, limit: usize) -> rusqlite::Result<AnchorPage> {
-    let mut statement = ledger.prepare_cached(
+fn page(ledger: &Connection, project: i64, since: u64, limit: usize) -> SqlResult<AnchorPage> {
+    let mut statement = ledger.prepare(
         "SELECT number, anchor, note, checkpoint FROM anchors WHERE project = ?1 AND number >= ?2 ORDER BY number LIMIT ?3",
     )?;
     let rows = statement.query_map((project, i64::try_from(since).unwrap_or(i64::MAX), limit as i64 + 1), published)?;
-    let mut anchors = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut anchors = rows.collect::<SqlResult<Vec<_>>>()?;
     let next_since = (anchors.len() > limit).then(|| anchors[limit].number);
     anchors.truncate(limit);
     Ok(AnchorPage { anchors, next_since })
@@ -101,8 +101,8 @@ pub(super) fn unreadable(error: &dyn std::fmt::Display) -> ReadError {
 pub(crate) fn status(ledger: &Ledger, project: &Project, number: i64) -> Result<AnchorStatus, ReadError> {
     let inner = &ledger.inner;
     let reader = inner.readers.get().map_err(|error| unreadable(&error))?;
-    let read = || -> rusqlite::Result<(Option<Published>, Option<i64>)> {
-        let size = reader.prepare_cached("SELECT size FROM heads WHERE project = ?1")?.query_row([number], |row| row.get(0)).optional()?;
+    let read = || -> SqlResult<(Option<Published>, Option<i64>)> {
+        let size = reader.prepare("SELECT size FROM heads WHERE project = ?1")?.query_row([number], |row| row.get(0)).optional()?;
         Ok((latest(&reader, number)?, size))
     };
     let (latest, size) = read().map_err(|error| unreadable(&error))?;

@@ -4,7 +4,6 @@
 //! what somebody else should believe. Like any read of the log it is recorded before it is answered.
 
 use indelible_core::note::VerifierKey;
-use rusqlite::Connection;
 
 use super::reading::Reading;
 use super::{Opening, ReadError};
@@ -14,6 +13,7 @@ use crate::cosigning::stored::{self, Stored};
 use crate::ledger::Ledger;
 use crate::resource::Project;
 use crate::store::StoreError;
+use crate::store::sql::Connection;
 
 /// A checkpoint of the instance tree.
 #[derive(Debug, Clone, PartialEq, Eq)]

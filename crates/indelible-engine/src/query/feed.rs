@@ -1,7 +1,7 @@
 //! By sequence, ascending: the order in which rows were committed, so that whoever goes on after the last one has seen
 //! everything, late events included.
 
-use rusqlite::OptionalExtension;
+use crate::store::sql::OptionalExtension as _;
 
 use super::scan::{Found, Scan, ScanError};
 use crate::index::{BLOCK_ROWS, Direction};
@@ -70,8 +70,8 @@ fn first_row(scan: &Scan<'_>, sequence: u64) -> Result<Option<i64>, ScanError> {
 /// The sequence of a row, by the ledger.
 fn sequence_at(scan: &Scan<'_>, row: i64) -> Result<Option<u64>, ScanError> {
     scan.ledger
-        .prepare_cached("SELECT sequence FROM events WHERE row = ?1 AND project = ?2")
+        .prepare("SELECT sequence FROM events WHERE row = ?1 AND project = ?2")
         .and_then(|mut statement| statement.query_row((row, scan.project), |found| found.get::<_, i64>(0)).optional())
         .map(|sequence| sequence.map(|sequence| sequence as u64))
-        .map_err(ScanError::Ledger)
+        .map_err(ScanError::from)
 }

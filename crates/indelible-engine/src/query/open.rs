@@ -4,11 +4,11 @@ use indelible_core::entry::Outline;
 use indelible_core::key::Secret;
 use indelible_core::seal::{self, Address};
 use indelible_core::{hex, json};
-use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::scan::{Found, ScanError};
 use crate::keystore::DataKeys;
+use crate::store::sql::{Connection, OptionalExtension};
 
 /// Why a destroyed content is not opened.
 pub(crate) const GONE: &str = "the content is gone";
@@ -35,13 +35,13 @@ pub(crate) struct Sealed {
 /// Reads the content of a row, unopened.
 pub(crate) fn sealed(ledger: &Connection, data_keys: &DataKeys, row: i64, organization_id: Uuid) -> Result<Sealed, ScanError> {
     let stored: Option<Vec<u8>> = ledger
-        .prepare_cached("SELECT stored FROM contents WHERE row = ?1")
+        .prepare("SELECT stored FROM contents WHERE row = ?1")
         .and_then(|mut statement| statement.query_row([row], |row| row.get(0)).optional())
-        .map_err(ScanError::Ledger)?;
+        .map_err(ScanError::from)?;
     let wrap: Option<(i64, Vec<u8>)> = ledger
-        .prepare_cached("SELECT data_key_id, wrap FROM wraps WHERE row = ?1")
+        .prepare("SELECT data_key_id, wrap FROM wraps WHERE row = ?1")
         .and_then(|mut statement| statement.query_row([row], |row| Ok((row.get(0)?, row.get(1)?))).optional())
-        .map_err(ScanError::Ledger)?;
+        .map_err(ScanError::from)?;
     let data_key = wrap.and_then(|(id, wrap)| data_keys.get(id).map(|key| (key, wrap)));
     let key = match data_key.filter(|(key, _)| key.organization_id == organization_id) {
         Some((key, wrap)) => {

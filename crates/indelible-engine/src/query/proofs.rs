@@ -71,7 +71,7 @@ impl Ledger {
         self.read(reading, move |lane, account| {
             let found = by_id(lane, id)?.ok_or(ReadError::NotFound("event"))?;
             let reader = lane.reader()?;
-            let moment = reader.unchecked_transaction().map_err(|error| unreadable(&error))?;
+            let moment = reader.moment().map_err(|error| unreadable(&error))?;
             let published = PublishedProject::load(&moment, lane.number)?.filter(|published| found.sequence < published.tree.size());
             let published = published.ok_or_else(|| not_anchored(lane, false, "no anchor covers the event yet"))?;
             let proof = published.tree.inclusion(found.sequence, &leaf_hash(&found.entry))?.to_string();
@@ -92,7 +92,7 @@ impl Ledger {
                 return Err(ReadError::Options("from must not be larger than to".to_owned()));
             }
             let reader = lane.reader()?;
-            let moment = reader.unchecked_transaction().map_err(|error| unreadable(&error))?;
+            let moment = reader.moment().map_err(|error| unreadable(&error))?;
             let published = PublishedProject::load(&moment, lane.number)?;
             let tree = published.ok_or_else(|| not_anchored(lane, false, "nothing of the project was signed yet"))?.tree;
             let wanted = to.unwrap_or_else(|| from.max(tree.size()));

@@ -8,13 +8,13 @@ use indelible_core::checkpoint::Checkpoint;
 use indelible_core::note::Note;
 use indelible_core::proof::{ConsistencyProof, InclusionProof};
 use indelible_core::tree::{Range, consistency, inclusion};
-use rusqlite::Connection;
 
 use super::ReadError;
 use super::anchors::{Published, latest, unreadable};
 use crate::cosigning::Cosigning;
 use crate::cosigning::served::{self, Served};
 use crate::store::{StoreError, Tiles, Tree};
+use crate::store::sql::{Connection, SqlResult};
 
 /// What a hash in the store that does not fit is called.
 const TILES: &str = "the stored tiles do not lead to the signed root";
@@ -40,12 +40,12 @@ pub(super) struct PublishedProject<'c> {
 impl<'c> PublishedProject<'c> {
     /// `None` where nothing was anchored yet.
     pub(super) fn load(connection: &'c Connection, project: i64) -> Result<Option<Self>, ReadError> {
-        let read = || -> rusqlite::Result<Option<(Published, i64, i64)>> {
+        let read = || -> SqlResult<Option<(Published, i64, i64)>> {
             let Some(anchor) = latest(connection, project)? else { return Ok(None) };
             let last_row = connection
-                .prepare_cached("SELECT last_row FROM anchors WHERE project = ?1 AND number = ?2")?
+                .prepare("SELECT last_row FROM anchors WHERE project = ?1 AND number = ?2")?
                 .query_row((project, anchor.number as i64), |row| row.get(0))?;
-            let size = connection.prepare_cached("SELECT size FROM heads WHERE project = ?1")?.query_row([project], |row| row.get(0))?;
+            let size = connection.prepare("SELECT size FROM heads WHERE project = ?1")?.query_row([project], |row| row.get(0))?;
             Ok(Some((anchor, last_row, size)))
         };
         let Some((anchor, last_row, size)) = read().map_err(|error| unreadable(&error))? else { return Ok(None) };
@@ -57,9 +57,9 @@ impl<'c> PublishedProject<'c> {
     /// cosigned, if that covers it, else the newest; `None` while neither does.
     pub(super) fn in_instance(&self, project: i64, cosigning: Option<&Cosigning>) -> Result<Option<(String, InclusionProof)>, ReadError> {
         let connection = self.tree.connection;
-        let read = || -> rusqlite::Result<(i64, String)> {
+        let read = || -> SqlResult<(i64, String)> {
             connection
-                .prepare_cached("SELECT position, leaf FROM instance_leaves WHERE project = ?1 AND number = ?2")?
+                .prepare("SELECT position, leaf FROM instance_leaves WHERE project = ?1 AND number = ?2")?
                 .query_row((project, self.anchor.number as i64), |row| Ok((row.get(0)?, row.get(1)?)))
         };
         let (position, leaf) = read().map_err(|error| unreadable(&error))?;
@@ -84,7 +84,7 @@ impl<'c> PublishedTree<'c> {
 
     fn served(connection: &'c Connection, served: Result<Option<Served>, StoreError>) -> Result<Option<Self>, ReadError> {
         let Some(served) = served.map_err(|error| unreadable(&error))? else { return Ok(None) };
-        let last = connection.prepare_cached("SELECT max(position) FROM instance_leaves");
+        let last = connection.prepare("SELECT max(position) FROM instance_leaves");
         let last = last.and_then(|mut last| last.query_row([], |row| row.get::<_, Option<i64>>(0))).map_err(|error| unreadable(&error))?;
         Self::of_note(connection, Tree::Instance, last.map_or(0, |last| last.unsigned_abs() + 1), served.note).map(Some)
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indelible_core::limits::PURPOSE_BYTES_MAX;
-use rusqlite::OptionalExtension;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
@@ -18,6 +17,7 @@ use crate::append::{DecryptMembers, EngineEvent, ReadMembers, ResourceMembers};
 use crate::index::{Direction, IndexError, Postings, View};
 use crate::ledger::Ledger;
 use crate::resource::Project;
+use crate::store::sql::OptionalExtension;
 use indelible_core::filter::Filter;
 
 /// How long a read waits for the index to reach the ledger's head.
@@ -178,13 +178,13 @@ impl Lane<'_> {
     pub(crate) fn head(&self) -> Result<HeadMark, ReadError> {
         let reader = self.reader()?;
         let head = reader
-            .prepare_cached("SELECT size, last_row FROM heads WHERE project = ?1")
+            .prepare("SELECT size, last_row FROM heads WHERE project = ?1")
             .and_then(|mut statement| {
                 statement
                     .query_row([self.number], |row| Ok(HeadMark { size: row.get::<_, i64>(0)? as u64, last_row: row.get(1)? }))
                     .optional()
             })
-            .map_err(|error| unreadable(&ScanError::Ledger(error)))?;
+            .map_err(|error| unreadable(&ScanError::from(error)))?;
         Ok(head.unwrap_or_default())
     }
 

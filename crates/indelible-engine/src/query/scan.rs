@@ -11,10 +11,11 @@ use indelible_core::entry::Outline;
 use indelible_core::filter::{Filter, Plan};
 use indelible_core::json;
 use memchr::memmem::Finder;
-use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use crate::index::{Key, Postings, TokenKey, View};
+use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, SqlError, params};
 
 /// A row of the ledger that matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,10 +49,16 @@ pub(crate) enum ScanError {
     Index(#[from] rusqlite::Error),
     /// The ledger could not be read.
     #[error("the ledger cannot be read: {0}")]
-    Ledger(rusqlite::Error),
+    Ledger(#[from] StoreError),
     /// Out of time.
     #[error("the query took too long")]
     TooLong,
+}
+
+impl From<SqlError> for ScanError {
+    fn from(error: SqlError) -> Self {
+        Self::Ledger(error.into())
+    }
 }
 
 /// A moment after which a scan gives up.
@@ -79,7 +86,7 @@ pub(crate) struct Scan<'a> {
     /// The blocks of the index.
     pub(crate) view: &'a View,
     /// The index.
-    pub(crate) index: &'a Connection,
+    pub(crate) index: &'a rusqlite::Connection,
     /// The ledger.
     pub(crate) ledger: &'a Connection,
     /// `ledgers.project`
@@ -101,7 +108,7 @@ impl<'a> Scan<'a> {
     /// A scan of one project up to `head`, of which the index of `view` knows at least what it knows now.
     pub(crate) fn new(
         view: &'a View,
-        (index, ledger): (&'a Connection, &'a Connection),
+        (index, ledger): (&'a rusqlite::Connection, &'a Connection),
         (project, project_id): (i64, Uuid),
         head: i64,
         filter: Option<&'a Filter>,
@@ -117,12 +124,12 @@ impl<'a> Scan<'a> {
         if self.tail_end <= self.last_row {
             return Ok(Vec::new());
         }
-        let read = || -> Result<Vec<i64>, rusqlite::Error> {
+        let read = || -> Result<Vec<i64>, SqlError> {
             let mut statement =
-                self.ledger.prepare_cached("SELECT row FROM events WHERE row > ?1 AND row <= ?2 AND project = ?3 ORDER BY row")?;
+                self.ledger.prepare("SELECT row FROM events WHERE row > ?1 AND row <= ?2 AND project = ?3 ORDER BY row")?;
             statement.query_map(params![self.last_row, self.tail_end, self.project], |row| row.get(0))?.collect()
         };
-        read().map_err(ScanError::Ledger)
+        read().map_err(ScanError::from)
     }
 
     /// The posting list that every match is on.
@@ -138,8 +145,8 @@ impl<'a> Scan<'a> {
     pub(crate) fn examine(&self, row: i64) -> Result<Option<Found>, ScanError> {
         let mut statement = self
             .ledger
-            .prepare_cached("SELECT sequence, entry, prev_hash, row_hash FROM events WHERE row = ?1 AND project = ?2")
-            .map_err(ScanError::Ledger)?;
+            .prepare("SELECT sequence, entry, prev_hash, row_hash FROM events WHERE row = ?1 AND project = ?2")
+            .map_err(ScanError::from)?;
         statement
             .query_row(params![row, self.project], |found| {
                 let entry = found.get_ref(1)?.as_bytes().unwrap_or_default();
@@ -150,7 +157,7 @@ impl<'a> Scan<'a> {
             })
             .optional()
             .map(Option::flatten)
-            .map_err(ScanError::Ledger)
+            .map_err(ScanError::from)
     }
 
     fn matching(&self, entry: &[u8]) -> Option<Key> {
@@ -169,7 +176,7 @@ impl<'a> Scan<'a> {
     /// Where the index says that a row sorts; `None` where it says nothing.
     pub(crate) fn hint(&self, row: i64) -> Result<Option<Key>, ScanError> {
         let mut statement = self.index.prepare_cached("SELECT occurred_at, id FROM rows WHERE row = ?1 AND project = ?2")?;
-        Ok(statement.query_row(params![row, self.project], |found| Ok(Key { occurred_at: found.get(0)?, id: found.get(1)? })).optional()?)
+        Ok(rusqlite::OptionalExtension::optional(statement.query_row((row, self.project), |found| Ok(Key { occurred_at: found.get(0)?, id: found.get(1)? })))?)
     }
 
     /// Called for each candidate; looks at the clock now and then.

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use indelible_core::anchor::Anchor;
 use indelible_core::time::Timestamp;
 use indelible_core::verify::{Finding, Report, Verdict};
-use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::anchors::{latest, unreadable};
@@ -22,6 +21,7 @@ use crate::index::{Direction, Postings, View};
 use crate::ledger::Ledger;
 use crate::patrol::Round;
 use crate::resource::Project;
+use crate::store::sql::{Connection, OptionalExtension, SqlError, SqlResult};
 
 /// Projects that are listed at most; those with anything wrong come first then.
 pub const PROJECTS_MAX: usize = 1_000;
@@ -132,7 +132,7 @@ fn status(lane: &Lane<'_>, only: Option<Uuid>) -> Result<LedgerStatus, ReadError
     let view = inner.index.view();
     let reader = lane.reader()?;
     // Heads and anchors of one moment.
-    let snapshot = reader.unchecked_transaction().map_err(|error| unreadable(&error))?;
+    let snapshot = reader.moment().map_err(|error| unreadable(&error))?;
     let asked = |project: &Project| only.map_or_else(|| ledger.sees(&lane.reading.caller, project), |only| only == project.id);
     let mut projects = Vec::new();
     for known in inner.registry.projects().into_iter().filter(|known| asked(&known.project)) {
@@ -173,7 +173,7 @@ fn project_status(
     round: Option<&Round>,
 ) -> Result<ProjectStatus, ReadError> {
     let head = ledger
-        .prepare_cached("SELECT size, last_row FROM heads WHERE project = ?1")
+        .prepare("SELECT size, last_row FROM heads WHERE project = ?1")
         .and_then(|mut select| select.query_row([number], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional());
     let (size, last_row) = head.map_err(|error| unreadable(&error))?.unwrap_or_default();
     let events = size.unsigned_abs();
@@ -194,15 +194,15 @@ fn project_status(
 }
 
 /// Events of a project up to `last_row` that the index has.
-fn indexed(ledger: &Connection, view: &Arc<View>, project: i64, last_row: i64) -> rusqlite::Result<u64> {
+fn indexed(ledger: &Connection, view: &Arc<View>, project: i64, last_row: i64) -> SqlResult<u64> {
     let (index, mut last) = (view.reader()?, None);
     Postings::token(view.key().every_row(project)).read(&index, (1, last_row), Direction::Descending, |row| {
         last = Some(row);
-        Ok::<_, rusqlite::Error>(false)
+        Ok::<_, SqlError>(false)
     })?;
     let Some(last) = last else { return Ok(0) };
     let sequence: Option<i64> = ledger
-        .prepare_cached("SELECT sequence FROM events WHERE row = ?1 AND project = ?2")?
+        .prepare("SELECT sequence FROM events WHERE row = ?1 AND project = ?2")?
         .query_row([last, project], |row| row.get(0))
         .optional()?;
     Ok(sequence.map_or(0, |sequence| sequence.unsigned_abs() + 1))

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use indelible_core::chain::Hash;
 use indelible_core::tree::{TileKind, TilePath, entry_bundle, leaf_hash};
-use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::anchors::unreadable;
@@ -21,6 +20,7 @@ use super::{Opening, ReadError};
 use crate::access::Caller;
 use crate::ledger::Ledger;
 use crate::resource::Project;
+use crate::store::sql::{Connection, SqlResult};
 
 /// How the instance tree is called where a project's id would stand.
 const INSTANCE: &str = "instance";
@@ -68,7 +68,7 @@ impl Ledger {
         let instance = log.instance;
         self.read(log.reading("log_checkpoint", "checkpoint"), move |lane, account| {
             let reader = lane.reader()?;
-            let moment = reader.unchecked_transaction().map_err(|error| unreadable(&error))?;
+            let moment = reader.moment().map_err(|error| unreadable(&error))?;
             let tree = if instance {
                 PublishedTree::of_instance(&moment, lane.ledger.inner.cosigning.as_deref())?
             } else {
@@ -106,7 +106,7 @@ fn signed<'m>(lane: &Lane<'_>, moment: &'m Connection, instance: bool) -> Result
 fn tile(lane: &Lane<'_>, instance: bool, path: TilePath) -> Result<Vec<u8>, ReadError> {
     let (index, width) = (path.index(), usize::from(path.width()));
     let reader = lane.reader()?;
-    let moment = reader.unchecked_transaction().map_err(|error| unreadable(&error))?;
+    let moment = reader.moment().map_err(|error| unreadable(&error))?;
     let covered =
         |tree: &PublishedTree<'_>| TilePath::in_tree(path.kind(), index, tree.size()).is_some_and(|there| there.width() >= path.width());
     let found = signed(lane, &moment, instance)?.filter(|(tree, _)| covered(tree));
@@ -138,8 +138,8 @@ fn bundle(entries: &[Vec<u8>], hashes: &[Hash]) -> Result<Vec<u8>, ReadError> {
 
 /// Leaves of the instance tree from `first` on.
 fn leaves(moment: &Connection, first: u64, width: usize) -> Result<Vec<Vec<u8>>, ReadError> {
-    let read = || -> rusqlite::Result<Vec<Vec<u8>>> {
-        let mut select = moment.prepare_cached("SELECT leaf FROM instance_leaves WHERE position >= ?1 ORDER BY position LIMIT ?2")?;
+    let read = || -> SqlResult<Vec<Vec<u8>>> {
+        let mut select = moment.prepare("SELECT leaf FROM instance_leaves WHERE position >= ?1 ORDER BY position LIMIT ?2")?;
         let rows = select.query_map((first as i64, width as i64), |row| row.get::<_, String>(0).map(String::into_bytes))?;
         rows.collect()
     };

@@ -17,7 +17,7 @@ const ACCEPT: &str = "invitation.accept";
 impl Ledger {
     /// Makes a member of whoever comes with the token of an invitation. The answer has the member, and its key.
     pub async fn accept_invitation(&self, caller: &Caller) -> Result<Done, MutateError> {
-        let _control = self.inner.control.lock().await;
+        let _control = self.control().await?;
         let caller = &self.caller_now(caller, (ACCEPT, invitations::KIND.noun, String::new())).await?;
         let Proof::Invitation(id) = caller.proof else {
             let subject = (ACCEPT, invitations::KIND.noun, String::new());

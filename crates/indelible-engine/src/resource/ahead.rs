@@ -2,14 +2,15 @@
 //! else is to wait for that.
 
 use indelible_core::fault::Fault;
-use tokio::sync::MutexGuard;
 use uuid::Uuid;
 
 use super::keep::{Deed, check_own};
 use super::kind::Kind;
 use crate::access::Caller;
 use crate::apart::apart;
+use crate::append::AppendError;
 use crate::ledger::Ledger;
+use crate::sharing::ControlGuard;
 
 /// How often a document is read anew because another change came first. Then it is read under the lock.
 const TRIES_MAX: usize = 4;
@@ -41,19 +42,19 @@ impl Ledger {
         kind: &'static Kind,
         id: Uuid,
         deed: Deed<'_>,
-    ) -> (MutexGuard<'_, ()>, Option<Ahead>) {
+    ) -> Result<(ControlGuard<'_>, Option<Ahead>), AppendError> {
         let mut ahead = None;
         for _ in 0..TRIES_MAX {
             let Some(text) = self.becoming(caller, kind, id, deed) else { break };
             let read = apart(true, || (kind.read)(&text));
-            let control = self.inner.control.lock().await;
+            let control = self.control().await?;
             let is_first = self.becoming(caller, kind, id, deed).is_none_or(|now| now == text);
             ahead = Some(Ahead { text, read });
             if is_first {
-                return (control, ahead);
+                return Ok((control, ahead));
             }
         }
-        (self.inner.control.lock().await, ahead)
+        Ok((self.control().await?, ahead))
     }
 
     /// What the document of a resource would become, as it is now. `None` where the change is refused before it is read.
@@ -98,7 +99,7 @@ mod tests {
         let reads_while_locked = |change: &mut dyn FnMut() -> tokio::task::JoinHandle<Uuid>| {
             runtime.block_on(async {
                 let before = READS.load(Ordering::SeqCst);
-                let control = ledger.inner.control.lock().await;
+                let control = ledger.control().await.expect("the lock");
                 let task = change();
                 for _ in 0..2_000 {
                     if READS.load(Ordering::SeqCst) == before {

@@ -5,7 +5,6 @@
 
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::time::Timestamp;
-use rusqlite::OptionalExtension;
 use uuid::Uuid;
 
 use super::kept::{Kept, Shared};
@@ -15,6 +14,7 @@ use crate::access::Caller;
 use crate::append::AppendError;
 use crate::ledger::Ledger;
 use crate::write::{AnswerRow, Change};
+use crate::store::sql::OptionalExtension;
 
 /// Bytes of an `Idempotency-Key` at most.
 const KEY_BYTES_MAX: usize = 255;
@@ -80,7 +80,7 @@ impl Ledger {
         let reader = self.inner.readers.get().map_err(|error| unavailable(&error))?;
         let oldest = self.inner.clock.now().as_micros() - KEPT_MICROS;
         let found = reader
-            .prepare_cached("SELECT request, type, id FROM answers WHERE caller = ?1 AND key = ?2 AND answered_at > ?3")
+            .prepare("SELECT request, type, id FROM answers WHERE caller = ?1 AND key = ?2 AND answered_at > ?3")
             .and_then(|mut select| {
                 let row = (asked.caller.as_bytes(), &asked.key, oldest);
                 select

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use indelible_core::hex;
 use indelible_core::json::Value;
 use indelible_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::credential::Credential;
@@ -28,6 +27,7 @@ use crate::kms::KeyArn;
 use crate::ledger::{FirstStart, OpenError};
 use crate::store::{StoreError, write_private};
 use crate::write::{Change, Privilege, Work, Writer};
+use crate::store::sql::{Connection, OptionalExtension};
 
 const SYSTEM: i64 = 1;
 const ORGANIZATION_SYSTEM: i64 = 2;

@@ -76,7 +76,7 @@ impl Ledger {
     ) -> Result<Done, MutateError> {
         let Some(action) = kind.actions.create else { return Err(MutateError::NotFound(kind.noun)) };
         let document = ahead::read_new(caller, kind, document);
-        let _control = self.inner.control.lock().await;
+        let _control = self.control().await?;
         let caller = &self.caller_now(caller, (action, kind.noun, String::new())).await?;
         let (owner, is_given) = (owner.unwrap_or_else(|| self.usual_owner(caller, kind)), owner.is_some());
         let refusal = (action, kind.noun, String::new());
@@ -220,7 +220,7 @@ impl Ledger {
         expected: Option<u64>,
         deed: Deed<'_>,
     ) -> Result<Done, MutateError> {
-        let (_control, ahead) = self.locked(caller, kind, id, deed).await;
+        let (_control, ahead) = self.locked(caller, kind, id, deed).await?;
         let caller = &self.caller_now(caller, (action, kind.noun, id.to_string())).await?;
         let looked = self.look_up(caller, kind, id);
         let home = looked.as_ref().ok().map(|(home, _)| Arc::clone(home));
@@ -289,7 +289,7 @@ impl Ledger {
     pub(super) fn take_in(&self, all: &[(&'static Kind, Arc<Kept>)]) {
         let registry = &self.inner.registry;
         for (kind, kept) in all {
-            if kept.is_seen(kind) { registry.keep(kind, kept) } else { registry.end(kind, kept.id) }
+            if kept.is_seen(kind) { registry.keep(kind, kept) } else { registry.end(kind, kept.id, kept.version) }
         }
         let mut settled: Vec<(&str, Owner)> = Vec::new();
         for (kind, kept) in all {
@@ -397,11 +397,8 @@ impl Ledger {
 
     /// What is made of resources of a kind is made anew, before the change is acknowledged.
     pub(super) fn settle(&self, kind: &'static Kind, owner: Owner) {
-        let (desk, registry) = (&self.inner.desk, &self.inner.registry);
-        if kind.noun == redaction_rules::KIND.noun {
-            apart(true, || desk.rules.settle(registry, owner));
-        } else if kind.noun == event_schemas::KIND.noun {
-            apart(true, || desk.schemas.settle(registry, owner));
+        if [redaction_rules::KIND.noun, event_schemas::KIND.noun].contains(&kind.noun) {
+            apart(true, || self.inner.desk.settle(kind, owner));
         }
     }
 

@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use indelible_core::hex;
 use indelible_core::json::Value;
-use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::kept::Kept;
+use super::kind::Kind;
 use super::kinds::projects;
 use super::registry::Registry;
-use super::{MutateError, Project};
+use super::{MutateError, Owner, Project};
 use crate::access::Caller;
 use crate::append::{AppendError, EngineEvent, ResourceMembers};
 use crate::keystore::{KeyStore, ended};
 use crate::ledger::Ledger;
 use crate::store::StoreError;
 use crate::write::{Change, Privilege, Work};
+use crate::store::sql::{Connection, Param};
 
 /// `context` member of the event about a resource: version of its document, ring id, and MAC
 /// ([`indelible_core::key::ProjectKeys::document_mac`]), joined by colons. Verification holds the stored document against it.
@@ -85,7 +86,8 @@ impl Ledger {
             changes.append(&mut mutation.changes);
         }
         // Where its outcome is unknown, recovery reads what is stored.
-        self.inner.writer.submit(Work::with_changes(events, changes, Privilege::Engine)).await?;
+        let work = Work::with_changes(events, changes, Privilege::Engine).made_at(self.inner.registry.epoch());
+        self.inner.writer.submit(work).await?;
         Ok(())
     }
 
@@ -117,8 +119,8 @@ impl Ledger {
     }
 }
 
-/// Reads every resource into the registry.
-pub(crate) fn load(connection: &Connection, registry: &Registry) -> Result<(), StoreError> {
+/// Reads every resource into the registry, or those that changed after an epoch; says what was read.
+pub(crate) fn load(connection: &Connection, registry: &Registry, after: Option<i64>) -> Result<Vec<(&'static Kind, Owner)>, StoreError> {
     let corrupt = |error: super::document::DocumentError| StoreError::Corrupt(error.to_string());
     let mut statement = connection.prepare("SELECT project_id, project FROM ledgers")?;
     let mut rows = statement.query([])?;
@@ -126,22 +128,34 @@ pub(crate) fn load(connection: &Connection, registry: &Registry) -> Result<(), S
         let text: String = row.get(0)?;
         registry.number(Uuid::try_parse(&text).map_err(|_| StoreError::Corrupt(format!("{text} is no project's id")))?, row.get(1)?);
     }
-    let mut statement = connection.prepare("SELECT type, id, body, version FROM resources")?;
-    let mut rows = statement.query([])?;
+    let mut changed = Vec::new();
+    let mut statement = match after {
+        Some(_) => connection.prepare("SELECT type, id, body, version FROM resources WHERE epoch > ?1")?,
+        None => connection.prepare("SELECT type, id, body, version FROM resources")?,
+    };
+    let params = after.map(Param::Integer);
+    let mut rows = statement.query(params.as_slice())?;
     while let Some(row) = rows.next()? {
         let (noun, id, body): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let Some(kind) = super::kind(&noun) else {
             tracing::warn!(kind = noun, "a resource of a type that this version does not know");
             continue;
         };
-        if let Some(kept) = Kept::read(&noun, &id, row.get(3)?, &body).map_err(corrupt)? {
+        let version: i64 = row.get(3)?;
+        let before = Uuid::try_parse(&id).ok().and_then(|id| registry.kept(kind, id));
+        changed.extend(before.map(|before| (kind, before.owner)));
+        if let Some(kept) = Kept::read(&noun, &id, version, &body).map_err(corrupt)? {
             if kind.noun == projects::KIND.noun && registry.number_of(kept.id).is_none() {
                 return Err(StoreError::Corrupt(format!("the project {id} has no row in ledgers: run `indelible verify`")));
             }
+            changed.push((kind, kept.owner));
             registry.keep(kind, &Arc::new(kept));
         } else {
-            registry.end(kind, Uuid::try_parse(&id).unwrap_or_default());
+            registry.end(kind, Uuid::try_parse(&id).unwrap_or_default(), version.unsigned_abs());
         }
+    }
+    if after.is_some() {
+        return Ok(changed);
     }
     let mut statement = connection.prepare("SELECT id, used_at FROM api_key_uses")?;
     let mut rows = statement.query([])?;
@@ -149,5 +163,5 @@ pub(crate) fn load(connection: &Connection, registry: &Registry) -> Result<(), S
         let (id, used_at): ([u8; 16], i64) = (row.get(0)?, row.get(1)?);
         registry.used_before(Uuid::from_bytes(id), used_at);
     }
-    Ok(())
+    Ok(changed)
 }

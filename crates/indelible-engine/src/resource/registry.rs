@@ -35,6 +35,8 @@ struct State {
     unwritten_uses: HashMap<Uuid, i64>,
     /// Resources of every kind, by noun and id.
     kept: BTreeMap<(&'static str, Uuid), Shared>,
+    /// The newest version of each that is known, of those that ended too: an older one that is read later does not come back.
+    versions: HashMap<(&'static str, Uuid), u64>,
     /// The same by what they belong to.
     by_owner: HashMap<Owner, BTreeSet<(&'static str, Uuid)>>,
     /// Changes of those, by what they belong to.
@@ -59,11 +61,23 @@ impl State {
 #[derive(Default)]
 pub(crate) struct Registry {
     state: RwLock<State>,
+    /// What `turn.control_epoch` was when what others changed was taken in last.
+    epoch: AtomicI64,
 }
 
 impl Registry {
     fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Which changes of other servers are taken in; 0 where nobody else changes anything.
+    pub(crate) fn epoch(&self) -> i64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// All changes up to this epoch are taken in.
+    pub(crate) fn came_to(&self, epoch: i64) {
+        self.epoch.fetch_max(epoch, Ordering::AcqRel);
     }
 
     /// The small integer of a project.
@@ -194,8 +208,11 @@ impl Registry {
         self.kept_after(kind, None, usize::MAX, &|_| true).iter().map(|kept| kept.owner).collect()
     }
 
-    /// Takes in a resource that is committed.
+    /// Takes in a resource that is committed, unless it is known already, or a newer version of it is.
     pub(crate) fn keep(&self, kind: &'static Kind, kept: &Shared) {
+        if !self.is_news((kind.noun, kept.id), kept.version) {
+            return;
+        }
         if kind.noun == projects::KIND.noun
             && let (Some(project), Some(number)) = (Project::of(kept), self.number_of(kept.id))
         {
@@ -210,8 +227,19 @@ impl Registry {
         state.changed(kind, kept);
     }
 
-    /// Lets go of a resource whose end is committed.
-    pub(crate) fn end(&self, kind: &'static Kind, id: Uuid) {
+    fn is_news(&self, name: (&'static str, Uuid), version: u64) -> bool {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let known = state.versions.entry(name).or_default();
+        let is_news = version > *known;
+        *known = version.max(*known);
+        is_news
+    }
+
+    /// Lets go of a resource whose end, at this version, is committed.
+    pub(crate) fn end(&self, kind: &'static Kind, id: Uuid, version: u64) {
+        if !self.is_news((kind.noun, id), version) {
+            return;
+        }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(ended) = state.kept.remove(&(kind.noun, id)) {
             if let Some(names) = state.by_owner.get_mut(&ended.owner) {

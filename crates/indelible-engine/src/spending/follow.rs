@@ -3,11 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 
 use super::usage::Usage;
 use super::{Shared, snapshot};
-use crate::store::open_reader;
+use crate::store::sql::Connection;
 
 /// Rows read at a time.
 const BATCH_ROWS: i64 = 16_384;
@@ -70,7 +69,7 @@ fn wait(shared: &Shared, saved_at: Instant) -> Option<Due> {
 
 fn opened<'a>(shared: &Shared, ledger: &'a mut Option<Connection>) -> Result<&'a Connection, crate::store::StoreError> {
     if ledger.is_none() {
-        *ledger = Some(open_reader(&shared.ledger)?);
+        *ledger = Some(shared.ledger.open_reader()?);
     }
     ledger.as_ref().ok_or_else(|| crate::store::StoreError::Corrupt("the ledger is not open".to_owned()))
 }
@@ -90,10 +89,10 @@ fn batch(shared: &Shared, ledger: &Connection) -> Result<(), crate::store::Store
     }
     let last = shared.lock().committed.min(through.saturating_add(BATCH_ROWS));
     let mut used = Vec::new();
-    let mut statement = ledger.prepare_cached("SELECT project, entry FROM events WHERE row > ?1 AND row <= ?2 ORDER BY row")?;
+    let mut statement = ledger.prepare("SELECT project, entry FROM events WHERE row > ?1 AND row <= ?2 ORDER BY row")?;
     let mut rows = statement.query([through, last])?;
     while let Some(row) = rows.next()? {
-        if let Some(usage) = Usage::read(row.get_ref(1)?.as_bytes().map_err(rusqlite::Error::from)?) {
+        if let Some(usage) = Usage::read(row.bytes(1)?) {
             used.push((row.get::<_, i64>(0)?, usage));
         }
     }

@@ -22,6 +22,7 @@ use indelible_core::time::Timestamp;
 use tokio::sync::watch;
 
 use crate::keystore::KeyStore;
+use crate::store::Source;
 use crate::resource::kinds::budgets::Budget;
 pub use ask::Spending as BudgetSpending;
 pub(crate) use price::{Prices, Spent};
@@ -40,7 +41,7 @@ pub(crate) struct Spending {
 /// What the thread and everybody else share.
 struct Shared {
     path: PathBuf,
-    ledger: PathBuf,
+    ledger: Source,
     keystore: Arc<KeyStore>,
     /// How far they have come. Whoever adds to the sums holds it, so they are added to in the order of the rows.
     state: Mutex<State>,
@@ -72,10 +73,10 @@ impl Shared {
 
 impl Spending {
     /// Begins with the snapshot in the data folder, where there is one that holds, and reads what it lacks.
-    pub(crate) fn open(data: &Path, ledger: &Path, keystore: &Arc<KeyStore>) -> Self {
+    pub(crate) fn open(data: &Path, ledger: &Source, keystore: &Arc<KeyStore>) -> Self {
         let shared = Arc::new(Shared {
             path: snapshot::path(data),
-            ledger: ledger.to_owned(),
+            ledger: ledger.clone(),
             keystore: Arc::clone(keystore),
             state: Mutex::new(State { through: -1, committed: 0, saved: 0, stop: false }),
             tallies: Tallies::default(),

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indelible_core::hex;
-use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::tally::{Picture, Spenders};
 use crate::keystore::KeyStore;
+use crate::store::sql::{Connection, OptionalExtension as _, SqlError};
 
 /// Of the members and of what they mean.
 const VERSION: u64 = 2;
@@ -40,7 +40,7 @@ fn mac(keystore: &KeyStore, header: &Header, body: &str) -> Option<String> {
     Some(hex::encode(&keys.document_mac(&kind, &header.row_hash, header.row.unsigned_abs(), body)))
 }
 
-fn row_hash(ledger: &Connection, row: i64) -> Result<Option<Vec<u8>>, rusqlite::Error> {
+fn row_hash(ledger: &Connection, row: i64) -> Result<Option<Vec<u8>>, SqlError> {
     ledger.query_row("SELECT row_hash FROM events WHERE row = ?1", [row], |found| found.get(0)).optional()
 }
 

@@ -1,20 +1,21 @@
-//! The embedded store: the data folder with its lock, and `ledger.db` (SQLite) with one writing connection and a
-//! pool of reading ones.
+//! Where a ledger lies: in a data folder with its lock and `ledger.db` ([`sqlite`]), or in a database that servers share ([`postgres`]).
 //!
-//! SQL lies in `sqlite/`. Nothing here decides what is written; [`crate::write`] does.
+//! What is asked is asked over [`sql`], of either. Nothing here decides what is written; [`crate::write`] does.
 
-mod absent;
-mod connection;
-mod durable;
+mod error;
 mod folder;
+pub(crate) mod postgres;
 mod readers;
+mod source;
+pub(crate) mod sql;
+pub(crate) mod sqlite;
 mod tiles;
 
-#[cfg(test)]
-pub(crate) use absent::tables;
-pub(crate) use absent::{absent_tables, open_verifier};
-pub(crate) use connection::{BUSY_WAIT, Expected, PAGE_BYTES, StoreError, open_read_only, open_reader, open_writer};
-pub(crate) use durable::open_durable;
+pub(crate) use error::StoreError;
 pub(crate) use folder::{Folder, private_folder, write_private};
+pub use postgres::{Database, NoDatabase};
+pub(crate) use postgres::{connect, told};
 pub(crate) use readers::{Reader, Readers};
+pub(crate) use source::{Source, absent_tables};
+pub(crate) use sqlite::{BUSY_WAIT, Expected, PAGE_BYTES, open_durable, open_read_only};
 pub(crate) use tiles::{Tiles, Tree};

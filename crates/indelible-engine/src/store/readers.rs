@@ -1,21 +1,19 @@
 //! The pool of reading connections. Each is read-only and lent to one thread at a time; what is not lent waits here.
 //!
-//! Keep a read transaction short: while one is open, the WAL cannot be emptied.
+//! Keep a moment short: while one is open, SQLite's WAL cannot be emptied, nor PostgreSQL's dead rows.
 
 use std::ops::Deref;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::Connection;
-
-use super::{StoreError, open_reader};
+use super::sql::Connection;
+use super::{Source, StoreError};
 
 /// Idle connections kept.
 const IDLE_MAX: usize = 8;
 
 /// The pool.
 pub(crate) struct Readers {
-    path: PathBuf,
+    source: Source,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -26,16 +24,25 @@ pub(crate) struct Reader {
 }
 
 impl Readers {
-    /// A pool over `ledger.db` at `path`.
-    pub(crate) fn new(path: PathBuf) -> Arc<Self> {
-        Arc::new(Self { path, idle: Mutex::new(Vec::new()) })
+    /// A pool over a ledger.
+    pub(crate) fn new(source: Source) -> Arc<Self> {
+        Arc::new(Self { source, idle: Mutex::new(Vec::new()) })
     }
 
     /// Lends a connection; opens one where none waits.
     pub(crate) fn get(self: &Arc<Self>) -> Result<Reader, StoreError> {
-        let waiting = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = if let Some(connection) = waiting { connection } else { open_reader(&self.path)? };
+        let waiting = || self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        // One that broke while it waited is let go.
+        let connection = match std::iter::from_fn(waiting).find(Connection::is_idle) {
+            Some(connection) => connection,
+            None => self.source.open_reader()?,
+        };
         Ok(Reader { connection: Some(connection), pool: Arc::clone(self) })
+    }
+
+    /// What it is over.
+    pub(crate) const fn source(&self) -> &Source {
+        &self.source
     }
 
     /// Closes what waits.
@@ -56,7 +63,7 @@ impl Drop for Reader {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if connection.is_autocommit() && idle.len() < IDLE_MAX {
+        if connection.is_idle() && idle.len() < IDLE_MAX {
             idle.push(connection);
         }
     }

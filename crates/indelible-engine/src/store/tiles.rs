@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use indelible_core::chain::Hash;
 use indelible_core::tree::subtree_from_tiles;
-use rusqlite::{Connection, OptionalExtension};
+
+use super::sql::{Connection, OptionalExtension as _, Param, SqlError};
 
 /// Whose tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub(crate) struct Tiles<'c> {
     tree: Tree,
     size: u64,
     read: HashMap<(u8, u64), Option<Vec<u8>>>,
-    failed: Option<rusqlite::Error>,
+    failed: Option<SqlError>,
 }
 
 impl<'c> Tiles<'c> {
@@ -52,25 +53,27 @@ impl<'c> Tiles<'c> {
     }
 
     /// What was found, unless the store could not be read on the way.
-    pub(crate) fn finish<T>(self, found: T) -> Result<T, rusqlite::Error> {
+    pub(crate) fn finish<T>(self, found: T) -> Result<T, SqlError> {
         self.failed.map_or(Ok(found), Err)
     }
 
-    fn load(&self, level: u8, position: u64) -> Result<Option<Vec<u8>>, rusqlite::Error> {
+    fn load(&self, level: u8, position: u64) -> Result<Option<Vec<u8>>, SqlError> {
         let full = self.size.checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0);
         let (partial, position) = (position == full, position as i64);
-        let read = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| {
-            self.connection.prepare_cached(sql)?.query_row(parameters, |row| row.get(0)).optional()
+        let level = i64::from(level);
+        let read = |sql: &str, parameters: &[i64]| {
+            let parameters: Vec<Param<'_>> = parameters.iter().copied().map(Param::Integer).collect();
+            self.connection.prepare(sql)?.query_row(parameters.as_slice(), |row| row.get(0)).optional()
         };
         match (self.tree, partial) {
             (Tree::Project(project), true) => {
-                read("SELECT hashes FROM partial_tiles WHERE project = ?1 AND level = ?2", &[&project, &level])
+                read("SELECT hashes FROM partial_tiles WHERE project = ?1 AND level = ?2", &[project, level])
             }
             (Tree::Project(project), false) => {
-                read("SELECT hashes FROM tiles WHERE project = ?1 AND level = ?2 AND position = ?3", &[&project, &level, &position])
+                read("SELECT hashes FROM tiles WHERE project = ?1 AND level = ?2 AND position = ?3", &[project, level, position])
             }
-            (Tree::Instance, true) => read("SELECT hashes FROM instance_edge WHERE level = ?1", &[&level]),
-            (Tree::Instance, false) => read("SELECT hashes FROM instance_tiles WHERE level = ?1 AND position = ?2", &[&level, &position]),
+            (Tree::Instance, true) => read("SELECT hashes FROM instance_edge WHERE level = ?1", &[level]),
+            (Tree::Instance, false) => read("SELECT hashes FROM instance_tiles WHERE level = ?1 AND position = ?2", &[level, position]),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use indelible_core::entry::Outline;
 use indelible_core::verify::{Hashed, Wrap};
-use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator as _;
-use rusqlite::{Connection, Rows};
+
+use crate::store::sql::{Connection, Rows, SqlError};
 
 /// Rows in a batch at most.
 const BATCH_ROWS: usize = 2_048;
@@ -105,19 +105,19 @@ struct Beside<'s> {
 }
 
 impl<'s> Beside<'s> {
-    fn new(table: &'static str, rows: Rows<'s>) -> Result<Self, rusqlite::Error> {
+    fn new(table: &'static str, rows: Rows<'s>) -> Result<Self, SqlError> {
         let mut beside = Self { table, rows, at: None };
         beside.step()?;
         Ok(beside)
     }
 
-    fn step(&mut self) -> Result<(), rusqlite::Error> {
+    fn step(&mut self) -> Result<(), SqlError> {
         self.at = self.rows.next()?.map(|row| row.get(0)).transpose()?;
         Ok(())
     }
 
     /// Moves to `row`; what is passed over lies beside no event. Says whether it stands there.
-    fn reach(&mut self, row: i64, orphans: &mut Vec<(&'static str, i64)>) -> Result<bool, rusqlite::Error> {
+    fn reach(&mut self, row: i64, orphans: &mut Vec<(&'static str, i64)>) -> Result<bool, SqlError> {
         while let Some(at) = self.at.filter(|at| *at < row) {
             orphans.push((self.table, at));
             self.step()?;
@@ -136,10 +136,10 @@ pub(super) struct Span {
 /// Reads the rows of `span` that the connection's transaction sees, and hands each batch to `each`, which gives an empty one for it, or
 /// none where nobody wants more. The
 /// last batch may have no rows.
-pub(super) fn read(ledger: &Connection, span: Span, each: &mut dyn FnMut(Batch) -> Option<Batch>) -> Result<(), rusqlite::Error> {
-    let select = |what: &str| ledger.prepare_cached(&format!("SELECT {what} WHERE row BETWEEN ?1 AND ?2 ORDER BY row"));
-    let mut events =
-        select("row, project, sequence, id, entry, prev_hash, row_hash, submission_key_id, submission_mac, retry_mac FROM events")?;
+pub(super) fn read(ledger: &Connection, span: Span, each: &mut dyn FnMut(Batch) -> Option<Batch>) -> Result<(), SqlError> {
+    let select = |what: &str| ledger.prepare(&format!("SELECT {what} WHERE row BETWEEN ?1 AND ?2 ORDER BY row"));
+    let told_by = "row, project, sequence, id, entry, prev_hash, row_hash, submission_key_id, submission_mac, retry_mac";
+    let mut events = select(&format!("{told_by} FROM {}", ledger.submissions()))?;
     let mut contents = select("row, stored FROM contents")?;
     let mut wraps = select("row, data_key_id, wrap FROM wraps")?;
     let bounds = [span.first, span.last];
@@ -155,14 +155,14 @@ pub(super) fn read(ledger: &Connection, span: Span, each: &mut dyn FnMut(Batch) 
         let (submission_mac, retry_mac) = (put(8)?, put(9)?);
         let mut content = None;
         if contents.reach(row, &mut batch.orphans)? {
-            if let Some(found) = contents.rows.get() {
+            if let Some(found) = contents.rows.current() {
                 content = Some(batch.put(found.get_ref(1)?.as_bytes().unwrap_or_default()));
             }
             contents.step()?;
         }
         let mut wrap = None;
         if wraps.reach(row, &mut batch.orphans)? {
-            if let Some(found) = wraps.rows.get() {
+            if let Some(found) = wraps.rows.current() {
                 wrap = Some((found.get(1)?, batch.put(found.get_ref(2)?.as_bytes().unwrap_or_default())));
             }
             wraps.step()?;
@@ -205,7 +205,7 @@ mod tests {
 
     /// Rows whose every column is made from their number, with contents and wraps beside some of them and beside none.
     fn ledger(rows: i64) -> Connection {
-        let ledger = Connection::open_in_memory().expect("open");
+        let ledger = Connection::from(rusqlite::Connection::open_in_memory().expect("open"));
         ledger.execute_batch(include_str!("../store/sqlite/schema.sql")).expect("tables");
         let numbers = format!("WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {rows})");
         let blob = |name: &str| format!("CAST('{name}' || n AS BLOB)");

@@ -7,10 +7,10 @@
 use indelible_core::note::Note;
 use indelible_core::policy::Policy;
 use indelible_core::verify::{Finding, Verdict};
-use rusqlite::Connection;
 
 use super::instance::InstanceFinding;
 use crate::cosigning::stored::verified;
+use crate::store::sql::{Connection, SqlError};
 
 /// Checkpoints looked at in one page.
 const PAGE_CHECKPOINTS: i64 = 256;
@@ -47,11 +47,11 @@ impl<'a> Cosignatures<'a> {
     }
 
     /// Looks at the next checkpoints; says whether there are more.
-    pub(super) fn page(&mut self) -> Result<bool, rusqlite::Error> {
+    pub(super) fn page(&mut self) -> Result<bool, SqlError> {
         let Some(first) = self.next.take() else { return Ok(false) };
         let mut checkpoints = self
             .ledger
-            .prepare_cached("SELECT size, checkpoint FROM instance_checkpoints WHERE size BETWEEN ?1 AND ?2 ORDER BY size LIMIT ?3")?;
+            .prepare("SELECT size, checkpoint FROM instance_checkpoints WHERE size BETWEEN ?1 AND ?2 ORDER BY size LIMIT ?3")?;
         let mut checkpoints = checkpoints.query([first, self.last, PAGE_CHECKPOINTS])?;
         while let Some(row) = checkpoints.next()? {
             let size: i64 = row.get(0)?;
@@ -64,10 +64,10 @@ impl<'a> Cosignatures<'a> {
         Ok(self.next.is_some())
     }
 
-    fn checkpoint(&mut self, size: i64, note: &Note) -> Result<(), rusqlite::Error> {
+    fn checkpoint(&mut self, size: i64, note: &Note) -> Result<(), SqlError> {
         self.counted.checkpoints += 1;
         let mut by = Vec::new();
-        let mut lines = self.ledger.prepare_cached("SELECT witness, line FROM cosignatures WHERE size = ?1")?;
+        let mut lines = self.ledger.prepare("SELECT witness, line FROM cosignatures WHERE size = ?1")?;
         let mut lines = lines.query([size])?;
         while let Some(row) = lines.next()? {
             let text = |at: usize| row.get_ref(at).map(|value| value.as_str().unwrap_or_default().to_owned());
@@ -85,7 +85,7 @@ impl<'a> Cosignatures<'a> {
     }
 
     /// Cosignatures that lie beside no checkpoint, and all of it.
-    pub(super) fn finish(mut self) -> Result<(Vec<InstanceFinding>, Cosigned), rusqlite::Error> {
+    pub(super) fn finish(mut self) -> Result<(Vec<InstanceFinding>, Cosigned), SqlError> {
         let sql = "SELECT DISTINCT size FROM cosignatures WHERE size NOT IN (SELECT size FROM instance_checkpoints) LIMIT 100";
         let mut astray = self.ledger.prepare(sql)?;
         for size in astray.query_map([], |row| row.get::<_, i64>(0))? {
@@ -102,7 +102,7 @@ pub(super) fn check(
     policy: Option<&Policy>,
     last: Option<i64>,
     go_on: &dyn Fn() -> bool,
-) -> Result<(Vec<InstanceFinding>, Cosigned), rusqlite::Error> {
+) -> Result<(Vec<InstanceFinding>, Cosigned), SqlError> {
     let mut cosignatures = Cosignatures::new(ledger, policy, last);
     while go_on() && cosignatures.page()? {}
     cosignatures.finish()

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use indelible_core::time::Timestamp;
-use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::walk::Keys;
+
+use crate::store::sql::{Connection, SqlError};
 
 /// What is wrong with a data key.
 pub(super) struct Fault {
@@ -17,7 +18,7 @@ pub(super) struct Fault {
 }
 
 /// Looks at each.
-pub(super) fn check(ledger: &Connection, keys: &dyn Keys) -> Result<Vec<Fault>, rusqlite::Error> {
+pub(super) fn check(ledger: &Connection, keys: &dyn Keys) -> Result<Vec<Fault>, SqlError> {
     let mut statement = ledger.prepare("SELECT id, organization_id, wrapped, created_at FROM data_keys ORDER BY id")?;
     let mut rows = statement.query([])?;
     let mut faults = Vec::new();

@@ -6,13 +6,13 @@ use indelible_core::entry::Outline;
 use indelible_core::note::Name;
 use indelible_core::tree::{Range, inclusion, leaf_hash};
 use indelible_core::verify::{Finding, Retry, Row, Verdict, Wrap, one_row};
-use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::signed::{anchor_over, log_of};
 use super::walk::Keys;
 use super::wrap;
 use crate::store::{Tiles, Tree};
+use crate::store::sql::{Connection, OptionalExtension, SqlError, params};
 
 /// What was found of one event.
 pub(crate) struct Checked {
@@ -33,12 +33,13 @@ struct Columns {
     retry_mac: Vec<u8>,
 }
 
-fn columns(ledger: &Connection, row: i64, project: i64) -> Result<Option<Columns>, rusqlite::Error> {
+fn columns(ledger: &Connection, row: i64, project: i64) -> Result<Option<Columns>, SqlError> {
     ledger
-        .prepare_cached(
+        .prepare(&format!(
             "SELECT sequence, entry, prev_hash, row_hash, submission_key_id, submission_mac, retry_mac
-             FROM events WHERE row = ?1 AND project = ?2",
-        )?
+             FROM {} WHERE row = ?1 AND project = ?2",
+            ledger.submissions()
+        ))?
         .query_row(params![row, project], |found| {
             let bytes = |at: usize| found.get_ref(at).map(|value| value.as_bytes().unwrap_or_default().to_vec());
             Ok(Columns {
@@ -63,7 +64,7 @@ pub(crate) fn check(
     origin: &Name,
     row: i64,
     before: Option<i64>,
-) -> Result<Checked, rusqlite::Error> {
+) -> Result<Checked, SqlError> {
     let Some(stored) = columns(ledger, row, project)? else {
         return Ok(Checked { sequence: 0, anchor: None, findings: Vec::new() });
     };
@@ -72,9 +73,9 @@ pub(crate) fn check(
         None => None,
     };
     let content: Option<Vec<u8>> =
-        ledger.prepare_cached("SELECT stored FROM contents WHERE row = ?1")?.query_row([row], |found| found.get(0)).optional()?;
+        ledger.prepare("SELECT stored FROM contents WHERE row = ?1")?.query_row([row], |found| found.get(0)).optional()?;
     let wrapped: Option<(i64, Vec<u8>)> = ledger
-        .prepare_cached("SELECT data_key_id, wrap FROM wraps WHERE row = ?1")?
+        .prepare("SELECT data_key_id, wrap FROM wraps WHERE row = ?1")?
         .query_row([row], |found| Ok((found.get(0)?, found.get(1)?)))
         .optional()?;
     let outline = Outline::read(&stored.entry);
@@ -110,7 +111,7 @@ fn anchored(
     origin: &Name,
     sequence: u64,
     leaf: &Hash,
-) -> Result<Result<Option<u64>, (Verdict, String)>, rusqlite::Error> {
+) -> Result<Result<Option<u64>, (Verdict, String)>, SqlError> {
     let Some(stored) = anchor_over(ledger, project, sequence)? else { return Ok(Ok(None)) };
     let log = log_of(ledger, origin, &keys.signing_keys())?;
     let not = |(kind, why): (Verdict, String)| (kind, format!("anchor {}: {why}", stored.number));
@@ -126,14 +127,14 @@ fn anchored(
     Ok(if holds { Ok(Some(stored.number)) } else { Err(not((Verdict::Altered, "the event is not in the tree that it signs".to_owned()))) })
 }
 
-fn previous_hash(ledger: &Connection, project: i64, sequence: u64, row: Option<i64>) -> Result<Option<Vec<u8>>, rusqlite::Error> {
+fn previous_hash(ledger: &Connection, project: i64, sequence: u64, row: Option<i64>) -> Result<Option<Vec<u8>>, SqlError> {
     if let Some(row) = row
         && let Some(found) = columns(ledger, row, project)?.filter(|found| found.sequence == sequence)
     {
         return Ok(Some(found.row_hash));
     }
     ledger
-        .prepare_cached("SELECT row_hash FROM events WHERE project = ?1 AND sequence = ?2")?
+        .prepare("SELECT row_hash FROM events WHERE project = ?1 AND sequence = ?2")?
         .query_row(params![project, sequence as i64], |found| found.get(0))
         .optional()
 }
@@ -145,7 +146,7 @@ fn tree_fault(
     (project, project_id): (i64, Uuid),
     sequence: u64,
     leaf: &Hash,
-) -> Result<Option<&'static str>, rusqlite::Error> {
+) -> Result<Option<&'static str>, SqlError> {
     let head = super::heads::load_one(ledger, project)?;
     let Some(head) = head else { return Ok(Some("the head is gone or cannot be read")) };
     let Some(keys) = keys.project_keys(project_id, head.hmac_key_id) else { return Ok(None) };

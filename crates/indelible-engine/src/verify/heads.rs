@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use indelible_core::chain::Hash;
 use indelible_core::verify::Head;
-use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
+
+use crate::store::sql::{Connection, OptionalExtension, Row, SqlError};
 
 /// What is stored of one project.
 #[derive(Debug, Default)]
@@ -33,7 +34,7 @@ fn hashes(bytes: &[u8]) -> Option<Vec<Hash>> {
 }
 
 /// Reads all projects, by number.
-pub(super) fn load(ledger: &Connection) -> Result<BTreeMap<i64, Stored>, rusqlite::Error> {
+pub(super) fn load(ledger: &Connection) -> Result<BTreeMap<i64, Stored>, SqlError> {
     let mut projects: BTreeMap<i64, Stored> = BTreeMap::new();
     let mut statement = ledger.prepare("SELECT project, project_id, organization_id FROM ledgers")?;
     let mut rows = statement.query([])?;
@@ -45,7 +46,7 @@ pub(super) fn load(ledger: &Connection) -> Result<BTreeMap<i64, Stored>, rusqlit
     let mut statement = ledger.prepare("SELECT project, level, hashes FROM partial_tiles ORDER BY project, level")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        put_partial(&mut projects.entry(row.get(0)?).or_default().partial, row)?;
+        put_partial(&mut projects.entry(row.get(0)?).or_default().partial, &row)?;
     }
     let mut statement = ledger.prepare("SELECT project, level, count(*), max(position) FROM tiles GROUP BY project, level")?;
     let mut rows = statement.query([])?;
@@ -63,7 +64,7 @@ pub(super) fn load(ledger: &Connection) -> Result<BTreeMap<i64, Stored>, rusqlit
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let stored = projects.entry(row.get(0)?).or_default();
-        stored.head = read(row, std::mem::take(&mut stored.partial));
+        stored.head = read(&row, std::mem::take(&mut stored.partial));
         stored.head_unreadable = stored.head.is_none();
         stored.head_end = (row.get(7)?, row.get(8)?);
     }
@@ -71,22 +72,22 @@ pub(super) fn load(ledger: &Connection) -> Result<BTreeMap<i64, Stored>, rusqlit
 }
 
 /// The head of one project; `None` where it is gone or cannot be read.
-pub(super) fn load_one(ledger: &Connection, project: i64) -> Result<Option<Head>, rusqlite::Error> {
+pub(super) fn load_one(ledger: &Connection, project: i64) -> Result<Option<Head>, SqlError> {
     let mut partial = Vec::new();
-    let mut statement = ledger.prepare_cached("SELECT project, level, hashes FROM partial_tiles WHERE project = ?1 ORDER BY level")?;
+    let mut statement = ledger.prepare("SELECT project, level, hashes FROM partial_tiles WHERE project = ?1 ORDER BY level")?;
     let mut rows = statement.query([project])?;
     while let Some(row) = rows.next()? {
-        put_partial(&mut partial, row)?;
+        put_partial(&mut partial, &row)?;
     }
     ledger
-        .prepare_cached("SELECT project, size, row_hash, tree_root, hmac_key_id, mac, compact_range FROM heads WHERE project = ?1")?
+        .prepare("SELECT project, size, row_hash, tree_root, hmac_key_id, mac, compact_range FROM heads WHERE project = ?1")?
         .query_row([project], |row| Ok(read(row, partial)))
         .optional()
         .map(Option::flatten)
 }
 
 /// Levels that a tree of 2^64 leaves does not have, and hashes of odd length, show as a partial tile that differs.
-fn put_partial(partial: &mut Vec<Vec<Hash>>, row: &Row<'_>) -> Result<(), rusqlite::Error> {
+fn put_partial(partial: &mut Vec<Vec<Hash>>, row: &Row<'_>) -> Result<(), SqlError> {
     let level = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(usize::MAX);
     if level < 8 {
         partial.resize(partial.len().max(level), Vec::new());
@@ -98,7 +99,7 @@ fn put_partial(partial: &mut Vec<Vec<Hash>>, row: &Row<'_>) -> Result<(), rusqli
 }
 
 fn read(row: &Row<'_>, partial_tiles: Vec<Vec<Hash>>) -> Option<Head> {
-    let hash = |at: usize| row.get_ref(at).ok()?.as_bytes().ok()?.try_into().ok();
+    let hash = |at: usize| row.get_ref(at).ok()?.as_bytes()?.try_into().ok();
     Some(Head {
         size: u64::try_from(row.get::<_, i64>(1).ok()?).ok()?,
         row_hash: hash(2)?,
@@ -106,6 +107,6 @@ fn read(row: &Row<'_>, partial_tiles: Vec<Vec<Hash>>) -> Option<Head> {
         hmac_key_id: u64::try_from(row.get::<_, i64>(4).ok()?).ok()?,
         mac: hash(5)?,
         partial_tiles,
-        compact_range: hashes(row.get_ref(6).ok()?.as_bytes().ok()?)?,
+        compact_range: hashes(row.get_ref(6).ok()?.as_bytes()?)?,
     })
 }

@@ -10,11 +10,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::batch::{Batch, StoredRow};
 use crate::index::{Block, Blocks, Key, Stored, Token, TokenKey, leaves, path, read_state, tokens};
+use crate::store::sql::{self, OptionalExtension as _, SqlError};
 use crate::store::open_read_only;
 
 /// Rows in one sum.
@@ -59,7 +60,7 @@ pub(super) fn claim(data: &Path) -> Option<Claim> {
 }
 
 /// Takes a row and its tokens.
-type EachRow<'a> = dyn FnMut(&Stored<'_>, &[Token]) -> Result<(), rusqlite::Error> + 'a;
+type EachRow<'a> = dyn FnMut(&Stored<'_>, &[Token]) -> Result<(), SqlError> + 'a;
 
 /// Sums of postings, 64 rows each.
 pub(super) struct Sums(Vec<u64>);
@@ -127,7 +128,7 @@ fn held(file: &Path, through: i64) -> Result<Sums, rusqlite::Error> {
 
 impl Claim {
     /// Whether it is an index of this ledger; one that is not would be built anew in any case.
-    pub(super) fn fits(&self, ledger: &Connection) -> bool {
+    pub(super) fn fits(&self, ledger: &sql::Connection) -> bool {
         let hash = ledger.query_row("SELECT row_hash FROM events WHERE row = ?1", [self.through], |row| row.get(0)).optional();
         self.through > 0 && hash.is_ok_and(|hash: Option<Vec<u8>>| hash.as_ref() == Some(&self.row_hash))
     }
@@ -144,7 +145,7 @@ impl Claim {
     }
 
     /// Walks the rows beside the index and names what differs.
-    pub(super) fn check(&self, batches: &Receiver<Arc<Batch>>, ledger: &Connection) -> Result<Vec<Misplaced>, rusqlite::Error> {
+    pub(super) fn check(&self, batches: &Receiver<Arc<Batch>>, ledger: &sql::Connection) -> Result<Vec<Misplaced>, SqlError> {
         let (file, through) = (self.file.as_path(), self.through);
         let (held, walked) = std::thread::scope(|scope| {
             // Postings of rows that the claim covers do not change, so a newer look at them will do.
@@ -161,7 +162,7 @@ impl Claim {
     }
 
     /// What differs between the rows that were walked and the index's side.
-    pub(super) fn compare(&self, walked: Walked, held: &Sums, ledger: &Connection) -> Result<Vec<Misplaced>, rusqlite::Error> {
+    pub(super) fn compare(&self, walked: Walked, held: &Sums, ledger: &sql::Connection) -> Result<Vec<Misplaced>, SqlError> {
         let (index, Walked { sums, blocks, unread, mut misplaced }) = (&self.index, walked);
         compare_blocks((&blocks, &unread), &self.held_blocks()?, &mut misplaced);
         let mut extra = Vec::new();
@@ -236,7 +237,7 @@ impl Claim {
     }
 
     /// Looks at the rows of one chunk, posting by posting; says whether one is hidden.
-    fn look(&self, first: i64, ledger: &Connection, index: &Connection, misplaced: &mut Vec<Misplaced>) -> Result<bool, rusqlite::Error> {
+    fn look(&self, first: i64, ledger: &sql::Connection, index: &Connection, misplaced: &mut Vec<Misplaced>) -> Result<bool, SqlError> {
         let mut posting = index.prepare_cached("SELECT 1 FROM terms WHERE terms MATCH ?1 AND rowid = ?2")?;
         let before = misplaced.len();
         self.each_of_chunk(first, ledger, &mut |stored, wanted| {
@@ -263,10 +264,10 @@ impl Claim {
     fn look_for_extra(
         &self,
         chunks: &[i64],
-        ledger: &Connection,
+        ledger: &sql::Connection,
         index: &Connection,
         misplaced: &mut Vec<Misplaced>,
-    ) -> Result<(), rusqlite::Error> {
+    ) -> Result<(), SqlError> {
         let mut held: HashMap<i64, usize> = HashMap::new();
         leaves::ask(index, &mut |_, row| {
             if chunks.binary_search(&(row / CHUNK_ROWS * CHUNK_ROWS)).is_ok() {
@@ -289,13 +290,13 @@ impl Claim {
     }
 
     /// Hands each row of a chunk and its tokens, each once, to `each`.
-    fn each_of_chunk(&self, first: i64, ledger: &Connection, each: &mut EachRow<'_>) -> Result<(), rusqlite::Error> {
+    fn each_of_chunk(&self, first: i64, ledger: &sql::Connection, each: &mut EachRow<'_>) -> Result<(), SqlError> {
         let mut rows =
-            ledger.prepare_cached("SELECT row, project, sequence, id, entry FROM events WHERE row >= ?1 AND row < ?2 AND row <= ?3")?;
-        let mut rows = rows.query(params![first, first + CHUNK_ROWS, self.through])?;
+            ledger.prepare("SELECT row, project, sequence, id, entry FROM events WHERE row >= ?1 AND row < ?2 AND row <= ?3")?;
+        let mut rows = rows.query([first, first + CHUNK_ROWS, self.through])?;
         let mut wanted = Vec::new();
         while let Some(row) = rows.next()? {
-            let stored = Stored::read_without_hash(row)?;
+            let stored = Stored::read_without_hash(&row)?;
             if stored.occurred_at.is_none() {
                 continue;
             }

@@ -21,7 +21,7 @@ impl Claim {
     }
 
     /// Does something in a transaction in which the file is still the one that made the claim; `None` where it was built anew.
-    pub(super) fn still<T>(&self, what: impl FnOnce(&Self) -> Result<T, rusqlite::Error>) -> Result<Option<T>, rusqlite::Error> {
+    pub(super) fn still<T, E: From<rusqlite::Error>>(&self, what: impl FnOnce(&Self) -> Result<T, E>) -> Result<Option<T>, E> {
         self.index.execute_batch("BEGIN")?;
         let state = read_state(&self.index);
         let same = self.file.exists() && state.is_ok_and(|(key, through, ..)| key == self.key && through.row >= self.through);

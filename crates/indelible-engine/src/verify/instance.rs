@@ -8,7 +8,8 @@ use indelible_core::anchor::Anchor;
 use indelible_core::checkpoint::Checkpoint;
 use indelible_core::tree::{Edge, TILE_HEIGHT, leaf_hash};
 use indelible_core::verify::{Finding, Log, Verdict};
-use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::store::sql::{Connection, OptionalExtension, SqlError, params};
 
 /// Findings made; more are of no use to anybody.
 const FINDINGS_MAX: usize = 1_000;
@@ -45,7 +46,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    pub(super) fn load(snapshot: &Connection) -> Result<Self, rusqlite::Error> {
+    pub(super) fn load(snapshot: &Connection) -> Result<Self, SqlError> {
         let last = snapshot.query_row("SELECT max(position) FROM instance_leaves", [], |row| row.get(0))?;
         let signed = snapshot.query_row("SELECT max(size) FROM instance_checkpoints", [], |row| row.get(0))?;
         let mut edge: Vec<Vec<u8>> = Vec::new();
@@ -86,14 +87,14 @@ pub(super) struct Walk<'a> {
 
 /// Walks the whole tree in the snapshot that `ledger` sees; `go_on` is asked after each page, and where it says no, what is returned
 /// means nothing.
-pub(super) fn check(ledger: &Connection, tree: InstanceTree, go_on: &dyn Fn() -> bool) -> Result<Vec<InstanceFinding>, rusqlite::Error> {
+pub(super) fn check(ledger: &Connection, tree: InstanceTree, go_on: &dyn Fn() -> bool) -> Result<Vec<InstanceFinding>, SqlError> {
     let mut walk = Walk::new(ledger, tree)?;
     while go_on() && walk.page()? {}
     walk.finish()
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(ledger: &'a Connection, tree: InstanceTree) -> Result<Self, rusqlite::Error> {
+    pub(super) fn new(ledger: &'a Connection, tree: InstanceTree) -> Result<Self, SqlError> {
         let InstanceTree { log, last, verified, bounds } = tree;
         let next = bounds.last.map(|_| i64::MIN);
         let (edge, findings) = (Edge::new(), Vec::new());
@@ -103,9 +104,9 @@ impl<'a> Walk<'a> {
     }
 
     /// Reads the next leaves; says whether there are more.
-    pub(super) fn page(&mut self) -> Result<bool, rusqlite::Error> {
+    pub(super) fn page(&mut self) -> Result<bool, SqlError> {
         let (Some(first), Some(last)) = (self.next.take(), self.bounds.last) else { return Ok(false) };
-        let mut leaves = self.ledger.prepare_cached(
+        let mut leaves = self.ledger.prepare(
             "SELECT position, project, number, leaf, anchor, tree_size FROM instance_leaves LEFT JOIN anchors USING (project, number)
              WHERE position BETWEEN ?1 AND ?2 ORDER BY position LIMIT ?3",
         )?;
@@ -113,7 +114,7 @@ impl<'a> Walk<'a> {
         while let Some(row) = leaves.next()? {
             let (position, project, number): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
             let leaf = row.get_ref(3)?.as_bytes().unwrap_or_default();
-            let anchor = row.get_ref(4)?.as_bytes().ok();
+            let anchor = row.get_ref(4)?.as_bytes();
             let at = row.get::<_, Option<i64>>(5)?.and_then(|size| u64::try_from(size).ok()?.checked_sub(1));
             self.leaf(position, (project, number), leaf, anchor, at)?;
             if self.findings.len() >= FINDINGS_MAX {
@@ -130,9 +131,9 @@ impl Walk<'_> {
         self.findings.push((project, Finding { kind, sequence, detail: detail.into() }));
     }
 
-    fn signed_after(&self, size: i64) -> Result<Option<(i64, Vec<u8>)>, rusqlite::Error> {
+    fn signed_after(&self, size: i64) -> Result<Option<(i64, Vec<u8>)>, SqlError> {
         self.ledger
-            .prepare_cached("SELECT size, checkpoint FROM instance_checkpoints WHERE size > ?1 ORDER BY size LIMIT 1")?
+            .prepare("SELECT size, checkpoint FROM instance_checkpoints WHERE size > ?1 ORDER BY size LIMIT 1")?
             .query_row([size], |row| Ok((row.get(0)?, row.get_ref(1)?.as_bytes().unwrap_or_default().to_vec())))
             .optional()
     }
@@ -144,7 +145,7 @@ impl Walk<'_> {
         leaf: &[u8],
         anchor: Option<&[u8]>,
         at: Option<u64>,
-    ) -> Result<(), rusqlite::Error> {
+    ) -> Result<(), SqlError> {
         let wanted = self.edge.size();
         if u64::try_from(position) != Ok(wanted) {
             let end = position.unsigned_abs();
@@ -175,7 +176,7 @@ impl Walk<'_> {
         for tile in full {
             let stored: Option<Vec<u8>> = self
                 .ledger
-                .prepare_cached("SELECT hashes FROM instance_tiles WHERE level = ?1 AND position = ?2")?
+                .prepare("SELECT hashes FROM instance_tiles WHERE level = ?1 AND position = ?2")?
                 .query_row(params![tile.level, tile.index as i64], |row| row.get(0))
                 .optional()?;
             if !self.doubtful && stored.as_ref() != Some(&tile.hashes) {
@@ -188,7 +189,7 @@ impl Walk<'_> {
     }
 
     /// What was signed at the size that the walk has come to.
-    fn compare_roots(&mut self) -> Result<(), rusqlite::Error> {
+    fn compare_roots(&mut self) -> Result<(), SqlError> {
         let size = self.edge.size();
         let root = (!self.doubtful).then(|| self.edge.root());
         while let Some((column, note)) = self.signed.take_if(|(column, _)| u64::try_from(*column).is_ok_and(|column| column <= size)) {
@@ -229,7 +230,7 @@ impl Walk<'_> {
     }
 
     /// What is beyond the leaves, and all findings.
-    pub(super) fn finish(mut self) -> Result<Vec<InstanceFinding>, rusqlite::Error> {
+    pub(super) fn finish(mut self) -> Result<Vec<InstanceFinding>, SqlError> {
         let size = self.edge.size();
         if let Some((first, gone)) = self.gone {
             let detail = format!("the instance tree: {gone} leaves are gone, the first of them at position {first}");

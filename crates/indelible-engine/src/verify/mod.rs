@@ -35,7 +35,6 @@ use indelible_core::chain::Hash;
 use indelible_core::key::ProjectKeys;
 use indelible_core::policy::Policy;
 use indelible_core::verify::{Report, Verdict};
-use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::access::Caller;
@@ -43,10 +42,11 @@ use crate::anchor::CheckpointStore;
 use crate::keystore::{DataKeys, KeyStore};
 use crate::ledger::Ledger;
 use crate::query::reading::{Lane, Reading};
-use crate::query::scan::ScanError;
 use crate::query::{EventVerification, Opening, ReadError};
 use crate::resource::Project;
-use crate::store::open_verifier;
+use crate::store::Source;
+
+use crate::store::sql::{Connection, OptionalExtension as _};
 
 /// A whole project may take this long.
 const PROJECT_TIME_MAX: Duration = Duration::from_hours(24);
@@ -139,10 +139,10 @@ fn on_folder<T>(
         return Err(VerifyError::Since(format!("the checkpoint that --since names is of project {of_one}")));
     }
     let unreadable = |error: &dyn std::fmt::Display| VerifyError::Unreadable(error.to_string());
-    let ledger = data.join("ledger.db");
-    let (keystore, faults) = KeyStore::open_what_opens(data, master_key_file).map_err(|error| unreadable(&error))?;
+    let source = Source::File(data.join("ledger.db"));
+    let (keystore, faults) = KeyStore::open_what_opens(&data.join("keys"), master_key_file).map_err(|error| unreadable(&error))?;
     let keystore = Arc::new(keystore);
-    let open = || open_verifier(&ledger).map_err(|error| error.to_string());
+    let open = || source.open_verifier().map_err(|error| error.to_string());
     // A server that runs beside may write a data key at any time: they are read as the walk sees them.
     let keys = |snapshot: &Connection| -> Result<Arc<dyn walk::Keys>, String> {
         let data_keys = DataKeys::load_readable(Arc::clone(&keystore), snapshot).map_err(|error| error.to_string())?;
@@ -241,7 +241,7 @@ impl Ledger {
             let before = lane.row_before(row)?;
             let origin = crate::anchor::origin(lane.ledger.instance_name(), names.1).map_err(|error| failed(&error))?;
             // One snapshot, so that the writer does not move the head between two looks.
-            let checked = reader.unchecked_transaction().and_then(|snapshot| event::check(&snapshot, &keys, names, &origin, row, before));
+            let checked = reader.moment().and_then(|snapshot| event::check(&snapshot, &keys, names, &origin, row, before));
             let event::Checked { sequence, anchor, findings } = checked.map_err(|error| failed(&error))?;
             let worst = findings.iter().map(|finding| finding.kind).max();
             let verdict = worst.unwrap_or(if anchor.is_some() { Verdict::Intact } else { Verdict::Unanchored });
@@ -260,8 +260,7 @@ impl Ledger {
         let stop = Arc::clone(&wanted.0);
         self.read_for(PROJECT_TIME_MAX, reading, move |lane, account| {
             let folder = lane.ledger.inner.folder();
-            let ledger = folder.ledger_db();
-            let open = || open_verifier(&ledger).map_err(|error| error.to_string());
+            let open = || lane.ledger.inner.readers.source().open_verifier().map_err(|error| error.to_string());
             // In memory before they are stored, so never behind the snapshot.
             let keys = |_: &Connection| -> Result<Arc<dyn walk::Keys>, String> { Ok(keys.clone()) };
             let (data, checkpoints) = (folder.root(), &lane.ledger.inner.checkpoints);
@@ -294,10 +293,10 @@ fn row_by_id(lane: &Lane<'_>, id: Uuid) -> Result<Option<i64>, ReadError> {
     let reader = lane.reader()?;
     for row in lane.ledger.inner.index.find(lane.number, id)? {
         let there = reader
-            .prepare_cached("SELECT 1 FROM events WHERE row = ?1 AND project = ?2 AND id = ?3")
-            .and_then(|mut statement| statement.exists((row, lane.number, id.as_bytes())))
-            .map_err(|error| lane.failed(ScanError::Ledger(error)))?;
-        if there {
+            .prepare("SELECT 1 FROM events WHERE row = ?1 AND project = ?2 AND id = ?3")
+            .and_then(|mut statement| statement.query_row((row, lane.number, id.as_bytes()), |_| Ok(())).optional())
+            .map_err(|error| lane.failed(error.into()))?;
+        if there.is_some() {
             return Ok(Some(row));
         }
     }

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 
-use rusqlite::Connection;
 
 use crate::index::{Bloom, Token, TokenKey, open_reader, path};
+use crate::store::sql::{Connection, SqlError};
 
 /// Suspects kept; a ledger in which more ids repeat is in a state that a thousand findings describe as well.
 const SUSPECTS_MAX: usize = 1_000_000;
@@ -64,7 +64,7 @@ impl Repeats {
         ledger: &Connection,
         data: &Path,
         rest: &mut dyn FnMut() -> bool,
-    ) -> Result<Vec<(i64, u64, String)>, rusqlite::Error> {
+    ) -> Result<Vec<(i64, u64, String)>, SqlError> {
         if self.suspects.is_empty() {
             return Ok(Vec::new());
         }
@@ -73,7 +73,7 @@ impl Repeats {
             return self.look(ledger);
         }
         // The index holds the same columns in a tenth of the space, where it covers all; what it names is read from the ledger.
-        let covered = open_reader(&path(data)).ok().filter(|index| {
+        let covered = open_reader(&path(data)).ok().map(Connection::from).filter(|index| {
             let through = index.query_row("SELECT through FROM state", [], |row| row.get::<_, i64>(0));
             through.is_ok_and(|through| through >= self.rows)
         });
@@ -85,14 +85,14 @@ impl Repeats {
     }
 
     /// Looks at each row where a suspect may stand.
-    fn look(&self, ledger: &Connection) -> Result<Vec<(i64, u64, String)>, rusqlite::Error> {
+    fn look(&self, ledger: &Connection) -> Result<Vec<(i64, u64, String)>, SqlError> {
         let mut found = Vec::new();
         let mut statement = ledger.prepare("SELECT sequence FROM events WHERE row = ?1 AND project = ?2 AND id = ?3")?;
         // Most suspects are false yeses of the filter and stand once: looking each of them up would cost more than the walk.
         for ((project, id), rows) in self.suspects.iter().filter(|(_, rows)| rows.len() > 1) {
             let mut sequences = Vec::new();
             for row in rows {
-                let mut at = statement.query(rusqlite::params![row, project, id])?;
+                let mut at = statement.query((row, project, id))?;
                 while let Some(row) = at.next()? {
                     sequences.push(row.get::<_, i64>(0)? as u64);
                 }
@@ -118,7 +118,7 @@ impl Repeats {
         }
     }
 
-    fn collect(&mut self, connection: &Connection, table: &str, rest: &mut dyn FnMut() -> bool) -> Result<(), rusqlite::Error> {
+    fn collect(&mut self, connection: &Connection, table: &str, rest: &mut dyn FnMut() -> bool) -> Result<(), SqlError> {
         self.suspects.values_mut().for_each(Vec::clear);
         let mut statement =
             connection.prepare(&format!("SELECT project, id, row FROM {table} WHERE row BETWEEN ?1 AND ?2 ORDER BY row"))?;
@@ -126,7 +126,7 @@ impl Repeats {
         while first <= self.rows {
             let mut rows = statement.query([first, last.min(self.rows)])?;
             while let Some(row) = rows.next()? {
-                let Some(id) = row.get_ref(1)?.as_bytes().ok().and_then(|id| id.try_into().ok()) else { continue };
+                let Some(id) = row.get_ref(1)?.as_bytes().and_then(|id| id.try_into().ok()) else { continue };
                 if let Some(suspect) = self.suspects.get_mut(&(row.get(0)?, id)) {
                     suspect.push(row.get(2)?);
                 }

@@ -13,12 +13,12 @@ use indelible_core::hex;
 use indelible_core::json::{self, Object, Value};
 use indelible_core::time::Timestamp;
 use memchr::memmem::Finder;
-use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
 use super::walk::Keys;
 use crate::keystore::{ENDED, ENDED_SINCE, ROTATE};
 use crate::resource::DOCUMENT;
+use crate::store::sql::{Connection, OptionalExtension, Row, SqlError};
 
 /// What comes after the name of the first member of an entry, its action.
 const BEGINNING: &[u8] = b"{\"action\":\"";
@@ -58,13 +58,13 @@ impl Default for Resources {
 }
 
 /// A text; bytes that are none become another one, which no event commits to.
-fn readable(row: &Row<'_>, at: usize) -> Result<String, rusqlite::Error> {
+fn readable(row: &Row<'_>, at: usize) -> Result<String, SqlError> {
     row.get_ref(at).map(|text| String::from_utf8_lossy(text.as_bytes().unwrap_or_default()).into_owned())
 }
 
 impl Resources {
     /// Reads which there are.
-    pub(super) fn load(ledger: &Connection) -> Result<Self, rusqlite::Error> {
+    pub(super) fn load(ledger: &Connection) -> Result<Self, SqlError> {
         let mut resources = Self::default();
         let mut statement = ledger.prepare("SELECT project_id, type, id, version, body FROM resources")?;
         let rows = statement.query_map([], |row| {

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use indelible_core::checkpoint::Checkpoint;
 use indelible_core::note::{Algorithm, Name, VerifierKey};
 use indelible_core::verify::{Finding, Log, StoredAnchor, Verdict};
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use crate::anchor::{CheckpointStore, Checkpoints};
+use crate::store::sql::{Connection, OptionalExtension, Row, SqlError, params};
 
 /// The checkpoint store as it was before the walk, by origin.
 enum Store {
@@ -31,8 +31,8 @@ pub(super) struct Signed {
 }
 
 /// The name of the instance, which never changes: it may be read before the snapshot.
-fn instance_name(ledger: &Connection) -> Result<Option<Name>, rusqlite::Error> {
-    let read = |row: &Row<'_>| Ok(row.get_ref(0)?.as_str().ok().map(str::to_owned));
+fn instance_name(ledger: &Connection) -> Result<Option<Name>, SqlError> {
+    let read = |row: &Row<'_>| Ok(row.get_ref(0)?.as_str().map(str::to_owned));
     let name = ledger.query_row("SELECT value FROM instance WHERE key = 'name'", [], read).optional()?;
     Ok(name.flatten().and_then(|name| Name::new(name).ok()))
 }
@@ -48,14 +48,14 @@ fn read_store(checkpoints: &CheckpointStore, instance: Option<&Name>) -> Store {
 
 impl Signed {
     /// To be called before the snapshot is taken.
-    pub(super) fn before(ledger: &Connection, checkpoints: &CheckpointStore) -> Result<Self, rusqlite::Error> {
+    pub(super) fn before(ledger: &Connection, checkpoints: &CheckpointStore) -> Result<Self, SqlError> {
         let instance = instance_name(ledger)?;
         let store = read_store(checkpoints, instance.as_ref());
         Ok(Self { instance, public_keys: Vec::new(), store, later: BTreeSet::new() })
     }
 
     /// Reads the keys in the snapshot, given those of the key store; says what is wrong with them.
-    pub(super) fn load_keys(&mut self, snapshot: &Connection, own: &[(u64, [u8; 32])]) -> Result<Vec<Finding>, rusqlite::Error> {
+    pub(super) fn load_keys(&mut self, snapshot: &Connection, own: &[(u64, [u8; 32])]) -> Result<Vec<Finding>, SqlError> {
         let (keys, mut faults) = public_keys(snapshot, own)?;
         self.public_keys = keys;
         if self.instance.is_none() {
@@ -141,7 +141,7 @@ impl Signed {
 }
 
 /// Who signs the tree of `origin`: the keys of the ledger, and of the key store.
-pub(super) fn log_of(ledger: &Connection, origin: &Name, own: &[(u64, [u8; 32])]) -> Result<Log, rusqlite::Error> {
+pub(super) fn log_of(ledger: &Connection, origin: &Name, own: &[(u64, [u8; 32])]) -> Result<Log, SqlError> {
     Ok(log_under(origin.clone(), &public_keys(ledger, own)?.0))
 }
 
@@ -152,14 +152,14 @@ fn log_under(origin: Name, public_keys: &[[u8; 32]]) -> Log {
 
 /// The keys of the key store, and those of the ledger that it no longer has; one sentence for each of the ledger's that is
 /// not what the key store has under its id, and is not believed.
-fn public_keys(ledger: &Connection, own: &[(u64, [u8; 32])]) -> Result<(Vec<[u8; 32]>, Vec<String>), rusqlite::Error> {
+fn public_keys(ledger: &Connection, own: &[(u64, [u8; 32])]) -> Result<(Vec<[u8; 32]>, Vec<String>), SqlError> {
     let mut keys: Vec<[u8; 32]> = own.iter().map(|(_, key)| *key).collect();
     let mut faults = Vec::new();
     let mut statement = ledger.prepare("SELECT id, public_key FROM signing_keys ORDER BY id")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let id = row.get::<_, i64>(0)?;
-        let stored: Option<[u8; 32]> = row.get_ref(1)?.as_bytes().ok().and_then(|key| key.try_into().ok());
+        let stored: Option<[u8; 32]> = row.get_ref(1)?.as_bytes().and_then(|key| key.try_into().ok());
         let known = own.iter().find_map(|(own, key)| (i64::try_from(*own) == Ok(id)).then_some(*key));
         match (stored, known) {
             (Some(stored), None) => keys.push(stored),
@@ -174,7 +174,7 @@ fn public_keys(ledger: &Connection, own: &[(u64, [u8; 32])]) -> Result<(Vec<[u8;
 /// The columns of an anchor, in the order of [`read_anchor`].
 const ANCHOR: &str = "number, tree_size, anchor, note, checkpoint, last_row";
 
-fn read_anchor(row: &Row<'_>) -> Result<(StoredAnchor, i64), rusqlite::Error> {
+fn read_anchor(row: &Row<'_>) -> Result<(StoredAnchor, i64), SqlError> {
     let bytes = |at: usize| row.get_ref(at).map(|value| value.as_bytes().unwrap_or_default().to_vec());
     let number = |at: usize| row.get::<_, i64>(at).map(|number| u64::try_from(number).unwrap_or(u64::MAX >> 1));
     let stored = StoredAnchor { number: number(0)?, tree_size: number(1)?, anchor: bytes(2)?, note: bytes(3)?, checkpoint: bytes(4)? };
@@ -188,16 +188,16 @@ pub(super) fn anchor_from(
     project: i64,
     number: u64,
     last: i64,
-) -> Result<Option<(StoredAnchor, i64)>, rusqlite::Error> {
+) -> Result<Option<(StoredAnchor, i64)>, SqlError> {
     let Ok(number) = i64::try_from(number) else { return Ok(None) };
     ledger
-        .prepare_cached(&format!("SELECT {ANCHOR} FROM anchors WHERE project = ?1 AND number BETWEEN ?2 AND ?3 ORDER BY number LIMIT 1"))?
+        .prepare(&format!("SELECT {ANCHOR} FROM anchors WHERE project = ?1 AND number BETWEEN ?2 AND ?3 ORDER BY number LIMIT 1"))?
         .query_row(params![project, number, last], read_anchor)
         .optional()
 }
 
 /// The first anchor that covers a sequence, found by halving: sizes grow with numbers.
-pub(super) fn anchor_over(ledger: &Connection, project: i64, sequence: u64) -> Result<Option<StoredAnchor>, rusqlite::Error> {
+pub(super) fn anchor_over(ledger: &Connection, project: i64, sequence: u64) -> Result<Option<StoredAnchor>, SqlError> {
     let last: Option<i64> = ledger.query_row("SELECT max(number) FROM anchors WHERE project = ?1", [project], |row| row.get(0))?;
     let Some(last) = last else { return Ok(None) };
     let (mut low, mut high) = (0, last.saturating_add(1));

@@ -14,7 +14,6 @@ use indelible_core::checkpoint::Checkpoint;
 use indelible_core::note::Note;
 use indelible_core::verified::{Extent, VERIFIED_BYTES_MAX, Verified};
 use indelible_core::verify::Start;
-use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::VerifyError;
@@ -23,6 +22,7 @@ use super::walk::Keys;
 use crate::anchor::{CheckpointStore, beside};
 use crate::keystore::KeyStore;
 use crate::store::{private_folder, write_private};
+use crate::store::sql::{Connection, OptionalExtension, SqlError};
 
 /// Suffix of the file of a note.
 const fn suffix(extent: Extent) -> &'static str {
@@ -195,7 +195,7 @@ impl Default for Plan {
 }
 
 /// Of each project, the last anchor among the first leaves of the instance tree, and the rows that it covers.
-pub(super) fn anchored(ledger: &Connection, leaves: u64) -> Result<HashMap<i64, (u64, u64)>, rusqlite::Error> {
+pub(super) fn anchored(ledger: &Connection, leaves: u64) -> Result<HashMap<i64, (u64, u64)>, SqlError> {
     let mut statement = ledger.prepare(
         "SELECT project, number, coalesce(tree_size, 0) FROM (
              SELECT project, max(number) AS number FROM instance_leaves WHERE position < ?1 GROUP BY project
@@ -208,8 +208,8 @@ pub(super) fn anchored(ledger: &Connection, leaves: u64) -> Result<HashMap<i64, 
 }
 
 /// The signed checkpoint of the instance tree of so many leaves.
-pub(super) fn checkpoint(ledger: &Connection, size: i64) -> Result<Option<Note>, rusqlite::Error> {
+pub(super) fn checkpoint(ledger: &Connection, size: i64) -> Result<Option<Note>, SqlError> {
     let mut select = ledger.prepare("SELECT checkpoint FROM instance_checkpoints WHERE size = ?1")?;
-    let note = select.query_row([size], |row| Ok(row.get_ref(0)?.as_str().ok().map(str::to_owned))).optional()?.flatten();
+    let note = select.query_row([size], |row| Ok(row.get_ref(0)?.as_str().map(str::to_owned))).optional()?.flatten();
     Ok(note.and_then(|note| Note::parse(note.as_bytes()).ok()))
 }

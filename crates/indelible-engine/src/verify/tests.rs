@@ -18,6 +18,7 @@ use super::walk::{Ground, Keys, slices, walk};
 use super::{Held, VerifyError};
 use crate::index::fixture::{Event, Fixture, ORGANIZATION, project_id};
 use crate::index::open_reader;
+use crate::store::sql;
 
 struct TestKeys {
     ring: Secret,
@@ -134,9 +135,9 @@ fn verify(data: &Path, only: Option<Uuid>) -> Result<Vec<Report>, VerifyError> {
 
 fn verify_by(data: &Path, only: Option<Uuid>, workers: usize) -> Result<Vec<Report>, VerifyError> {
     let ledger = data.join("ledger.db");
-    let open = || open_reader(&ledger).map_err(|error| error.to_string());
-    let keys = |snapshot: &Connection| -> Result<Arc<dyn Keys>, String> {
-        assert!(!snapshot.is_autocommit(), "keys are read in the transaction that is walked");
+    let open = || open_reader(&ledger).map(sql::Connection::from).map_err(|error| error.to_string());
+    let keys = |snapshot: &sql::Connection| -> Result<Arc<dyn Keys>, String> {
+        assert!(!snapshot.is_idle(), "keys are read in the transaction that is walked");
         Ok(Arc::new(keys()))
     };
     let stop = std::sync::atomic::AtomicBool::new(false);
@@ -365,7 +366,7 @@ fn a_project_of_which_nothing_is_left_leaves_holes() {
 
 /// Row 500, which has no content, and row 501, which has.
 fn check_one(data: &Path, row: i64) -> Vec<Finding> {
-    let ledger = open_reader(&data.join("ledger.db")).expect("open");
+    let ledger = sql::Connection::from(open_reader(&data.join("ledger.db")).expect("open"));
     let origin = indelible_core::note::Name::new("log/1").expect("a name");
     super::event::check(&ledger, &keys(), (1, project_id(1)), &origin, row, Some(row - 1)).expect("checked").findings
 }

@@ -21,7 +21,6 @@ use indelible_core::key::ProjectKeys;
 use indelible_core::policy::Policy;
 use indelible_core::tree::Tile;
 use indelible_core::verify::{Finding, Report, Retry, Row, Verdict, Verifier};
-use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::batch::{self, Batch, Lent, Span, StoredRow};
@@ -39,6 +38,7 @@ use super::told::Told;
 use super::wrap::DataKey;
 use super::{Progress, VerifyError};
 use crate::anchor::CheckpointStore;
+use crate::store::sql::{Connection, OptionalExtension, SqlError, params};
 
 pub(crate) use lanes::workers;
 
@@ -117,7 +117,7 @@ pub(crate) struct Walked {
     pub(crate) cosigned: Cosigned,
 }
 
-pub(super) fn unreadable(error: &rusqlite::Error) -> VerifyError {
+pub(super) fn unreadable(error: &SqlError) -> VerifyError {
     VerifyError::Unreadable(format!("the ledger cannot be read: {error}"))
 }
 
@@ -144,7 +144,7 @@ pub(super) struct Scene {
 
 /// Begins the read transaction that is walked, and reads all that is not a row.
 pub(super) fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connection) -> Result<Scene, VerifyError> {
-    let failed = |error: rusqlite::Error| unreadable(&error);
+    let failed = |error: SqlError| unreadable(&error);
     // Before the snapshot: what the store holds is then in the ledger already.
     let mut signed = Signed::before(aside, ground.checkpoints).map_err(failed)?;
     reading.execute_batch("BEGIN").map_err(failed)?;
@@ -222,7 +222,7 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
         (reader.join(), workers, comparing.map(ScopedJoinHandle::join), taken)
     });
     let died = |_| VerifyError::Unreadable("a thread of the verification died".to_owned());
-    let (found, (of_witnesses, cosigned)) = read.map_err(died)?.map_err(|error: rusqlite::Error| unreadable(&error))?;
+    let (found, (of_witnesses, cosigned)) = read.map_err(died)?.map_err(|error: SqlError| unreadable(&error))?;
     of_instance.extend(found.into_iter().chain(of_witnesses));
     worked.map_err(died)?;
     taken.map_err(|error| unreadable(&error))?;
@@ -231,7 +231,7 @@ pub(crate) fn walk(ground: &Ground<'_>, progress: &mut dyn FnMut(Progress)) -> R
 }
 
 /// What was found of the index, or that it cannot be read.
-pub(super) fn misplaced(found: Result<Vec<Misplaced>, rusqlite::Error>) -> Vec<Misplaced> {
+pub(super) fn misplaced(found: Result<Vec<Misplaced>, SqlError>) -> Vec<Misplaced> {
     found.unwrap_or_else(|error| vec![Misplaced { project: 0, sequence: None, detail: format!("the index cannot be read: {error}") }])
 }
 
@@ -269,7 +269,7 @@ pub(super) struct Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
-    pub(super) fn new(ground: &'a Ground<'a>, ledger: &'a Connection, scene: Scene) -> Result<Self, rusqlite::Error> {
+    pub(super) fn new(ground: &'a Ground<'a>, ledger: &'a Connection, scene: Scene) -> Result<Self, SqlError> {
         let mut chains = Self {
             ground,
             keys: scene.keys,
@@ -303,7 +303,7 @@ impl<'a> Chains<'a> {
         Ok(chains)
     }
 
-    fn begin(&mut self, number: i64, project_id: Uuid) -> Result<(), rusqlite::Error> {
+    fn begin(&mut self, number: i64, project_id: Uuid) -> Result<(), SqlError> {
         let keys = Arc::clone(&self.keys);
         let mut verifier = Verifier::new(project_id, Box::new(move |ring_id| keys.project_keys(project_id, ring_id)));
         if let Some(log) = self.signed.log(Some(project_id)) {
@@ -323,7 +323,7 @@ impl<'a> Chains<'a> {
     }
 
     /// Hands the verifier of a project the anchors that it wants.
-    fn feed(&mut self, number: i64) -> Result<(), rusqlite::Error> {
+    fn feed(&mut self, number: i64) -> Result<(), SqlError> {
         let last = self.stored.get(&number).and_then(|stored| stored.anchors).map_or(-1, |(_, last)| last);
         let Some((_, verifier)) = self.verifiers.get_mut(&number) else { return Ok(()) };
         while let Some(wanted) = verifier.wants_anchor() {
@@ -337,7 +337,7 @@ impl<'a> Chains<'a> {
     }
 
     /// The verifier of a project number. One without a name gets the name that its own rows give it.
-    fn verifier(&mut self, number: i64, outline: Option<&Outline>) -> Result<&mut Verifier, rusqlite::Error> {
+    fn verifier(&mut self, number: i64, outline: Option<&Outline>) -> Result<&mut Verifier, SqlError> {
         if !self.verifiers.contains_key(&number) {
             let project_id = outline.map(|outline| outline.project_id).unwrap_or_default();
             self.begin(number, project_id)?;
@@ -380,7 +380,7 @@ impl<'a> Chains<'a> {
         to_index: Option<&SyncSender<Arc<Batch>>>,
         rows_total: u64,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<(), rusqlite::Error> {
+    ) -> Result<(), SqlError> {
         let mut lent = Lent::default();
         while let Some(batch) = examined.next() {
             let batch = Arc::new(batch);
@@ -399,7 +399,7 @@ impl<'a> Chains<'a> {
     }
 
     /// The next rows, which were examined.
-    pub(super) fn batch(&mut self, batch: &Batch) -> Result<(), rusqlite::Error> {
+    pub(super) fn batch(&mut self, batch: &Batch) -> Result<(), SqlError> {
         for row in &batch.rows {
             if self.plan.starts.get(&row.project).is_some_and(|started| row.row <= started.last_row) {
                 self.gaps.row(row.row);
@@ -435,7 +435,7 @@ impl<'a> Chains<'a> {
         }
     }
 
-    fn hash_row(&mut self, batch: &Batch, stored: &StoredRow) -> Result<(), rusqlite::Error> {
+    fn hash_row(&mut self, batch: &Batch, stored: &StoredRow) -> Result<(), SqlError> {
         // One that is asked for was hashed; were it not, it would be missing here.
         let Some((hashed, wrap)) = stored.examined.as_ref().filter(|_| self.is_asked(stored.project)) else { return Ok(()) };
         let entry = batch.bytes(&stored.entry);
@@ -485,7 +485,7 @@ impl<'a> Chains<'a> {
         for tile in full {
             let held: Option<Vec<u8>> = self
                 .ledger
-                .prepare_cached("SELECT hashes FROM tiles WHERE project = ?1 AND level = ?2 AND position = ?3")?
+                .prepare("SELECT hashes FROM tiles WHERE project = ?1 AND level = ?2 AND position = ?3")?
                 .query_row(params![stored.project, tile.level, tile.index as i64], |row| row.get(0))
                 .optional()?;
             self.verifier(stored.project, outline)?.tile(&tile, held.as_deref());

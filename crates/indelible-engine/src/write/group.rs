@@ -15,14 +15,16 @@ use uuid::Uuid;
 
 use super::heads::Heads;
 use super::insert::{Inserter, Place, faulty};
-use super::plan::{Pending, Planner, Refusal, Slot};
+use super::plan::{Ids, Pending, Planner, Refusal, Slot};
 use super::thread::Thread;
-use super::{Answer, Privilege, STALE, WRITE_FAILED, Work};
+use super::{Answer, KEYS_CHANGED, Privilege, RULES_CHANGED, STALE, WRITE_FAILED, Work};
 use crate::append::{AppendError, Desk, Prepared, Receipt};
 use crate::faults::Write;
 use crate::index::Index;
 use crate::keystore::{DataKey, KeyStore};
 use crate::spending::Usage;
+use crate::store::postgres::{self, Turn};
+use crate::store::sql::{Connection, SqlError};
 use crate::store::StoreError;
 
 /// What went wrong with a group, and how far it had come.
@@ -38,8 +40,8 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<SqlError> for Failure {
+    fn from(error: SqlError) -> Self {
         Self { error: error.into(), at_commit: false }
     }
 }
@@ -54,12 +56,15 @@ pub(super) struct Committed {
     pub(super) used: Vec<(i64, Usage)>,
     pub(super) last_row: i64,
     pub(super) duplicates: u64,
+    /// When they were recorded.
+    pub(super) recorded_at: Timestamp,
 }
 
 /// A transaction in the making.
 struct Group<'a> {
     inserter: Inserter<'a>,
     planner: PlannerParts<'a>,
+    desk: &'a Desk,
     heads: &'a mut Heads,
     pending: HashMap<(i64, Uuid), Pending>,
     ids: Vec<(i64, Uuid, i64)>,
@@ -73,27 +78,48 @@ struct Group<'a> {
 
 #[derive(Clone, Copy)]
 struct PlannerParts<'a> {
-    connection: &'a rusqlite::Connection,
+    connection: &'a Connection,
     keystore: &'a KeyStore,
-    index: &'a Index,
+    ids: &'a Ids<'a>,
 }
 
 impl Thread {
-    /// Writes a group, and commits it.
-    pub(super) fn write(&mut self, works: &[Work], recorded_at: Timestamp) -> Result<Committed, Failure> {
+    /// Begins a transaction. Where others may write as well, it waits for its turn, and takes in what they wrote.
+    fn begin(&mut self) -> Result<Option<Turn>, Failure> {
         let Some(connection) = self.connection.as_ref() else {
             return Err(StoreError::Corrupt("the store is not open".to_owned()).into());
         };
+        let turn = faulty(self.parts.faults.as_ref(), Write::Begin, || match connection {
+            Connection::Sqlite(sqlite) => {
+                sqlite.execute_batch("BEGIN IMMEDIATE")?;
+                Ok(None)
+            }
+            Connection::Postgres(session) => Turn::take(session).map(Some),
+        })?;
+        if let Some(turn) = turn {
+            self.parts.held.take_in(connection, &turn)?;
+            self.found_at(turn.last_row, Timestamp::from_micros(turn.recorded_at_micros));
+        }
+        Ok(turn)
+    }
+
+    /// Writes a group, and commits it.
+    pub(super) fn write(&mut self, works: &[Work], recorded_at: Timestamp) -> Result<Committed, Failure> {
+        let turn = self.begin()?;
+        let Some(connection) = self.connection.as_ref() else {
+            return Err(StoreError::Corrupt("the store is not open".to_owned()).into());
+        };
+        let recorded_at = turn.and_then(|turn| Timestamp::from_micros(turn.recorded_at_micros)).map_or(recorded_at, |last| recorded_at.max(last));
         let faults = self.parts.faults.as_ref();
-        faulty(faults, Write::Begin, || Ok(connection.execute_batch("BEGIN IMMEDIATE")?))?;
         self.heads.begin();
-        let events = works.iter().map(|work| work.events.len()).sum();
+        let ids = ids_of(works, connection, &self.parts.held.index)?;
         let mut group = Group {
             inserter: Inserter::new(connection, &self.expected, faults)?,
-            planner: PlannerParts { connection, keystore: &self.parts.keystore, index: &self.parts.index },
+            planner: PlannerParts { connection, keystore: &self.parts.keystore, ids: &ids },
+            desk: &self.parts.held.desk,
             heads: &mut self.heads,
-            pending: HashMap::with_capacity(events),
-            ids: Vec::with_capacity(events),
+            pending: HashMap::with_capacity(works.iter().map(|work| work.events.len()).sum()),
+            ids: Vec::new(),
             used: Vec::new(),
             tiles: Vec::new(),
             data_keys: Vec::new(),
@@ -102,26 +128,52 @@ impl Thread {
             duplicates: 0,
         };
         let answers = works.iter().map(|work| group.batch(work)).collect::<Result<Vec<_>, _>>()?;
-        group.tell_of_data_keys(&self.parts.desk)?;
+        group.tell_of_data_keys()?;
         group.finish()?;
-        for (id, used_at) in self.parts.desk.registry.unwritten_uses() {
+        for (id, used_at) in self.parts.held.desk.registry.unwritten_uses() {
             group.inserter.key_use(id, used_at)?;
         }
+        group.inserter.send()?;
+        let changes_control = group.inserter.changes_control;
         let Group { ids, used, data_keys, last_row, duplicates, .. } = group;
+        if let (Some(turn), Some(session)) = (turn, connection.postgres()) {
+            let recorded_at_micros = if ids.is_empty() { turn.recorded_at_micros } else { recorded_at.as_micros() };
+            let control_epoch = turn.control_epoch + i64::from(changes_control);
+            Turn { last_row, recorded_at_micros, control_epoch }.pass_on(session)?;
+        }
         let began = Instant::now();
-        faulty(faults, Write::Commit, || Ok(connection.execute_batch("COMMIT")?)).map_err(|error| Failure { error, at_commit: true })?;
+        let commit = || match connection {
+            Connection::Sqlite(sqlite) => Ok(sqlite.execute_batch("COMMIT")?),
+            Connection::Postgres(session) => Ok(session.end("COMMIT")?),
+        };
+        faulty(faults, Write::Commit, commit).map_err(|error| Failure { error, at_commit: true })?;
         let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.figures.commit_micros.fetch_add(micros, Relaxed);
         self.figures.commits.fetch_add(1, Relaxed);
-        Ok(Committed { answers, data_keys, ids, used, last_row, duplicates })
+        Ok(Committed { answers, data_keys, ids, used, last_row, duplicates, recorded_at })
     }
+}
+
+/// Where the ids of a group are looked for: those that others may have written meanwhile are asked for at once.
+fn ids_of<'a>(works: &[Work], connection: &Connection, index: &'a Index) -> Result<Ids<'a>, StoreError> {
+    let Some(session) = connection.postgres() else { return Ok(Ids::Index(index)) };
+    let events = works.iter().flat_map(|work| &work.events).filter(|event| !event.fresh_id);
+    let (projects, ids): (Vec<i64>, Vec<Uuid>) = events.map(|event| (event.project, event.id)).unzip();
+    if ids.is_empty() {
+        return Ok(Ids::There(HashMap::new()));
+    }
+    let there = postgres::find(session, &projects, &ids)?;
+    Ok(Ids::There(there.into_iter().map(|(project, id, row)| ((project, id), row)).collect()))
 }
 
 impl Group<'_> {
     /// One batch: the answer it will get once the group is committed, or a failure of the store.
     fn batch(&mut self, work: &Work) -> Result<Answer, StoreError> {
-        let PlannerParts { connection, keystore, index } = self.planner;
-        let mut planner = Planner { connection, keystore, index, heads: self.heads, pending: &self.pending, recorded_at: self.recorded_at };
+        if let Some(refused) = self.outdated(work) {
+            return Ok(Err(refused));
+        }
+        let PlannerParts { connection, keystore, ids } = self.planner;
+        let mut planner = Planner { connection, keystore, ids, heads: self.heads, pending: &self.pending, recorded_at: self.recorded_at };
         let slots = match planner.plan(&work.events) {
             Ok(slots) => slots,
             Err(Refusal::Batch(refused)) => return Ok(Err(refused)),
@@ -136,6 +188,9 @@ impl Group<'_> {
         if let Some(reason) = self.inserter.stale(&work.changes)? {
             tracing::error!(reason, "a change was refused: it was made from another version than the one that is stored");
             return Ok(Err(unavailable(STALE, false)));
+        }
+        if self.new_data_keys(work)?.is_none() {
+            return Ok(Err(unavailable(KEYS_CHANGED, false)));
         }
         for change in &work.changes {
             self.inserter.change(change)?;
@@ -153,18 +208,50 @@ impl Group<'_> {
         Ok(Ok(receipts))
     }
 
+    /// Why a batch cannot be written: what it was made from is no longer so. Events that were made ready under rules, schemas or a project
+    /// that have changed since are not taken, for a request may take minutes to come and what was acknowledged meanwhile holds for it too.
+    fn outdated(&self, work: &Work) -> Option<AppendError> {
+        let registry = &self.desk.registry;
+        if work.made_at.is_some_and(|epoch| epoch != registry.epoch()) {
+            return Some(unavailable(STALE, false));
+        }
+        let mut known: Option<(Uuid, (u64, u64))> = None;
+        for event in &work.events {
+            let Some(then) = event.rulings else { continue };
+            let now = match known.filter(|(project, _)| *project == event.project_id) {
+                Some((_, now)) => now,
+                None => registry.project(event.project_id).map_or(then, |project| registry.rulings(&project)),
+            };
+            known = Some((event.project_id, now));
+            if now != then {
+                return Some(unavailable(RULES_CHANGED, false));
+            }
+        }
+        None
+    }
+
+    /// Writes the data keys that a batch is the first to use. `None`, and nothing of the batch is to be written, where another server has
+    /// given the number of one to a key of its own.
+    fn new_data_keys(&mut self, work: &Work) -> Result<Option<()>, StoreError> {
+        for content in work.events.iter().filter_map(|event| event.content.as_ref()) {
+            let key = &content.data_key;
+            if key.is_stored() || self.data_keys.iter().any(|known| known.id == key.id) {
+                continue;
+            }
+            if !self.inserter.data_key(key)? {
+                self.desk.data_keys.load_newer(self.planner.connection)?;
+                return Ok(None);
+            }
+            self.data_keys.push(Arc::clone(key));
+        }
+        Ok(Some(()))
+    }
+
     /// One new row: chained, written, its leaf put on the tree.
     fn append(&mut self, event: &Prepared, sequence: u64, entry: &Entry) -> Result<Receipt, StoreError> {
         let head = self.heads.loaded(event.project).expect("planning loaded the head of every project of the batch");
         let row = self.last_row + 1;
         let row_hash = event.keys.row_hash(entry.bytes(), &head.row_hash);
-        if let Some(content) = &event.content
-            && !content.data_key.is_stored()
-            && !self.data_keys.iter().any(|key| key.id == content.data_key.id)
-        {
-            self.inserter.data_key(&content.data_key)?;
-            self.data_keys.push(Arc::clone(&content.data_key));
-        }
         self.inserter.event(event, entry, &Place { row, sequence, prev_hash: head.row_hash, row_hash })?;
         let leaf_hash = entry.leaf_hash();
         head.edge.append(leaf_hash, &mut self.tiles);
@@ -190,10 +277,10 @@ impl Group<'_> {
     }
 
     /// The data keys that this group is the first to use: each is an event, in the transaction that writes its row.
-    fn tell_of_data_keys(&mut self, desk: &Desk) -> Result<(), StoreError> {
+    fn tell_of_data_keys(&mut self) -> Result<(), StoreError> {
         for at in 0..self.data_keys.len() {
             let key = Arc::clone(&self.data_keys[at]);
-            let told = desk.tell_of_data_key(&key).map_err(|fault| StoreError::Corrupt(format!("data key {}: {fault}", key.id)))?;
+            let told = self.desk.tell_of_data_key(&key).map_err(|fault| StoreError::Corrupt(format!("data key {}: {fault}", key.id)))?;
             if let Some(event) = told
                 && let Err(refused) = self.batch(&Work::new(vec![event], Privilege::Engine))?
             {

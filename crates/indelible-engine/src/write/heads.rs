@@ -6,11 +6,11 @@ use std::collections::HashMap;
 
 use indelible_core::chain::{GENESIS, Hash};
 use indelible_core::tree::Edge;
-use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use crate::keystore::KeyStore;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension};
 
 /// Heads kept between groups.
 const HEADS_MAX: usize = 1_024;
@@ -54,7 +54,7 @@ impl StoredHead {
     /// Reads the head of a project; `None` where it has no events.
     pub(super) fn read(connection: &Connection, project: i64) -> Result<Option<Self>, StoreError> {
         let mut statement =
-            connection.prepare_cached("SELECT size, row_hash, tree_root, hmac_key_id, mac, last_row FROM heads WHERE project = ?1")?;
+            connection.prepare("SELECT size, row_hash, tree_root, hmac_key_id, mac, last_row FROM heads WHERE project = ?1")?;
         let head = statement.query_row([project], |row| {
             Ok(Self {
                 size: row.get::<_, i64>(0)?.unsigned_abs(),
@@ -159,11 +159,11 @@ fn read(connection: &Connection, keystore: &KeyStore, project: i64, project_id: 
 
 /// The partial tiles of a project, level by level.
 pub(super) fn read_partial_tiles(connection: &Connection, project: i64) -> Result<Vec<Vec<Hash>>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT level, hashes FROM partial_tiles WHERE project = ?1 ORDER BY level")?;
+    let mut statement = connection.prepare("SELECT level, hashes FROM partial_tiles WHERE project = ?1 ORDER BY level")?;
     let mut rows = statement.query([project])?;
     let mut tiles: Vec<Vec<Hash>> = Vec::new();
     while let Some(row) = rows.next()? {
-        let hashes = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+        let hashes = row.bytes(1)?;
         let whole = hashes.len().is_multiple_of(32) && row.get::<_, i64>(0)? == tiles.len() as i64;
         if !whole {
             return Err(StoreError::Corrupt(format!("the partial tiles of project number {project} do not hold")));

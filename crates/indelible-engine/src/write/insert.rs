@@ -8,7 +8,7 @@ use indelible_core::entry::Entry;
 use indelible_core::key::ProjectKeys;
 use indelible_core::time::Timestamp;
 use indelible_core::tree::Tile;
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
+use rusqlite::CachedStatement;
 use uuid::Uuid;
 
 use super::heads::Head;
@@ -17,6 +17,8 @@ use crate::append::{Prepared, PreparedContent};
 use crate::faults::{Faults, When, Write};
 use crate::keystore::DataKey;
 use crate::resource::ANSWERS_KEPT_MICROS;
+use crate::store::postgres::{NewHead, NewRow, Session, Staged};
+use crate::store::sql::{Connection, OptionalExtension as _};
 use crate::store::{Expected, StoreError};
 
 /// Does a write, unless a test wants it to fail.
@@ -33,14 +35,19 @@ pub(super) fn faulty<T>(
     Ok(done)
 }
 
+/// How a group's rows are written: each at once, or gathered and sent together.
+enum Sink<'c> {
+    Sqlite { expected: &'c Expected, event: CachedStatement<'c>, content: CachedStatement<'c>, wrap: CachedStatement<'c> },
+    Postgres(&'c Session, Box<Staged>),
+}
+
 /// The statements of a group, prepared once.
 pub(super) struct Inserter<'c> {
     connection: &'c Connection,
-    expected: &'c Expected,
     faults: Option<&'c Arc<dyn Faults>>,
-    event: CachedStatement<'c>,
-    content: CachedStatement<'c>,
-    wrap: CachedStatement<'c>,
+    sink: Sink<'c>,
+    /// Whether something was written that other servers hold in memory.
+    pub(super) changes_control: bool,
 }
 
 /// Where a row goes.
@@ -54,100 +61,166 @@ pub(super) struct Place {
 
 impl<'c> Inserter<'c> {
     pub(super) fn new(connection: &'c Connection, expected: &'c Expected, faults: Option<&'c Arc<dyn Faults>>) -> Result<Self, StoreError> {
-        Ok(Self {
-            connection,
-            expected,
-            faults,
-            event: connection.prepare_cached(include_str!("../store/sqlite/insert_event.sql"))?,
-            content: connection.prepare_cached("INSERT INTO contents (row, stored) VALUES (?1, ?2)")?,
-            wrap: connection.prepare_cached("INSERT INTO wraps (row, data_key_id, wrap) VALUES (?1, ?2, ?3)")?,
-        })
+        let sink = match connection {
+            Connection::Sqlite(sqlite) => Sink::Sqlite {
+                expected,
+                event: sqlite.prepare_cached(include_str!("../store/sqlite/insert_event.sql"))?,
+                content: sqlite.prepare_cached("INSERT INTO contents (row, stored) VALUES (?1, ?2)")?,
+                wrap: sqlite.prepare_cached("INSERT INTO wraps (row, data_key_id, wrap) VALUES (?1, ?2, ?3)")?,
+            },
+            Connection::Postgres(session) => Sink::Postgres(session, Box::new(Staged::new())),
+        };
+        Ok(Self { connection, faults, sink, changes_control: false })
     }
 
     /// One event, with its content and wrap.
     pub(super) fn event(&mut self, prepared: &Prepared, entry: &Entry, place: &Place) -> Result<(), StoreError> {
-        let sequence = place.sequence as i64;
-        self.expected.next_row(place.row, prepared.project, sequence);
-        faulty(self.faults, Write::Event, || {
-            let mac_key = prepared.keys.ring_id as i64;
-            let ids = (place.row, prepared.project, sequence, prepared.id.as_bytes(), mac_key);
-            let retry_mac = prepared.keys.retry_mac(place.sequence, prepared.keys.ring_id, &prepared.submission_mac);
-            Ok(self.event.execute(rusqlite::params![
-                ids.0,
-                ids.1,
-                ids.2,
-                ids.3,
-                ids.4,
-                prepared.submission_mac,
-                retry_mac,
-                place.prev_hash,
-                place.row_hash,
-                entry.as_str()
-            ])?)
-        })?;
-        let Some(PreparedContent { stored, wrap, data_key }) = &prepared.content else { return Ok(()) };
-        faulty(self.faults, Write::Content, || Ok(self.content.execute((place.row, stored))?))?;
-        faulty(self.faults, Write::Wrap, || Ok(self.wrap.execute((place.row, data_key.id, wrap))?))?;
+        let retry_mac = prepared.keys.retry_mac(place.sequence, prepared.keys.ring_id, &prepared.submission_mac);
+        let (row, faults) = (place.row, self.faults);
+        let content = prepared.content.as_ref();
+        match &mut self.sink {
+            Sink::Sqlite { expected, event, content: insert_content, wrap: insert_wrap } => {
+                let (sequence, mac_key) = (place.sequence as i64, prepared.keys.ring_id as i64);
+                expected.next_row(row, prepared.project, sequence);
+                faulty(faults, Write::Event, || {
+                    Ok(event.execute(rusqlite::params![
+                        row,
+                        prepared.project,
+                        sequence,
+                        prepared.id.as_bytes(),
+                        mac_key,
+                        prepared.submission_mac,
+                        retry_mac,
+                        place.prev_hash,
+                        place.row_hash,
+                        entry.as_str()
+                    ])?)
+                })?;
+                let Some(PreparedContent { stored, wrap, data_key }) = content else { return Ok(()) };
+                faulty(faults, Write::Content, || Ok(insert_content.execute((row, stored))?))?;
+                faulty(faults, Write::Wrap, || Ok(insert_wrap.execute((row, data_key.id, wrap))?))?;
+            }
+            Sink::Postgres(_, staged) => {
+                faulty(faults, Write::Event, || {
+                    staged.event(&NewRow {
+                        row,
+                        project: prepared.project,
+                        sequence: place.sequence,
+                        id: prepared.id,
+                        submission_key_id: prepared.keys.ring_id,
+                        submission_mac: &prepared.submission_mac,
+                        retry_mac: &retry_mac,
+                        prev_hash: &place.prev_hash,
+                        row_hash: &place.row_hash,
+                        entry: entry.as_str(),
+                    })
+                })?;
+                let Some(PreparedContent { stored, wrap, data_key }) = content else { return Ok(()) };
+                faulty(faults, Write::Content, || { staged.content(row, stored); Ok(()) })?;
+                faulty(faults, Write::Wrap, || { staged.wrap(row, data_key.id, wrap); Ok(()) })?;
+            }
+        }
         Ok(())
     }
 
-    /// A data key that no committed row has used. A transaction that failed but persisted may have left it.
-    pub(super) fn data_key(&self, key: &DataKey) -> Result<(), StoreError> {
+    /// Sends what was gathered.
+    pub(super) fn send(&mut self) -> Result<(), StoreError> {
+        match &mut self.sink {
+            Sink::Sqlite { .. } => Ok(()),
+            Sink::Postgres(session, staged) => staged.send(session),
+        }
+    }
+
+    /// A data key that no committed row has used. A transaction that failed but persisted may have left it. Says whether its row is there:
+    /// another key may have its number.
+    pub(super) fn data_key(&self, key: &DataKey) -> Result<bool, StoreError> {
         faulty(self.faults, Write::Resource, || {
-            let mut insert = self.connection.prepare_cached(
-                "INSERT INTO data_keys (id, organization_id, wrapped, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING",
-            )?;
-            insert.execute((key.id, key.organization_id.to_string(), &key.wrapped, key.created_at.as_micros()))?;
-            Ok(())
+            let insert =
+                "INSERT INTO data_keys (id, organization_id, wrapped, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING";
+            let owner = key.organization_id.to_string();
+            if self.connection.execute(insert, (key.id, owner, &key.wrapped, key.created_at.as_micros()))? == 1 {
+                return Ok(true);
+            }
+            let select = "SELECT wrapped FROM data_keys WHERE id = ?1";
+            let there: Vec<u8> = self.connection.prepare(select)?.query_row([key.id], |row| row.get(0))?;
+            Ok(there == key.wrapped)
         })
     }
 
+    /// [`Self::data_key`] where changes are made one at a time, so that nobody else can have taken its number.
+    fn own_data_key(&self, key: &DataKey) -> Result<(), StoreError> {
+        if self.data_key(key)? { Ok(()) } else { Err(StoreError::Corrupt(format!("another data key has the number {}", key.id))) }
+    }
+
     /// A tile that filled.
-    pub(super) fn tile(&self, project: i64, tile: &Tile) -> Result<(), StoreError> {
+    pub(super) fn tile(&mut self, project: i64, tile: &Tile) -> Result<(), StoreError> {
         let (level, position) = (i64::from(tile.level), tile.index as i64);
-        self.expected.next_tile(project, level, position);
-        faulty(self.faults, Write::Tile, || {
-            let mut insert =
-                self.connection.prepare_cached("INSERT INTO tiles (project, level, position, hashes) VALUES (?1, ?2, ?3, ?4)")?;
-            insert.execute((project, level, position, &tile.hashes))?;
-            Ok(())
+        let (connection, sink) = (self.connection, &mut self.sink);
+        faulty(self.faults, Write::Tile, || match sink {
+            Sink::Sqlite { expected, .. } => {
+                expected.next_tile(project, level, position);
+                let insert = "INSERT INTO tiles (project, level, position, hashes) VALUES (?1, ?2, ?3, ?4)";
+                connection.execute(insert, (project, level, position, &tile.hashes))?;
+                Ok(())
+            }
+            Sink::Postgres(_, staged) => {
+                staged.tile(project, tile);
+                Ok(())
+            }
         })
     }
 
     /// A head, and those of its partial tiles that changed.
-    pub(super) fn head(&self, project: i64, head: &Head, keys: &ProjectKeys, recorded_at: Timestamp) -> Result<(), StoreError> {
-        self.expected.next_head(project);
-        let partial = head.edge.partial_tiles();
+    pub(super) fn head(&mut self, project: i64, head: &Head, keys: &ProjectKeys, recorded_at: Timestamp) -> Result<(), StoreError> {
+        let (connection, sink) = (self.connection, &mut self.sink);
+        let (partial, root, range) = (head.edge.partial_tiles(), head.edge.root(), head.edge.compact_range());
         for (level, hashes) in partial.iter().enumerate().take(head.levels_changed) {
-            faulty(self.faults, Write::Head, || {
-                let mut upsert = self.connection.prepare_cached(
-                    "INSERT INTO partial_tiles (project, level, hashes) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (project, level) DO UPDATE SET hashes = excluded.hashes",
-                )?;
-                upsert.execute((project, level as i64, hashes.as_flattened()))?;
-                Ok(())
+            faulty(self.faults, Write::Head, || match sink {
+                Sink::Sqlite { expected, .. } => {
+                    expected.next_head(project);
+                    let upsert = "INSERT INTO partial_tiles (project, level, hashes) VALUES (?1, ?2, ?3)
+                                  ON CONFLICT (project, level) DO UPDATE SET hashes = excluded.hashes";
+                    connection.execute(upsert, (project, level as i64, hashes.as_flattened()))?;
+                    Ok(())
+                }
+                Sink::Postgres(_, staged) => {
+                    staged.partial_tile(project, level, hashes.as_flattened());
+                    Ok(())
+                }
             })?;
         }
-        faulty(self.faults, Write::Head, || {
-            let root = head.edge.root();
-            let mut upsert = self.connection.prepare_cached(include_str!("../store/sqlite/upsert_head.sql"))?;
-            upsert.execute(rusqlite::params![
-                project,
-                head.size as i64,
-                head.row_hash,
-                root,
-                head.hmac_key_id as i64,
-                keys.head_mac(head.size, &head.row_hash, &root),
-                head.edge.compact_range().as_flattened(),
-                recorded_at.as_micros(),
-                head.last_row
-            ])?;
-            Ok(())
+        let mac = keys.head_mac(head.size, &head.row_hash, &root);
+        let new = NewHead {
+            project,
+            size: head.size,
+            row_hash: &head.row_hash,
+            tree_root: &root,
+            hmac_key_id: head.hmac_key_id,
+            mac: &mac,
+            compact_range: range.as_flattened(),
+            recorded_at_micros: recorded_at.as_micros(),
+            last_row: head.last_row,
+        };
+        faulty(self.faults, Write::Head, || match sink {
+            Sink::Sqlite { expected, .. } => {
+                expected.next_head(project);
+                let numbers = (new.size as i64, new.hmac_key_id as i64, new.recorded_at_micros, new.last_row);
+                connection.execute(
+                    include_str!("../store/sqlite/upsert_head.sql"),
+                    (project, numbers.0, new.row_hash, new.tree_root, numbers.1, new.mac, new.compact_range, numbers.2, numbers.3),
+                )?;
+                Ok(())
+            }
+            Sink::Postgres(_, staged) => {
+                staged.head(&new);
+                Ok(())
+            }
         })
     }
 
     /// A row about which an event speaks.
-    pub(super) fn change(&self, change: &Change) -> Result<(), StoreError> {
+    pub(super) fn change(&mut self, change: &Change) -> Result<(), StoreError> {
+        self.changes_control |= is_held_in_memory(change);
         faulty(self.faults, kind(change), || {
             match change {
                 Change::Instance { key, value } => {
@@ -185,12 +258,12 @@ impl<'c> Inserter<'c> {
                     self.connection.execute("INSERT INTO ring_keys (id, since) VALUES (?1, ?2)", (*id as i64, since.as_micros()))?;
                 }
                 Change::Answer(row) => self.answer(row)?,
-                Change::DataKey(key) => self.data_key(key)?,
+                Change::DataKey(key) => self.own_data_key(key)?,
                 Change::Rewrap { row, key, wrap } => {
                     if !key.is_stored() {
-                        self.data_key(key)?;
+                        self.own_data_key(key)?;
                     }
-                    let mut update = self.connection.prepare_cached("UPDATE wraps SET data_key_id = ?2, wrap = ?3 WHERE row = ?1")?;
+                    let mut update = self.connection.prepare("UPDATE wraps SET data_key_id = ?2, wrap = ?3 WHERE row = ?1")?;
                     update.execute((row, key.id, wrap))?;
                 }
                 Change::SigningKey { id, public_key, since } => {
@@ -208,12 +281,12 @@ impl<'c> Inserter<'c> {
 
     fn anchor(&self, row: &AnchorRow) -> Result<(), StoreError> {
         let (number, tree_size) = (row.number as i64, row.tree_size as i64);
-        let mut insert = self.connection.prepare_cached(
+        let mut insert = self.connection.prepare(
             "INSERT INTO anchors (project, number, tree_size, last_row, anchor, note, checkpoint) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
         insert.execute((row.project, number, tree_size, row.last_row, &row.anchor, &row.note, &row.checkpoint))?;
         let mut insert =
-            self.connection.prepare_cached("INSERT INTO instance_leaves (position, project, number, leaf) VALUES (?1, ?2, ?3, ?4)")?;
+            self.connection.prepare("INSERT INTO instance_leaves (position, project, number, leaf) VALUES (?1, ?2, ?3, ?4)")?;
         insert.execute((row.position as i64, row.project, number, &row.leaf))?;
         Ok(())
     }
@@ -230,7 +303,7 @@ impl<'c> Inserter<'c> {
     /// When a key was last used. Where the group fails this is lost, and told by the key's next use.
     pub(super) fn key_use(&self, id: Uuid, used_at: i64) -> Result<(), StoreError> {
         faulty(self.faults, Write::Resource, || {
-            let mut upsert = self.connection.prepare_cached(
+            let mut upsert = self.connection.prepare(
                 "INSERT INTO api_key_uses (id, used_at) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET used_at = excluded.used_at",
             )?;
             upsert.execute((id.as_bytes(), used_at))?;
@@ -247,7 +320,7 @@ impl<'c> Inserter<'c> {
                 *version
             } else {
                 let select = "SELECT version FROM resources WHERE project_id = ?1 AND type = ?2 AND id = ?3";
-                let mut statement = self.connection.prepare_cached(select)?;
+                let mut statement = self.connection.prepare(select)?;
                 statement.query_row((project_id.to_string(), kind, id), |row| row.get(0)).optional()?.unwrap_or(0)
             };
             if stored != version - 1 {
@@ -269,6 +342,26 @@ impl<'c> Inserter<'c> {
             self.connection.execute(update, (project_id, kind, id, version, body))?
         };
         if written == 1 { Ok(()) } else { Err(StoreError::Corrupt(format!("the stored {kind} {id} is not at version {}", version - 1))) }
+    }
+}
+
+/// Whether servers hold in memory what a change is made to.
+const fn is_held_in_memory(change: &Change) -> bool {
+    match change {
+        Change::Instance { .. }
+        | Change::Ledger { .. }
+        | Change::Resource { .. }
+        | Change::RingKey { .. }
+        | Change::DataKey(_)
+        | Change::Rewrap { .. }
+        | Change::SigningKey { .. }
+        | Change::RetiredSigningKey { .. } => true,
+        Change::Anchor(_)
+        | Change::InstanceTile(_)
+        | Change::InstanceEdge { .. }
+        | Change::InstanceCheckpoint { .. }
+        | Change::Cosignature { .. }
+        | Change::Answer(_) => false,
     }
 }
 

@@ -56,6 +56,10 @@ const CLOCK_JUMPED: &str = "the clock jumped";
 /// See [`RECOVERING`].
 const STALE: &str = "another change of the same resource came first";
 /// See [`RECOVERING`].
+const RULES_CHANGED: &str = "the rules of the project changed while the events came: send them again";
+/// See [`RECOVERING`].
+const KEYS_CHANGED: &str = "the keys changed while the events came: send them again";
+/// See [`RECOVERING`].
 const WRITE_FAILED: &str = "the store failed to write";
 /// See [`RECOVERING`].
 const RETRY_CHANGED: &str = "what is stored under this id was changed: whoever runs the ledger has to verify it";
@@ -218,6 +222,8 @@ pub(crate) struct Work {
     pub(crate) events: Vec<Prepared>,
     pub(crate) changes: Vec<Change>,
     pub(crate) privilege: Privilege,
+    /// The epoch of what it was made from, where it changes what others may change.
+    made_at: Option<i64>,
     bytes: usize,
     answer: Option<oneshot::Sender<Answer>>,
 }
@@ -233,7 +239,13 @@ impl Work {
     /// Events, and the rows that they are about.
     pub(crate) fn with_changes(events: Vec<Prepared>, changes: Vec<Change>, privilege: Privilege) -> Self {
         let bytes = events.iter().map(Prepared::bytes).sum();
-        Self { events, changes, privilege, bytes, answer: None }
+        Self { events, changes, privilege, made_at: None, bytes, answer: None }
+    }
+
+    /// It is refused where anything that servers share was changed since this epoch.
+    pub(crate) const fn made_at(mut self, epoch: i64) -> Self {
+        self.made_at = Some(epoch);
+        self
     }
 
     fn answer(self, answer: Answer) {

@@ -9,15 +9,15 @@ use indelible_core::entry::{Entry, Stamp};
 use indelible_core::fault::Fault;
 use indelible_core::time::Timestamp;
 use indelible_core::tree::leaf_hash;
-use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::RETRY_CHANGED;
 use super::heads::Heads;
 use crate::append::{AppendError, Prepared, Receipt, Unknown};
-use crate::index::Index;
+use crate::index::{Index, IndexError};
 use crate::keystore::KeyStore;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, SqlError};
 
 /// What becomes of one event.
 pub(super) enum Slot {
@@ -43,8 +43,8 @@ impl From<StoreError> for Refusal {
     }
 }
 
-impl From<rusqlite::Error> for Refusal {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<SqlError> for Refusal {
+    fn from(error: SqlError) -> Self {
         Self::Store(error.into())
     }
 }
@@ -56,11 +56,30 @@ pub(super) struct Pending {
     pub(super) receipt: Receipt,
 }
 
+/// Where ids are looked for.
+pub(super) enum Ids<'a> {
+    /// In the index, which tells of each what it knows.
+    Index(&'a Index),
+    /// Those of the group that are there: they were looked for once the turn had come.
+    There(HashMap<(i64, Uuid), i64>),
+}
+
+impl Ids<'_> {
+    /// The rows that may bear an id.
+    fn find(&self, project: i64, id: Uuid) -> Result<Vec<i64>, IndexError> {
+        match self {
+            Self::Index(index) => index.find(project, id),
+            Self::There(rows) => Ok(rows.get(&(project, id)).copied().into_iter().collect()),
+        }
+    }
+}
+
 /// What planning looks at.
 pub(super) struct Planner<'a> {
     pub(super) connection: &'a Connection,
     pub(super) keystore: &'a KeyStore,
-    pub(super) index: &'a Index,
+    /// Where the ids are that are there already.
+    pub(super) ids: &'a Ids<'a>,
     pub(super) heads: &'a mut Heads,
     pub(super) pending: &'a HashMap<(i64, Uuid), Pending>,
     pub(super) recorded_at: Timestamp,
@@ -121,7 +140,7 @@ impl Planner<'_> {
             return Ok(Some(Receipt { duplicate: true, ..pending.receipt.clone() }));
         }
         // Without the index it cannot be told whether this is a retry; the next attempt may find it.
-        let candidates = self.index.find(event.project, event.id).map_err(|error| {
+        let candidates = self.ids.find(event.project, event.id).map_err(|error| {
             tracing::error!(%error, "retries cannot be told");
             Refusal::Batch(AppendError::Unavailable { reason: "retries cannot be told now".to_owned(), outcome_unknown: false })
         })?;

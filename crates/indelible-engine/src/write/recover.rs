@@ -10,7 +10,6 @@ use aws_lc_rs::digest::{SHA256, digest};
 use indelible_core::chain::Hash;
 use indelible_core::entry::Outline;
 use indelible_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::RECOVERING;
@@ -19,7 +18,8 @@ use super::thread::Thread;
 use super::time::Time;
 use crate::keystore::KeyStore;
 use crate::resource::load;
-use crate::store::{StoreError, open_writer};
+use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension as _};
 
 /// Rows at the end of the ledger that are hashed again.
 const TAIL_ROWS: i64 = 512;
@@ -36,12 +36,14 @@ impl Thread {
     }
 
     fn reopen(&mut self) -> Result<(), StoreError> {
-        let connection = open_writer(&self.parts.ledger_db, &self.expected)?;
-        let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        if busy != 0 {
-            return Err(StoreError::Corrupt("a reader keeps the write-ahead log from being emptied".to_owned()));
+        let connection = self.parts.source.open_writer(&self.expected)?;
+        if let Some(sqlite) = connection.sqlite() {
+            let busy: i64 = sqlite.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            if busy != 0 {
+                return Err(StoreError::Corrupt("a reader keeps the write-ahead log from being emptied".to_owned()));
+            }
         }
-        let tail = verify_tail(&connection, &self.parts.keystore)?;
+        let tail = verify_tail(&*connection.moment()?, &self.parts.keystore)?;
         if tail.last_row < self.last_row {
             return Err(StoreError::Corrupt(format!("row {} was committed, but the store ends at row {}", self.last_row, tail.last_row)));
         }
@@ -49,11 +51,10 @@ impl Thread {
         if self.time.is_some() {
             // A change of resources whose COMMIT failed may be there after all. Nobody writes meanwhile, so what is known is what is
             // stored, and stays so: no other place reads it again.
-            load(&connection, &self.parts.desk.registry)?;
-            self.parts.desk.settle_all();
+            load(&connection, &self.parts.held.desk.registry, None)?;
+            self.parts.held.desk.settle_all();
         }
-        self.parts.index.committed(tail.last_row);
-        self.parts.spending.found(tail.last_row);
+        self.parts.held.has_come_to(tail.last_row);
         self.last_row = tail.last_row;
         match (self.time.as_mut(), tail.recorded_at) {
             (None, last) => self.time = Some(Time::new(self.parts.clock.as_ref(), last)),
@@ -71,7 +72,7 @@ impl Thread {
         let mut statement = connection.prepare("SELECT project, id, row FROM events WHERE row > ?1")?;
         let mut rows = statement.query([self.last_row])?;
         while let Some(row) = rows.next()? {
-            self.parts.index.note(row.get(0)?, Uuid::from_bytes(row.get(1)?), row.get(2)?);
+            self.parts.held.index.note(row.get(0)?, Uuid::from_bytes(row.get(1)?), row.get(2)?);
         }
         Ok(())
     }
@@ -108,7 +109,7 @@ fn verify_tail(connection: &Connection, keystore: &KeyStore) -> Result<Tail, Sto
 /// A head holds under its MAC, and its last row is the one it says.
 fn check_head(connection: &Connection, keystore: &KeyStore, project: i64, project_id: Uuid, head: &StoredHead) -> Result<(), StoreError> {
     let last: Option<(i64, i64, Hash)> = connection
-        .prepare_cached("SELECT project, sequence, row_hash FROM events WHERE row = ?1")?
+        .prepare("SELECT project, sequence, row_hash FROM events WHERE row = ?1")?
         .query_row([head.last_row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     let fits = last.is_some_and(|(owner, sequence, row_hash)| {
@@ -131,8 +132,8 @@ fn check_rows(connection: &Connection, keystore: &KeyStore, sizes: &HashMap<i64,
         let project: i64 = row.get(1)?;
         let sequence = row.get::<_, i64>(2)?.unsigned_abs();
         let (prev_hash, row_hash): (Hash, Hash) = (row.get(3)?, row.get(4)?);
-        let entry = row.get_ref(5)?.as_bytes().map_err(rusqlite::Error::from)?;
-        let stored = row.get_ref(6)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+        let entry = row.bytes(5)?;
+        let stored: Option<&[u8]> = row.get_ref(6)?.as_blob();
         let Some((project_id, size)) = sizes.get(&project) else { return Err(broken(Uuid::nil(), sequence)) };
         let holds = || {
             let outline = Outline::read(entry)?;

@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indelible_core::time::Timestamp;
-use rusqlite::Connection;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -19,13 +18,13 @@ use super::queue::Queue;
 use super::time::Time;
 use super::{CLOCK_JUMPED, Figures, NEARLY_FULL, Privilege, RECOVERING, WRITE_FAILED, Work, Writer};
 use crate::access::{Counted, TurnedAway};
-use crate::append::{Desk, EngineEvent};
+use crate::append::EngineEvent;
 use crate::clock::Clock;
 use crate::faults::Faults;
-use crate::index::Index;
 use crate::keystore::KeyStore;
-use crate::spending::Spending;
-use crate::store::{Expected, PAGE_BYTES, StoreError};
+use crate::sharing::Held;
+use crate::store::sql::Connection;
+use crate::store::{Expected, PAGE_BYTES, Source, StoreError};
 
 /// How long a broken store is left alone before it is tried again.
 const RECOVER_EVERY: Duration = Duration::from_millis(250);
@@ -45,18 +44,16 @@ const UNTOLD_MAX: usize = 10_000;
 
 /// What the writer is made of.
 pub(crate) struct Parts {
-    pub(crate) ledger_db: PathBuf,
+    pub(crate) source: Source,
     pub(crate) folder: PathBuf,
     pub(crate) disk_reserve_bytes: u64,
     pub(crate) queue_bytes_max: usize,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) faults: Option<Arc<dyn Faults>>,
     pub(crate) keystore: Arc<KeyStore>,
-    pub(crate) index: Arc<Index>,
-    pub(crate) spending: Arc<Spending>,
+    pub(crate) held: Held,
     /// The last row when the ledger was opened.
     pub(crate) noted_row: i64,
-    pub(crate) desk: Arc<Desk>,
     pub(crate) turned_away: Arc<TurnedAway>,
 }
 
@@ -113,7 +110,7 @@ impl Thread {
                 self.resume();
             }
             // So that readers never fall far behind: while the index does, appends wait for it.
-            self.parts.index.throttle();
+            self.parts.held.index.throttle();
             self.group(works);
             self.record_counted();
             self.checkpoint();
@@ -127,12 +124,12 @@ impl Thread {
         match self.recover() {
             Ok(()) => {
                 self.trouble = None;
-                tracing::info!(ledger = %self.parts.ledger_db.display(), "the store is open again");
+                tracing::info!(ledger = %self.parts.source, "the store is open again");
             }
             Err(error) => {
                 let cause = error.to_string();
                 if self.trouble.as_ref() != Some(&cause) {
-                    let ledger = self.parts.ledger_db.display();
+                    let ledger = &self.parts.source;
                     tracing::error!(%ledger, error = cause, "the store cannot be opened again; it is tried until it can");
                     self.trouble = Some(cause);
                 }
@@ -146,7 +143,7 @@ impl Thread {
             return Some(Instant::now() + RECOVER_EVERY);
         }
         let now = self.parts.clock.monotonic();
-        let counted = [self.parts.turned_away.due_in(now), self.parts.index.polls.due_in(now), self.parts.desk.schemas.due_in(now)];
+        let counted = [self.parts.turned_away.due_in(now), self.parts.held.index.polls.due_in(now), self.parts.held.desk.schemas.due_in(now)];
         let again = self.untold.iter().map(|(at, ..)| (*at + MINUTE).saturating_sub(now)).min();
         let left = counted.into_iter().flatten().chain(again).min()?;
         Some(Instant::now() + left)
@@ -173,7 +170,7 @@ impl Thread {
         }
         match self.write(&works, recorded_at) {
             Ok(committed) => {
-                self.settle(works, committed, recorded_at);
+                self.settle(works, committed);
                 true
             }
             Err(failure) => {
@@ -214,7 +211,7 @@ impl Thread {
         works.into_iter().partition(|work| work.privilege != Privilege::Caller)
     }
 
-    fn settle(&mut self, works: Vec<Work>, committed: Committed, recorded_at: Timestamp) {
+    fn settle(&mut self, works: Vec<Work>, committed: Committed) {
         let bytes: usize = works.iter().map(|work| work.bytes).sum();
         self.disk.wrote(bytes as u64);
         self.unchecked_bytes += bytes as u64;
@@ -223,13 +220,13 @@ impl Thread {
         self.heads.settle();
         if !committed.ids.is_empty() {
             if let Some(time) = self.time.as_mut() {
-                time.recorded(recorded_at);
+                time.recorded(committed.recorded_at);
             }
             for (project, id, row) in &committed.ids {
-                self.parts.index.note(*project, *id, *row);
+                self.parts.held.index.note(*project, *id, *row);
             }
-            self.parts.index.committed(committed.last_row);
-            self.parts.spending.committed(self.last_row + 1, committed.last_row, &committed.used);
+            self.parts.held.index.committed(committed.last_row);
+            self.parts.held.spending.committed(self.last_row + 1, committed.last_row, &committed.used);
             self.last_row = committed.last_row;
             self.committed.send_replace(committed.last_row);
         }
@@ -251,7 +248,7 @@ impl Thread {
             && self
                 .connection
                 .as_ref()
-                .is_some_and(|connection| connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok());
+                .is_some_and(|connection| connection.is_idle() || connection.roll_back().is_ok());
         if !rolled_back {
             self.connection = None;
             self.figures.refuse(Some(WRITE_FAILED));
@@ -270,14 +267,14 @@ impl Thread {
             return;
         }
         let now = self.parts.clock.monotonic();
-        let desk = Arc::clone(&self.parts.desk);
+        let desk = Arc::clone(&self.parts.held.desk);
         let turned_away = self.parts.turned_away.due(now);
         let recorded = self.record_own(turned_away.iter().map(Counted::event).collect(), Privilege::Caller);
         let untold = turned_away.into_iter().zip(recorded).filter(|(_, recorded)| !recorded);
         self.parts.turned_away.put_back(untold.map(|(counted, _)| counted), now);
 
         let of_schemas = desk.schemas.due(&desk.registry, now).into_iter().map(|event| (event, Privilege::Caller));
-        let of_polls = self.parts.index.polls.due(now).into_iter().map(|event| (event, Privilege::Engine));
+        let of_polls = self.parts.held.index.polls.due(now).into_iter().map(|event| (event, Privilege::Engine));
         let again = self.untold.extract_if(.., |(at, ..)| *at + MINUTE <= now).map(|(_, event, privilege)| (event, privilege));
         let mut due: Vec<(EngineEvent, Privilege)> = again.chain(of_schemas).chain(of_polls).collect();
         for privilege in [Privilege::Engine, Privilege::Caller] {
@@ -308,7 +305,7 @@ impl Thread {
     fn record_own(&mut self, events: Vec<EngineEvent>, privilege: Privilege) -> Vec<bool> {
         let (written, mut ids, mut prepared) = (self.last_row, Vec::with_capacity(events.len()), Vec::new());
         for event in events {
-            let made = self.parts.desk.prepare_own(event).inspect_err(|fault| tracing::error!(%fault, "what was counted is not recorded"));
+            let made = self.parts.held.desk.prepare_own(event).inspect_err(|fault| tracing::error!(%fault, "what was counted is not recorded"));
             ids.push(made.as_ref().ok().map(|event| (event.project, event.id)));
             prepared.extend(made);
         }
@@ -324,13 +321,27 @@ impl Thread {
         connection.query_row(sql, (after_row, project, id.as_bytes()), |row| row.get(0)).unwrap_or(false)
     }
 
+    /// Others have written up to here. What was in memory of it is forgotten, and everybody is told.
+    pub(super) fn found_at(&mut self, last_row: i64, recorded_at: Option<Timestamp>) {
+        if last_row == self.last_row {
+            return;
+        }
+        self.heads.forget();
+        self.last_row = last_row;
+        if let (Some(time), Some(recorded_at)) = (self.time.as_mut(), recorded_at) {
+            time.recorded(recorded_at);
+        }
+        self.parts.held.has_come_to(last_row);
+        self.committed.send_replace(last_row);
+    }
+
     /// Copies the WAL into the database, after the answers went out, so that nobody waits for it but who comes next.
     fn checkpoint(&mut self) {
         let due = if self.queue.is_empty() { CHECKPOINT_IDLE_BYTES } else { CHECKPOINT_BYTES };
         if self.unchecked_bytes < due {
             return;
         }
-        let Some(connection) = self.connection.as_ref() else { return };
+        let Some(connection) = self.connection.as_ref().and_then(Connection::sqlite) else { return };
         self.unchecked_bytes = 0;
         let result: Result<(i64, i64), _> =
             connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)));
@@ -349,7 +360,7 @@ impl Thread {
     }
 
     fn empty_wal(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Some(Connection::Sqlite(connection)) = self.connection.take() {
             let emptied: Result<i64, _> = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
             if let Err(error) = emptied {
                 tracing::error!(%error, "the write-ahead log could not be emptied");

@@ -50,8 +50,9 @@ fn credential(headers: &HeaderMap) -> Option<&str> {
 pub(super) async fn enter(app: &Arc<App>, headers: &HeaderMap, origin: &Origin) -> Result<(Caller, Standing), Problem> {
     let envelope = origin.envelope(headers);
     let credential = credential(headers);
-    let caller = match app.ledger.authenticate(credential, envelope.clone()) {
+    let caller = match app.ledger.recognise(credential, envelope.clone()).await {
         Ok(caller) => caller,
+        Err(Refused::Blind) => return Err(Problem::new(Kind::Unavailable, "the database cannot be reached; try again shortly")),
         Err(refused) => {
             app.ledger.stranger(Some(origin.address), credential, refused, &envelope).await?;
             return Err(stranger(app, origin, refused));

@@ -6,18 +6,14 @@
 //! after that is found by the swap, which is refused. A role that may only SELECT, INSERT and UPDATE on the two tables is enough once they are there.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::address::Database;
 use super::closing::{Closing, closing};
 use super::lane::Lane;
 use super::{CheckpointsError, Swap};
+use crate::store::{Database, told};
 
 /// Made by whoever may; nothing is done where they are there.
 const TABLES: &str = "
@@ -72,9 +68,9 @@ pub(super) fn read_all(database: &Database, instance: &str) -> Result<Option<BTr
             Ok(Some(_)) => {}
             Ok(None) => return Ok(None),
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => return Ok(None),
-            Err(error) => return Err(database.unusable(&error)),
+            Err(error) => return Err(unusable(database, &error)),
         }
-        all(&client, instance).await.map(Some).map_err(|error| database.unusable(&error))
+        all(&client, instance).await.map(Some).map_err(|error| unusable(database, &error))
     })
 }
 
@@ -89,8 +85,8 @@ impl DatabaseStore {
         let lane = Lane::new(database.to_string(), database.wait_max, closing.clone())?;
         let (client, known) = lane.run(async {
             let mut client = connect(database).await?;
-            begin(&mut client, instance).await.map_err(|error| database.unusable(&error))?;
-            let known = all(&client, instance).await.map_err(|error| database.unusable(&error))?;
+            begin(&mut client, instance).await.map_err(|error| unusable(database, &error))?;
+            let known = all(&client, instance).await.map_err(|error| unusable(database, &error))?;
             Ok((client, known))
         })?;
         Ok(Self { lane, client, database: database.clone(), instance: instance.to_owned(), known })
@@ -104,7 +100,7 @@ impl DatabaseStore {
     pub(super) fn swap(&mut self, swaps: &[Swap]) -> Result<(), CheckpointsError> {
         let (client, database, instance) = (&mut self.client, &self.database, &self.instance);
         self.lane.run(async {
-            let failed = |error: tokio_postgres::Error| database.unusable(&error);
+            let failed = |error: tokio_postgres::Error| unusable(database, &error);
             let origins: Vec<&str> = swaps.iter().map(|swap| swap.origin.as_str()).collect();
             let old: Vec<Option<&str>> = swaps.iter().map(|swap| swap.old.as_deref()).collect();
             let new: Vec<&str> = swaps.iter().map(|swap| swap.new.as_str()).collect();
@@ -144,30 +140,10 @@ async fn begin(client: &mut Client, instance: &str) -> Result<(), tokio_postgres
 
 /// A connection on which COMMIT means what it says.
 async fn connect(database: &Database) -> Result<Client, CheckpointsError> {
-    let failed = |error: tokio_postgres::Error| database.unusable(&error);
-    let tls = MakeRustlsConnect::new(trust(database.root_certificates.as_deref()).map_err(|error| database.unusable(&error))?);
-    let (client, connection) = database.config.connect(tls).await.map_err(failed)?;
-    // It ends with the client, and what breaks it is told to whoever asks next.
-    tokio::spawn(async move { connection.await.ok() });
-    let durable = client.query_one("SELECT current_setting('fsync') = 'on'", &[]).await.map_err(failed)?;
-    if !durable.get::<_, bool>(0) {
-        let why = "it runs with fsync=off, so nothing that it keeps is durable";
-        return Err(CheckpointsError::Unusable(database.to_string(), why.to_owned()));
-    }
-    Ok(client)
+    crate::store::connect(database).await.map_err(|why| CheckpointsError::Unusable(database.to_string(), why))
 }
 
-/// Where Linux distributions keep the authorities that they trust.
-const SYSTEM_ROOTS: &[&str] =
-    &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem"];
-
-/// Trusts the authorities of the file that is named, else the system's; none where there are none, which only matters where TLS is used.
-fn trust(named: Option<&Path>) -> std::io::Result<rustls::ClientConfig> {
-    let file = named.or_else(|| SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists()));
-    let mut roots = rustls::RootCertStore::empty();
-    if let Some(file) = file {
-        let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        roots.add_parsable_certificates(read.map_err(|error| std::io::Error::other(format!("{}: {error}", file.display())))?);
-    }
-    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+/// Why a database cannot be used, with what caused it.
+fn unusable(database: &Database, error: &tokio_postgres::Error) -> CheckpointsError {
+    CheckpointsError::Unusable(database.to_string(), told(error))
 }

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 
 #[cfg(feature = "aws")]
 pub use address::Bucket;
-pub use address::{AddressError, CheckpointStore, Database};
+pub use address::{AddressError, CheckpointStore};
 pub(crate) use closing::{Closer, Closing, closing};
 pub(crate) use folder::beside;
 

@@ -80,6 +80,13 @@ CREATE TABLE audit.ids (
     PRIMARY KEY (project, id)
 );
 
+-- Events with what a retry of each is told by. Where that is gone it is nothing, which no MAC covers.
+CREATE VIEW audit.submissions WITH (security_invoker = true) AS
+    SELECT events.row, events.project, events.sequence, events.id, coalesce(ids.submission_key_id, 0) AS submission_key_id,
+        coalesce(ids.submission_mac, ''::bytea) AS submission_mac, coalesce(ids.retry_mac, ''::bytea) AS retry_mac,
+        events.prev_hash, events.row_hash, events.entry
+    FROM audit.events LEFT JOIN audit.ids USING (project, id);
+
 CREATE TABLE audit.contents (
     row    bigint PRIMARY KEY,
     stored bytea NOT NULL
@@ -135,8 +142,23 @@ CREATE TABLE audit.resources (
     id         text NOT NULL,
     version    bigint NOT NULL,
     body       text NOT NULL,
+    epoch      bigint NOT NULL, -- turn.control_epoch once the change is committed; what a server has not seen yet is above its own
     PRIMARY KEY (project_id, type, id)
 );
+CREATE INDEX resources_by_epoch ON audit.resources (epoch);
+
+-- Whoever changes a resource has the turn.
+CREATE FUNCTION audit.mark_epoch() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.epoch := (SELECT control_epoch + 1 FROM audit.turn);
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER mark_epoch BEFORE INSERT OR UPDATE ON audit.resources FOR EACH ROW EXECUTE FUNCTION audit.mark_epoch();
+ALTER TABLE audit.resources ENABLE ALWAYS TRIGGER mark_epoch;
 
 CREATE TABLE audit.answers (
     caller      uuid NOT NULL,

@@ -4,7 +4,7 @@
 use indelible_core::verify::Verdict;
 
 use super::forge::{B, Forge};
-use crate::store::tables;
+use crate::store::sqlite::tables;
 use crate::verify::{Request, verify_folder};
 
 /// Columns that are compared with nothing. The page says why.

@@ -140,6 +140,11 @@ impl Forge {
         Self::copy_of(&whole.join("data"), &whole.join("data.checkpoints"))
     }
 
+    /// The ledger as verification reads it.
+    pub(super) fn reader(&self) -> crate::store::sql::Connection {
+        crate::store::sql::Connection::from(open(&self.folder.path().join("data/ledger.db")))
+    }
+
     pub(super) fn copy_of(data: &Path, checkpoints: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         copy(data, &folder.path().join("data"));
@@ -192,7 +197,7 @@ impl Forge {
     }
 
     pub(super) fn keystore(&self) -> KeyStore {
-        KeyStore::open(&self.data(), None, Mode::Local, false).expect("the key store")
+        KeyStore::open(&self.data().join("keys"), None, Mode::Local, false).expect("the key store")
     }
 
     pub(super) fn project_id(&self, project: i64) -> Uuid {

@@ -418,12 +418,12 @@ fn what_only_the_checkpoint_store_can_tell_is_told() {
 /// What is found of the default project's event of a sequence by itself.
 fn one_event(forge: &Forge, sequence: u64) -> (Option<u64>, Vec<(Verdict, String)>) {
     let keystore = Arc::new(forge.keystore());
-    let data_keys = Arc::new(DataKeys::load(Arc::clone(&keystore), &forge.db).expect("data keys"));
+    let data_keys = Arc::new(DataKeys::load(Arc::clone(&keystore), &forge.reader()).expect("data keys"));
     let row = "SELECT row FROM events WHERE project = 3 AND sequence = ?1";
     let row = forge.db.query_row(row, [sequence as i64], |row| row.get(0)).expect("a row");
     let (project, origin) = ((A, forge.project_id(A)), forge.origin(A));
     let checked = event::check(
-        &forge.db,
+        &forge.reader(),
         &StoredKeys { keystore, data_keys, stored_before: Vec::new(), unusable: Vec::new() },
         project,
         &origin,

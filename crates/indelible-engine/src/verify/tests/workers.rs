@@ -12,6 +12,7 @@ use super::super::walk::{Ground, Keys, walk};
 use super::{copy, keys, template_of, verify_by};
 use crate::index::fixture::project_id;
 use crate::index::open_reader;
+use crate::store::sql;
 
 /// Rows of many batches, and something wrong in each: the same is found, by the same words in the same order, however many hash.
 #[test]
@@ -53,8 +54,8 @@ fn findings_do_not_depend_on_how_many_threads_hash() {
 fn a_walk_by_many_threads_is_stopped() {
     let whole = template_of(13_000);
     let ledger = whole.path().join("ledger.db");
-    let open = || open_reader(&ledger).map_err(|error| error.to_string());
-    let keys = |_: &Connection| -> Result<Arc<dyn Keys>, String> { Ok(Arc::new(keys())) };
+    let open = || open_reader(&ledger).map(sql::Connection::from).map_err(|error| error.to_string());
+    let keys = |_: &sql::Connection| -> Result<Arc<dyn Keys>, String> { Ok(Arc::new(keys())) };
     for workers in [1, 5] {
         let (stop, checkpoints) = (AtomicBool::new(false), whole.path().join("none").into());
         let data = whole.path();

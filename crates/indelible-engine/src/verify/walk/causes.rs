@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use indelible_core::verify::{Finding, Verdict};
-use rusqlite::Connection;
 
 use super::super::data_keys;
 use super::super::heads::Stored;
 use super::{Chains, Ground, Keys};
 use crate::store::absent_tables;
+use crate::store::sql::{Connection, SqlError};
 
 /// Tables that are gone, and data keys that do not open. Who asks for one project hears of those of its organization.
 pub(super) fn causes(
@@ -16,7 +16,7 @@ pub(super) fn causes(
     reading: &Connection,
     stored: &BTreeMap<i64, Stored>,
     keys: &dyn Keys,
-) -> Result<Vec<Finding>, rusqlite::Error> {
+) -> Result<Vec<Finding>, SqlError> {
     let gone = absent_tables(reading)?.into_iter().map(|table| (Verdict::Missing, format!("the table {table} is gone")));
     let asked = stored.values().find(|stored| ground.only.is_some() && stored.project_id == ground.only);
     let of_asked = |fault: &data_keys::Fault| asked.is_none_or(|asked| fault.organization_id == asked.organization_id);

@@ -15,6 +15,8 @@ use super::super::repeats::Repeats;
 use super::super::since::Base;
 use super::{Chains, Walked, unreadable};
 
+use crate::store::sql::SqlError;
+
 /// The report of a project that is not there.
 fn gone(project_id: Uuid, finding: Finding) -> Report {
     Report { project_id, events: 0, not_read: 0, unanchored: 0, verdict: finding.kind, findings: vec![finding], findings_total: 1 }
@@ -75,7 +77,7 @@ impl Chains<'_> {
         }
     }
 
-    fn finish(mut self, misplaced: Vec<Misplaced>, rest: &mut dyn FnMut() -> bool) -> Result<Vec<Report>, rusqlite::Error> {
+    fn finish(mut self, misplaced: Vec<Misplaced>, rest: &mut dyn FnMut() -> bool) -> Result<Vec<Report>, SqlError> {
         let repeats = std::mem::replace(&mut self.repeats, Repeats::new());
         for (number, sequence, detail) in repeats.find(self.ledger, self.ground.data, rest)? {
             self.find(number, Verdict::Altered, Some(sequence), detail);

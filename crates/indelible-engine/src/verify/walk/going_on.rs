@@ -12,7 +12,6 @@ use indelible_core::entry::Outline;
 use indelible_core::tree::{Edge, consistency, leaf_hash};
 use indelible_core::verified::Extent;
 use indelible_core::verify::{Finding, Start, Verdict, Verifier};
-use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::super::VerifyError;
@@ -21,11 +20,12 @@ use super::super::signed::{anchor_from, anchor_over};
 use super::super::since::{self, Base, Plan, Settled, Started};
 use super::{Chains, Ground, Scene, unreadable};
 use crate::store::{Tiles, Tree};
+use crate::store::sql::{Connection, OptionalExtension, SqlError, params};
 
 impl Scene {
     /// Reads the instance tree, and makes the plan if it grew out of the one that was verified.
     pub(super) fn go_on(&mut self, ground: &Ground<'_>, snapshot: &Connection) -> Result<(), VerifyError> {
-        let failed = |error: rusqlite::Error| unreadable(&error);
+        let failed = |error: SqlError| unreadable(&error);
         let wanted = match &self.base {
             None => return Ok(()),
             Some(Base::Instance { checkpoint, .. }) => {
@@ -61,7 +61,7 @@ impl Scene {
         Ok(HashMap::from([(project, anchor.number)]))
     }
 
-    fn plan_from(&self, ground: &Ground<'_>, snapshot: &Connection, wanted: &HashMap<i64, u64>) -> Result<Plan, rusqlite::Error> {
+    fn plan_from(&self, ground: &Ground<'_>, snapshot: &Connection, wanted: &HashMap<i64, u64>) -> Result<Plan, SqlError> {
         let mut plan = Plan::default();
         for (project, number) in wanted {
             if let Some(started) = self.started(snapshot, *project, *number)? {
@@ -93,7 +93,7 @@ impl Scene {
 
     /// Where a project goes on after an anchor: the anchor is signed, the stored tiles lead to its root, and the last row that it covers
     /// is as it was written.
-    fn started(&self, snapshot: &Connection, project: i64, number: u64) -> Result<Option<Started>, rusqlite::Error> {
+    fn started(&self, snapshot: &Connection, project: i64, number: u64) -> Result<Option<Started>, SqlError> {
         let Some((project_id, head)) = self.stored.get(&project).and_then(|stored| Some((stored.project_id?, stored.head.as_ref()?)))
         else {
             return Ok(None);
@@ -112,7 +112,7 @@ impl Scene {
         let leaf = tiles.hash_at(0, anchor.last_sequence);
         let leaf = tiles.finish(leaf)?;
         let row = snapshot
-            .prepare_cached("SELECT entry, prev_hash, row_hash FROM events WHERE row = ?1 AND project = ?2 AND sequence = ?3")?
+            .prepare("SELECT entry, prev_hash, row_hash FROM events WHERE row = ?1 AND project = ?2 AND sequence = ?3")?
             .query_row(params![last_row, project, anchor.last_sequence as i64], |row| {
                 let bytes = |at: usize| row.get_ref(at).map(|value| value.as_bytes().unwrap_or_default().to_vec());
                 Ok((bytes(0)?, bytes(1)?, bytes(2)?))
@@ -146,7 +146,7 @@ fn partial_tile(tiles: &mut Tiles<'_>, size: u64, level: u32) -> Option<Vec<[u8;
 impl Chains<'_> {
     /// Has a verifier go on where its project was verified before. `last` is what the checkpoint store holds of it: a smaller tree is not
     /// met on the way, so that this one grew out of it is proved by the tiles.
-    pub(super) fn resume(&mut self, number: i64, verifier: &mut Verifier, last: Option<&Checkpoint>) -> Result<(), rusqlite::Error> {
+    pub(super) fn resume(&mut self, number: i64, verifier: &mut Verifier, last: Option<&Checkpoint>) -> Result<(), SqlError> {
         let Some(started) = self.plan.starts.get_mut(&number) else { return Ok(()) };
         let Some(start) = started.start.take() else { return Ok(()) };
         let head = self.stored.get(&number).and_then(|stored| stored.head.as_ref()).map_or(0, |head| head.size);
@@ -170,7 +170,7 @@ impl Chains<'_> {
 
     /// What a note may be left of, if nothing turns out to be wrong: everything that the newest checkpoint covers. Where it went on from a
     /// note, the next may go on from here; not so from a checkpoint that somebody named, since nothing is known of resources then.
-    pub(super) fn settled(&self) -> Result<Option<Settled>, rusqlite::Error> {
+    pub(super) fn settled(&self) -> Result<Option<Settled>, SqlError> {
         let (Some(instance), Some(size), None) = (self.signed.instance(), self.instance_size, self.ground.only) else {
             return Ok(None);
         };

@@ -5,7 +5,6 @@
 //! snapshot had, and no others. Rows, tiles, anchors and leaves are only ever added, so later looks at them see what it saw, or
 //! what somebody did to them since.
 
-use rusqlite::{Connection, ErrorCode};
 
 use super::super::batch::{self, Batch, Span};
 use super::super::cosigned::{Cosignatures, Cosigned};
@@ -16,13 +15,15 @@ use super::super::instance::{InstanceFinding, InstanceTree, Walk};
 use super::super::{Progress, VerifyError};
 use super::{Chains, EVERY_ROW, Ground, Walked, misplaced, scene, unreadable};
 
+use crate::store::sql::{Connection, SqlError};
+
 /// Told how far it has come, with no transaction open; says whether to go on.
 pub(crate) type Rest<'a> = dyn FnMut(Progress) -> bool + 'a;
 
 /// Verifies everything that a snapshot taken now holds.
 pub(crate) fn walk(ground: &Ground<'_>, rest: &mut Rest<'_>) -> Result<Walked, VerifyError> {
     let open = || (ground.open)().map_err(VerifyError::Unreadable);
-    let failed = |error: rusqlite::Error| unreadable(&error);
+    let failed = |error: SqlError| unreadable(&error);
     let claimed = claim(ground.data);
     let (reading, aside) = (open()?, open()?);
     let mut scene = scene(ground, &reading, &aside)?;
@@ -75,7 +76,7 @@ struct Slices<'a> {
 }
 
 impl Slices<'_> {
-    fn within<T>(&self, what: impl FnOnce() -> Result<T, rusqlite::Error>) -> Result<T, rusqlite::Error> {
+    fn within<T>(&self, what: impl FnOnce() -> Result<T, SqlError>) -> Result<T, SqlError> {
         self.reading.execute_batch("BEGIN")?;
         let done = what();
         self.reading.execute_batch("COMMIT")?;
@@ -83,7 +84,7 @@ impl Slices<'_> {
     }
 
     /// The first batch of a span; `None` where nothing lies in it.
-    fn read(&self, span: Span) -> Result<Option<Batch>, rusqlite::Error> {
+    fn read(&self, span: Span) -> Result<Option<Batch>, SqlError> {
         let mut found = None;
         batch::read(self.reading, span, &mut |batch| {
             found = Some(batch);
@@ -93,7 +94,7 @@ impl Slices<'_> {
     }
 
     /// The next rows from `first` on, examined when the transaction is over.
-    fn batch(&self, first: i64, examiner: &mut Examiner) -> Result<Option<Batch>, rusqlite::Error> {
+    fn batch(&self, first: i64, examiner: &mut Examiner) -> Result<Option<Batch>, SqlError> {
         let mut batch = self.within(|| self.read(Span { first, last: self.last_row }))?;
         if let Some(batch) = &mut batch {
             examiner.batch(batch);
@@ -107,7 +108,7 @@ impl Slices<'_> {
         last: Option<i64>,
         going: &mut dyn FnMut() -> bool,
     ) -> Result<(Vec<InstanceFinding>, Cosigned), VerifyError> {
-        let failed = |error: rusqlite::Error| unreadable(&error);
+        let failed = |error: SqlError| unreadable(&error);
         let mut cosignatures = Cosignatures::new(self.reading, ground.policy, last);
         while self.within(|| cosignatures.page()).map_err(failed)? {
             if !going() {
@@ -118,7 +119,7 @@ impl Slices<'_> {
     }
 
     fn instance(&self, tree: InstanceTree, going: &mut dyn FnMut() -> bool) -> Result<Vec<InstanceFinding>, VerifyError> {
-        let failed = |error: rusqlite::Error| unreadable(&error);
+        let failed = |error: SqlError| unreadable(&error);
         let mut walk = self.within(|| Walk::new(self.reading, tree)).map_err(failed)?;
         while self.within(|| walk.page()).map_err(failed)? {
             if !going() {
@@ -137,9 +138,9 @@ struct Beside {
 
 /// What is left of a step beside the index: `None` once it was built anew, or cannot be read, which is a finding, unless somebody else
 /// only holds it.
-fn kept<T>(step: Result<Option<T>, rusqlite::Error>, found: &mut Vec<Misplaced>) -> Option<T> {
+fn kept<T>(step: Result<Option<T>, SqlError>, found: &mut Vec<Misplaced>) -> Option<T> {
     step.unwrap_or_else(|error| {
-        if !matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) {
+        if !error.is_busy() {
             found.extend(misplaced(Err(error)));
         }
         None
@@ -147,17 +148,17 @@ fn kept<T>(step: Result<Option<T>, rusqlite::Error>, found: &mut Vec<Misplaced>)
 }
 
 impl Beside {
-    fn new(mut claim: Claim) -> Result<Option<Self>, rusqlite::Error> {
+    fn new(mut claim: Claim) -> Result<Option<Self>, SqlError> {
         claim.let_go()?;
         Ok(Some(Self { compared: claim.begin(), claim }))
     }
 
-    fn batch(mut self, batch: &Batch) -> Result<Option<Self>, rusqlite::Error> {
+    fn batch(mut self, batch: &Batch) -> Result<Option<Self>, SqlError> {
         let compared = &mut self.compared;
         Ok(self.claim.still(|claim| claim.batch(batch, compared))?.map(|()| self))
     }
 
-    fn settle(self, ledger: &Connection, going: &mut dyn FnMut() -> bool) -> Result<Vec<Misplaced>, rusqlite::Error> {
+    fn settle(self, ledger: &Connection, going: &mut dyn FnMut() -> bool) -> Result<Vec<Misplaced>, SqlError> {
         let Self { claim, compared } = self;
         let mut held = Sums::new(claim.through);
         for part in 0..PARTS {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{StoreError, open_reader};
+use super::open_reader;
+use crate::store::StoreError;
 
 /// What the statement of each table of the schema begins with.
 const CREATE: &str = "CREATE TABLE ";
@@ -35,6 +36,6 @@ fn names(connection: &Connection, sql: &str) -> Result<Vec<String>, rusqlite::Er
 
 /// Each table of the schema: its name, and what follows `CREATE TABLE`.
 pub(crate) fn tables() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let statements = include_str!("sqlite/schema.sql").split(CREATE).skip(1).filter_map(|rest| rest.split(';').next());
+    let statements = include_str!("schema.sql").split(CREATE).skip(1).filter_map(|rest| rest.split(';').next());
     statements.filter_map(|statement| Some((statement.split_whitespace().next()?, statement)))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::faults::{When, Write};
+use crate::store::StoreError;
 
 /// `PRAGMA application_id`: "indl".
 const APPLICATION_ID: i32 = 0x696e_646c;
@@ -23,23 +23,6 @@ pub(crate) const PAGE_BYTES: u64 = 16_384;
 const JOURNAL_BYTES_MAX: i64 = 64 * 1024 * 1024;
 /// How long a statement waits for another connection's lock.
 pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
-
-/// What went wrong in the store.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StoreError {
-    /// SQLite said so.
-    #[error("the store failed: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// A file could not be made.
-    #[error("the store failed: {0}")]
-    Io(#[from] std::io::Error),
-    /// A test wants this write to fail.
-    #[error("the store failed: injected I/O error {1:?} {0:?}")]
-    Injected(Write, When),
-    /// What is stored contradicts itself.
-    #[error("{0}")]
-    Corrupt(String),
-}
 
 /// The row, tile and head that the writer is about to write; the triggers refuse every other.
 #[derive(Debug, Default)]
@@ -162,13 +145,18 @@ fn make_tables(connection: &mut Connection) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables == 0 {
-        transaction.execute_batch(include_str!("sqlite/schema.sql"))?;
-        transaction.execute_batch(include_str!("sqlite/triggers.sql"))?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.execute_batch(include_str!("schema.sql"))?;
+        transaction.execute_batch(include_str!("triggers.sql"))?;
+        mark(&transaction)?;
     }
     transaction.commit()?;
     check_version(connection)
+}
+
+/// Says of a database that it is a ledger, and of which version.
+pub(crate) fn mark(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", SCHEMA_VERSION)
 }
 
 fn register(connection: &Connection, expected: &Arc<Expected>) -> rusqlite::Result<()> {

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::{BUSY_WAIT, StoreError};
+use super::BUSY_WAIT;
+use crate::store::StoreError;
 
 /// Opens one; makes it, with `tables`, where it is not there. `application_id` says of what kind it is (`PRAGMA application_id`).
 pub(crate) fn open_durable(path: &Path, tables: &str, application_id: i32) -> Result<Connection, StoreError> {

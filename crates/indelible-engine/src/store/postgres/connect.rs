@@ -1,0 +1,39 @@
+//! Connecting: with TLS where the address wants it, and only to a server on which COMMIT means what it says.
+
+use std::path::Path;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use tokio_postgres::Client;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{Database, told};
+
+/// A connection that is served by the runtime of whoever waits here. An error is told in words.
+pub(crate) async fn connect(database: &Database) -> Result<Client, String> {
+    let failed = |error: tokio_postgres::Error| told(&error);
+    let tls = MakeRustlsConnect::new(trust(database.root_certificates.as_deref()).map_err(|error| error.to_string())?);
+    let (client, connection) = database.config.connect(tls).await.map_err(failed)?;
+    // It ends with the client, and what breaks it is told to whoever asks next.
+    tokio::spawn(async move { connection.await.ok() });
+    let durable = client.query_one("SELECT current_setting('fsync') = 'on'", &[]).await.map_err(failed)?;
+    if !durable.get::<_, bool>(0) {
+        return Err("it runs with fsync=off, so nothing that it keeps is durable".to_owned());
+    }
+    Ok(client)
+}
+
+/// Where Linux distributions keep the authorities that they trust.
+const SYSTEM_ROOTS: &[&str] =
+    &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem"];
+
+/// Trusts the authorities of the file that is named, else the system's; none where there are none, which only matters where TLS is used.
+fn trust(named: Option<&Path>) -> std::io::Result<rustls::ClientConfig> {
+    let file = named.or_else(|| SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists()));
+    let mut roots = rustls::RootCertStore::empty();
+    if let Some(file) = file {
+        let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        roots.add_parsable_certificates(read.map_err(|error| std::io::Error::other(format!("{}: {error}", file.display())))?);
+    }
+    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,35 @@
+//! A ledger in PostgreSQL: how it is reached, and the statements that are not those of SQLite.
+//!
+//! The tables lie in `schema.sql`. A session belongs to one thread at a time, which waits for each answer; the sockets themselves are
+//! served by a small runtime of this module, so that it makes no difference on which thread somebody waits.
+
+mod absent;
+mod address;
+mod columns;
+mod connect;
+mod cursor;
+mod session;
+mod staged;
+mod turn;
+mod wait;
+mod wire;
+
+pub(crate) use absent::{absent_tables, open_verifier};
+pub use address::{Database, NoDatabase};
+pub(crate) use connect::connect;
+pub(crate) use cursor::Cursor;
+pub(crate) use session::{Prepared, Session};
+pub(crate) use staged::{NewHead, NewRow, Staged, find};
+pub(crate) use turn::Turn;
+pub(crate) use wait::wait;
+pub(crate) use wire::value;
+
+/// What an error says, with what caused it. Without its detail, in which there may be values.
+pub(crate) fn told(error: &tokio_postgres::Error) -> String {
+    use std::error::Error as _;
+    match (error.as_db_error(), error.source()) {
+        (Some(said), _) => format!("{} ({})", said.message(), said.code().code()),
+        (None, Some(cause)) => format!("{error}: {cause}"),
+        (None, None) => error.to_string(),
+    }
+}

@@ -1,0 +1,198 @@
+//! One session with the database: statements prepared once, transactions, and cursors.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row, Statement};
+
+use super::cursor::Cursor;
+use super::{Database, connect, wait};
+use crate::store::sql::{Param, SqlError, SqlResult};
+
+/// Statements kept prepared.
+const PREPARED_MAX: usize = 256;
+
+/// A statement that the server has prepared.
+#[derive(Clone)]
+pub(crate) struct Prepared {
+    statement: Statement,
+    /// Counts the statements of the session, to name cursors by.
+    number: usize,
+    sql: std::sync::Arc<str>,
+}
+
+impl Prepared {
+    /// As the client takes it.
+    pub(crate) const fn statement(&self) -> &Statement {
+        &self.statement
+    }
+}
+
+/// A session.
+pub(crate) struct Session {
+    client: Client,
+    wait_max: Duration,
+    prepared: RefCell<HashMap<String, Prepared>>,
+    /// Names of cursors that are open.
+    cursors: RefCell<HashSet<String>>,
+    counted: Cell<usize>,
+    in_transaction: Cell<bool>,
+}
+
+impl Session {
+    /// Opens one.
+    pub(crate) fn open(database: &Database) -> SqlResult<Self> {
+        let wires = super::wait::wires()?;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (wanted, wait_max) = (database.clone(), database.wait_max);
+        wires.spawn(async move {
+            let opened = tokio::time::timeout(wait_max, connect(&wanted)).await;
+            // Whoever asked may have gone.
+            let _ = sender.send(opened);
+        });
+        let unreachable = |why: String| SqlError::Unreachable(format!("{database}: {why}"));
+        let opened = receiver.recv().map_err(|_| unreachable("the connection broke".to_owned()))?;
+        let client = opened.map_err(|_| unreachable(format!("no connection within {} s", wait_max.as_secs_f32())))?;
+        let client = client.map_err(unreachable)?;
+        let session = Self {
+            client,
+            wait_max,
+            prepared: RefCell::default(),
+            cursors: RefCell::default(),
+            counted: Cell::new(0),
+            in_transaction: Cell::new(false),
+        };
+        session.batch("SET search_path TO audit, pg_temp; SET TimeZone TO 'UTC'; SET synchronous_commit TO on")?;
+        Ok(session)
+    }
+
+    /// Whether no transaction is open and the server still there.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.in_transaction.get() && !self.client.is_closed()
+    }
+
+    /// Prepares a statement, or takes the one that was prepared before.
+    pub(crate) fn prepare(&self, sql: &str) -> SqlResult<Prepared> {
+        if let Some(prepared) = self.prepared.borrow().get(sql) {
+            return Ok(prepared.clone());
+        }
+        let text = numbered(sql);
+        let statement = wait(self.client.prepare(&text), self.wait_max)?;
+        let number = self.counted.get();
+        self.counted.set(number + 1);
+        let prepared = Prepared { statement, number, sql: text.into() };
+        let mut all = self.prepared.borrow_mut();
+        if all.len() >= PREPARED_MAX {
+            all.clear();
+        }
+        all.insert(sql.to_owned(), prepared.clone());
+        Ok(prepared)
+    }
+
+    /// All rows.
+    pub(crate) fn query(&self, prepared: &Prepared, params: &[Param<'_>]) -> SqlResult<Vec<Row>> {
+        wait(self.client.query(&prepared.statement, &as_sql(params)), self.wait_max)
+    }
+
+    /// The rows, as they are asked for.
+    pub(crate) fn open_rows(&self, prepared: &Prepared, params: &[Param<'_>]) -> SqlResult<Cursor<'_>> {
+        if !self.in_transaction.get() {
+            return Ok(Cursor::of(self.query(prepared, params)?));
+        }
+        let mut name = format!("rows_{}", prepared.number);
+        while !self.cursors.borrow_mut().insert(name.clone()) {
+            name.push('x');
+        }
+        Cursor::declare(self, name, &prepared.sql, params)
+    }
+
+    pub(super) fn declare(&self, sql: &str, params: &[Param<'_>]) -> SqlResult<()> {
+        wait(self.client.execute(sql, &as_sql(params)), self.wait_max).map(drop)
+    }
+
+    /// Lets a cursor go. Where that fails, so has the transaction, and all cursors with it.
+    pub(super) fn close_cursor(&self, name: String) {
+        if self.in_transaction.get() {
+            let _ = self.batch(&format!("CLOSE {name}"));
+        }
+        self.cursors.borrow_mut().remove(&name);
+    }
+
+    /// How many rows a statement changed.
+    pub(crate) fn execute(&self, prepared: &Prepared, params: &[Param<'_>]) -> SqlResult<usize> {
+        wait(self.client.execute(&prepared.statement, &as_sql(params)), self.wait_max).map(|rows| rows as usize)
+    }
+
+    /// Statements without parameters.
+    pub(crate) fn batch(&self, sql: &str) -> SqlResult<()> {
+        wait(self.client.batch_execute(sql), self.wait_max)
+    }
+
+    /// Begins a transaction.
+    pub(crate) fn begin(&self, sql: &str) -> SqlResult<()> {
+        // It may have begun though no answer came: the session is then not lent again.
+        self.in_transaction.set(true);
+        self.batch(sql)
+    }
+
+    /// Ends it, by COMMIT or ROLLBACK.
+    pub(crate) fn end(&self, sql: &str) -> SqlResult<()> {
+        self.batch(sql)?;
+        self.in_transaction.set(false);
+        Ok(())
+    }
+
+    /// Sends that an advisory lock is let go of, and does not wait for the answer. Says whether it was sent.
+    pub(crate) fn send_unlock(&self, lock: i64) -> bool {
+        let sql = format!("SELECT pg_advisory_unlock({lock})");
+        // What is asked is sent when it is first polled; the answer is then nobody's.
+        let mut asked = std::pin::pin!(self.client.batch_execute(&sql));
+        let polled = asked.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+        !matches!(polled, std::task::Poll::Ready(Err(_)))
+    }
+
+    /// The client itself, for what only this store does.
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Waits for what the client is asked.
+    pub(crate) fn wait<T>(&self, asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> SqlResult<T> {
+        wait(asked, self.wait_max)
+    }
+}
+
+fn as_sql<'p>(params: &'p [Param<'p>]) -> Vec<&'p (dyn ToSql + Sync)> {
+    params.iter().map(|param| param as &(dyn ToSql + Sync)).collect()
+}
+
+/// `?1` as PostgreSQL has it. No statement here has a question mark in a text.
+fn numbered(sql: &str) -> String {
+    let mut numbered = String::with_capacity(sql.len());
+    for part in sql.split_inclusive('?') {
+        match part.strip_suffix('?') {
+            Some(before) => {
+                let _ = write!(numbered, "{before}$");
+            }
+            None => numbered.push_str(part),
+        }
+    }
+    numbered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbered;
+
+    #[test]
+    fn parameters_are_numbered_as_postgresql_has_them() {
+        for (sql, expected) in
+            [("SELECT 1", "SELECT 1"), ("a = ?1 AND b > ?12", "a = $1 AND b > $12"), ("?2", "$2"), ("VALUES (?1,?2)", "VALUES ($1,$2)")]
+        {
+            assert_eq!(numbered(sql), expected);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The turn to write: one row, whose lock is held from before a group is planned until it is committed. So whichever server writes,
+//! rows are dense, and come to be seen in their order.
+
+use super::Session;
+use crate::store::StoreError;
+use crate::store::sql::Param;
+
+/// How the ledger stood when the turn came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// The newest row.
+    pub(crate) last_row: i64,
+    /// When it was recorded, microseconds since 1970.
+    pub(crate) recorded_at_micros: i64,
+    /// Counts changes of what servers hold in memory.
+    pub(crate) control_epoch: i64,
+}
+
+impl Turn {
+    /// Begins a transaction and waits for its turn.
+    pub(crate) fn take(session: &Session) -> Result<Self, StoreError> {
+        session.begin("BEGIN")?;
+        Self::read(session, "SELECT last_row, recorded_at, control_epoch FROM turn FOR UPDATE")
+    }
+
+    /// How it stands now, without waiting.
+    pub(crate) fn look(session: &Session) -> Result<Self, StoreError> {
+        Self::read(session, "SELECT last_row, recorded_at, control_epoch FROM turn")
+    }
+
+    fn read(session: &Session, sql: &str) -> Result<Self, StoreError> {
+        let select = session.prepare(sql)?;
+        let rows = session.query(&select, &[])?;
+        let row = rows.first().ok_or_else(|| StoreError::Corrupt("the table turn is empty: run `indelible database check`".to_owned()))?;
+        let number = |at: usize| row.try_get::<_, i64>(at).map_err(crate::store::sql::SqlError::from);
+        Ok(Self { last_row: number(0)?, recorded_at_micros: number(1)?, control_epoch: number(2)? })
+    }
+
+    /// Says how it stands once the group is committed.
+    pub(crate) fn pass_on(&self, session: &Session) -> Result<(), StoreError> {
+        let update = session.prepare("UPDATE turn SET last_row = ?1, recorded_at = ?2, control_epoch = ?3")?;
+        let params = [self.last_row, self.recorded_at_micros, self.control_epoch].map(Param::Integer);
+        session.execute(&update, &params)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,13 @@
+//! The embedded store: `ledger.db`, with one writing connection and any number of reading ones.
+
+mod absent;
+mod connection;
+mod durable;
+
+#[cfg(test)]
+pub(crate) use absent::tables;
+#[cfg(test)]
+pub(crate) use connection::mark;
+pub(crate) use absent::{absent_tables, open_verifier};
+pub(crate) use connection::{BUSY_WAIT, Expected, PAGE_BYTES, open_read_only, open_reader, open_writer};
+pub(crate) use durable::open_durable;
