@@ -38,8 +38,9 @@ BEGIN
         name := 'events_' || to_char(month, 'YYYY_MM');
         found := to_regclass('audit.' || name);
         IF found IS NULL THEN
-            -- "indl" and 1. Taken only where something is to be made, so that asking costs nothing.
-            PERFORM pg_advisory_xact_lock(7597120036439851009);
+            -- The lock that attaching takes, which only one can have and which reading and writing do not wait for. Unlike an advisory
+            -- lock it also tells this session what others have made while it waited.
+            LOCK TABLE audit.events IN SHARE UPDATE EXCLUSIVE MODE;
             found := to_regclass('audit.' || name);
         END IF;
         IF found IS NULL THEN
