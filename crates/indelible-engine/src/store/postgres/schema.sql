@@ -19,8 +19,8 @@ CREATE TABLE audit.instance (
 
 CREATE TABLE audit.ledgers (
     project         bigint PRIMARY KEY,
-    project_id      uuid NOT NULL UNIQUE,
-    organization_id uuid NOT NULL
+    project_id      text NOT NULL UNIQUE,
+    organization_id text NOT NULL
 );
 
 -- The truth is entry, prev_hash and row_hash. What follows recorded_at is read from the entry when the row is written, for whoever asks in
@@ -124,13 +124,13 @@ CREATE TABLE audit.heads (
 
 CREATE TABLE audit.data_keys (
     id              bigint PRIMARY KEY,
-    organization_id uuid NOT NULL,
+    organization_id text NOT NULL,
     wrapped         bytea NOT NULL,
     created_at      bigint NOT NULL -- microseconds since 1970
 );
 
 CREATE TABLE audit.resources (
-    project_id uuid NOT NULL,
+    project_id text NOT NULL,
     type       text NOT NULL,
     id         text NOT NULL,
     version    bigint NOT NULL,
