@@ -68,12 +68,13 @@ DECLARE
     trigger_ record;
 BEGIN
     EXECUTE format('CREATE TABLE audit.%I (LIKE audit.events INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION)', name);
+    -- Takes SHARE UPDATE EXCLUSIVE on audit.events. It also makes the indexes, and clones the triggers that fire once a row. It comes first,
+    -- for an event trigger refuses whatever leaves a table of this name that is not attached.
+    EXECUTE format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', name, since, until);
     IF owner <> current_user THEN
         EXECUTE format('ALTER TABLE audit.%I OWNER TO %I', name, owner);
     END IF;
     EXECUTE format('ALTER TABLE audit.%I ENABLE ROW LEVEL SECURITY', name);
-    -- Takes SHARE UPDATE EXCLUSIVE on audit.events. It also makes the indexes, and clones the triggers that fire once a row.
-    EXECUTE format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', name, since, until);
     FOR trigger_ IN
         SELECT tgname, pg_get_triggerdef(oid) AS definition, (tgtype & 1) = 0 AS by_statement
         FROM pg_trigger WHERE tgrelid = 'audit.events'::regclass AND NOT tgisinternal
