@@ -7,6 +7,7 @@ mod absent;
 mod connection;
 mod durable;
 mod folder;
+pub(crate) mod postgres;
 mod readers;
 mod tiles;
 

@@ -55,8 +55,8 @@ BEGIN
 END
 $$;
 
--- One partition, with what a partition does not get by being attached: an owner, row-level security of its own, and the triggers that fire
--- once a statement. It has no policy and no grants: whoever reads or writes does so by way of audit.events, and is let through there.
+-- One partition, with what a partition does not get by being attached: an owner, INSERT for whoever has it on audit.events, and the triggers
+-- that fire once a statement. It has no row-level security, which would refuse COPY, and nobody may read it but by way of audit.events.
 CREATE FUNCTION audit.make_partition(name text, since timestamptz, until timestamptz) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -65,6 +65,7 @@ SET datestyle = 'ISO'
 AS $$
 DECLARE
     owner    name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'audit.events'::regclass);
+    grantee  name;
     trigger_ record;
 BEGIN
     EXECUTE format('CREATE TABLE audit.%I (LIKE audit.events INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION)', name);
@@ -74,7 +75,12 @@ BEGIN
     IF owner <> current_user THEN
         EXECUTE format('ALTER TABLE audit.%I OWNER TO %I', name, owner);
     END IF;
-    EXECUTE format('ALTER TABLE audit.%I ENABLE ROW LEVEL SECURITY', name);
+    FOR grantee IN
+        SELECT DISTINCT pg_get_userbyid(acl.grantee) FROM pg_class, aclexplode(relacl) AS acl
+        WHERE pg_class.oid = 'audit.events'::regclass AND acl.privilege_type = 'INSERT' AND acl.grantee NOT IN (0, relowner)
+    LOOP
+        EXECUTE format('GRANT INSERT ON audit.%I TO %I', name, grantee);
+    END LOOP;
     FOR trigger_ IN
         SELECT tgname, pg_get_triggerdef(oid) AS definition, (tgtype & 1) = 0 AS by_statement
         FROM pg_trigger WHERE tgrelid = 'audit.events'::regclass AND NOT tgisinternal
