@@ -28,10 +28,7 @@ fn ways(table: &str, row: &str, column: &str) -> Vec<(String, &'static str)> {
             "rows are never changed",
         ),
         (format!("BEGIN; SET LOCAL session_replication_role = replica; TRUNCATE audit.{table}; COMMIT"), "rows are never truncated"),
-        (
-            format!("{insert} ON CONFLICT ON CONSTRAINT {table}_pkey DO UPDATE SET {column} = excluded.{column}"),
-            "rows are never changed",
-        ),
+        (format!("{insert} ON CONFLICT ON CONSTRAINT {table}_pkey DO UPDATE SET {column} = excluded.{column}"), "rows are never changed"),
     ]
 }
 
@@ -67,7 +64,10 @@ fn events_are_never_changed_in_their_partitions_either() {
             ("DELETE FROM {} WHERE false", "rows are never deleted"),
             ("TRUNCATE {}", "rows are never truncated"),
             ("MERGE INTO {} AS e USING (VALUES (1)) AS v (row) ON e.row = v.row WHEN MATCHED THEN DELETE", "rows are never deleted"),
-            ("MERGE INTO {} AS e USING (VALUES (1)) AS v (row) ON e.row = v.row WHEN MATCHED THEN UPDATE SET entry = ''", "rows are never changed"),
+            (
+                "MERGE INTO {} AS e USING (VALUES (1)) AS v (row) ON e.row = v.row WHEN MATCHED THEN UPDATE SET entry = ''",
+                "rows are never changed",
+            ),
             ("INSERT INTO {} SELECT * FROM audit.events ON CONFLICT (row, recorded_at) DO UPDATE SET entry = ''", "rows are never changed"),
         ] {
             let way = way.replace("{}", table);

@@ -75,8 +75,7 @@ impl Database {
 
     /// A connection. It lives as long as the client and the runtime.
     pub(crate) async fn connect(&self, user: &str) -> Client {
-        let (client, connection) =
-            Config::new().host_path(&SERVER.1).user(user).dbname(&self.0).connect(NoTls).await.expect("connects");
+        let (client, connection) = Config::new().host_path(&SERVER.1).user(user).dbname(&self.0).connect(NoTls).await.expect("connects");
         tokio::spawn(async move { connection.await.ok() });
         client
     }
@@ -94,6 +93,13 @@ impl Database {
 
     pub(crate) fn does(&self, user: &str, sql: &str) -> Vec<String> {
         self.says(user, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Whether psql does a command of its own.
+    pub(crate) fn psql(&self, user: &str, command: &str) -> bool {
+        let mut psql = Command::new("psql");
+        psql.args(["-q", "-X", "-v", "ON_ERROR_STOP=1", "-U", user, "-d", &self.0, "-c", command, "-h"]).arg(&SERVER.1);
+        psql.output().expect("psql runs").status.success()
     }
 
     /// That a statement is refused, and says so in these words.

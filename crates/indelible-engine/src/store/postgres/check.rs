@@ -152,7 +152,8 @@ async fn version(transaction: &Transaction<'_>, findings: &mut Vec<Finding>) -> 
             return Ok(None);
         }
         Some(false) => {
-            let sentence = "this role may not read what is installed: make it a member of audit_server, or check with the role that installed";
+            let sentence =
+                "this role may not read what is installed: make it a member of audit_server, or check with the role that installed";
             findings.push(Finding::fault(Kind::Version, "audit", sentence));
             return Ok(None);
         }

@@ -80,7 +80,9 @@ BEGIN
     END IF;
     -- A new trigger is not yet ENABLE ALWAYS, and a new table not yet attached: the whole is looked at when a table is altered, and when one
     -- is made that inherits.
-    IF why IS NULL AND (TG_TAG IN ('ALTER TABLE', 'ALTER SCHEMA')
+    IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'audit') THEN
+        why := 'the schema audit must keep its name';
+    ELSIF why IS NULL AND (TG_TAG IN ('ALTER TABLE', 'ALTER SCHEMA')
                         OR EXISTS (SELECT FROM pg_event_trigger_ddl_commands() JOIN pg_inherits ON inhrelid = objid)) THEN
         why := audit.weakness();
     END IF;

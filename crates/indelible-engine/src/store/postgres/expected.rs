@@ -71,7 +71,8 @@ pub(super) fn event_triggers() -> Vec<EventTrigger> {
     let read = |statement: &String| {
         let rest = statement.strip_prefix("CREATE EVENT TRIGGER ")?;
         let tags = rest.split_once("TAG IN (").and_then(|(_, rest)| rest.split_once(')')).map_or("", |(tags, _)| tags);
-        let mut tags: Vec<String> = tags.split(',').map(|tag| tag.trim().trim_matches('\'').to_owned()).filter(|tag| !tag.is_empty()).collect();
+        let mut tags: Vec<String> =
+            tags.split(',').map(|tag| tag.trim().trim_matches('\'').to_owned()).filter(|tag| !tag.is_empty()).collect();
         tags.sort();
         let function = between(rest, "EXECUTE FUNCTION audit.", "(")?;
         Some(EventTrigger { name: rest.split_whitespace().next()?.to_owned(), function, tags })

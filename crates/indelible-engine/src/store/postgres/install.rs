@@ -102,7 +102,8 @@ pub async fn install_up_to(client: &mut Client, version: i32) -> Result<Installe
     if before > VERSION {
         return Err(InstallError::Newer { found: before });
     }
-    let wanted: Vec<&Migration> = MIGRATIONS.iter().filter(|migration| migration.version > before && migration.version <= version).collect();
+    let wanted: Vec<&Migration> =
+        MIGRATIONS.iter().filter(|migration| migration.version > before && migration.version <= version).collect();
     if !wanted.is_empty() {
         disable_event_triggers(&transaction).await?;
         transaction.batch_execute(BEFORE).await?;
@@ -114,9 +115,11 @@ pub async fn install_up_to(client: &mut Client, version: i32) -> Result<Installe
         let insert = "INSERT INTO audit.migrations (version, name) VALUES ($1, $2)";
         transaction.execute(insert, &[&migration.version, &migration.name]).await?;
     }
-    let event_triggers = (wanted.is_empty() && has_event_triggers(&transaction).await?) || make_event_triggers(&mut transaction).await?;
+    let now = wanted.last().map_or(before, |migration| migration.version);
+    let there = wanted.is_empty() && has_event_triggers(&transaction).await?;
+    let event_triggers = there || now > 0 && make_event_triggers(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(Installed { before, now: wanted.last().map_or(before, |migration| migration.version), event_triggers })
+    Ok(Installed { before, now, event_triggers })
 }
 
 /// The version that a database has; 0 where nothing is installed.

@@ -46,11 +46,11 @@ pub(super) async fn triggers(
 ) -> Result<(), tokio_postgres::Error> {
     let mut there: BTreeMap<(String, String), Trigger> = BTreeMap::new();
     for row in transaction.query(TRIGGERS, &[]).await? {
-        let trigger =
-            Trigger { kind: row.try_get(2)?, enabled: row.try_get(3)?, function: row.try_get(4)?, conditional: row.try_get(5)? };
+        let trigger = Trigger { kind: row.try_get(2)?, enabled: row.try_get(3)?, function: row.try_get(4)?, conditional: row.try_get(5)? };
         there.insert((row.try_get(0)?, row.try_get(1)?), trigger);
     }
-    let mut wanted: Vec<(String, &str)> = expected.defended.iter().map(|(table, operations)| (table.clone(), operations.as_str())).collect();
+    let mut wanted: Vec<(String, &str)> =
+        expected.defended.iter().map(|(table, operations)| (table.clone(), operations.as_str())).collect();
     for row in transaction.query(PARTITIONS, &[]).await? {
         wanted.push((row.try_get(0)?, "UPDATE OR DELETE"));
     }
@@ -58,8 +58,15 @@ pub(super) async fn triggers(
         for (name, kind) in kinds(operations) {
             let found = there.remove(&(table.clone(), name.to_owned()));
             if let Some(why) = weakened(found.as_ref(), kind) {
-                let next = format!("look at who did it, then verify the ledger, and have the owner restore it ({})", restored(&table, name, operations));
-                findings.push(Finding::fault(Kind::Trigger, format!("{table}.{name}"), format!("the trigger {name} of audit.{table} {why}: {next}")));
+                let next = format!(
+                    "look at who did it, then verify the ledger, and have the owner restore it ({})",
+                    restored(&table, name, operations)
+                );
+                findings.push(Finding::fault(
+                    Kind::Trigger,
+                    format!("{table}.{name}"),
+                    format!("the trigger {name} of audit.{table} {why}: {next}"),
+                ));
             }
         }
     }
@@ -134,7 +141,9 @@ pub(super) async fn event_triggers(transaction: &Transaction<'_>, findings: &mut
         let why = match there.get(&trigger.name) {
             None => "is not there",
             Some((enabled, ..)) if enabled != "A" => "is disabled, or not ENABLE ALWAYS",
-            Some((_, function, tags)) if *function != format!("audit.{}", trigger.function) || *tags != trigger.tags => "is not as it was made",
+            Some((_, function, tags)) if *function != format!("audit.{}", trigger.function) || *tags != trigger.tags => {
+                "is not as it was made"
+            }
             Some(_) => continue,
         };
         let sentence = format!(

@@ -36,14 +36,18 @@ pub(super) async fn grants(
     for row in transaction.query(GRANTS, &[]).await? {
         let (object, role, privilege): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         if row.try_get::<_, bool>(3)? {
-            let sentence = format!("{role} may hand on {privilege} on {object}: REVOKE GRANT OPTION FOR {privilege} ON {} FROM {role}", named(&object, &privilege).1);
+            let sentence = format!(
+                "{role} may hand on {privilege} on {object}: REVOKE GRANT OPTION FOR {privilege} ON {} FROM {role}",
+                named(&object, &privilege).1
+            );
             findings.push(Finding::fault(Kind::Grant, format!("{role} on {object}"), sentence));
         }
         there.insert((role, object, privilege));
     }
     for (role, object, privilege) in there.difference(&wanted) {
         let (privilege_, on) = named(object, privilege);
-        let sentence = format!("{role} has {privilege} on {object}, which was not granted by installing: REVOKE {privilege_} ON {on} FROM {role}");
+        let sentence =
+            format!("{role} has {privilege} on {object}, which was not granted by installing: REVOKE {privilege_} ON {on} FROM {role}");
         findings.push(Finding::fault(Kind::Grant, format!("{role} on {object}"), sentence));
     }
     for (role, object, privilege) in wanted.difference(&there) {
@@ -78,7 +82,9 @@ pub(super) async fn row_security(
         there.insert(row.try_get::<_, String>(0)?);
     }
     for table in expected.secured.difference(&there) {
-        let sentence = format!("audit.{table} has no row-level security, so readers see every project: ALTER TABLE audit.{table} ENABLE ROW LEVEL SECURITY");
+        let sentence = format!(
+            "audit.{table} has no row-level security, so readers see every project: ALTER TABLE audit.{table} ENABLE ROW LEVEL SECURITY"
+        );
         findings.push(Finding::fault(Kind::RowSecurity, table.clone(), sentence));
     }
     let policies = "SELECT relname::text, polname::text FROM pg_policy JOIN pg_class ON pg_class.oid = polrelid
@@ -86,7 +92,8 @@ pub(super) async fn row_security(
     for row in transaction.query(policies, &[]).await? {
         let (table, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         if !expected.policies.iter().any(|made| made.table == table && made.name == name) {
-            let sentence = format!("audit.{table} has a policy {name} that is not ours and may show more: DROP POLICY {name} ON audit.{table}");
+            let sentence =
+                format!("audit.{table} has a policy {name} that is not ours and may show more: DROP POLICY {name} ON audit.{table}");
             findings.push(Finding::fault(Kind::RowSecurity, format!("{table}.{name}"), sentence));
         }
     }

@@ -29,7 +29,12 @@ pub(super) async fn tables(
         let wrong: [(usize, bool, Kind, &str); 4] = [
             (2, true, Kind::Table, "is UNLOGGED, and is empty after a crash: ALTER TABLE … SET LOGGED"),
             (3, true, Kind::Table, "does not belong to the owner of the schema audit: ALTER TABLE … OWNER TO the one who has the schema"),
-            (4, false, Kind::Table, "inherits from a table or is inherited from, so rows of another table count as its own: ALTER TABLE … NO INHERIT"),
+            (
+                4,
+                false,
+                Kind::Table,
+                "inherits from a table or is inherited from, so rows of another table count as its own: ALTER TABLE … NO INHERIT",
+            ),
             (5, true, Kind::Index, "has no primary key, so the same row may be there twice: restore it"),
         ];
         for (column, right, kind, sentence) in wrong {
@@ -76,10 +81,18 @@ pub(super) async fn partitions(
     for row in transaction.query(PARTITIONS, &[&seconds, &MONTHS_AHEAD]).await? {
         let (name, what): (String, &str) = (row.try_get(0)?, row.try_get(1)?);
         let sentence = match what {
-            "missing" => "is missing, so rows of that month wait until it is made: SELECT audit.make_partitions() as the owner of the tables",
-            "detached" => "was detached from audit.events, so its rows are not found: ALTER TABLE audit.events ATTACH PARTITION … again, then verify the ledger",
-            "detaching" => "is being detached from audit.events: ALTER TABLE audit.events DETACH PARTITION … FINALIZE, attach it again, then verify the ledger",
-            "default" => "is a DEFAULT partition, which takes rows in silence and stands in the way of new partitions: move its rows and drop it",
+            "missing" => {
+                "is missing, so rows of that month wait until it is made: SELECT audit.make_partitions() as the owner of the tables"
+            }
+            "detached" => {
+                "was detached from audit.events, so its rows are not found: ALTER TABLE audit.events ATTACH PARTITION … again, then verify the ledger"
+            }
+            "detaching" => {
+                "is being detached from audit.events: ALTER TABLE audit.events DETACH PARTITION … FINALIZE, attach it again, then verify the ledger"
+            }
+            "default" => {
+                "is a DEFAULT partition, which takes rows in silence and stands in the way of new partitions: move its rows and drop it"
+            }
             _ => "is a partition of audit.events and not one that was made for it: look at who did it",
         };
         findings.push(Finding::fault(Kind::Partition, name.clone(), format!("the partition {name} {sentence}")));
@@ -103,13 +116,15 @@ pub(super) async fn indexes(
     for row in transaction.query(INDEXES, &[]).await? {
         let (name, table): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         if !row.try_get::<_, bool>(2)? || row.try_get::<_, bool>(3)? {
-            let sentence = format!("the index {name} of audit.{table} is not valid, or some partition has none: REINDEX INDEX audit.{name}");
+            let sentence =
+                format!("the index {name} of audit.{table} is not valid, or some partition has none: REINDEX INDEX audit.{name}");
             findings.push(Finding::fault(Kind::Index, name.clone(), sentence));
         }
         there.insert(name);
     }
     for made in expected.indexes.iter().filter(|made| !there.contains(&made.name)) {
-        let sentence = format!("the index {} of audit.{} is gone, so what it served is slow: {}", made.name, made.table, one_line(&made.statement));
+        let sentence =
+            format!("the index {} of audit.{} is gone, so what it served is slow: {}", made.name, made.table, one_line(&made.statement));
         findings.push(Finding::fault(Kind::Index, made.name.clone(), sentence));
     }
     Ok(())
@@ -138,11 +153,16 @@ pub(super) async fn functions(
     }
     for row in transaction.query(FUNCTIONS, &[]).await? {
         let search_path: Option<String> = row.try_get(3)?;
-        let found =
-            Function { name: row.try_get(0)?, body: row.try_get(1)?, security_definer: row.try_get(2)?, search_path: search_path.map(bare) };
+        let found = Function {
+            name: row.try_get(0)?,
+            body: row.try_get(1)?,
+            security_definer: row.try_get(2)?,
+            search_path: search_path.map(bare),
+        };
         let name = found.name.clone();
         if !row.try_get::<_, bool>(4)? {
-            let sentence = format!("audit.{name} belongs neither to the owner of the schema nor to a superuser: ALTER FUNCTION … OWNER TO the owner");
+            let sentence =
+                format!("audit.{name} belongs neither to the owner of the schema nor to a superuser: ALTER FUNCTION … OWNER TO the owner");
             findings.push(Finding::fault(Kind::Function, name.clone(), sentence));
         }
         let Some(same_name) = wanted.get_mut(name.as_str()) else {
@@ -184,24 +204,38 @@ pub(super) async fn compared(
         return Ok(());
     }
     for made in &expected.views {
-        let copy = made.statement.replacen(&format!("VIEW audit.{} ", made.name), "TEMP VIEW compared_view ", 1).replacen("CREATE OR REPLACE", "CREATE", 1);
+        let copy = made.statement.replacen(&format!("VIEW audit.{} ", made.name), "TEMP VIEW compared_view ", 1).replacen(
+            "CREATE OR REPLACE",
+            "CREATE",
+            1,
+        );
         let definition = "SELECT pg_get_viewdef(pg_class.oid), coalesce(reloptions, '{}') FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
                           WHERE relkind = 'v' AND (nspname = 'audit' AND relname = $1 OR pg_class.oid = to_regclass('pg_temp.compared_view'))";
         if let Some(why) = difference(transaction, &copy, definition, &made.name).await? {
-            let sentence = format!("the view audit.{} {why}, so what it shows is not what is there: look at who did it, and put it back", made.name);
+            let sentence =
+                format!("the view audit.{} {why}, so what it shows is not what is there: look at who did it, and put it back", made.name);
             findings.push(Finding::fault(Kind::View, made.name.clone(), sentence));
         }
     }
     for made in &expected.policies {
         let to = format!(" ON audit.{} ", made.table);
-        let copy = format!("CREATE TEMP TABLE compared_table (LIKE audit.{}); {}", made.table, made.statement.replacen(&to, " ON pg_temp.compared_table ", 1));
+        let copy = format!(
+            "CREATE TEMP TABLE compared_table (LIKE audit.{}); {}",
+            made.table,
+            made.statement.replacen(&to, " ON pg_temp.compared_table ", 1)
+        );
         let definition = "SELECT concat_ws(' ', pg_get_expr(polqual, polrelid), '/', pg_get_expr(polwithcheck, polrelid), polcmd, polpermissive), polroles::text[]
                           FROM pg_policy JOIN pg_class ON pg_class.oid = polrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
                           WHERE polname = split_part($1, '.', 2) AND (nspname = 'audit' AND relname = split_part($1, '.', 1)
                                 OR pg_class.oid = to_regclass('pg_temp.compared_table'))";
         let name = format!("{}.{}", made.table, made.name);
         if let Some(why) = difference(transaction, &copy, definition, &name).await? {
-            let sentence = format!("the policy {} of audit.{} {why}, so roles see other rows than they should: {}", made.name, made.table, one_line(&made.statement));
+            let sentence = format!(
+                "the policy {} of audit.{} {why}, so roles see other rows than they should: {}",
+                made.name,
+                made.table,
+                one_line(&made.statement)
+            );
             findings.push(Finding::fault(Kind::RowSecurity, name, sentence));
         }
     }

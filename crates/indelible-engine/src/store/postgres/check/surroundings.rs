@@ -45,7 +45,11 @@ SELECT member.rolname::text, granted.rolname::text FROM pg_auth_members
 JOIN pg_roles AS granted ON granted.oid = roleid JOIN pg_roles AS member ON member.oid = pg_auth_members.member
 WHERE granted.rolname IN ('pg_write_all_data', 'pg_read_all_data', 'pg_write_server_files', 'pg_execute_server_program')";
 
-pub(super) async fn roles(transaction: &Transaction<'_>, installed: bool, findings: &mut Vec<Finding>) -> Result<(), tokio_postgres::Error> {
+pub(super) async fn roles(
+    transaction: &Transaction<'_>,
+    installed: bool,
+    findings: &mut Vec<Finding>,
+) -> Result<(), tokio_postgres::Error> {
     let session = "SELECT rolname::text, rolsuper FROM pg_roles WHERE rolname = current_user";
     let row = transaction.query_one(session, &[]).await?;
     if row.try_get::<_, bool>(1)? {
@@ -58,12 +62,22 @@ pub(super) async fn roles(transaction: &Transaction<'_>, installed: bool, findin
     }
     for role in ["audit_server", "audit_host", "audit_reader"] {
         if transaction.query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&role]).await?.is_none() {
-            findings.push(Finding::fault(Kind::Role, role, format!("there is no role {role}: CREATE ROLE {role} NOLOGIN, then restore its grants")));
+            findings.push(Finding::fault(
+                Kind::Role,
+                role,
+                format!("there is no role {role}: CREATE ROLE {role} NOLOGIN, then restore its grants"),
+            ));
         }
     }
     for row in transaction.query(MEMBERS, &[]).await? {
         let (member, group): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        let more = [(2, "is a superuser"), (3, "bypasses row-level security"), (4, "may make roles"), (5, "may replicate"), (6, "owns the tables")];
+        let more = [
+            (2, "is a superuser"),
+            (3, "bypasses row-level security"),
+            (4, "may make roles"),
+            (5, "may replicate"),
+            (6, "owns the tables"),
+        ];
         for (column, what) in more {
             // A superuser has all the rest.
             if row.try_get::<_, bool>(column)? && (column == 2 || !row.try_get::<_, bool>(2)?) {
