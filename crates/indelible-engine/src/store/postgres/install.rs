@@ -157,11 +157,20 @@ async fn disable_event_triggers(transaction: &Transaction<'_>) -> Result<(), Ins
 }
 
 /// Whether it may. What is made in vain is undone.
-async fn make_event_triggers(transaction: &mut Transaction<'_>) -> Result<bool, tokio_postgres::Error> {
+async fn make_event_triggers(transaction: &mut Transaction<'_>) -> Result<bool, InstallError> {
     let savepoint = transaction.savepoint("event_triggers").await?;
-    match savepoint.batch_execute(EVENT_TRIGGERS).await {
-        Ok(()) => savepoint.commit().await.map(|()| true),
-        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => savepoint.rollback().await.map(|()| false),
-        Err(error) => Err(error),
+    // Those that are left guard their own functions too.
+    match disable_event_triggers(&savepoint).await {
+        Err(InstallError::Guarded(..)) => return Ok(false),
+        other => other?,
     }
+    match savepoint.batch_execute(EVENT_TRIGGERS).await {
+        Ok(()) => savepoint.commit().await?,
+        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            savepoint.rollback().await?;
+            return Ok(false);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(true)
 }

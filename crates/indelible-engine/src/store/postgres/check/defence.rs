@@ -15,11 +15,12 @@ JOIN pg_namespace AS at ON at.oid = relnamespace AND at.nspname = 'audit'
 LEFT JOIN pg_proc ON pg_proc.oid = tgfoid LEFT JOIN pg_namespace ON pg_namespace.oid = pronamespace
 WHERE NOT tgisinternal";
 
-/// Partitions that are attached to events, whatever their names.
+/// Partitions of events, and tables that bear the name of one, which may have been detached.
 pub(super) const PARTITIONS: &str = "
-SELECT relname::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-WHERE inhparent = (SELECT pg_class.oid FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-                   WHERE nspname = 'audit' AND relname = 'events')";
+SELECT relname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE nspname = 'audit' AND relkind IN ('r', 'p') AND (relname ~ '^events_\\d{4}_\\d\\d$' OR pg_class.oid IN (
+    SELECT inhrelid FROM pg_inherits JOIN pg_class AS parent ON parent.oid = inhparent
+    WHERE parent.relname = 'events' AND parent.relnamespace = pg_namespace.oid))";
 
 /// `tgtype` of what `audit.defend` makes: before, then per operation; a trigger per row has the lowest bit.
 fn kinds(operations: &str) -> Vec<(&'static str, i32)> {
