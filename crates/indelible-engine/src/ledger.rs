@@ -21,7 +21,7 @@ use crate::resource::registry::Registry;
 use crate::resource::{Instance, Wishes, first_start, load};
 use crate::spending::Spending;
 use crate::sharing::{Control, ControlGuard, Held, Sharing};
-use crate::store::postgres::Turn;
+use crate::store::postgres::{Maintenance, Turn};
 use crate::store::{Database, Folder, Readers, Source, StoreError};
 use crate::write::{Parts, Privilege, Work, Writer, start};
 use crate::store::sql::Connection;
@@ -51,6 +51,8 @@ pub struct Options {
     pub data: PathBuf,
     /// The database that holds the ledger, which other servers may share; the data folder if absent.
     pub database: Option<Arc<Database>>,
+    /// The same database as the owner of its tables reaches it, who brings them forward and makes partitions; `database` if absent.
+    pub database_maintenance: Option<Arc<Database>>,
     /// The key store, which all servers that share a database reach; `keys` in the data folder if absent.
     pub keys: Option<PathBuf>,
     /// How it is deployed.
@@ -90,6 +92,7 @@ impl Options {
         Self {
             data,
             database: None,
+            database_maintenance: None,
             keys: None,
             checkpoints: checkpoints.into(),
             anchor_interval: ANCHOR_INTERVAL,
@@ -109,6 +112,11 @@ impl Options {
 }
 
 impl Options {
+    /// How the owner of the tables connects, where there is a database.
+    fn maintenance(&self) -> Option<Maintenance> {
+        self.database_maintenance.clone().or_else(|| self.database.clone()).map(Maintenance::new)
+    }
+
     /// The folder of the key store.
     fn keys(&self) -> PathBuf {
         self.keys.clone().unwrap_or_else(|| self.data.join("keys"))
@@ -263,6 +271,7 @@ fn writer_parts(
         faults: options.faults.clone(),
         keystore: Arc::clone(&held.desk.keystore),
         held,
+        maintenance: options.maintenance(),
         noted_row,
         turned_away: Arc::clone(turned_away),
     }
@@ -356,6 +365,9 @@ impl Ledger {
         let source = options.database.clone().map_or_else(|| Source::File(folder.ledger_db()), Source::Database);
         if source.database().is_none() && KeyStore::is_begun(&options.keys()) && !folder.has_ledger() {
             return Err(OpenError::Missing(folder.root().to_owned()));
+        }
+        if let Some(maintenance) = options.maintenance() {
+            maintenance.prepare(options.clock.now())?;
         }
         let Read { last_row, rows_anchored, keystore, registry, data_keys, known } = Read::from(&folder, &source, &options)?;
         let index = Arc::new(Index::open(folder.root(), &source));

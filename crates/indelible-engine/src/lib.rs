@@ -12,6 +12,7 @@ pub mod apart;
 pub mod append;
 pub mod clock;
 pub mod cosigning;
+pub mod database;
 pub mod decide;
 pub mod export;
 pub mod faults;

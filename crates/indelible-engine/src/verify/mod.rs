@@ -44,7 +44,7 @@ use crate::ledger::Ledger;
 use crate::query::reading::{Lane, Reading};
 use crate::query::{EventVerification, Opening, ReadError};
 use crate::resource::Project;
-use crate::store::Source;
+use crate::store::{Database, Source};
 
 use crate::store::sql::{Connection, OptionalExtension as _};
 
@@ -82,6 +82,10 @@ pub enum VerifyError {
 pub struct Request<'a> {
     /// The data folder.
     pub data: &'a Path,
+    /// The database that holds the ledger; the data folder if absent.
+    pub database: Option<&'a Arc<Database>>,
+    /// The key store; `keys` in the data folder if absent.
+    pub keys: Option<&'a Path>,
     /// The checkpoint store, which is not made where it is not there.
     pub checkpoints: &'a CheckpointStore,
     /// File with the master key, where it is not in the data folder.
@@ -97,7 +101,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// All of a data folder.
     pub const fn new(data: &'a Path, checkpoints: &'a CheckpointStore) -> Self {
-        Self { data, checkpoints, master_key_file: None, project_id: None, since: None, policy: None }
+        Self { data, database: None, keys: None, checkpoints, master_key_file: None, project_id: None, since: None, policy: None }
     }
 }
 
@@ -131,7 +135,7 @@ fn on_folder<T>(
     stop: &AtomicBool,
     walk: impl FnOnce(&walk::Ground<'_>, &KeyStore) -> Result<T, VerifyError>,
 ) -> Result<T, VerifyError> {
-    let Request { data, checkpoints, master_key_file, project_id, since, policy } = *request;
+    let Request { data, database, keys, checkpoints, master_key_file, project_id, since, policy } = *request;
     let of_one = since.and_then(Since::project);
     if let (Some(asked), Some(of_one)) = (project_id, of_one)
         && asked != of_one
@@ -139,8 +143,8 @@ fn on_folder<T>(
         return Err(VerifyError::Since(format!("the checkpoint that --since names is of project {of_one}")));
     }
     let unreadable = |error: &dyn std::fmt::Display| VerifyError::Unreadable(error.to_string());
-    let source = Source::File(data.join("ledger.db"));
-    let (keystore, faults) = KeyStore::open_what_opens(&data.join("keys"), master_key_file).map_err(|error| unreadable(&error))?;
+    let source = database.map_or_else(|| Source::File(data.join("ledger.db")), |database| Source::Database(Arc::clone(database)));
+    let (keystore, faults) = KeyStore::open_what_opens(keys.unwrap_or(&data.join("keys")), master_key_file).map_err(|error| unreadable(&error))?;
     let keystore = Arc::new(keystore);
     let open = || source.open_verifier().map_err(|error| error.to_string());
     // A server that runs beside may write a data key at any time: they are read as the walk sees them.

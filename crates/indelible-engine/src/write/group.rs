@@ -24,7 +24,7 @@ use crate::index::Index;
 use crate::keystore::{DataKey, KeyStore};
 use crate::spending::Usage;
 use crate::store::postgres::{self, Turn};
-use crate::store::sql::{Connection, SqlError};
+use crate::store::sql::{Connection, Param, SqlError};
 use crate::store::StoreError;
 
 /// What went wrong with a group, and how far it had come.
@@ -103,8 +103,27 @@ impl Thread {
         Ok(turn)
     }
 
+    /// Where rows are kept by the month, that of this time is there: a clock may be months ahead of what was made ready.
+    fn make_partition(&mut self, recorded_at: Timestamp) -> Result<(), StoreError> {
+        let (Some(session), Some(maintenance)) = (self.connection.as_ref().and_then(Connection::postgres), &self.parts.maintenance) else {
+            return Ok(());
+        };
+        let wanted = postgres::partition(recorded_at);
+        if self.partition.as_ref() == Some(&wanted) {
+            return Ok(());
+        }
+        let select = session.prepare("SELECT to_regclass('audit.' || ?1) IS NOT NULL")?;
+        let rows = session.query(&select, &[Param::Text(&wanted)])?;
+        if !rows.first().is_some_and(|row| row.try_get(0).unwrap_or(false)) {
+            maintenance.make_partitions(recorded_at)?;
+        }
+        self.partition = Some(wanted);
+        Ok(())
+    }
+
     /// Writes a group, and commits it.
     pub(super) fn write(&mut self, works: &[Work], recorded_at: Timestamp) -> Result<Committed, Failure> {
+        self.make_partition(recorded_at)?;
         let turn = self.begin()?;
         let Some(connection) = self.connection.as_ref() else {
             return Err(StoreError::Corrupt("the store is not open".to_owned()).into());
@@ -114,7 +133,7 @@ impl Thread {
         self.heads.begin();
         let ids = ids_of(works, connection, &self.parts.held.index)?;
         let mut group = Group {
-            inserter: Inserter::new(connection, &self.expected, faults)?,
+            inserter: Inserter::new(connection, &self.expected, faults, recorded_at)?,
             planner: PlannerParts { connection, keystore: &self.parts.keystore, ids: &ids },
             desk: &self.parts.held.desk,
             heads: &mut self.heads,

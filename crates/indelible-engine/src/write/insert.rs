@@ -60,7 +60,12 @@ pub(super) struct Place {
 }
 
 impl<'c> Inserter<'c> {
-    pub(super) fn new(connection: &'c Connection, expected: &'c Expected, faults: Option<&'c Arc<dyn Faults>>) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        connection: &'c Connection,
+        expected: &'c Expected,
+        faults: Option<&'c Arc<dyn Faults>>,
+        recorded_at: Timestamp,
+    ) -> Result<Self, StoreError> {
         let sink = match connection {
             Connection::Sqlite(sqlite) => Sink::Sqlite {
                 expected,
@@ -68,7 +73,7 @@ impl<'c> Inserter<'c> {
                 content: sqlite.prepare_cached("INSERT INTO contents (row, stored) VALUES (?1, ?2)")?,
                 wrap: sqlite.prepare_cached("INSERT INTO wraps (row, data_key_id, wrap) VALUES (?1, ?2, ?3)")?,
             },
-            Connection::Postgres(session) => Sink::Postgres(session, Box::new(Staged::new())),
+            Connection::Postgres(session) => Sink::Postgres(session, Box::new(Staged::new(recorded_at))),
         };
         Ok(Self { connection, faults, sink, changes_control: false })
     }

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::keystore::KeyStore;
 use crate::sharing::Held;
+use crate::store::postgres::Maintenance;
 use crate::store::sql::Connection;
 use crate::store::{Expected, PAGE_BYTES, Source, StoreError};
 
@@ -55,6 +56,8 @@ pub(crate) struct Parts {
     /// The last row when the ledger was opened.
     pub(crate) noted_row: i64,
     pub(crate) turned_away: Arc<TurnedAway>,
+    /// Makes partitions, where rows are kept by the month.
+    pub(crate) maintenance: Option<Maintenance>,
 }
 
 /// The state of the thread.
@@ -71,6 +74,8 @@ pub(super) struct Thread {
     pub(super) time: Option<Time>,
     pub(super) disk: Disk,
     pub(super) last_row: i64,
+    /// The partition that is known to be there.
+    pub(super) partition: Option<String>,
     pub(super) committed: watch::Sender<i64>,
     pub(super) unchecked_bytes: u64,
     /// Events about what was counted that could not be recorded, and since when.
@@ -85,6 +90,7 @@ pub(crate) fn start(parts: Parts) -> Result<Writer, StoreError> {
     let mut thread = Thread {
         disk: Disk::new(parts.folder.clone(), parts.disk_reserve_bytes),
         last_row: parts.noted_row,
+        partition: None,
         queue: Arc::clone(&queue),
         figures: Arc::clone(&figures),
         expected: Arc::default(),

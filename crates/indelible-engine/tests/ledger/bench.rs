@@ -9,8 +9,19 @@ use indelible_engine::access::Caller;
 use indelible_engine::anchor::CheckpointStore;
 use indelible_engine::append::{AppendError, Prepared, Receipt};
 use indelible_engine::resource::{Listing, PAGE_MAX, Project};
-use indelible_engine::{FirstStart, Ledger, Options};
+use indelible_engine::{Database, FirstStart, Ledger, Options};
 use uuid::Uuid;
+
+/// Where ledgers are kept in this run of the tests: `postgres`, or in their folders.
+const STORE: &str = "INDELIBLE_TEST_STORE";
+/// File that names the database of a ledger, beside its data folder.
+const DATABASE: &str = "database";
+
+/// The database of a ledger, where it has one.
+fn database(folder: &Path) -> Option<Arc<Database>> {
+    let named = std::fs::read_to_string(folder.join(DATABASE)).ok()?;
+    Some(Arc::new(Database::parse(&named, None, None).expect("an address")))
+}
 
 /// An open ledger and its folder, removed at the end.
 pub(crate) struct Bench {
@@ -32,6 +43,10 @@ impl Bench {
         options.disk_reserve_bytes = 0;
         // Tests seal when they mean to.
         options.anchor_interval = std::time::Duration::from_hours(1);
+        if std::env::var_os(STORE).is_some_and(|store| store == "postgres") {
+            std::fs::write(folder.path().join(DATABASE), crate::postgres::ledger()).expect("written");
+        }
+        options.database = database(folder.path());
         change(&mut options);
         let store = options.checkpoints.clone();
         let opened = Ledger::open(options).expect("it opens");
@@ -49,6 +64,7 @@ impl Bench {
     pub(crate) fn over(folder: tempfile::TempDir, store: CheckpointStore) -> Self {
         let mut options = Options::new(folder.path().join("data"));
         options.checkpoints = store.clone();
+        options.database = database(folder.path());
         let opened = Ledger::open(options).expect("it opens again");
         Self { folder, ledger: opened.ledger, first: opened.first_start, store }
     }
@@ -97,7 +113,9 @@ impl Bench {
     /// Every row of every chain verifies; the reports.
     pub(crate) fn verify(&self) -> Vec<indelible_core::verify::Report> {
         let data = self.data();
-        let request = indelible_engine::verify::Request::new(&data, &self.store);
+        let database = database(self.folder.path());
+        let mut request = indelible_engine::verify::Request::new(&data, &self.store);
+        request.database = database.as_ref();
         let reports = indelible_engine::verify::verify_folder(&request, &mut |_| {}).expect("it can be verified").projects;
         for report in &reports {
             assert!(report.findings.is_empty(), "{report:?}");

@@ -24,10 +24,20 @@ pub(crate) fn start(settings: &[&str]) -> (Child, PathBuf) {
 
 /// A database of its own.
 pub(crate) fn database() -> CheckpointStore {
+    at(&SERVER.1, &new_database())
+}
+
+fn new_database() -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let name = format!("log{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     say(&SERVER.1, "postgres", &format!("CREATE DATABASE {name}"));
-    at(&SERVER.1, &name)
+    name
+}
+
+/// A database of its own for a ledger, by its address.
+pub(crate) fn ledger() -> String {
+    let folder = &SERVER.1;
+    format!("postgres:///{}?host={}&user=tests", new_database(), folder.display())
 }
 
 /// A database of a server.

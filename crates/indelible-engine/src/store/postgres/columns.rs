@@ -32,14 +32,13 @@ const fn column(name: &'static str, path: &'static [&'static str], kind: Kind) -
     Column { name, path, kind }
 }
 
-/// How rows are sent: what is hashed, then [`COLUMNS`].
-pub(super) const COPY: &str = "COPY events (row, project, sequence, id, prev_hash, row_hash, entry, recorded_at, occurred_at, project_id, \
+/// The columns in the order in which rows are sent: what is hashed, then [`COLUMNS`].
+pub(super) const NAMES: &str = "(row, project, sequence, id, prev_hash, row_hash, entry, recorded_at, occurred_at, project_id, \
      organization_id, hmac_key_id, schema_version, action, action_category, outcome, outcome_detail, reason, actor_type, actor_id, \
      actor_display, actor_on_behalf_of, principal_type, principal_id, resource_type, resource_id, resource_parent, cascade_root_id, \
-     operation_id, phase, request_id, source_ip, user_agent, api_key_id, auth_method, run_id, thread_id, tool, assurance, pii_classes) \
-     FROM STDIN BINARY";
+     operation_id, phase, request_id, source_ip, user_agent, api_key_id, auth_method, run_id, thread_id, tool, assurance, pii_classes)";
 
-/// The columns that are read from the entry, in the order of [`COPY`].
+/// The columns that are read from the entry, in the order of [`NAMES`].
 pub(super) static COLUMNS: &[Column] = &[
     column("recorded_at", &["recorded_at"], Kind::Time),
     column("occurred_at", &["occurred_at"], Kind::Time),
@@ -124,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_statement_names_the_columns_in_their_order() {
-        let names: Vec<&str> = COPY.split_once('(').and_then(|(_, rest)| rest.split_once(')')).expect("a list").0.split(", ").collect();
+        let names: Vec<&str> = NAMES.split_once('(').and_then(|(_, rest)| rest.split_once(')')).expect("a list").0.split(", ").collect();
         let of_entry: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
         assert_eq!(names[7..], of_entry);
     }

@@ -1,16 +1,23 @@
 //! A ledger in PostgreSQL: how it is reached, and the statements that are not those of SQLite.
 //!
-//! The tables lie in `schema.sql`. A session belongs to one thread at a time, which waits for each answer; the sockets themselves are
+//! The SQL files that make it are listed in [`install`], and [`check`] compares what is there with them. A session belongs to one thread at a time, which waits for each answer; the sockets themselves are
 //! served by a small runtime of this module, so that it makes no difference on which thread somebody waits.
 
 mod absent;
 mod address;
+pub mod bind;
+pub mod check;
 mod columns;
 mod connect;
 mod cursor;
+mod expected;
+pub mod install;
+mod maintain;
 mod session;
 mod staged;
 mod turn;
+#[cfg(test)]
+mod views;
 mod wait;
 mod wire;
 
@@ -18,6 +25,7 @@ pub(crate) use absent::{absent_tables, open_verifier};
 pub use address::{Database, NoDatabase};
 pub(crate) use connect::connect;
 pub(crate) use cursor::Cursor;
+pub(crate) use maintain::{Maintenance, partition};
 pub(crate) use session::{Prepared, Session};
 pub(crate) use staged::{NewHead, NewRow, Staged, find};
 pub(crate) use turn::Turn;

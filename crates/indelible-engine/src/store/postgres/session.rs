@@ -154,6 +154,11 @@ impl Session {
         !matches!(polled, std::task::Poll::Ready(Err(_)))
     }
 
+    /// The client, for a transaction of its own.
+    pub(super) const fn client_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
     /// The client itself, for what only this store does.
     pub(crate) const fn client(&self) -> &Client {
         &self.client

@@ -5,10 +5,12 @@ use std::pin::pin;
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 use indelible_core::chain::Hash;
+use indelible_core::time::Timestamp;
 use indelible_core::tree::Tile;
 use uuid::Uuid;
 
 use super::columns::{self, COLUMNS};
+use super::maintain::partition;
 use super::session::Session;
 use crate::store::StoreError;
 use crate::store::sql::SqlError;
@@ -47,14 +49,14 @@ pub(crate) struct NewHead<'h> {
 
 /// Rows of one table, as COPY takes them.
 struct Copy {
-    table: &'static str,
+    statement: String,
     bytes: Vec<u8>,
     rows: usize,
 }
 
 impl Copy {
-    const fn into(table: &'static str) -> Self {
-        Self { table, bytes: Vec::new(), rows: 0 }
+    fn into(table: &str, columns: &str) -> Self {
+        Self { statement: format!("COPY {table} {columns} FROM STDIN BINARY"), bytes: Vec::new(), rows: 0 }
     }
 
     fn row(&mut self, columns: usize) -> &mut Vec<u8> {
@@ -74,7 +76,7 @@ impl Copy {
         let (rows, mut bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bytes));
         bytes.extend_from_slice(&COPY_END);
         let copied = session.wait(async {
-            let sink = session.client().copy_in(self.table).await?;
+            let sink = session.client().copy_in(&self.statement).await?;
             let mut sink = pin!(sink);
             sink.send(Bytes::from(bytes)).await?;
             sink.finish().await
@@ -101,13 +103,15 @@ struct Heads {
 }
 
 impl Staged {
-    pub(crate) fn new() -> Self {
+    /// All rows of a group are recorded at one time. They go to its partition directly: row-level security, which `events` has for
+    /// those who read it, refuses COPY.
+    pub(crate) fn new(recorded_at: Timestamp) -> Self {
         Self {
-            events: Copy::into(columns::COPY),
-            ids: Copy::into("COPY ids (project, id, row, submission_key_id, submission_mac, retry_mac) FROM STDIN BINARY"),
-            contents: Copy::into("COPY contents (row, stored) FROM STDIN BINARY"),
-            wraps: Copy::into("COPY wraps (row, data_key_id, wrap) FROM STDIN BINARY"),
-            tiles: Copy::into("COPY tiles (project, level, position, hashes) FROM STDIN BINARY"),
+            events: Copy::into(&partition(recorded_at), columns::NAMES),
+            ids: Copy::into("ids", "(project, id, row, submission_key_id, submission_mac, retry_mac)"),
+            contents: Copy::into("contents", "(row, stored)"),
+            wraps: Copy::into("wraps", "(row, data_key_id, wrap)"),
+            tiles: Copy::into("tiles", "(project, level, position, hashes)"),
             heads: Heads::default(),
             partial: Default::default(),
         }

@@ -29,15 +29,20 @@ impl Wake for Parked {
     }
 }
 
-/// Waits for an answer, at most so long. The future must not need a runtime: what is asked of a session does not, once it is connected.
+/// Waits for an answer, at most so long.
 pub(crate) fn wait<T>(asked: impl Future<Output = Result<T, tokio_postgres::Error>>, at_most: Duration) -> SqlResult<T> {
+    Ok(wait_for(asked, at_most)??)
+}
+
+/// Waits for what a future brings. It must not need a runtime: what is asked of a session does not, once it is connected.
+pub(super) fn wait_for<F: Future>(asked: F, at_most: Duration) -> SqlResult<F::Output> {
     let waker = Waker::from(Arc::new(Parked(std::thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut asked = pin!(asked);
     let until = Instant::now() + at_most;
     loop {
         if let Poll::Ready(answer) = asked.as_mut().poll(&mut context) {
-            return Ok(answer?);
+            return Ok(answer);
         }
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {

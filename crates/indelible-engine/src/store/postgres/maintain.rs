@@ -1,0 +1,59 @@
+//! What only the owner of the tables may do, over a connection of its own: bring them to this program's version, and make partitions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indelible_core::time::Timestamp;
+
+use super::install::{VERSION, install, version};
+use super::session::Session;
+use super::wait::wait_for;
+use super::{Database, told};
+use crate::store::StoreError;
+use crate::store::sql::Param;
+
+/// How long installing may take: it may have to wait for another server that does.
+const INSTALL_WAIT: Duration = Duration::from_mins(10);
+
+/// How the owner of the tables connects.
+#[derive(Debug, Clone)]
+pub(crate) struct Maintenance(Arc<Database>);
+
+impl Maintenance {
+    pub(crate) const fn new(database: Arc<Database>) -> Self {
+        Self(database)
+    }
+
+    /// Brings the tables to this program's version, if they are not; and makes the partitions of this month and of those ahead.
+    pub(crate) fn prepare(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut session = Session::open(&self.0)?;
+        let unready = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("{}: {error}", self.0));
+        let there = wait_for(version(session.client_mut()), INSTALL_WAIT)?.map_err(|error| unready(&told(&error)))?;
+        if there != VERSION {
+            let installed = wait_for(install(session.client_mut()), INSTALL_WAIT)?.map_err(|error| unready(&error))?;
+            tracing::info!(database = %self.0, from = installed.before, to = installed.now, "the tables were brought forward");
+        }
+        make(&session, now).map_err(|error| unready(&error))
+    }
+
+    /// Makes the partition of a time, and those ahead of it.
+    pub(crate) fn make_partitions(&self, at: Timestamp) -> Result<(), StoreError> {
+        make(&Session::open(&self.0)?, at)
+    }
+}
+
+fn make(session: &Session, at: Timestamp) -> Result<(), StoreError> {
+    // Where all are there, nothing is asked of the owner: the server's own role may look.
+    let make = session.prepare("SELECT audit.make_partitions(to_timestamp(?1::bigint / 1000000.0))")?;
+    for made in session.query(&make, &[Param::Integer(at.as_micros())])? {
+        let name: String = made.try_get(0).map_err(crate::store::sql::SqlError::from)?;
+        tracing::info!(name, "a partition was made");
+    }
+    Ok(())
+}
+
+/// The partition of `events` that holds what is recorded at a time.
+pub(crate) fn partition(at: Timestamp) -> String {
+    let text = at.to_string();
+    format!("events_{}_{}", &text[..4], &text[5..7])
+}
