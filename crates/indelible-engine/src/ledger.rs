@@ -19,12 +19,12 @@ use crate::kms::KeyArn;
 use crate::patrol::{self, Patrol, PatrolOptions, PatrolStatus};
 use crate::resource::registry::Registry;
 use crate::resource::{Instance, Wishes, first_start, load};
-use crate::spending::Spending;
 use crate::sharing::{Control, ControlGuard, Held, Sharing};
+use crate::spending::Spending;
 use crate::store::postgres::{Maintenance, Turn};
+use crate::store::sql::Connection;
 use crate::store::{Database, Folder, Readers, Source, StoreError};
 use crate::write::{Parts, Privilege, Work, Writer, start};
-use crate::store::sql::Connection;
 
 /// Disk space kept free for records of reads, bytes.
 const DISK_RESERVE_BYTES: u64 = 64 * 1024 * 1024;

@@ -23,8 +23,8 @@ mod ledger;
 pub mod patrol;
 pub mod query;
 pub mod resource;
-pub mod spending;
 mod sharing;
+pub mod spending;
 mod store;
 pub mod verify;
 pub mod witness;
@@ -32,5 +32,5 @@ mod write;
 
 pub use keystore::{ChainKey, Rewrapped, Rotated, Rotation};
 pub use kms::{ArnError, KeyArn};
-pub use store::{Database, NoDatabase};
 pub use ledger::{FirstStart, Ledger, Mode, OpenError, Opened, Options, Sealing, Status};
+pub use store::{Database, NoDatabase};

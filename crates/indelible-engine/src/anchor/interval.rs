@@ -98,8 +98,7 @@ impl Intervals {
 
     /// Reads what was committed since the last pass.
     pub(super) fn read(&mut self, ledger: &Connection) -> Result<(), StoreError> {
-        let mut statement =
-            ledger.prepare("SELECT row, project, sequence, prev_hash, row_hash FROM events WHERE row > ?1 ORDER BY row")?;
+        let mut statement = ledger.prepare("SELECT row, project, sequence, prev_hash, row_hash FROM events WHERE row > ?1 ORDER BY row")?;
         let mut rows = statement.query([self.through])?;
         let mut through = self.through;
         while let Some(row) = rows.next()? {
@@ -141,8 +140,7 @@ impl Intervals {
     }
 }
 
-const ROWS_ANCHORED: &str =
-    "SELECT coalesce(sum((SELECT tree_size FROM anchors WHERE project = ledgers.project ORDER BY number DESC LIMIT 1)), 0) FROM ledgers";
+const ROWS_ANCHORED: &str = "SELECT CAST(coalesce(sum((SELECT tree_size FROM anchors WHERE project = ledgers.project ORDER BY number DESC LIMIT 1)), 0) AS bigint) FROM ledgers";
 
 /// The same without reading the anchors themselves: for a start, when nothing was read yet.
 pub(crate) fn rows_anchored(ledger: &Connection) -> Result<u64, StoreError> {

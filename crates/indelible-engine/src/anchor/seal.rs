@@ -27,9 +27,9 @@ use crate::clock::Clock;
 use crate::cosigning::Cosigning;
 use crate::faults::{Faults, When, Write};
 use crate::keystore::{KeyError, KeyStore};
+use crate::store::sql::SqlError;
 use crate::store::{Source, StoreError, Tree};
 use crate::write::{AnchorRow, Change, Privilege, Work, Writer};
-use crate::store::sql::SqlError;
 
 /// Checkpoints swapped at once, and anchors published in one transaction.
 pub(super) const BATCH_ANCHORS: usize = 1_000;
@@ -167,11 +167,11 @@ impl Sealer {
             state.checkpoints = Checkpoints::open(&self.parts.checkpoints, &self.parts.instance, &self.closing)?;
         }
         // Heads, tiles and rows of one moment: appends go on meanwhile.
-        state.ledger.execute_batch("BEGIN")?;
+        state.ledger.begin_reading()?;
         let looked = if state.looked && self.refused.is_empty() { Ok(()) } else { self.look_at_all(state, signatures.keys) };
         let read = looked.and_then(|()| Ok(state.intervals.read(&state.ledger)?));
         let due = read.and_then(|()| self.prove_all(state, signatures));
-        state.ledger.execute_batch("COMMIT")?;
+        state.ledger.end()?;
         let mut due = due?;
         state.looked = true;
         // Whoever signs may be a network away: no view of the ledger is held open meanwhile.

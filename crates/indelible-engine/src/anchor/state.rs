@@ -14,8 +14,8 @@ use super::interval::Intervals;
 use super::keys::SigningKeys;
 use super::seal::{Parts, SealError, origin};
 use super::{Refusal, RefusalKind, instance};
-use crate::store::{StoreError, Tiles, Tree};
 use crate::store::sql::{Connection, OptionalExtension};
+use crate::store::{StoreError, Tiles, Tree};
 
 /// What is remembered between passes; read anew after a failure of the store or the checkpoint store.
 pub(super) struct State {

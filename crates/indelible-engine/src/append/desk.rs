@@ -17,10 +17,10 @@ use super::{Prepared, PreparedContent};
 use crate::access::{Caller, Owner};
 use crate::clock::Clock;
 use crate::keystore::{DataKeys, KeyError, KeyStore, new_id, random_secret};
+use crate::resource::kinds::{event_schemas, redaction_rules};
 use crate::resource::registry::Registry;
 use crate::resource::rulebook::Rulebook;
 use crate::resource::schemabook::Schemabook;
-use crate::resource::kinds::{event_schemas, redaction_rules};
 use crate::resource::{DOCUMENT, Kind, Project};
 
 /// Bytes of a prepared event beside its content and its draft, roughly.

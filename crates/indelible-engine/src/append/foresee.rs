@@ -85,23 +85,15 @@ impl Ledger {
     }
 
     /// Stamps an event as if it were appended next, since the digits of its place count for its size.
-    fn place(
-        &self,
-        reader: &Connection,
-        event: &Prepared,
-        ahead: u64,
-        sizes: &mut Vec<(i64, u64)>,
-    ) -> Result<Result<(), Fault>, SqlError> {
+    fn place(&self, reader: &Connection, event: &Prepared, ahead: u64, sizes: &mut Vec<(i64, u64)>) -> Result<Result<(), Fault>, SqlError> {
         if let Some(fault) = event.refused() {
             return Ok(Err(fault.clone()));
         }
         let at = if let Some(at) = sizes.iter().position(|(project, _)| *project == event.project) {
             at
         } else {
-            let size: Option<i64> = reader
-                .prepare("SELECT size FROM heads WHERE project = ?1")?
-                .query_row([event.project], |found| found.get(0))
-                .optional()?;
+            let size: Option<i64> =
+                reader.prepare("SELECT size FROM heads WHERE project = ?1")?.query_row([event.project], |found| found.get(0)).optional()?;
             sizes.push((event.project, size.unwrap_or(0).unsigned_abs() + ahead));
             sizes.len() - 1
         };

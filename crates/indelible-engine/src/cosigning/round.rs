@@ -12,8 +12,8 @@ use indelible_core::tree::consistency;
 use indelible_core::witness::{AddCheckpoint, SIZE_MEDIA_TYPE};
 
 use super::{ANSWER_BYTES_MAX, Failure, FailureKind, Response, Transport, stored};
-use crate::store::{Readers, StoreError, Tiles, Tree};
 use crate::store::sql::{Connection, SqlError};
+use crate::store::{Readers, StoreError, Tiles, Tree};
 
 /// Requests of one round: one, and two more where the witness was asked by another meanwhile.
 const REQUESTS_MAX: usize = 3;

@@ -58,10 +58,8 @@ pub(crate) fn newest_size(ledger: &Connection) -> Result<Option<u64>, StoreError
 /// The checkpoint of a size.
 pub(crate) fn at(ledger: &Connection, size: u64) -> Result<Option<Stored>, StoreError> {
     let number = i64::try_from(size).unwrap_or(i64::MAX);
-    let note: Option<String> = ledger
-        .prepare("SELECT checkpoint FROM instance_checkpoints WHERE size = ?1")?
-        .query_row([number], |row| row.get(0))
-        .optional()?;
+    let note: Option<String> =
+        ledger.prepare("SELECT checkpoint FROM instance_checkpoints WHERE size = ?1")?.query_row([number], |row| row.get(0)).optional()?;
     let Some(note) = note else { return Ok(None) };
     let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("the checkpoint of {size} leaves: {error}"));
     let note = Note::parse(note.as_bytes()).map_err(|error| corrupt(&error))?;

@@ -20,8 +20,8 @@ use crate::query::ReadError;
 use crate::query::anchors::{Published, latest};
 use crate::query::reading::HeadMark;
 use crate::resource::Project;
-use crate::store::{StoreError, Tiles, Tree};
 use crate::store::sql::{Connection, OptionalExtension, SqlResult};
+use crate::store::{StoreError, Tiles, Tree};
 
 /// Anchors in a bundle: the newest, as far back as the range begins, and no more than this, some 8 MB.
 const ANCHORS_MAX: u64 = 10_000;

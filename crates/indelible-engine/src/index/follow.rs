@@ -115,8 +115,7 @@ fn follow_file(shared: &Arc<Shared>, boot_id: &str, anew: bool) -> Result<Leave,
     {
         // Whoever notes a row from here on notes it in this view; rows up to what the ledger holds now may have been missed.
         *shared.view.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&view));
-        let committed: i64 =
-            ledger.query_row("SELECT coalesce(max(row), 0) FROM events", [], |row| row.get(0)).map_err(of_ledger)?;
+        let committed: i64 = ledger.query_row("SELECT coalesce(max(row), 0) FROM events", [], |row| row.get(0)).map_err(of_ledger)?;
         view.ids.noting_from(committed);
         locked(&shared.signals).commit(committed, Instant::now());
     }

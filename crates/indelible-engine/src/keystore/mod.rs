@@ -30,8 +30,8 @@ use uuid::Uuid;
 
 use crate::kms::{KeyArn, Kms, KmsError};
 use crate::ledger::Mode;
-use crate::store::{private_folder, write_private};
 use crate::store::sql::{Connection, SqlError};
+use crate::store::{private_folder, write_private};
 
 pub use chain_keys::ChainKey;
 pub(crate) use data_keys::{DataKey, DataKeys};

@@ -20,8 +20,7 @@ impl Parts {
     pub(super) fn recall(&self, go_on: &dyn Fn() -> bool) -> Result<Option<Told>, ScanError> {
         let Ok(filter) = Filter::parse(FILTER) else { return Ok(None) };
         let ledger = self.readers.get()?;
-        let last_row: i64 =
-            ledger.query_row("SELECT coalesce(max(row), 0) FROM events", [], |row| row.get(0)).map_err(ScanError::from)?;
+        let last_row: i64 = ledger.query_row("SELECT coalesce(max(row), 0) FROM events", [], |row| row.get(0)).map_err(ScanError::from)?;
         let Some(view) = self.index.view_at(last_row, go_on) else { return Ok(None) };
         let index = view.reader()?;
         let mut found: Vec<(i64, Uuid, Vec<u8>)> = Vec::new();

@@ -14,13 +14,13 @@ use crate::anchor::CheckpointStore;
 use crate::append::Desk;
 use crate::clock::Clock;
 use crate::index::Index;
+use crate::store::sql::Connection;
 use crate::store::{Readers, Source};
 use crate::verify::told::Told;
 use crate::verify::walk::slices::{Rest, walk};
 use crate::verify::walk::{Ground, Keys};
 use crate::verify::{StoredKeys, VerifyError};
 use crate::write::Writer;
-use crate::store::sql::Connection;
 
 /// What the patrol works with.
 pub(crate) struct Parts {

@@ -82,9 +82,8 @@ pub(crate) fn latest(ledger: &Connection, project: i64) -> SqlResult<Option<Publ
 }
 
 fn page(ledger: &Connection, project: i64, since: u64, limit: usize) -> SqlResult<AnchorPage> {
-    let mut statement = ledger.prepare(
-        "SELECT number, anchor, note, checkpoint FROM anchors WHERE project = ?1 AND number >= ?2 ORDER BY number LIMIT ?3",
-    )?;
+    let mut statement = ledger
+        .prepare("SELECT number, anchor, note, checkpoint FROM anchors WHERE project = ?1 AND number >= ?2 ORDER BY number LIMIT ?3")?;
     let rows = statement.query_map((project, i64::try_from(since).unwrap_or(i64::MAX), limit as i64 + 1), published)?;
     let mut anchors = rows.collect::<SqlResult<Vec<_>>>()?;
     let next_since = (anchors.len() > limit).then(|| anchors[limit].number);

@@ -13,8 +13,8 @@ use super::ReadError;
 use super::anchors::{Published, latest, unreadable};
 use crate::cosigning::Cosigning;
 use crate::cosigning::served::{self, Served};
-use crate::store::{StoreError, Tiles, Tree};
 use crate::store::sql::{Connection, SqlResult};
+use crate::store::{StoreError, Tiles, Tree};
 
 /// What a hash in the store that does not fit is called.
 const TILES: &str = "the stored tiles do not lead to the signed root";

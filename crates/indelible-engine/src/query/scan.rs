@@ -125,8 +125,7 @@ impl<'a> Scan<'a> {
             return Ok(Vec::new());
         }
         let read = || -> Result<Vec<i64>, SqlError> {
-            let mut statement =
-                self.ledger.prepare("SELECT row FROM events WHERE row > ?1 AND row <= ?2 AND project = ?3 ORDER BY row")?;
+            let mut statement = self.ledger.prepare("SELECT row FROM events WHERE row > ?1 AND row <= ?2 AND project = ?3 ORDER BY row")?;
             statement.query_map(params![self.last_row, self.tail_end, self.project], |row| row.get(0))?.collect()
         };
         read().map_err(ScanError::from)
@@ -176,7 +175,9 @@ impl<'a> Scan<'a> {
     /// Where the index says that a row sorts; `None` where it says nothing.
     pub(crate) fn hint(&self, row: i64) -> Result<Option<Key>, ScanError> {
         let mut statement = self.index.prepare_cached("SELECT occurred_at, id FROM rows WHERE row = ?1 AND project = ?2")?;
-        Ok(rusqlite::OptionalExtension::optional(statement.query_row((row, self.project), |found| Ok(Key { occurred_at: found.get(0)?, id: found.get(1)? })))?)
+        Ok(rusqlite::OptionalExtension::optional(
+            statement.query_row((row, self.project), |found| Ok(Key { occurred_at: found.get(0)?, id: found.get(1)? })),
+        )?)
     }
 
     /// Called for each candidate; looks at the clock now and then.

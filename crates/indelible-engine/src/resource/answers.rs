@@ -13,8 +13,8 @@ use super::{MutateError, Project};
 use crate::access::Caller;
 use crate::append::AppendError;
 use crate::ledger::Ledger;
-use crate::write::{AnswerRow, Change};
 use crate::store::sql::OptionalExtension;
+use crate::write::{AnswerRow, Change};
 
 /// Bytes of an `Idempotency-Key` at most.
 const KEY_BYTES_MAX: usize = 255;

@@ -25,9 +25,9 @@ use crate::append::{AppendError, Desk, Prepared};
 use crate::keystore::{KeyError, random_bytes, signing_state};
 use crate::kms::KeyArn;
 use crate::ledger::{FirstStart, OpenError};
+use crate::store::sql::{Connection, OptionalExtension};
 use crate::store::{StoreError, write_private};
 use crate::write::{Change, Privilege, Work, Writer};
-use crate::store::sql::{Connection, OptionalExtension};
 
 const SYSTEM: i64 = 1;
 const ORGANIZATION_SYSTEM: i64 = 2;

@@ -16,8 +16,8 @@ use crate::append::{AppendError, EngineEvent, ResourceMembers};
 use crate::keystore::{KeyStore, ended};
 use crate::ledger::Ledger;
 use crate::store::StoreError;
-use crate::write::{Change, Privilege, Work};
 use crate::store::sql::{Connection, Param};
+use crate::write::{Change, Privilege, Work};
 
 /// `context` member of the event about a resource: version of its document, ring id, and MAC
 /// ([`indelible_core::key::ProjectKeys::document_mac`]), joined by colons. Verification holds the stored document against it.

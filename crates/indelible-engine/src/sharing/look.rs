@@ -27,7 +27,21 @@ impl From<Blind> for AppendError {
     }
 }
 
-type Asked = oneshot::Sender<Result<(), Blind>>;
+/// Who asked, and how they are answered: on a runtime, or on a thread that waits whether a runtime's or not.
+enum Asked {
+    Awaiting(oneshot::Sender<Result<(), Blind>>),
+    Blocked(Sender<Result<(), Blind>>),
+}
+
+impl Asked {
+    fn answer(self, answer: Result<(), Blind>) {
+        // Nobody waits any more where the caller went away.
+        match self {
+            Self::Awaiting(sender) => drop(sender.send(answer)),
+            Self::Blocked(sender) => drop(sender.send(answer)),
+        }
+    }
+}
 
 /// The handle of the thread.
 pub(crate) struct Look {
@@ -43,19 +57,21 @@ impl Look {
         Ok(Self { asked: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
 
-    fn hand_in(&self) -> Option<oneshot::Receiver<Result<(), Blind>>> {
-        let (sender, receiver) = oneshot::channel();
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.as_ref()?.send(sender).ok()?;
-        Some(receiver)
+    fn hand_in(&self, asked: Asked) -> Result<(), Blind> {
+        let sender = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        sender.as_ref().ok_or(Blind)?.send(asked).map_err(|_| Blind)
     }
 
     pub(super) async fn ask(&self) -> Result<(), Blind> {
-        self.hand_in().ok_or(Blind)?.await.unwrap_or(Err(Blind))
+        let (sender, receiver) = oneshot::channel();
+        self.hand_in(Asked::Awaiting(sender))?;
+        receiver.await.unwrap_or(Err(Blind))
     }
 
     pub(super) fn ask_blocking(&self) -> Result<(), Blind> {
-        self.hand_in().ok_or(Blind)?.blocking_recv().unwrap_or(Err(Blind))
+        let (sender, receiver) = channel();
+        self.hand_in(Asked::Blocked(sender))?;
+        receiver.recv().unwrap_or(Err(Blind))
     }
 
     pub(super) fn close(&self) {
@@ -93,10 +109,7 @@ impl Looking {
                 tracing::warn!(%error, "the database cannot be looked at");
             }
             let answer = seen.map_err(|_| Blind);
-            for sender in all {
-                // Nobody waits any more where the caller went away.
-                let _ = sender.send(answer);
-            }
+            all.into_iter().for_each(|asked| asked.answer(answer));
         }
     }
 

@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-
 use super::usage::Usage;
 use super::{Shared, snapshot};
 use crate::store::sql::Connection;

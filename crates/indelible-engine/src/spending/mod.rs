@@ -22,8 +22,8 @@ use indelible_core::time::Timestamp;
 use tokio::sync::watch;
 
 use crate::keystore::KeyStore;
-use crate::store::Source;
 use crate::resource::kinds::budgets::Budget;
+use crate::store::Source;
 pub use ask::Spending as BudgetSpending;
 pub(crate) use price::{Prices, Spent};
 use tally::Tallies;

@@ -66,9 +66,7 @@ impl<'c> Tiles<'c> {
             self.connection.prepare(sql)?.query_row(parameters.as_slice(), |row| row.get(0)).optional()
         };
         match (self.tree, partial) {
-            (Tree::Project(project), true) => {
-                read("SELECT hashes FROM partial_tiles WHERE project = ?1 AND level = ?2", &[project, level])
-            }
+            (Tree::Project(project), true) => read("SELECT hashes FROM partial_tiles WHERE project = ?1 AND level = ?2", &[project, level]),
             (Tree::Project(project), false) => {
                 read("SELECT hashes FROM tiles WHERE project = ?1 AND level = ?2 AND position = ?3", &[project, level, position])
             }

@@ -49,9 +49,8 @@ impl<'a> Cosignatures<'a> {
     /// Looks at the next checkpoints; says whether there are more.
     pub(super) fn page(&mut self) -> Result<bool, SqlError> {
         let Some(first) = self.next.take() else { return Ok(false) };
-        let mut checkpoints = self
-            .ledger
-            .prepare("SELECT size, checkpoint FROM instance_checkpoints WHERE size BETWEEN ?1 AND ?2 ORDER BY size LIMIT ?3")?;
+        let mut checkpoints =
+            self.ledger.prepare("SELECT size, checkpoint FROM instance_checkpoints WHERE size BETWEEN ?1 AND ?2 ORDER BY size LIMIT ?3")?;
         let mut checkpoints = checkpoints.query([first, self.last, PAGE_CHECKPOINTS])?;
         while let Some(row) = checkpoints.next()? {
             let size: i64 = row.get(0)?;

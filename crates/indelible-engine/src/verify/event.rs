@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::signed::{anchor_over, log_of};
 use super::walk::Keys;
 use super::wrap;
-use crate::store::{Tiles, Tree};
 use crate::store::sql::{Connection, OptionalExtension, SqlError, params};
+use crate::store::{Tiles, Tree};
 
 /// What was found of one event.
 pub(crate) struct Checked {

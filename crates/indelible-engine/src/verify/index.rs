@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::batch::{Batch, StoredRow};
 use crate::index::{Block, Blocks, Key, Stored, Token, TokenKey, leaves, path, read_state, tokens};
-use crate::store::sql::{self, OptionalExtension as _, SqlError};
 use crate::store::open_read_only;
+use crate::store::sql::{self, OptionalExtension as _, SqlError};
 
 /// Rows in one sum.
 const CHUNK_ROWS: i64 = 64;
@@ -291,8 +291,7 @@ impl Claim {
 
     /// Hands each row of a chunk and its tokens, each once, to `each`.
     fn each_of_chunk(&self, first: i64, ledger: &sql::Connection, each: &mut EachRow<'_>) -> Result<(), SqlError> {
-        let mut rows =
-            ledger.prepare("SELECT row, project, sequence, id, entry FROM events WHERE row >= ?1 AND row < ?2 AND row <= ?3")?;
+        let mut rows = ledger.prepare("SELECT row, project, sequence, id, entry FROM events WHERE row >= ?1 AND row < ?2 AND row <= ?3")?;
         let mut rows = rows.query([first, first + CHUNK_ROWS, self.through])?;
         let mut wanted = Vec::new();
         while let Some(row) = rows.next()? {

@@ -144,7 +144,8 @@ fn on_folder<T>(
     }
     let unreadable = |error: &dyn std::fmt::Display| VerifyError::Unreadable(error.to_string());
     let source = database.map_or_else(|| Source::File(data.join("ledger.db")), |database| Source::Database(Arc::clone(database)));
-    let (keystore, faults) = KeyStore::open_what_opens(keys.unwrap_or(&data.join("keys")), master_key_file).map_err(|error| unreadable(&error))?;
+    let (keystore, faults) =
+        KeyStore::open_what_opens(keys.unwrap_or(&data.join("keys")), master_key_file).map_err(|error| unreadable(&error))?;
     let keystore = Arc::new(keystore);
     let open = || source.open_verifier().map_err(|error| error.to_string());
     // A server that runs beside may write a data key at any time: they are read as the walk sees them.

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 
-
 use crate::index::{Bloom, Token, TokenKey, open_reader, path};
 use crate::store::sql::{Connection, SqlError};
 

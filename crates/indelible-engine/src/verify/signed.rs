@@ -183,12 +183,7 @@ fn read_anchor(row: &Row<'_>) -> Result<(StoredAnchor, i64), SqlError> {
 
 /// The anchor of this number, or the next one there is up to `last`, and the row of its last event. Anchors are only added,
 /// so another connection than the snapshot's sees the same up to there.
-pub(super) fn anchor_from(
-    ledger: &Connection,
-    project: i64,
-    number: u64,
-    last: i64,
-) -> Result<Option<(StoredAnchor, i64)>, SqlError> {
+pub(super) fn anchor_from(ledger: &Connection, project: i64, number: u64, last: i64) -> Result<Option<(StoredAnchor, i64)>, SqlError> {
     let Ok(number) = i64::try_from(number) else { return Ok(None) };
     ledger
         .prepare(&format!("SELECT {ANCHOR} FROM anchors WHERE project = ?1 AND number BETWEEN ?2 AND ?3 ORDER BY number LIMIT 1"))?

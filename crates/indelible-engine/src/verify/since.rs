@@ -21,8 +21,8 @@ use super::signed::Signed;
 use super::walk::Keys;
 use crate::anchor::{CheckpointStore, beside};
 use crate::keystore::KeyStore;
-use crate::store::{private_folder, write_private};
 use crate::store::sql::{Connection, OptionalExtension, SqlError};
+use crate::store::{private_folder, write_private};
 
 /// Suffix of the file of a note.
 const fn suffix(extent: Extent) -> &'static str {
@@ -199,7 +199,7 @@ pub(super) fn anchored(ledger: &Connection, leaves: u64) -> Result<HashMap<i64, 
     let mut statement = ledger.prepare(
         "SELECT project, number, coalesce(tree_size, 0) FROM (
              SELECT project, max(number) AS number FROM instance_leaves WHERE position < ?1 GROUP BY project
-         ) LEFT JOIN anchors USING (project, number)",
+         ) AS newest LEFT JOIN anchors USING (project, number)",
     )?;
     let rows = statement.query_map([i64::try_from(leaves).unwrap_or(i64::MAX)], |row| {
         Ok((row.get(0)?, (row.get::<_, i64>(1)?.unsigned_abs(), row.get::<_, i64>(2)?.unsigned_abs())))

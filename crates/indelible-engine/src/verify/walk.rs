@@ -147,7 +147,7 @@ pub(super) fn scene(ground: &Ground<'_>, reading: &Connection, aside: &Connectio
     let failed = |error: SqlError| unreadable(&error);
     // Before the snapshot: what the store holds is then in the ledger already.
     let mut signed = Signed::before(aside, ground.checkpoints).map_err(failed)?;
-    reading.execute_batch("BEGIN").map_err(failed)?;
+    reading.begin_reading().map_err(failed)?;
     let stored = heads::load(reading).map_err(failed)?;
     let resources = Resources::load(reading).map_err(failed)?;
     let keys = (ground.keys)(reading).map_err(VerifyError::Unreadable)?;

@@ -23,9 +23,9 @@ use crate::faults::Write;
 use crate::index::Index;
 use crate::keystore::{DataKey, KeyStore};
 use crate::spending::Usage;
+use crate::store::StoreError;
 use crate::store::postgres::{self, Turn};
 use crate::store::sql::{Connection, Param, SqlError};
-use crate::store::StoreError;
 
 /// What went wrong with a group, and how far it had come.
 pub(super) struct Failure {
@@ -128,7 +128,8 @@ impl Thread {
         let Some(connection) = self.connection.as_ref() else {
             return Err(StoreError::Corrupt("the store is not open".to_owned()).into());
         };
-        let recorded_at = turn.and_then(|turn| Timestamp::from_micros(turn.recorded_at_micros)).map_or(recorded_at, |last| recorded_at.max(last));
+        let recorded_at =
+            turn.and_then(|turn| Timestamp::from_micros(turn.recorded_at_micros)).map_or(recorded_at, |last| recorded_at.max(last));
         let faults = self.parts.faults.as_ref();
         self.heads.begin();
         let ids = ids_of(works, connection, &self.parts.held.index)?;

@@ -121,8 +121,14 @@ impl<'c> Inserter<'c> {
                     })
                 })?;
                 let Some(PreparedContent { stored, wrap, data_key }) = content else { return Ok(()) };
-                faulty(faults, Write::Content, || { staged.content(row, stored); Ok(()) })?;
-                faulty(faults, Write::Wrap, || { staged.wrap(row, data_key.id, wrap); Ok(()) })?;
+                faulty(faults, Write::Content, || {
+                    staged.content(row, stored);
+                    Ok(())
+                })?;
+                faulty(faults, Write::Wrap, || {
+                    staged.wrap(row, data_key.id, wrap);
+                    Ok(())
+                })?;
             }
         }
         Ok(())

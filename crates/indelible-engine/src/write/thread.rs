@@ -149,7 +149,8 @@ impl Thread {
             return Some(Instant::now() + RECOVER_EVERY);
         }
         let now = self.parts.clock.monotonic();
-        let counted = [self.parts.turned_away.due_in(now), self.parts.held.index.polls.due_in(now), self.parts.held.desk.schemas.due_in(now)];
+        let counted =
+            [self.parts.turned_away.due_in(now), self.parts.held.index.polls.due_in(now), self.parts.held.desk.schemas.due_in(now)];
         let again = self.untold.iter().map(|(at, ..)| (*at + MINUTE).saturating_sub(now)).min();
         let left = counted.into_iter().flatten().chain(again).min()?;
         Some(Instant::now() + left)
@@ -250,11 +251,8 @@ impl Thread {
         tracing::error!(error = %failure.error, at_commit = failure.at_commit, "a transaction failed");
         self.figures.commit_failures.fetch_add(1, Relaxed);
         self.heads.forget();
-        let rolled_back = !failure.at_commit
-            && self
-                .connection
-                .as_ref()
-                .is_some_and(|connection| connection.is_idle() || connection.roll_back().is_ok());
+        let rolled_back =
+            !failure.at_commit && self.connection.as_ref().is_some_and(|connection| connection.is_idle() || connection.roll_back().is_ok());
         if !rolled_back {
             self.connection = None;
             self.figures.refuse(Some(WRITE_FAILED));
@@ -311,7 +309,8 @@ impl Thread {
     fn record_own(&mut self, events: Vec<EngineEvent>, privilege: Privilege) -> Vec<bool> {
         let (written, mut ids, mut prepared) = (self.last_row, Vec::with_capacity(events.len()), Vec::new());
         for event in events {
-            let made = self.parts.held.desk.prepare_own(event).inspect_err(|fault| tracing::error!(%fault, "what was counted is not recorded"));
+            let made =
+                self.parts.held.desk.prepare_own(event).inspect_err(|fault| tracing::error!(%fault, "what was counted is not recorded"));
             ids.push(made.as_ref().ok().map(|event| (event.project, event.id)));
             prepared.extend(made);
         }

@@ -31,7 +31,6 @@ fn names(session: &Session, sql: &str) -> SqlResult<Vec<String>> {
 /// Each table of the schema: its name, and its name and columns without how it is partitioned.
 fn tables() -> impl Iterator<Item = (&'static str, &'static str)> {
     let statements = include_str!("schema.sql").split(CREATE).skip(1).filter_map(|rest| rest.split(';').next());
-    statements.filter_map(|statement| {
-        Some((statement.split_whitespace().next()?, statement.split(" PARTITION BY ").next().unwrap_or(statement)))
-    })
+    statements
+        .filter_map(|statement| Some((statement.split_whitespace().next()?, statement.split(" PARTITION BY ").next().unwrap_or(statement))))
 }

@@ -79,7 +79,7 @@ impl Session {
         if let Some(prepared) = self.prepared.borrow().get(sql) {
             return Ok(prepared.clone());
         }
-        let text = numbered(sql);
+        let text = translated(sql);
         let statement = wait(self.client.prepare(&text), self.wait_max)?;
         let number = self.counted.get();
         self.counted.set(number + 1);
@@ -174,9 +174,11 @@ fn as_sql<'p>(params: &'p [Param<'p>]) -> Vec<&'p (dyn ToSql + Sync)> {
     params.iter().map(|param| param as &(dyn ToSql + Sync)).collect()
 }
 
-/// `?1` as PostgreSQL has it. No statement here has a question mark in a text.
-fn numbered(sql: &str) -> String {
+/// A statement as PostgreSQL has it: `$1` for `?1`, which no statement here has in a text; and a plain join where SQLite is told in which
+/// order to go, which its own planner knows.
+fn translated(sql: &str) -> String {
     let mut numbered = String::with_capacity(sql.len());
+    let sql = sql.replace("CROSS JOIN", "JOIN");
     for part in sql.split_inclusive('?') {
         match part.strip_suffix('?') {
             Some(before) => {
@@ -190,14 +192,18 @@ fn numbered(sql: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::numbered;
+    use super::translated;
 
     #[test]
     fn parameters_are_numbered_as_postgresql_has_them() {
-        for (sql, expected) in
-            [("SELECT 1", "SELECT 1"), ("a = ?1 AND b > ?12", "a = $1 AND b > $12"), ("?2", "$2"), ("VALUES (?1,?2)", "VALUES ($1,$2)")]
-        {
-            assert_eq!(numbered(sql), expected);
+        for (sql, expected) in [
+            ("SELECT 1", "SELECT 1"),
+            ("a = ?1 AND b > ?12", "a = $1 AND b > $12"),
+            ("?2", "$2"),
+            ("VALUES (?1,?2)", "VALUES ($1,$2)"),
+            ("a CROSS JOIN b ON c", "a JOIN b ON c"),
+        ] {
+            assert_eq!(translated(sql), expected);
         }
     }
 }

@@ -239,9 +239,7 @@ impl Statement<'_> {
                 }
                 all
             }
-            Self::Postgres(session, prepared) => {
-                session.query(prepared, &params)?.iter().map(|row| read(&Row::Postgres(row))).collect()
-            }
+            Self::Postgres(session, prepared) => session.query(prepared, &params)?.iter().map(|row| read(&Row::Postgres(row))).collect(),
         };
         Ok(read.into_iter())
     }

@@ -6,8 +6,8 @@ mod durable;
 
 #[cfg(test)]
 pub(crate) use absent::tables;
+pub(crate) use absent::{absent_tables, open_verifier};
 #[cfg(test)]
 pub(crate) use connection::mark;
-pub(crate) use absent::{absent_tables, open_verifier};
 pub(crate) use connection::{BUSY_WAIT, Expected, PAGE_BYTES, open_read_only, open_reader, open_writer};
 pub(crate) use durable::open_durable;

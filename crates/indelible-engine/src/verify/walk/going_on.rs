@@ -19,8 +19,8 @@ use super::super::instance::Walk;
 use super::super::signed::{anchor_from, anchor_over};
 use super::super::since::{self, Base, Plan, Settled, Started};
 use super::{Chains, Ground, Scene, unreadable};
-use crate::store::{Tiles, Tree};
 use crate::store::sql::{Connection, OptionalExtension, SqlError, params};
+use crate::store::{Tiles, Tree};
 
 impl Scene {
     /// Reads the instance tree, and makes the plan if it grew out of the one that was verified.

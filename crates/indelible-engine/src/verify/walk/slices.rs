@@ -5,7 +5,6 @@
 //! snapshot had, and no others. Rows, tiles, anchors and leaves are only ever added, so later looks at them see what it saw, or
 //! what somebody did to them since.
 
-
 use super::super::batch::{self, Batch, Span};
 use super::super::cosigned::{Cosignatures, Cosigned};
 use super::super::examine::Examiner;
@@ -32,7 +31,7 @@ pub(crate) fn walk(ground: &Ground<'_>, rest: &mut Rest<'_>) -> Result<Walked, V
     let slices = Slices { reading: &reading, last_row: i64::try_from(rows_total).unwrap_or(i64::MAX) };
     let terms = claimed.as_ref().map(Claim::terms);
     let beyond = slices.read(Span { first: slices.last_row.saturating_add(1), ..EVERY_ROW }).map_err(failed)?;
-    reading.execute_batch("COMMIT").map_err(failed)?;
+    reading.end().map_err(failed)?;
     let (mut found, mut beside) = (Vec::new(), None);
     if let Some(claim) = claimed {
         beside = kept(Beside::new(claim), &mut found);
@@ -77,9 +76,9 @@ struct Slices<'a> {
 
 impl Slices<'_> {
     fn within<T>(&self, what: impl FnOnce() -> Result<T, SqlError>) -> Result<T, SqlError> {
-        self.reading.execute_batch("BEGIN")?;
+        self.reading.begin_reading()?;
         let done = what();
-        self.reading.execute_batch("COMMIT")?;
+        self.reading.end()?;
         done
     }
 
