@@ -19,13 +19,15 @@ use crate::kms::KeyArn;
 use crate::patrol::{self, Patrol, PatrolOptions, PatrolStatus};
 use crate::resource::registry::Registry;
 use crate::resource::{Instance, Wishes, first_start, load};
-use crate::sharing::{Control, ControlGuard, Held, Sharing};
+use crate::sharing::{Control, ControlGuard, Held, Lease, Sharing};
 use crate::spending::Spending;
 use crate::store::postgres::{Maintenance, Turn};
 use crate::store::sql::Connection;
 use crate::store::{Database, Folder, Readers, Source, StoreError};
 use crate::write::{Parts, Privilege, Work, Writer, start};
 
+/// How much longer the lease of sealing lasts than two passes take.
+const LEASE_SPARE: Duration = Duration::from_secs(10);
 /// Disk space kept free for records of reads, bytes.
 const DISK_RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 /// Content waiting for the writer, bytes.
@@ -389,6 +391,7 @@ impl Ledger {
             writer: Arc::clone(&writer),
             clock: Arc::clone(&options.clock),
         });
+        let server = desk.new_id().map_err(|error| OpenError::Key(error.to_string()))?;
         let cosigning = witnesses.map(Cosigning::start).transpose().inspect_err(|_| writer.close())?.map(Arc::new);
         let anchoring = Anchoring::start(
             crate::anchor::Parts {
@@ -400,6 +403,11 @@ impl Ledger {
                 clock: Arc::clone(&options.clock),
                 faults: options.faults.clone(),
                 cosigning: cosigning.clone(),
+                lease: source.database().map(|database| {
+                    // Longer than the time between two passes, so that it stays where it is.
+                    let lasts = 2 * options.anchor_interval + LEASE_SPARE;
+                    Lease::new(Arc::clone(database), "seal", server, lasts)
+                }),
             },
             options.anchor_interval,
             rows_anchored,

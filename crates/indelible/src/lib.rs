@@ -10,6 +10,7 @@
 pub mod checkpoints;
 pub mod cli;
 pub mod cosigning;
+pub mod database;
 pub mod demo;
 pub mod http;
 pub mod import;

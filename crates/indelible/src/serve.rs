@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::checkpoints::Checkpoints;
 use crate::cosigning::WitnessPolicy;
+use crate::database::LedgerDatabase;
 use crate::demo::Questions;
 use crate::http::{HttpOptions, Server};
 
@@ -25,6 +26,9 @@ pub struct ServeArgs {
     /// The data folder; made if it is not there.
     #[arg(long, value_name = "DIR", default_value = "./indelible-data")]
     pub data: PathBuf,
+    /// In which database.
+    #[command(flatten)]
+    pub database: LedgerDatabase,
     /// Address for callers.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4680")]
     pub listen: SocketAddr,
@@ -104,6 +108,7 @@ impl ServeArgs {
         options.master_key_file.clone_from(&self.master_key_file);
         options.instance_name.clone_from(&self.instance_name);
         options.checkpoints = self.checkpoints.store(&self.data)?;
+        self.database.choose(&mut options)?;
         options.signing_kms.clone_from(&self.signing_kms);
         options.organization_kms.clone_from(&self.organization_kms);
         options.witnesses = self.witnesses.witnesses()?;

@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::cosigning::Cosigning;
 use crate::faults::{Faults, When, Write};
 use crate::keystore::{KeyError, KeyStore};
+use crate::sharing::{Lease, Term};
 use crate::store::sql::SqlError;
 use crate::store::{Source, StoreError, Tree};
 use crate::write::{AnchorRow, Change, Privilege, Work, Writer};
@@ -92,6 +93,8 @@ pub(crate) struct Parts {
     pub(crate) faults: Option<Arc<dyn Faults>>,
     /// Who asks the witnesses, where there are any.
     pub(crate) cosigning: Option<Arc<Cosigning>>,
+    /// Where several servers share a ledger, one of them seals.
+    pub(crate) lease: Option<Lease>,
 }
 
 /// Seals; one a ledger.
@@ -105,6 +108,8 @@ pub(super) struct Sealer {
     pub(super) failing_keys: BTreeMap<u64, String>,
     /// Trees that this pass signs whatever was signed before, as an administrator said.
     pub(super) adopting: BTreeMap<Name, Standing>,
+    /// Under which lease this pass seals.
+    term: Option<Term>,
 }
 
 /// An anchor that may be signed: its tree grew out of what was signed before.
@@ -132,11 +137,45 @@ struct Signed {
 impl Sealer {
     pub(super) fn new(parts: Parts, closing: Closing) -> Self {
         let (refused, failing_keys, adopting) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { parts, closing, state: None, refused, failing_keys, adopting }
+        Self { parts, closing, state: None, refused, failing_keys, adopting, term: None }
     }
 
-    /// Anchors everything that is committed and not anchored; finishes what a pass before this one left.
-    pub(super) fn pass(&mut self) -> Result<(), SealError> {
+    /// Anchors everything that is committed and not anchored; finishes what a pass before this one left. Says whether it did: where another
+    /// server seals, nothing is done, unless somebody asked for it here.
+    pub(super) fn pass(&mut self, is_asked_for: bool, closes: bool) -> Result<bool, SealError> {
+        if let Some(lease) = &mut self.parts.lease {
+            match lease.hold(is_asked_for)? {
+                None => return Ok(false),
+                Some((term, news)) => {
+                    self.term = Some(term);
+                    if news {
+                        self.state = None;
+                    }
+                }
+            }
+        }
+        let passed = self.pass_held();
+        if let Some(lease) = &mut self.parts.lease {
+            lease.let_go(closes);
+        }
+        passed.map(|()| true)
+    }
+
+    /// Asked before each swap, which cannot be taken back.
+    pub(super) fn check_lease(&mut self) -> Result<(), SealError> {
+        self.parts.lease.as_mut().map_or(Ok(()), |lease| Ok(lease.check()?))
+    }
+
+    /// Events and rows of sealing, which the writer takes under the lease alone.
+    fn work(&self, changes: Vec<Change>) -> Work {
+        let work = Work::with_changes(Vec::new(), changes, Privilege::Engine);
+        match self.term {
+            Some(term) => work.under(term),
+            None => work,
+        }
+    }
+
+    fn pass_held(&mut self) -> Result<(), SealError> {
         let mut state = match self.state.take() {
             Some(state) if !state.intervals.is_mended(&state.ledger)? => state,
             _ => State::open(&self.parts, &self.closing)?,
@@ -210,7 +249,7 @@ impl Sealer {
     }
 
     /// Swaps in the checkpoint store, then writes the anchors and their leaves.
-    fn publish(&self, state: &mut State, signed: Vec<Signed>) -> Result<(), SealError> {
+    fn publish(&mut self, state: &mut State, signed: Vec<Signed>) -> Result<(), SealError> {
         let swaps: Vec<Swap> = signed.iter().map(|signed| signed.swap.clone()).collect();
         self.swap(&mut state.checkpoints, &swaps)?;
         let mut edge = state.instance.clone();
@@ -233,7 +272,7 @@ impl Sealer {
         changes.extend(tiles.into_iter().map(Change::InstanceTile));
         let levels = edge.partial_tiles().iter().enumerate();
         changes.extend(levels.map(|(level, hashes)| Change::InstanceEdge { level, hashes: hashes.clone() }));
-        self.parts.writer.submit_blocking(Work::with_changes(Vec::new(), changes, Privilege::Engine))?;
+        self.parts.writer.submit_blocking(self.work(changes))?;
         state.instance = edge;
         for signed in signed {
             state.intervals.anchored(signed.project, signed.number, signed.anchor);
@@ -263,14 +302,15 @@ impl Sealer {
         let swap = Swap { origin: origin.as_str().to_owned(), old, new: checkpoint.clone() };
         self.swap(&mut state.checkpoints, &[swap])?;
         let changes = vec![Change::InstanceCheckpoint { size, checkpoint }];
-        self.parts.writer.submit_blocking(Work::with_changes(Vec::new(), changes, Privilege::Engine))?;
+        self.parts.writer.submit_blocking(self.work(changes))?;
         if let Some(cosigning) = &self.parts.cosigning {
             cosigning.published(size);
         }
         Ok(())
     }
 
-    pub(super) fn swap(&self, checkpoints: &mut Checkpoints, swaps: &[Swap]) -> Result<(), SealError> {
+    pub(super) fn swap(&mut self, checkpoints: &mut Checkpoints, swaps: &[Swap]) -> Result<(), SealError> {
+        self.check_lease()?;
         let strike = |when| match &self.parts.faults {
             Some(faults) if faults.strikes(Write::Swap, when) => Err(StoreError::Injected(Write::Swap, when)),
             _ => Ok(()),

@@ -63,6 +63,7 @@ fn sealer(ledger: &Ledger, faults: Option<Arc<dyn Faults>>) -> Sealer {
         clock: Arc::clone(&inner.clock),
         faults,
         cosigning: None,
+        lease: None,
     };
     Sealer::new(parts, closing().1)
 }
@@ -168,12 +169,12 @@ fn thousands_of_projects_are_sealed_in_batches_and_cost_what_changed() {
     for (when, published, stored) in [(When::Before, BATCH_ANCHORS, BATCH_ANCHORS), (When::After, 2 * BATCH_ANCHORS, trees as usize)] {
         // Between the first batch of this pass and the next.
         bench.sealer = sealer(&bench.ledger, Some(Arc::new(Struck { when, left: AtomicI64::new(1) })));
-        let failed = bench.sealer.pass().expect_err("struck").kind();
+        let failed = bench.sealer.pass(true, false).expect_err("struck").kind();
         assert_eq!((failed, bench.sealer.state.is_none()), (SealingFailure::Ledger, true), "{when:?}");
         let found = (bench.count("SELECT count(*) FROM anchors") as usize, bench.stored().len());
         assert_eq!(found, (published, stored), "{when:?}");
     }
-    bench.sealer.pass().expect("sealed");
+    bench.sealer.pass(true, false).expect("sealed");
     check(&bench);
     let before = (bench.stored(), bench.count("SELECT count(*) FROM anchors"), bench.count("SELECT count(*) FROM instance_leaves"));
     assert_eq!((before.1, before.2), (trees, trees));
@@ -181,13 +182,13 @@ fn thousands_of_projects_are_sealed_in_batches_and_cost_what_changed() {
     for n in [0, MANY / 2, MANY - 1] {
         bench.append(&projects[n]);
     }
-    bench.sealer.pass().expect("sealed");
+    bench.sealer.pass(true, false).expect("sealed");
     let anchors = bench.count("SELECT count(*) FROM anchors") - before.1;
     let leaves = bench.count("SELECT count(*) FROM instance_leaves") - before.2;
     let swapped = bench.stored().iter().filter(|(origin, note)| before.0.get(*origin) != Some(*note)).count();
     assert_eq!((anchors, leaves, swapped), (3, 3, 3 + 1));
     check(&bench);
-    bench.sealer.pass().expect("nothing to do");
+    bench.sealer.pass(true, false).expect("nothing to do");
     assert_eq!(bench.count("SELECT count(*) FROM anchors") - before.1, 3);
 
     // All of them are adopted, in batches too.
@@ -227,7 +228,7 @@ fn what_is_spoiled_of_one_project_keeps_no_other_from_being_sealed() {
     for (name, sql) in SPOILED {
         let mut bench = Bench::new();
         let two = projects(&bench.ledger, 2);
-        bench.sealer.pass().expect("sealed");
+        bench.sealer.pass(true, false).expect("sealed");
         for project in &two {
             bench.append(project);
         }
@@ -235,7 +236,7 @@ fn what_is_spoiled_of_one_project_keeps_no_other_from_being_sealed() {
         assert_eq!(bench.shell().execute(sql, [number]).expect(name), 1, "{name}");
         bench.sealer = sealer(&bench.ledger, None);
         for pass in 0..2 {
-            bench.sealer.pass().unwrap_or_else(|error| panic!("{name}, pass {pass}: {error}"));
+            bench.sealer.pass(true, false).unwrap_or_else(|error| panic!("{name}, pass {pass}: {error}"));
             let broken = bench.sealer.refused.values().filter(|refused| refused.refusal.kind == RefusalKind::Broken).count();
             assert_eq!((broken, bench.refusal(&two[1])), (1, None), "{name}, pass {pass}");
             assert_eq!(bench.count(&format!("SELECT count(*) FROM anchors WHERE project = {number}")), 1, "{name}");
@@ -249,16 +250,16 @@ fn what_is_spoiled_of_one_project_keeps_no_other_from_being_sealed() {
 fn an_anchor_that_is_put_back_is_gone_on_from() {
     let mut bench = Bench::new();
     let project = projects(&bench.ledger, 1).remove(0);
-    bench.sealer.pass().expect("sealed");
+    bench.sealer.pass(true, false).expect("sealed");
     bench.append(&project);
     let shell = bench.shell();
     shell.execute_batch("CREATE TEMP TABLE kept AS SELECT * FROM anchors; UPDATE anchors SET anchor = 'x'").expect("spoiled");
     bench.sealer = sealer(&bench.ledger, None);
-    bench.sealer.pass().expect("a pass");
+    bench.sealer.pass(true, false).expect("a pass");
     assert_eq!(bench.refusal(&project), Some(RefusalKind::Broken));
     let back = "UPDATE anchors SET anchor = (SELECT anchor FROM kept WHERE (project, number) = (anchors.project, anchors.number))";
     shell.execute_batch(back).expect("put back");
-    bench.sealer.pass().expect("a pass");
+    bench.sealer.pass(true, false).expect("a pass");
     assert_eq!((bench.refusal(&project), bench.sealer.refused.len()), (None, 0));
     check(&bench);
 }
@@ -268,7 +269,7 @@ fn an_anchor_that_is_put_back_is_gone_on_from() {
 fn what_was_put_right_in_the_checkpoint_store_is_refused_no_more() {
     let mut bench = Bench::new();
     let project = projects(&bench.ledger, 1).remove(0);
-    bench.sealer.pass().expect("sealed");
+    bench.sealer.pass(true, false).expect("sealed");
     let good = bench.stored();
     let instance = bench.ledger.instance_name().to_owned();
     let of_project = format!("{instance}/{}", project.id);
@@ -277,12 +278,12 @@ fn what_was_put_right_in_the_checkpoint_store_is_refused_no_more() {
         let note = good[origin].clone();
         replace(&bench, &note, "no note");
         for _ in 0..2 {
-            bench.sealer.pass().expect("a pass");
+            bench.sealer.pass(true, false).expect("a pass");
             let refused: Vec<_> = bench.sealer.refused.iter().map(|(name, refused)| (name.as_str(), refused.refusal.kind)).collect();
             assert_eq!(refused, [(origin.as_str(), RefusalKind::BadCheckpoint)]);
         }
         replace(&bench, "no note", &note);
-        bench.sealer.pass().expect("a pass");
+        bench.sealer.pass(true, false).expect("a pass");
         assert!(bench.sealer.refused.is_empty(), "{origin}: {:?}", bench.sealer.refused);
     }
     check(&bench);
@@ -303,7 +304,7 @@ fn a_spoiled_tile_of_the_instance_tree_is_told_and_fails_no_pass() {
     let instance = bench.ledger.instance_name().to_owned();
     let [older, newer] = [100, 200].map(|count| {
         let made = projects(&bench.ledger, count);
-        bench.sealer.pass().expect("sealed");
+        bench.sealer.pass(true, false).expect("sealed");
         (bench.stored()[&instance].clone(), made)
     });
     let shell = bench.shell();
@@ -313,7 +314,7 @@ fn a_spoiled_tile_of_the_instance_tree_is_told_and_fails_no_pass() {
     replace(&bench, &newer.0, &older.0);
     bench.sealer = sealer(&bench.ledger, None);
     for grows in [false, true] {
-        bench.sealer.pass().unwrap_or_else(|error| panic!("grows: {grows}: {error}"));
+        bench.sealer.pass(true, false).unwrap_or_else(|error| panic!("grows: {grows}: {error}"));
         let refused: Vec<_> = bench.sealer.refused.iter().map(|(name, refused)| (name.as_str(), refused.refusal.kind)).collect();
         assert_eq!(refused, [(instance.as_str(), RefusalKind::Broken)], "grows: {grows}");
         bench.append(&newer.1[0]);
@@ -324,7 +325,7 @@ fn a_spoiled_tile_of_the_instance_tree_is_told_and_fails_no_pass() {
 fn after_a_key_was_the_reason_nothing_is_read_anew() {
     let mut bench = Bench::new();
     let project = projects(&bench.ledger, 1).remove(0);
-    bench.sealer.pass().expect("sealed");
+    bench.sealer.pass(true, false).expect("sealed");
     bench.append(&project);
     let shell = bench.shell();
     shell.execute_batch("INSERT INTO signing_keys VALUES (2, zeroblob(32), 1)").expect("a key that is nowhere");
@@ -332,10 +333,10 @@ fn after_a_key_was_the_reason_nothing_is_read_anew() {
     let marked = Uuid::from_u128(7);
     bench.sealer.state.as_mut().expect("remembered").intervals.spoiled.insert(-1, marked.to_string());
     for _ in 0..2 {
-        assert_eq!(bench.sealer.pass().expect_err("no key").kind(), SealingFailure::Key);
+        assert_eq!(bench.sealer.pass(true, false).expect_err("no key").kind(), SealingFailure::Key);
     }
     shell.execute_batch("DELETE FROM signing_keys WHERE id = 2").expect("deleted");
-    bench.sealer.pass().expect("sealed");
+    bench.sealer.pass(true, false).expect("sealed");
     let state = bench.sealer.state.as_ref().expect("remembered");
     assert_eq!(state.intervals.spoiled.get(&-1), Some(&marked.to_string()));
     check(&bench);

@@ -143,9 +143,9 @@ fn run(shared: &Shared, mut sealer: Sealer, interval: Duration) {
             let _ = sealer.parts.writer.submit_blocking(barrier);
         }
         sealer.adopting = adopting;
-        let result = sealer.pass();
+        let result = sealer.pass(!asked.is_empty(), closing);
         due = Instant::now() + interval;
-        report(shared, &sealer, result.err().map(|error| (error.kind(), error.to_string())));
+        report(shared, &sealer, result.map_err(|error| (error.kind(), error.to_string())));
         for sender in asked {
             // Nobody waits any more: the caller went away.
             let _ = sender.send(());
@@ -156,7 +156,9 @@ fn run(shared: &Shared, mut sealer: Sealer, interval: Duration) {
     }
 }
 
-fn report(shared: &Shared, sealer: &Sealer, failing: Option<(SealingFailure, String)>) {
+fn report(shared: &Shared, sealer: &Sealer, passed: Result<bool, (SealingFailure, String)>) {
+    let sealed = passed == Ok(true);
+    let failing = passed.err();
     let mut state = shared.lock();
     let report = &mut state.report;
     match &failing {
@@ -166,7 +168,7 @@ fn report(shared: &Shared, sealer: &Sealer, failing: Option<(SealingFailure, Str
     }
     if failing.is_none() {
         report.sealed = sealer.parts.clock.monotonic();
-        report.passes += 1;
+        report.passes += u64::from(sealed);
     }
     report.failing = failing;
     let refused = || sealer.refused.iter();

@@ -5,11 +5,13 @@
 //! notification only makes others look sooner. A ledger that nobody shares has nothing to look at.
 
 mod control;
+mod lease;
 mod look;
 
 use std::sync::Arc;
 
 pub(crate) use control::{Control, ControlGuard};
+pub(crate) use lease::{IS_HELD, Lease, Term};
 pub(crate) use look::Look;
 
 use crate::access::Owner;

@@ -30,7 +30,11 @@ impl Source {
     pub(crate) fn open_writer(&self, expected: &Arc<Expected>) -> Result<Connection, StoreError> {
         match self {
             Self::File(path) => Ok(sqlite::open_writer(path, expected)?.into()),
-            Self::Database(_) => self.open_reader(),
+            Self::Database(database) => {
+                let session = Session::open(database)?;
+                session.batch(postgres::WRITER_SETTINGS)?;
+                Ok(Connection::Postgres(Box::new(session)))
+            }
         }
     }
 

@@ -17,11 +17,12 @@ use super::heads::Heads;
 use super::insert::{Inserter, Place, faulty};
 use super::plan::{Ids, Pending, Planner, Refusal, Slot};
 use super::thread::Thread;
-use super::{Answer, KEYS_CHANGED, Privilege, RULES_CHANGED, STALE, WRITE_FAILED, Work};
+use super::{Answer, KEYS_CHANGED, LEASE_LOST, Privilege, RULES_CHANGED, STALE, WRITE_FAILED, Work};
 use crate::append::{AppendError, Desk, Prepared, Receipt};
 use crate::faults::Write;
 use crate::index::Index;
 use crate::keystore::{DataKey, KeyStore};
+use crate::sharing::IS_HELD;
 use crate::spending::Usage;
 use crate::store::StoreError;
 use crate::store::postgres::{self, Turn};
@@ -191,6 +192,11 @@ impl Group<'_> {
     fn batch(&mut self, work: &Work) -> Result<Answer, StoreError> {
         if let Some(refused) = self.outdated(work) {
             return Ok(Err(refused));
+        }
+        if let (Some(term), Some(session)) = (work.term, self.planner.connection.postgres())
+            && session.query(&session.prepare(IS_HELD)?, &term.params().as_params())?.is_empty()
+        {
+            return Ok(Err(unavailable(LEASE_LOST, false)));
         }
         let PlannerParts { connection, keystore, ids } = self.planner;
         let mut planner = Planner { connection, keystore, ids, heads: self.heads, pending: &self.pending, recorded_at: self.recorded_at };

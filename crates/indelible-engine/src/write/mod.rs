@@ -31,6 +31,7 @@ use crate::append::{AppendError, Prepared, Receipt};
 use crate::clock::Clock;
 use crate::keystore::DataKey;
 use crate::ledger::Status;
+use crate::sharing::Term;
 use disk::Disk;
 use queue::Queue;
 pub(crate) use thread::{Parts, start};
@@ -55,6 +56,8 @@ const NEARLY_FULL: &str = "the disk is nearly full";
 const CLOCK_JUMPED: &str = "the clock jumped";
 /// See [`RECOVERING`].
 const STALE: &str = "another change of the same resource came first";
+/// See [`RECOVERING`].
+const LEASE_LOST: &str = "another server has taken over";
 /// See [`RECOVERING`].
 const RULES_CHANGED: &str = "the rules of the project changed while the events came: send them again";
 /// See [`RECOVERING`].
@@ -224,6 +227,8 @@ pub(crate) struct Work {
     pub(crate) privilege: Privilege,
     /// The epoch of what it was made from, where it changes what others may change.
     made_at: Option<i64>,
+    /// The lease that it was made under.
+    term: Option<Term>,
     bytes: usize,
     answer: Option<oneshot::Sender<Answer>>,
 }
@@ -239,7 +244,13 @@ impl Work {
     /// Events, and the rows that they are about.
     pub(crate) fn with_changes(events: Vec<Prepared>, changes: Vec<Change>, privilege: Privilege) -> Self {
         let bytes = events.iter().map(Prepared::bytes).sum();
-        Self { events, changes, privilege, made_at: None, bytes, answer: None }
+        Self { events, changes, privilege, made_at: None, term: None, bytes, answer: None }
+    }
+
+    /// It is refused where this server does not have the lease any more.
+    pub(crate) const fn under(mut self, term: Term) -> Self {
+        self.term = Some(term);
+        self
     }
 
     /// It is refused where anything that servers share was changed since this epoch.

@@ -14,6 +14,7 @@ use super::offline::Offline;
 use super::online::Online;
 use super::output;
 use crate::checkpoints::Checkpoints;
+use crate::database::LedgerDatabase;
 
 /// Options that every command has.
 #[derive(Debug, Clone, clap::Args)]
@@ -21,6 +22,8 @@ pub(super) struct Target {
     /// Work offline on this data folder
     #[arg(long, value_name = "DIR", default_value = "./indelible-data", conflicts_with = "server")]
     pub(super) data: PathBuf,
+    #[command(flatten)]
+    pub(super) database: LedgerDatabase,
     /// Work through the server at this address, such as http://127.0.0.1:4680
     #[arg(long, value_name = "URL", requires = "key_file")]
     server: Option<String>,
@@ -73,6 +76,7 @@ impl Target {
         let mut options = Options::new(&self.data);
         options.master_key_file.clone_from(&self.master_key_file);
         options.checkpoints = self.checkpoints.store(&self.data)?;
+        self.database.choose(&mut options)?;
         let opened = Ledger::open(options).map_err(|error| match error {
             OpenError::Locked(_) => anyhow::anyhow!(
                 "a server holds {}: go through it with --server http://127.0.0.1:4680 --key-file {}, or stop it",
@@ -94,7 +98,7 @@ impl Target {
 
     /// Refuses a folder without a ledger, so that a mistyped name does not make a new one.
     pub(super) fn check_folder(&self, folder: Folder) -> anyhow::Result<()> {
-        if folder == Folder::MustExist && !self.data.join("ledger.db").is_file() {
+        if folder == Folder::MustExist && !self.database.is_named() && !self.data.join("ledger.db").is_file() {
             bail!("there is no ledger in {}: name its folder with --data, or start one with `indelible serve`", self.data.display());
         }
         Ok(())

@@ -71,7 +71,10 @@ fn verify(args: &Args) -> anyhow::Result<(Vec<Verification>, Option<Cosigned>)> 
     let checkpoints = target.checkpoints.store(&target.data)?;
     let since = args.since.as_deref().map(since).transpose()?;
     let policy = args.witness_policy.as_deref().map(read_policy).transpose()?;
+    let database = target.database.database()?;
     let request = Request {
+        database: database.as_ref(),
+        keys: target.database.keys(),
         master_key_file: target.master_key_file.as_deref(),
         project_id: target.project,
         since: since.as_ref(),

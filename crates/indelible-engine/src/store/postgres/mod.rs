@@ -32,6 +32,9 @@ pub(crate) use turn::Turn;
 pub(crate) use wait::wait;
 pub(crate) use wire::value;
 
+/// Whoever writes waits for its turn, and is let go of where it stands still in it, so that one server that does keeps no other waiting long.
+pub(crate) const WRITER_SETTINGS: &str = "SET lock_timeout TO '30s'; SET idle_in_transaction_session_timeout TO '10s'";
+
 /// What an error says, with what caused it. Without its detail, in which there may be values.
 pub(crate) fn told(error: &tokio_postgres::Error) -> String {
     use std::error::Error as _;

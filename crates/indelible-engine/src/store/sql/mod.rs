@@ -104,6 +104,7 @@ impl Connection {
     }
 
     /// Carries out statements without parameters.
+    #[cfg(test)]
     pub(crate) fn execute_batch(&self, sql: &str) -> SqlResult<()> {
         match self {
             Self::Sqlite(connection) => Ok(connection.execute_batch(sql)?),
