@@ -59,7 +59,7 @@ const HEAD: &str = r"-- Made from the members of an entry by store/postgres/view
 -- are taken from there, and the others from the entry, which is only read where such a column is asked for.
 --
 -- The entry is the truth, and is given as it is. jsonb cannot hold U+0000, which an entry may have: for the columns that are read from
--- it, and for those alone, it is read as U+2400 (SYMBOL FOR NULL).
+-- it, and for those alone, it is read as U+FFFD, as in the columns of the table.
 --
 -- The view reads with the rights of whoever asks, so that row-level security of audit.events holds for it. It needs no
 -- security_barrier: it filters nothing itself.
@@ -76,7 +76,7 @@ CROSS JOIN LATERAL (
     -- A backslash before it that is itself escaped leaves the letters u0000. OFFSET 0 has it read once a row, whatever is asked for.
     SELECT CASE
         WHEN strpos(events.entry, '\u0000') = 0 THEN events.entry
-        ELSE regexp_replace(events.entry, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\u2400', 'g')
+        ELSE regexp_replace(events.entry, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g')
     END::jsonb AS members
     OFFSET 0
 ) AS parsed;
@@ -116,9 +116,10 @@ fn line(column: &str, path: &str, shape: Shape) -> String {
 }
 
 fn extracted(path: &str, shape: Shape) -> String {
-    let (json, text) = match path.contains(',') {
-        true => (format!("parsed.members #> '{{{path}}}'"), format!("parsed.members #>> '{{{path}}}'")),
-        false => (format!("parsed.members -> '{path}'"), format!("parsed.members ->> '{path}'")),
+    let (json, text) = if path.contains(',') {
+        (format!("parsed.members #> '{{{path}}}'"), format!("parsed.members #>> '{{{path}}}'"))
+    } else {
+        (format!("parsed.members -> '{path}'"), format!("parsed.members ->> '{path}'"))
     };
     match shape {
         Shape::Integer(..) => format!("({text})::bigint"),
