@@ -66,6 +66,7 @@ fn a_reader_learns_nothing_of_single_rows_of_others() {
         database.refuses(&a, &format!("SELECT {column} FROM audit.events"), "permission denied");
     }
     database.refuses(&a, "SELECT * FROM audit.events", "permission denied");
+    database.refuses(&a, "SET row_security = off; SELECT count(*) FROM audit.events", "affected by row-level security");
     let peeking = "CREATE FUNCTION pg_temp.peek(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS
                    'BEGIN RAISE WARNING ''%'', $1; PERFORM set_config(''x.seen'', coalesce(current_setting(''x.seen'', true), '''') || ''+'', false); RETURN true; END'";
     let seen = database.does(
