@@ -1,7 +1,7 @@
 -- Made from the members of an entry by store/postgres/views.rs; `UPDATE_DOCS=1 cargo test -p indelible-engine --lib views` writes it anew.
 --
 -- Every event with its members as columns, so that one SELECT from one view answers whose data was used and what an agent did:
--- SELECT … FROM audit.audit_events WHERE principal_id = 'alice'. Columns are named as in `indelible query`; those that audit.events has
+-- SELECT … FROM audit.audit_events WHERE principal_id = 'alice'. Columns are named as in `indelible sql`; those that audit.events has
 -- are taken from there, and the others from the entry, which is only read where such a column is asked for.
 --
 -- The entry is the truth, and is given as it is. jsonb cannot hold U+0000, which an entry may have: for the columns that are read from
