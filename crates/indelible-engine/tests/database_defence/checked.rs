@@ -3,6 +3,7 @@
 use indelible_core::time::Timestamp;
 use indelible_engine::database::check::{Finding, Kind, Weight, check};
 
+use crate::fill;
 use crate::server::{Database, role, wait};
 
 /// 15 November 2026: what `events_2026_11` is the partition of.
@@ -203,4 +204,19 @@ fn a_check_changes_nothing() {
     let before = database.does("tests", everything);
     findings(&database, "tests");
     assert_eq!(database.does("tests", everything), before);
+}
+
+/// A backup by pg_dump has the defence in it.
+#[test]
+fn a_dump_that_was_restored_is_whole() {
+    let database = Database::installed();
+    made(&database, "tests");
+    fill(&database);
+    let restored = Database::empty("tests");
+    database.dump_into(&restored);
+    assert_eq!(faults(&restored, "tests"), [""; 0]);
+    assert_eq!(restored.does("tests", "SELECT principal_id FROM audit.audit_events"), ["alice"]);
+    restored.refuses("tests", "DELETE FROM audit.events", "rows are never deleted");
+    restored.refuses("tests", "ALTER TABLE audit.tiles DISABLE TRIGGER ALL", "must stay ENABLE ALWAYS");
+    restored.does("tests", "SELECT audit.make_partitions(now(), 20)");
 }

@@ -62,6 +62,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("ALTER FUNCTION audit.refuse_change() OWNER TO audit_reader", "only made and replaced by installing"),
     ("ALTER VIEW audit.audit_events SET (security_invoker = false)", "only made and replaced by installing"),
+    ("CREATE FUNCTION audit.inbox_seal() RETURNS text LANGUAGE sql AS 'SELECT NULL::text'", "only made and replaced by installing"),
     ("CREATE VIEW audit.more AS SELECT 1", "only made and replaced by installing"),
 ];
 

@@ -165,3 +165,28 @@ fn a_role_is_bound_to_a_project_that_is_there() {
     });
     assert_eq!(database.does(&reader, "SELECT principal_id FROM audit.audit_events"), [""; 0]);
 }
+
+/// A host's role has one project, whose organization seals what it appends.
+#[test]
+fn a_host_is_bound_to_one_project() {
+    let database = Database::installed();
+    let organization = "00000000-0000-0000-0000-0000000000ff";
+    for (number, project) in [(1, A), (2, "00000000-0000-0000-0000-00000000000b")] {
+        database.does("tests", &format!("INSERT INTO audit.ledgers VALUES ({number}, '{project}', '{organization}')"));
+    }
+    let table =
+        "CREATE TABLE IF NOT EXISTS audit.bindings (role name PRIMARY KEY, project_id uuid NOT NULL, organization_id uuid NOT NULL)";
+    database.does("tests", table);
+    let host = role("Host \"of\" many", "");
+    wait(async {
+        let mut client = database.connect("tests").await;
+        bind(&mut client, Purpose::Host, &host, A.parse().expect("a uuid")).await.expect("binds");
+        bind(&mut client, Purpose::Host, &host, A.parse().expect("a uuid")).await.expect("is bound");
+        let other = "00000000-0000-0000-0000-00000000000b".parse().expect("a uuid");
+        let refused = bind(&mut client, Purpose::Host, &host, other).await;
+        assert!(matches!(&refused, Err(BindError::Bound(_, project)) if project == A), "{refused:?}");
+    });
+    assert_eq!(database.does("tests", "SELECT project_id, organization_id FROM audit.bindings"), [format!("{A}|{organization}")]);
+    let member = "SELECT pg_has_role(role, 'audit_host', 'MEMBER'), pg_has_role(role, 'audit_reader', 'MEMBER') FROM audit.bindings";
+    assert_eq!(database.does("tests", member), ["t|f"]);
+}

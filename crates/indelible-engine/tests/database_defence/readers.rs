@@ -66,6 +66,7 @@ fn a_reader_learns_nothing_of_single_rows_of_others() {
         database.refuses(&a, &format!("SELECT {column} FROM audit.events"), "permission denied");
     }
     database.refuses(&a, "SELECT * FROM audit.events", "permission denied");
+    database.refuses(&a, "SET row_security = off; SELECT count(*) FROM audit.events", "affected by row-level security");
     let peeking = "CREATE FUNCTION pg_temp.peek(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS
                    'BEGIN RAISE WARNING ''%'', $1; PERFORM set_config(''x.seen'', coalesce(current_setting(''x.seen'', true), '''') || ''+'', false); RETURN true; END'";
     let seen = database.does(
@@ -105,7 +106,7 @@ fn an_entry_with_a_null_character_is_read() {
     database.does("tests", &event(1, A, "alice", entry));
     let columns = "channel, context ->> 'k', duration_ms + 1, subjects ->> 0, input_tokens, http_request_truncated, claimed_at AT TIME ZONE 'UTC', entry, row_hash, prev_hash";
     let row = database.does("tests", &format!("SELECT {columns} FROM audit.audit_events WHERE principal_id = 'alice'"));
-    assert_eq!(row, [format!("a\u{2400}b\\u0000c\\\u{2400}\u{2400}|\u{2400}|8|x|5|t|2026-01-02 03:04:05.000006|{entry}|ab|00")]);
+    assert_eq!(row, [format!("a\u{fffd}b\\u0000c\\\u{fffd}\u{fffd}|\u{fffd}|8|x|5|t|2026-01-02 03:04:05.000006|{entry}|ab|00")]);
     // Entries that are not asked for are not parsed.
     database.does("tests", &event(2, A, "bob", "none at all"));
     assert_eq!(database.does("tests", "SELECT actor_id, entry FROM audit.audit_events WHERE principal_id = 'bob'"), ["x|none at all"]);

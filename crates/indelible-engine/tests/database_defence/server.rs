@@ -102,6 +102,17 @@ impl Database {
         psql.output().expect("psql runs").status.success()
     }
 
+    /// By pg_dump and pg_restore.
+    pub(crate) fn dump_into(&self, other: &Self) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("dump");
+        let (socket, file) = (SERVER.1.to_str().expect("text"), file.to_str().expect("text"));
+        for (program, arguments) in [("pg_dump", ["-Fc", "-f", file, &self.0]), ("pg_restore", ["--exit-on-error", "-d", &other.0, file])] {
+            let done = Command::new(program).args(["-U", "tests", "-h", socket]).args(arguments).output().expect("runs");
+            assert!(done.status.success(), "{program}: {}", String::from_utf8_lossy(&done.stderr));
+        }
+    }
+
     /// That a statement is refused, and says so in these words.
     pub(crate) fn refuses(&self, user: &str, sql: &str, words: &str) {
         match self.says(user, sql) {
@@ -119,6 +130,7 @@ fn row(message: &SimpleQueryMessage) -> Option<String> {
 /// Makes a login with these attributes, and names it.
 pub(crate) fn role(what: &str, attributes: &str) -> String {
     let role = name(what);
-    Database("postgres".to_owned()).does("tests", &format!("CREATE ROLE {role} LOGIN {attributes}"));
+    let quoted = role.replace('"', "\"\"");
+    Database("postgres".to_owned()).does("tests", &format!("CREATE ROLE \"{quoted}\" LOGIN {attributes}"));
     role
 }

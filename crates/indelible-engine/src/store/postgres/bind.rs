@@ -80,10 +80,16 @@ pub async fn bind(client: &mut Client, purpose: Purpose, role: &str, project_id:
     }
     let quoted: String = found.try_get(1)?;
     transaction.batch_execute(&format!("GRANT {} TO {quoted}", purpose.group())).await?;
-    let insert =
-        format!("INSERT INTO {} (role, project_id) VALUES ($1::text::name, $2::text::uuid) ON CONFLICT DO NOTHING", purpose.table());
-    if transaction.execute(&insert, &[&role, &project]).await? == 0 {
-        let select = format!("SELECT project_id::text FROM {} WHERE role = $1 ORDER BY project_id::text = $2 DESC", purpose.table());
+    let insert = match purpose {
+        Purpose::Host => {
+            "INSERT INTO audit.bindings (role, project_id, organization_id)
+             SELECT $1::text::name, project_id::uuid, organization_id::uuid FROM audit.ledgers WHERE project_id = $2 ON CONFLICT DO NOTHING"
+        }
+        Purpose::Reader => "INSERT INTO audit.readers (role, project_id) VALUES ($1::text::name, $2::text::uuid) ON CONFLICT DO NOTHING",
+    };
+    if transaction.execute(insert, &[&role, &project]).await? == 0 {
+        let select =
+            format!("SELECT project_id::text FROM {} WHERE role = $1 ORDER BY project_id::text = $2 DESC LIMIT 1", purpose.table());
         let there: String = transaction.query_one(&select, &[&role, &project]).await?.try_get(0)?;
         if there != project {
             return Err(BindError::Bound(role.to_owned(), there));

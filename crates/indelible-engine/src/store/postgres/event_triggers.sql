@@ -76,6 +76,10 @@ BEGIN
         LEFT JOIN pg_proc ON classid = 'pg_proc'::regclass AND pg_proc.oid = objid
         LEFT JOIN pg_class ON classid = 'pg_class'::regclass AND pg_class.oid = objid AND relkind IN ('v', 'm')
         JOIN pg_namespace ON pg_namespace.oid IN (pronamespace, relnamespace) AND nspname = 'audit'
+        -- What seals the inbox is made anew where pgcrypto comes later or is moved: as one of two texts.
+        WHERE NOT coalesce(proname = 'inbox_seal' AND NOT prosecdef AND prosrc IN ('SELECT NULL::bytea', (
+            SELECT format('SELECT %I.pgp_pub_encrypt_bytea(plain, key, ''cipher-algo=aes256, compress-algo=0'')', place.nspname)
+            FROM pg_extension JOIN pg_namespace AS place ON place.oid = extnamespace WHERE extname = 'pgcrypto')), false)
         LIMIT 1;
     END IF;
     -- A new trigger is not yet ENABLE ALWAYS, and a new table not yet attached: the whole is looked at when a table is altered, and when one

@@ -1,32 +1,11 @@
--- Who may do what. Three group roles without a login, made where they are not there and whoever installs may make roles: audit_server, which
--- a server's login role is a member of; audit_host, for applications that append within their own transactions; audit_reader, for people who
--- read with SQL. PUBLIC has nothing. Whoever installs owns everything, and makes partitions.
+-- Who may do what, and whose rows a reader sees. PUBLIC has nothing. Whoever installs owns everything, and makes partitions; the other roles
+-- are those of roles.sql. Comes after everything that it takes from PUBLIC.
 --
 -- `indelible database check` reads what is granted from the GRANT statements of these files, and reports whatever is missing or there besides.
 --
 -- A server adds to events, and neither changes nor deletes. It has INSERT on each partition beside audit.events, since COPY is refused on a
 -- table with row-level security: it copies into the partition of the month, which has none of its own. Nobody else has anything on a
 -- partition, and whoever reads does so by way of audit.events.
-
-DO $$
-DECLARE
-    wanted name;
-BEGIN
-    FOREACH wanted IN ARRAY ARRAY['audit_server', 'audit_host', 'audit_reader']::name[] LOOP
-        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
-            BEGIN
-                EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
-            EXCEPTION
-                -- Roles are the whole cluster's: another database may be installed into at the same time.
-                WHEN duplicate_object OR unique_violation THEN NULL;
-                WHEN insufficient_privilege THEN
-                    RAISE EXCEPTION 'there is no role %, and % may not make it', wanted, current_user
-                        USING ERRCODE = 'insufficient_privilege', HINT = format('Have an administrator run: CREATE ROLE %I NOLOGIN', wanted);
-            END;
-        END IF;
-    END LOOP;
-END
-$$;
 
 -- Which projects a role reads. The role is the one that a session runs as (current_user), not one that it is a member of.
 CREATE TABLE audit.readers (

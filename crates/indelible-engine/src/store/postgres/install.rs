@@ -24,6 +24,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "ledger",
     files: &[
+        include_str!("roles.sql"),
         include_str!("schema.sql"),
         include_str!("partitions.sql"),
         include_str!("defence.sql"),

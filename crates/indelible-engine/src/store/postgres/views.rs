@@ -1,4 +1,4 @@
-//! `views.sql` is made from the members of an entry, so that the view `audit.audit_events` has the columns that `indelible query` has, with
+//! `views.sql` is made from the members of an entry, so that the view `audit.audit_events` has the columns that `indelible sql` has, with
 //! the types that the members have. Here it is made, and compared with the file.
 
 use std::fmt::Write as _;
@@ -42,7 +42,7 @@ const TYPED: &[(&str, &str)] = &[
     ("context,tool", "tool"),
 ];
 
-/// Shorter names that `indelible query` has as well, as (column, path).
+/// Shorter names that `indelible sql` has as well, as (column, path).
 const ALIASES: &[(&str, &str, Shape)] = &[
     ("request_id", "request,request_id", Shape::Text(1)),
     ("input_tokens", "usage,input_tokens", Shape::Integer(0, 1)),
@@ -55,11 +55,11 @@ const ALIASES: &[(&str, &str, Shape)] = &[
 const HEAD: &str = r"-- Made from the members of an entry by store/postgres/views.rs; `UPDATE_DOCS=1 cargo test -p indelible-engine --lib views` writes it anew.
 --
 -- Every event with its members as columns, so that one SELECT from one view answers whose data was used and what an agent did:
--- SELECT … FROM audit.audit_events WHERE principal_id = 'alice'. Columns are named as in `indelible query`; those that audit.events has
+-- SELECT … FROM audit.audit_events WHERE principal_id = 'alice'. Columns are named as in `indelible sql`; those that audit.events has
 -- are taken from there, and the others from the entry, which is only read where such a column is asked for.
 --
 -- The entry is the truth, and is given as it is. jsonb cannot hold U+0000, which an entry may have: for the columns that are read from
--- it, and for those alone, it is read as U+2400 (SYMBOL FOR NULL).
+-- it, and for those alone, it is read as U+FFFD, as in the columns of the table.
 --
 -- The view reads with the rights of whoever asks, so that row-level security of audit.events holds for it. It needs no
 -- security_barrier: it filters nothing itself.
@@ -76,7 +76,7 @@ CROSS JOIN LATERAL (
     -- A backslash before it that is itself escaped leaves the letters u0000. OFFSET 0 has it read once a row, whatever is asked for.
     SELECT CASE
         WHEN strpos(events.entry, '\u0000') = 0 THEN events.entry
-        ELSE regexp_replace(events.entry, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\u2400', 'g')
+        ELSE regexp_replace(events.entry, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g')
     END::jsonb AS members
     OFFSET 0
 ) AS parsed;
@@ -116,9 +116,10 @@ fn line(column: &str, path: &str, shape: Shape) -> String {
 }
 
 fn extracted(path: &str, shape: Shape) -> String {
-    let (json, text) = match path.contains(',') {
-        true => (format!("parsed.members #> '{{{path}}}'"), format!("parsed.members #>> '{{{path}}}'")),
-        false => (format!("parsed.members -> '{path}'"), format!("parsed.members ->> '{path}'")),
+    let (json, text) = if path.contains(',') {
+        (format!("parsed.members #> '{{{path}}}'"), format!("parsed.members #>> '{{{path}}}'"))
+    } else {
+        (format!("parsed.members -> '{path}'"), format!("parsed.members ->> '{path}'"))
     };
     match shape {
         Shape::Integer(..) => format!("({text})::bigint"),
@@ -131,7 +132,7 @@ fn extracted(path: &str, shape: Shape) -> String {
 }
 
 #[test]
-fn the_view_has_the_columns_of_query() {
+fn the_view_has_the_columns_of_sql() {
     let file_ = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/postgres/views.sql");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(file_, file()).expect("written");

@@ -1,11 +1,11 @@
 -- Made from the members of an entry by store/postgres/views.rs; `UPDATE_DOCS=1 cargo test -p indelible-engine --lib views` writes it anew.
 --
 -- Every event with its members as columns, so that one SELECT from one view answers whose data was used and what an agent did:
--- SELECT … FROM audit.audit_events WHERE principal_id = 'alice'. Columns are named as in `indelible query`; those that audit.events has
+-- SELECT … FROM audit.audit_events WHERE principal_id = 'alice'. Columns are named as in `indelible sql`; those that audit.events has
 -- are taken from there, and the others from the entry, which is only read where such a column is asked for.
 --
 -- The entry is the truth, and is given as it is. jsonb cannot hold U+0000, which an entry may have: for the columns that are read from
--- it, and for those alone, it is read as U+2400 (SYMBOL FOR NULL).
+-- it, and for those alone, it is read as U+FFFD, as in the columns of the table.
 --
 -- The view reads with the rights of whoever asks, so that row-level security of audit.events holds for it. It needs no
 -- security_barrier: it filters nothing itself.
@@ -118,7 +118,7 @@ CROSS JOIN LATERAL (
     -- A backslash before it that is itself escaped leaves the letters u0000. OFFSET 0 has it read once a row, whatever is asked for.
     SELECT CASE
         WHEN strpos(events.entry, '\u0000') = 0 THEN events.entry
-        ELSE regexp_replace(events.entry, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\u2400', 'g')
+        ELSE regexp_replace(events.entry, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g')
     END::jsonb AS members
     OFFSET 0
 ) AS parsed;
