@@ -15,6 +15,7 @@ pub mod cosigning;
 pub mod decide;
 pub mod export;
 pub mod faults;
+pub mod inbox;
 mod index;
 mod keystore;
 mod kms;

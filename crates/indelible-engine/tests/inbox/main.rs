@@ -1,0 +1,4 @@
+//! The door of PostgreSQL for other people's transactions: `audit.append`, row capture, redaction there, and the keys of the inbox, over a
+//! server of PostgreSQL that the tests start.
+
+mod members;
