@@ -255,7 +255,7 @@ BEGIN
         > (limits ->> 'entry_bytes')::integer THEN
         PERFORM audit.refuse('IN004', '', format('the entry would have more than %s bytes', limits ->> 'entry_bytes'),
             'Put what people said and did into `content`, which is not part of the entry.');
-    ELSIF content + CASE WHEN before > 0 AND after > 0 THEN before + after ELSE 0 END > (limits ->> 'content_bytes')::integer THEN
+    ELSIF content + (CASE WHEN before > 0 AND after > 0 THEN before + after ELSE 0 END) > (limits ->> 'content_bytes')::integer THEN
         PERFORM audit.refuse('IN004', '/content', format('content would have more than %s bytes, its diff included', limits ->> 'content_bytes'));
     ELSIF content > (limits ->> 'json_values')::integer
         AND (SELECT count(*) FROM jsonb_path_query(event, 'strict $.**')) > (limits ->> 'json_values')::integer THEN

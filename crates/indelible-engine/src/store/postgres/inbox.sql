@@ -49,7 +49,7 @@ BEGIN
     REVOKE ALL ON FUNCTION audit.inbox_seal(bytea, bytea) FROM PUBLIC;
     RETURN place IS NOT NULL;
 END $$;
-SELECT audit.inbox_use_pgcrypto();
+DO $$ BEGIN PERFORM audit.inbox_use_pgcrypto(); END $$;
 
 -- What binds a session to its project is the role that it logged in as. `current_user` is the owner of these functions while they run, and
 -- the role of SET ROLE is whichever the session chose last: a pooler hands a connection on with it, and a role may be a member of several.

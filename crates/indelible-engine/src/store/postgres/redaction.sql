@@ -5,6 +5,12 @@
 -- Refuses nothing. Invariant: whatever the core takes away of an event, by its standard rules and by the rules for a name of the tenant,
 -- is gone here too. It may take more (a path rule is left to the server; a strategy is never weaker).
 
+DO $$ BEGIN
+    IF getdatabaseencoding() <> 'UTF8' THEN
+        RAISE EXCEPTION 'the database is not in UTF8, which JSON is';
+    END IF;
+END $$;
+
 -- Rules for a name, of projects and of their organizations: the servers keep them in step with the resources `redaction_rule`. A rule that
 -- counts for some actions alone is written here as if it counted for all.
 CREATE TABLE audit.redaction_names (

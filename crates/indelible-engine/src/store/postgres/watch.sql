@@ -131,7 +131,7 @@ END $$;
 
 -- The arguments by which a table is watched now, NULL where it is not: both triggers are there, and fire always.
 CREATE FUNCTION audit.watched_by(relation oid) RETURNS text[] LANGUAGE sql STABLE AS $$
-    SELECT audit.trigger_arguments(min(t.tgargs)) FROM pg_trigger AS t
+    SELECT audit.trigger_arguments((array_agg(t.tgargs))[1]) FROM pg_trigger AS t
     WHERE t.tgrelid = relation AND t.tgfoid = 'audit.capture()'::regprocedure AND t.tgenabled = 'A'
         AND (t.tgname, t.tgtype) IN (('indelible_row', 29), ('indelible_truncate', 32))
     HAVING count(*) = 2 AND count(DISTINCT t.tgargs) = 1
@@ -240,4 +240,6 @@ REVOKE ALL ON audit.watches, audit.watched FROM PUBLIC;
 -- `settle_watch`, which records what is so.
 GRANT EXECUTE ON FUNCTION audit.watch(regclass, text[], text, text), audit.unwatch(regclass), audit.drop_watch(regclass),
     audit.settle_watch(regclass), audit.noun_of(text), audit.table_name(oid), audit.engine_nouns(), audit.capture() TO audit_host;
+-- The functions of a view are executed by who reads it.
+GRANT EXECUTE ON FUNCTION audit.watched_by(oid), audit.trigger_arguments(bytea) TO audit_server, audit_reader;
 GRANT SELECT ON audit.watched TO audit_server, audit_reader;
