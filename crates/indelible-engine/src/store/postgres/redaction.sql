@@ -265,6 +265,40 @@ BEGIN
         ELSE coalesce(audit.redact_json(value, rules, 0, false, 0, 1), value::text) END;
 END $$;
 
+-- A value in which the names of all objects are cleaned, and nothing else.
+CREATE FUNCTION audit.redact_all_names(value json, rules jsonb) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    names text[];
+    items json[];
+BEGIN
+    IF json_typeof(value) = 'array' THEN
+        RETURN (SELECT '[' || coalesce(string_agg(audit.redact_all_names(i, rules), ',' ORDER BY n), '') || ']'
+            FROM json_array_elements(value) WITH ORDINALITY AS t (i, n));
+    ELSIF json_typeof(value) <> 'object' THEN
+        RETURN value::text;
+    END IF;
+    SELECT coalesce(array_agg(key ORDER BY n), '{}'), array_agg(m.value ORDER BY n) INTO names, items
+        FROM json_each(value) WITH ORDINALITY AS m (key, value, n);
+    names := audit.redact_member_names(names, rules, 0);
+    RETURN (SELECT '{' || coalesce(string_agg(to_json(name)::text || ':' || audit.redact_all_names(items[n], rules), ',' ORDER BY n), '') || '}'
+        FROM unnest(names) WITH ORDINALITY AS t (name, n));
+END $$;
+
+-- A content whose states have clean names. The core cleans these before it tells what changed and then once more with the rest, and so the
+-- second time sees what the first has left; almost no state has a name to clean.
+CREATE FUNCTION audit.redact_states(content jsonb, rules jsonb) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['before_state', 'after_state'] LOOP
+        IF EXISTS (SELECT FROM jsonb_path_query(content -> name, 'lax $.**') AS o, jsonb_object_keys(CASE jsonb_typeof(o) WHEN 'object' THEN o
+            ELSE '{}' END) AS key WHERE audit.redact_may_show(key)) THEN
+            content := jsonb_set(content, ARRAY[name], audit.redact_all_names((content -> name)::json, rules)::jsonb);
+        END IF;
+    END LOOP;
+    RETURN content;
+END $$;
+
 -- An event without its secrets. Its envelope is well formed. What is emptied by that goes.
 CREATE FUNCTION audit.redact(event jsonb, rules jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -274,6 +308,9 @@ DECLARE
     clean jsonb;
 BEGIN
     FOR name, value IN SELECT * FROM jsonb_each(event) LOOP
+        IF name = 'content' THEN
+            value := audit.redact_states(value, rules);
+        END IF;
         clean := CASE
             WHEN name IN ('action', 'action_category', 'id', 'occurred_at', 'outcome', 'outcome_detail', 'phase', 'duration_ms',
                 'usage') THEN value

@@ -9,7 +9,7 @@ $$;
 
 -- Where a pattern first fits at or after `at`; at the end of the bytes where it does not. What it fits may depend on what comes later, so a
 -- fit close to the end of a piece counts only in a longer piece.
-CREATE FUNCTION audit.scan_until(bytes bytea, at integer, pattern text) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
+CREATE FUNCTION audit.scan_until(bytes bytea, at integer, pattern text) RETURNS integer LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 DECLARE
     size integer := 512;
     found integer;

@@ -144,8 +144,8 @@ BEGIN
     IF trimmed ~* '^basic [A-Za-z0-9._~+/=-]{4,}$' AND substr(trimmed, 8) ~ '[0-9A-Z=]' THEN
         clean := replace(value, substr(trimmed, 7), '[REDACTED]');
     END IF;
-    clean := regexp_replace(clean, '([Bb]earer )(?=[A-Za-z0-9._~+/=-]{32}|[A-Za-z._~+/=-]*[0-9])(?=[A-Za-z0-9._~+/=-]{8})[A-Za-z0-9._~+/=-]+',
-        '\1[REDACTED]', 'g');
+    clean := regexp_replace(clean, '(?<=[Bb]earer )(?=[A-Za-z0-9._~+/=-]{32}|[A-Za-z._~+/=-]*[0-9])(?=[A-Za-z0-9._~+/=-]{8})[A-Za-z0-9._~+/=-]+',
+        '[REDACTED]', 'g');
     RETURN nullif(clean, value);
 END $$;
 
