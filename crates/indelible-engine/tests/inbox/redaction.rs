@@ -227,7 +227,10 @@ fn plant(value: &mut Value, marks: &mut u32) {
 
 /// The marks that are still to be read.
 fn marks(text: &str) -> BTreeSet<&str> {
-    text.match_indices("mk").filter_map(|(at, _)| text[at + 2..].split_once("zz").map(|(number, _)| number)).filter(|number| number.bytes().all(|b| b.is_ascii_digit())).collect()
+    text.match_indices("mk")
+        .filter_map(|(at, _)| text[at + 2..].split_once("zz").map(|(number, _)| number))
+        .filter(|number| number.bytes().all(|b| b.is_ascii_digit()))
+        .collect()
 }
 
 #[tokio::test]

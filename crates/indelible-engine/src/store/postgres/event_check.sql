@@ -165,7 +165,7 @@ BEGIN
         END IF;
         PERFORM audit.check_value(value, members -> name, pointer || '/' || name, by_engine);
     END LOOP;
-    FOR name IN SELECT m.key FROM jsonb_each(members) AS m WHERE m.value -> 'required' = 'true' LOOP
+    FOR name IN SELECT m.key FROM jsonb_each(members) AS m WHERE m.value -> 'required' = 'true' ORDER BY m.key LOOP
         IF NOT object ? name THEN
             PERFORM audit.refuse('IN001', pointer || '/' || name, 'a required member is missing');
         END IF;
