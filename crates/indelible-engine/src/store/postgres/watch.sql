@@ -76,7 +76,8 @@ BEGIN
         'action', noun || '.' || op,
         'actor', audit.actor(),
         'outcome', 'allow',
-        'resource', CASE WHEN id IS NULL THEN jsonb_build_object('type', 'table', 'id', whole)
+        'resource', CASE WHEN id IS NULL THEN jsonb_strip_nulls(jsonb_build_object('type', 'table', 'id', audit.table_name(relation),
+                'parent', nullif(whole, audit.table_name(relation))))
             ELSE jsonb_build_object('type', resource_type, 'id', id, 'parent', whole) END,
         'context', jsonb_strip_nulls(jsonb_build_object('transaction', pg_current_xact_id()::text, 'also_changed', left(unseen, 120))),
         'content', jsonb_strip_nulls(jsonb_build_object('before_state', NULL))
