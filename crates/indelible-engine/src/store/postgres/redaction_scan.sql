@@ -385,7 +385,9 @@ DECLARE
     paired integer;
     mark text;
     before text;
+    tail text;
     find record;
+    with_curl boolean := strpos(value, 'curl') > 0;
 BEGIN
     IF value !~ '[:=]' THEN
         RETURN NULL;
@@ -396,18 +398,24 @@ BEGIN
         CONTINUE WHEN at < resume;
         mark := right(pieces[i], 1);
         CONTINUE WHEN mark NOT IN (':', '=');
+        -- Most marks can be told at once to show nothing: their name, which ends at the mark and holds none, is none that is looked for.
+        tail := right(pieces[i], 110);
         IF mark = '=' THEN
+            CONTINUE WHEN tail !~ ('([?#&;"''`\\]' || CASE i WHEN 1 THEN '|^' ELSE '' END || ')[A-Za-z0-9_.%\[\]~-]+=$'
+                || '|(; {0,8}|[ \t\n\r]--)[A-Za-z0-9_.%\[\]~-]+=$|[ \t\n\r]([A-Z0-9_]+|[nN][aA][mM][eE])=$');
             SELECT * INTO find FROM audit.scan_equals(bytes, at, depth, joins_urls, rules);
         ELSIF substr(pieces[i + 1], 1, 2) = '//' THEN
             SELECT * INTO find FROM audit.scan_authority(bytes, at + 3);
         ELSIF substr(pieces[i + 1], 1, 4) = '\/\/' THEN
             SELECT * INTO find FROM audit.scan_authority(bytes, at + 5);
         ELSE
-            before := substring(audit.scan_piece(bytes, at - 9, 9) FROM '[^ \t]?[ \t]{0,8}$');
+            before := substring(left(tail, -1) FROM '[^ \t]?[ \t]{0,8}$');
             IF before ~ '^["'']' THEN
                 SELECT * INTO find FROM audit.scan_member(bytes, at - length(before), at + 1, rules, paired);
                 paired := find.paired;
             ELSE
+                CONTINUE WHEN NOT with_curl AND tail !~ '//[A-Za-z0-9._~%+-]+:$'
+                    AND translate(tail, '-', '') !~* '(token|key|secret|password|authorization|cookie|credential|signature):$';
                 SELECT * INTO find FROM audit.scan_colon(bytes, at);
             END IF;
         END IF;

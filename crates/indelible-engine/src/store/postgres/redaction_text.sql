@@ -20,9 +20,11 @@ BEGIN
         INTO bytes
         FROM regexp_matches(regexp_replace(replace(value, '+', ' '), '%00', '%EF%BF%BD', 'g'), '((?:%[0-9a-fA-F]{2})+|[^%]+|%)', 'g')
             WITH ORDINALITY AS runs (run, n);
-    RETURN convert_from(bytes, 'UTF8');
-EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
-    RETURN convert_from(bytes, 'LATIN1');
+    BEGIN
+        RETURN convert_from(bytes, 'UTF8');
+    EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
+        RETURN convert_from(bytes, 'LATIN1');
+    END;
 END $$;
 
 CREATE FUNCTION audit.redact_encoded(value text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
@@ -34,22 +36,40 @@ $$;
 -- A name out of a piece that was read as LATIN1, as the text it is.
 CREATE FUNCTION audit.redact_name(piece text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-    RETURN CASE WHEN octet_length(piece) = length(piece) THEN piece ELSE convert_from(convert_to(piece, 'LATIN1'), 'UTF8') END;
-EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
-    RETURN piece;
+    IF octet_length(piece) = length(piece) THEN
+        RETURN piece;
+    END IF;
+    BEGIN
+        RETURN convert_from(convert_to(piece, 'LATIN1'), 'UTF8');
+    EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
+        RETURN piece;
+    END;
 END $$;
 
 -- Whether a parameter of a form or a URL is secret, by its name as it is written there: `user[password]`, `user.password`.
-CREATE FUNCTION audit.redact_is_parameter(written text, rules jsonb, in_url boolean) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT rules ->> audit.redact_fold(name) IS NOT NULL OR rules ->> audit.redact_fold(last) IS NOT NULL
-        OR EXISTS (SELECT FROM string_to_table(last, '.') WITH ORDINALITY AS dots (part, n)
-            WHERE n > 1 AND rules ->> audit.redact_fold((SELECT string_agg(p, '.' ORDER BY m)
-                FROM string_to_table(last, '.') WITH ORDINALITY AS parts (p, m) WHERE m >= n)) IS NOT NULL)
-        OR audit.redact_fold(name) IN ('apikey', 'assertion', 'awsaccesskeyid', 'clientassertion', 'clientsecret', 'codeverifier', 'idtoken',
-            'passwd', 'pwd', 'samlresponse', 'xamzcredential', 'xamzsecuritytoken', 'xamzsignature', 'xgoogcredential', 'xgoogsignature')
-        OR in_url AND audit.redact_fold(name) IN ('auth', 'authtoken', 'key', 'sig', 'signature')
-    FROM (SELECT decoded AS name, regexp_replace(rtrim(decoded, ']'), '^.*\[', '') AS last FROM audit.redact_decoded(written) AS decoded) AS n
-$$;
+CREATE FUNCTION audit.redact_is_parameter(written text, rules jsonb, in_url boolean) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    name text := audit.redact_decoded(written);
+    folded text := audit.redact_fold(name);
+    last text;
+BEGIN
+    IF rules ->> folded IS NOT NULL OR folded IN ('apikey', 'assertion', 'awsaccesskeyid', 'clientassertion', 'clientsecret', 'codeverifier',
+        'idtoken', 'passwd', 'pwd', 'samlresponse', 'xamzcredential', 'xamzsecuritytoken', 'xamzsignature', 'xgoogcredential', 'xgoogsignature')
+        OR in_url AND folded IN ('auth', 'authtoken', 'key', 'sig', 'signature') THEN
+        RETURN true;
+    ELSIF strpos(name, '[') = 0 AND strpos(name, '.') = 0 AND strpos(name, ']') = 0 THEN
+        RETURN false;
+    END IF;
+    last := regexp_replace(rtrim(name, ']'), '^.*\[', '');
+    LOOP
+        IF rules ->> audit.redact_fold(last) IS NOT NULL THEN
+            RETURN true;
+        ELSIF strpos(last, '.') = 0 THEN
+            RETURN false;
+        END IF;
+        last := substr(last, strpos(last, '.') + 1);
+    END LOOP;
+END $$;
 
 -- What stands for a parameter's value; NULL where it is empty or redacted already.
 CREATE FUNCTION audit.redact_parameter(value text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
