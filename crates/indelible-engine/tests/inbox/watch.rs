@@ -189,12 +189,21 @@ async fn what_cannot_be_recorded_fails_the_statement() {
     for setting in ["{", "{\"type\":\"robot\"}", "7"] {
         assert_eq!(refused(&host, &format!("BEGIN; SET LOCAL audit.actor = '{setting}'; DELETE FROM t")).await.0, "IN001", "{setting}");
     }
+    // What jsonb does not hold: told as what cannot be read, or refused without a word of it.
+    host.batch_execute("CREATE TABLE j (id integer PRIMARY KEY, j json); SELECT audit.watch('j')").await.expect("watched");
+    let halves = r#"INSERT INTO j VALUES (1, '["\ud83d\ude00","\ud83d-","-\udE00","\\ud83d"]')"#;
+    host.batch_execute(halves).await.expect("recorded");
+    let after = captured(&database).await.pop().expect("an event")["content"]["after_state"]["j"].clone();
+    assert_eq!(after, json!(["\u{1f600}", "\u{fffd}-", "-\u{fffd}", "\\ufffd"]));
+    let error = host.batch_execute(r#"INSERT INTO j VALUES (2, '{"password":"pl4nted","n":1e200000}')"#).await.expect_err("refused");
+    assert!(refusal(&error).0 == "IN007" && !format!("{error:?}").contains("pl4nted"), "{error:?}");
+    host.batch_execute("DROP TABLE j").await.expect("dropped");
     // More than content may be.
     assert_eq!(
         refused(&host, "INSERT INTO t VALUES (3); ALTER TABLE t ADD big text; UPDATE t SET big = repeat('x', 17000000)").await.0,
         "IN004"
     );
-    assert_eq!(captured(&database).await.len(), 1);
+    assert_eq!(captured(&database).await.len(), 2);
 }
 
 /// A cast to json would run as the owner of the schema.

@@ -53,11 +53,21 @@ BEGIN
     RETURN CASE WHEN octet_length(id) > 1024 THEN 'sha256:' || encode(sha256(convert_to(id, 'UTF8')), 'hex') ELSE nullif(id, '') END;
 END $$;
 
--- A row as JSON. `\u0000`, which a column of type json may hold and jsonb may not, becomes the character for what cannot be read.
-CREATE FUNCTION audit.row_state(state json) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN strpos(state::text, '\u0000') = 0 THEN state::jsonb
-        ELSE regexp_replace(state::text, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g')::jsonb END
-$$;
+-- A row as JSON. A column of type json may hold what jsonb may not: `\u0000` and halves of surrogate pairs become the character for what
+-- cannot be read. What is not jsonb even then is refused, without the error of PostgreSQL, which shows a part of the row.
+CREATE FUNCTION audit.row_state(state json) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    high text := '\\u[dD][89abAB][0-9a-fA-F]{2}';
+    low text := '\\u[dD][c-fC-F][0-9a-fA-F]{2}';
+BEGIN
+    IF strpos(state::text, '\u') > 0 THEN
+        state := regexp_replace(state::text, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g');
+        state := regexp_replace(state::text, format('%1$s(?!%2$s)|(?<!%1$s)%2$s', high, low), '\\ufffd', 'g');
+    END IF;
+    RETURN state::jsonb;
+EXCEPTION WHEN data_exception OR statement_too_complex THEN
+    PERFORM audit.refuse('IN007', '', 'a value of type json in the row cannot be recorded', 'Leave the column out, or make it jsonb.');
+END $$;
 
 -- The event of a row. States are without the columns that are left out. A change that the states will not show, of a column that is left out
 -- or whose values are secret, is named in `context.also_changed`.
