@@ -20,9 +20,9 @@ fn shape(shape: Shape) -> Value {
         Shape::Bool => json!({"shape": "bool"}),
         Shape::Hex(bytes) => json!({"shape": "hex", "bytes": bytes}),
         Shape::Texts(items, max) => json!({"shape": "texts", "items": items, "max": max}),
-        Shape::Object(inner) => json!({"shape": "object", "members": Map::from_iter(inner.iter().map(member))}),
+        Shape::Object(inner) => json!({"shape": "object", "members": inner.iter().map(member).collect::<Map<_, _>>()}),
         Shape::Objects(items, inner) => {
-            json!({"shape": "objects", "items": items, "members": Map::from_iter(inner.iter().map(member))})
+            json!({"shape": "objects", "items": items, "members": inner.iter().map(member).collect::<Map<_, _>>()})
         }
         Shape::Labels => json!({"shape": "labels"}),
     }

@@ -76,6 +76,8 @@ DECLARE
 BEGIN
     SELECT * INTO bound FROM audit.binding();
     PERFORM audit.check_event(event, by_engine);
+    -- Before the work of redaction, and again after it, for what stands in the place of a short value is longer.
+    PERFORM audit.check_size(event);
     id := coalesce((event ->> 'id')::uuid, gen_random_uuid());
     event := audit.redact(event, audit.redact_names(bound.project_id)) || jsonb_build_object('id', id);
     PERFORM audit.check_size(event);
