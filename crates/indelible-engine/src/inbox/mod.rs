@@ -1,40 +1,46 @@
 //! The keys of `audit.inbox`: an event of somebody's own transaction in PostgreSQL is encrypted there with pgcrypto to the public half of a
-//! key of the organization, and opened here with the private half (OpenPGP, RFC 4880: encrypted session key, and data with an MDC).
+//! key of the organization, and opened here with the private half.
 //!
-//! The private half is bytes without a password, to be kept under the key of the organization and to go with it.
-//! Refuses what was not encrypted to the key, what was changed, and what is not of pgcrypto's form. Invariant: nothing of a plaintext is
-//! given out before its MDC was checked.
+//! Of OpenPGP (RFC 4880) this is what pgcrypto writes with `cipher-algo=aes256, compress-algo=0`, and no more ([`packet`] has the packets): a
+//! session key under RSA, and data under it with an MDC. RSA, AES, SHA-1 and randomness are those of aws-lc.
+//! Refuses what was not encrypted to the key, what was changed, and any other form, and does not tell which. Invariant: nothing of a
+//! plaintext is given out before its MDC was checked.
 
-use std::io::Read as _;
+mod packet;
 
-use pgp::composed::{
-    DecryptionOptions, Deserializable as _, EncryptionCaps, KeyType, Message, SecretKeyParamsBuilder, SignedPublicKey, SignedSecretKey,
-    SubkeyParamsBuilder, TheRing,
-};
-use pgp::ser::Serialize as _;
-use pgp::types::Password;
-use rand::rngs::OsRng;
+use aws_lc_rs::cipher::{AES_256, DecryptingKey, DecryptionContext, UnboundCipherKey};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::iv::FixedLength;
+use aws_lc_rs::rsa::{KeySize, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey};
 
-/// The modulus, bits: as strong as a 128-bit cipher (NIST SP 800-57), and no key of pgcrypto's on PostgreSQL 15 but RSA and Elgamal
-/// encrypts.
-const RSA_BITS: u32 = 3_072;
+use packet::{CIPHER_AES_256, LITERAL, PROTECTED_DATA, SESSION_KEY};
+
+/// Bytes of random data before the plaintext, and the last two of them again (RFC 4880, section 5.13).
+const PREFIX_BYTES: usize = 16 + 2;
+/// The packet of the MDC: two bytes of header and a SHA-1.
+const MDC_BYTES: usize = 2 + 20;
 
 /// Why there is no key, or an event does not open.
 #[derive(Debug, thiserror::Error)]
 pub enum InboxError {
     /// No key could be made.
-    #[error("no key for the inbox could be made: {0}")]
-    NotMade(String),
+    #[error("no key for the inbox could be made")]
+    NotMade,
     /// The bytes are no private half.
-    #[error("the key of the inbox cannot be read: {0}")]
-    NotRead(String),
+    #[error("the key of the inbox cannot be read")]
+    NotRead,
     /// It was not encrypted to this key, was changed, or is of another form.
     #[error("an event in the inbox does not open")]
     NotOpened,
 }
 
 /// A key that opens what is in the inbox of an organization.
-pub struct InboxKey(SignedSecretKey);
+pub struct InboxKey {
+    private: PrivateDecryptingKey,
+    decrypting: Pkcs1PrivateDecryptingKey,
+}
 
 impl std::fmt::Debug for InboxKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -43,58 +49,75 @@ impl std::fmt::Debug for InboxKey {
 }
 
 impl InboxKey {
-    /// Makes a key. Takes up to some seconds.
+    /// Makes a key of 3,072 bits, as strong as a cipher of 128 bits (NIST SP 800-57); pgcrypto encrypts to RSA and Elgamal alone. Takes up
+    /// to some seconds.
     pub fn generate() -> Result<Self, InboxError> {
-        let not_made = |error: &dyn std::fmt::Display| InboxError::NotMade(error.to_string());
-        let encrypting = SubkeyParamsBuilder::default()
-            .key_type(KeyType::Rsa(RSA_BITS))
-            .can_sign(false)
-            .can_encrypt(EncryptionCaps::All)
-            .can_authenticate(false)
-            .build()
-            .map_err(|error| not_made(&error))?;
-        // pgcrypto passes over the primary key, whatever it is, and takes the subkey. An old kind, so that the packets are of version 4.
-        let key = SecretKeyParamsBuilder::default()
-            .key_type(KeyType::Ed25519Legacy)
-            .can_certify(true)
-            .can_sign(false)
-            .can_encrypt(EncryptionCaps::None)
-            .primary_user_id("inbox".into())
-            .subkeys(vec![encrypting])
-            .build()
-            .map_err(|error| not_made(&error))?;
-        key.generate(OsRng).map(Self).map_err(|error| not_made(&error))
+        PrivateDecryptingKey::generate(KeySize::Rsa3072).ok().and_then(Self::new).ok_or(InboxError::NotMade)
+    }
+
+    fn new(private: PrivateDecryptingKey) -> Option<Self> {
+        let decrypting = Pkcs1PrivateDecryptingKey::new(private.clone()).ok()?;
+        Some(Self { private, decrypting })
     }
 
     /// The public half, for `audit.inbox_keys`: OpenPGP packets, as `pgp_pub_encrypt_bytea` takes them.
     pub fn public(&self) -> Result<Vec<u8>, InboxError> {
-        SignedPublicKey::from(self.0.clone()).to_bytes().map_err(|error| InboxError::NotMade(error.to_string()))
+        let der: PublicKeyX509Der<'_> = self.private.public_key().as_der().map_err(|_| InboxError::NotMade)?;
+        packet::public_key(der.as_ref()).ok_or(InboxError::NotMade)
     }
 
-    /// The private half.
+    /// The private half (PKCS #8).
     pub fn private(&self) -> Result<Vec<u8>, InboxError> {
-        self.0.to_bytes().map_err(|error| InboxError::NotMade(error.to_string()))
+        let der: Pkcs8V1Der<'_> = self.private.as_der().map_err(|_| InboxError::NotMade)?;
+        Ok(der.as_ref().to_vec())
     }
 
     /// The key whose private half this is.
     pub fn read(private: &[u8]) -> Result<Self, InboxError> {
-        SignedSecretKey::from_bytes(private).map(Self).map_err(|error| InboxError::NotRead(error.to_string()))
+        PrivateDecryptingKey::from_pkcs8(private).ok().and_then(Self::new).ok_or(InboxError::NotRead)
     }
 
     /// Opens an event: its JSON.
     pub fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, InboxError> {
-        let message = Message::from_bytes(std::io::Cursor::new(sealed.to_vec())).map_err(|_| InboxError::NotOpened)?;
-        let no_password = Password::empty();
-        let ring = TheRing {
-            secret_keys: vec![&self.0],
-            key_passwords: vec![&no_password],
-            decrypt_options: DecryptionOptions::default(),
-            ..TheRing::default()
-        };
-        let (mut opened, _) = message.decrypt_the_ring(ring, true).map_err(|_| InboxError::NotOpened)?;
-        let mut plain = Vec::new();
-        // The end of the data tells whether its MDC is right.
-        opened.read_to_end(&mut plain).map_err(|_| InboxError::NotOpened)?;
-        Ok(plain)
+        self.opened(sealed).ok_or(InboxError::NotOpened)
     }
+
+    fn opened(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+        let mut rest = sealed;
+        let key = packet::read(&mut rest, SESSION_KEY)?;
+        let data = packet::read(&mut rest, PROTECTED_DATA)?;
+        if !rest.is_empty() {
+            return None;
+        }
+        let session_key = self.session_key(packet::encrypted_session_key(&key, self.private.key_size_bytes())?)?;
+        let plain = decrypt(&session_key, data)?;
+        let mut packets = &plain[PREFIX_BYTES..plain.len() - MDC_BYTES];
+        let literal = packet::read(&mut packets, LITERAL)?;
+        if !packets.is_empty() {
+            return None;
+        }
+        packet::literal_data(&literal).map(<[u8]>::to_vec)
+    }
+
+    /// The cipher, the key and the sum of its bytes (RFC 4880, section 5.1).
+    fn session_key(&self, encrypted: Vec<u8>) -> Option<[u8; 32]> {
+        let mut plain = vec![0; self.private.key_size_bytes()];
+        let plain = self.decrypting.decrypt(&encrypted, &mut plain).ok()?;
+        let (&[cipher, ref key @ ..], sum) = plain.split_last_chunk::<2>()? else { return None };
+        let key: [u8; 32] = key.try_into().ok()?;
+        let right = key.iter().map(|byte| u16::from(*byte)).sum::<u16>() == u16::from_be_bytes(*sum);
+        (cipher == CIPHER_AES_256 && right).then_some(key)
+    }
+}
+
+/// Prefix, packets and MDC, which is right.
+fn decrypt(session_key: &[u8; 32], data: Vec<u8>) -> Option<Vec<u8>> {
+    let [1, ref encrypted @ ..] = data[..] else { return None };
+    let mut plain = encrypted.to_vec();
+    let cipher = DecryptingKey::cfb128(UnboundCipherKey::new(&AES_256, session_key).ok()?).ok()?;
+    cipher.decrypt(&mut plain, DecryptionContext::Iv128(FixedLength::from([0; 16]))).ok()?;
+    let hashed = plain.len().checked_sub(20).filter(|hashed| *hashed >= PREFIX_BYTES + 2)?;
+    let mdc = digest(&SHA1_FOR_LEGACY_USE_ONLY, &plain[..hashed]);
+    verify_slices_are_equal(mdc.as_ref(), &plain[hashed..]).ok()?;
+    (plain[hashed - 2..hashed] == packet::MDC_HEADER).then_some(plain)
 }

@@ -39,7 +39,7 @@ async fn what_is_encrypted_there_opens_here_and_only_unchanged_and_with_its_key(
             assert!(at < 16, "byte {at} of {} is not covered", sealed.len());
         }
     }
-    for cut in [0, 1, 100, sealed.len() - 1] {
+    for cut in 0..sealed.len() {
         kept.open(&sealed[..cut]).expect_err("cut off");
     }
     InboxKey::generate().expect("made").open(sealed).expect_err("another key");
