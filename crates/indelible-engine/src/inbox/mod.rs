@@ -89,8 +89,8 @@ impl InboxKey {
         if !rest.is_empty() {
             return None;
         }
-        let session_key = self.session_key(packet::encrypted_session_key(&key, self.private.key_size_bytes())?)?;
-        let plain = decrypt(&session_key, data)?;
+        let session_key = self.session_key(&packet::encrypted_session_key(&key, self.private.key_size_bytes())?)?;
+        let plain = decrypt(&session_key, &data)?;
         let mut packets = &plain[PREFIX_BYTES..plain.len() - MDC_BYTES];
         let literal = packet::read(&mut packets, LITERAL)?;
         if !packets.is_empty() {
@@ -100,9 +100,9 @@ impl InboxKey {
     }
 
     /// The cipher, the key and the sum of its bytes (RFC 4880, section 5.1).
-    fn session_key(&self, encrypted: Vec<u8>) -> Option<[u8; 32]> {
+    fn session_key(&self, encrypted: &[u8]) -> Option<[u8; 32]> {
         let mut plain = vec![0; self.private.key_size_bytes()];
-        let plain = self.decrypting.decrypt(&encrypted, &mut plain).ok()?;
+        let plain = self.decrypting.decrypt(encrypted, &mut plain).ok()?;
         let (&[cipher, ref key @ ..], sum) = plain.split_last_chunk::<2>()? else { return None };
         let key: [u8; 32] = key.try_into().ok()?;
         let right = key.iter().map(|byte| u16::from(*byte)).sum::<u16>() == u16::from_be_bytes(*sum);
@@ -111,8 +111,8 @@ impl InboxKey {
 }
 
 /// Prefix, packets and MDC, which is right.
-fn decrypt(session_key: &[u8; 32], data: Vec<u8>) -> Option<Vec<u8>> {
-    let [1, ref encrypted @ ..] = data[..] else { return None };
+fn decrypt(session_key: &[u8; 32], data: &[u8]) -> Option<Vec<u8>> {
+    let [1, encrypted @ ..] = data else { return None };
     let mut plain = encrypted.to_vec();
     let cipher = DecryptingKey::cfb128(UnboundCipherKey::new(&AES_256, session_key).ok()?).ok()?;
     cipher.decrypt(&mut plain, DecryptionContext::Iv128(FixedLength::from([0; 16]))).ok()?;
