@@ -16,6 +16,7 @@ pub mod database;
 pub mod decide;
 pub mod export;
 pub mod faults;
+pub mod inbox;
 mod index;
 mod keystore;
 mod kms;
