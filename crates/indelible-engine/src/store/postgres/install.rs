@@ -29,6 +29,13 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
         include_str!("partitions.sql"),
         include_str!("defence.sql"),
         include_str!("views.sql"),
+        include_str!("redaction.sql"),
+        include_str!("redaction_text.sql"),
+        include_str!("redaction_scan.sql"),
+        include_str!("event_members.sql"),
+        include_str!("event_check.sql"),
+        include_str!("inbox.sql"),
+        include_str!("watch.sql"),
         include_str!("grants.sql"),
     ],
 }];
