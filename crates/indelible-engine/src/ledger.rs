@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::access::TurnedAway;
@@ -21,7 +22,7 @@ use crate::resource::registry::Registry;
 use crate::resource::{Instance, Wishes, first_start, load};
 use crate::sharing::{Control, ControlGuard, Held, Lease, Sharing};
 use crate::spending::Spending;
-use crate::store::postgres::{Maintenance, Turn};
+use crate::store::postgres::{Maintenance, Opening, Turn, look_over};
 use crate::store::sql::Connection;
 use crate::store::{Database, Folder, Readers, Source, StoreError};
 use crate::write::{Parts, Privilege, Work, Writer, start};
@@ -370,19 +371,25 @@ impl Ledger {
         }
         if let Some(maintenance) = options.maintenance() {
             maintenance.prepare(options.clock.now())?;
+            source.database().into_iter().for_each(|database| look_over(database, options.clock.now()));
         }
+        // Of servers that begin at once, one makes what is made once, and the others find it.
+        let opening = source.database().map(|database| Opening::wait(database)).transpose()?;
         let Read { last_row, rows_anchored, keystore, registry, data_keys, known } = Read::from(&folder, &source, &options)?;
         let index = Arc::new(Index::open(folder.root(), &source));
         let spending = Arc::new(Spending::open(folder.root(), &source, &keystore));
         let desk = Arc::new(Desk::new((&keystore, &data_keys), &registry, &options.clock));
         let turned_away = Arc::new(TurnedAway::new(Arc::clone(&registry)));
-        let held = || Held { desk: Arc::clone(&desk), index: Arc::clone(&index), spending: Arc::clone(&spending) };
+        let committed = watch::Sender::new(last_row);
+        let held =
+            || Held { desk: Arc::clone(&desk), index: Arc::clone(&index), spending: Arc::clone(&spending), committed: committed.clone() };
         let writer = Arc::new(start(writer_parts((&folder, &source), &options, last_row, held(), &turned_away))?);
         let (sharing, control) = (Sharing::start(&source, held())?, Control::new(&source));
         let (instance, first) = match known {
             Some(instance) => (instance, None),
             None => begin(&folder, &options, &desk, &registry, &writer).inspect_err(|_| writer.close())?,
         };
+        drop(opening);
         let readers = Readers::new(source.clone());
         let witnesses = options.witnesses.clone().map(|witnesses| cosigning::Parts {
             witnesses,

@@ -14,7 +14,7 @@ pub struct LedgerDatabase {
     database: Option<String>,
     /// The same database as the owner of its tables, who brings them forward and makes partitions; by default --database. Its password is in
     /// INDELIBLE_MAINTENANCE_PGPASSWORD, else in PGPASSWORD
-    #[arg(long, value_name = "postgres://…", env = "INDELIBLE_DATABASE_MAINTENANCE", requires = "database")]
+    #[arg(long, value_name = "postgres://…", env = "INDELIBLE_DATABASE_MAINTENANCE")]
     database_maintenance: Option<String>,
     /// The folder of the key store, which all servers reach that share a database; by default `keys` in the data folder
     #[arg(long, value_name = "DIR", env = "INDELIBLE_KEYS")]

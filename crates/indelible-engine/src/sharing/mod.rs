@@ -14,6 +14,8 @@ pub(crate) use control::{Control, ControlGuard};
 pub(crate) use lease::{IS_HELD, Lease, Term};
 pub(crate) use look::Look;
 
+use tokio::sync::watch;
+
 use crate::access::Owner;
 use crate::append::{AppendError, Desk};
 use crate::index::Index;
@@ -28,6 +30,8 @@ pub(crate) struct Held {
     pub(crate) desk: Arc<Desk>,
     pub(crate) index: Arc<Index>,
     pub(crate) spending: Arc<Spending>,
+    /// The last row that is known to be committed.
+    pub(crate) committed: watch::Sender<i64>,
 }
 
 impl Held {
@@ -35,6 +39,7 @@ impl Held {
     pub(crate) fn has_come_to(&self, row: i64) {
         self.index.committed(row);
         self.spending.found(row);
+        self.committed.send_if_modified(|known| std::mem::replace(known, row.max(*known)) < row);
     }
 
     /// Takes in what was changed since it was last taken in, up to this turn.

@@ -61,7 +61,6 @@ impl Thread {
             (Some(time), Some(last)) => time.found(self.parts.clock.as_ref(), last),
             (Some(_), None) => {}
         }
-        self.committed.send_if_modified(|row| std::mem::replace(row, tail.last_row) != tail.last_row);
         self.unchecked_bytes = 0;
         self.connection = Some(connection);
         Ok(())

@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indelible_core::time::Timestamp;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::disk::Disk;
@@ -76,7 +75,6 @@ pub(super) struct Thread {
     pub(super) last_row: i64,
     /// The partition that is known to be there.
     pub(super) partition: Option<String>,
-    pub(super) committed: watch::Sender<i64>,
     pub(super) unchecked_bytes: u64,
     /// Events about what was counted that could not be recorded, and since when.
     untold: Vec<(Duration, EngineEvent, Privilege)>,
@@ -86,7 +84,7 @@ pub(super) struct Thread {
 pub(crate) fn start(parts: Parts) -> Result<Writer, StoreError> {
     let queue = Arc::new(Queue::new(parts.queue_bytes_max));
     let figures = Arc::new(Figures::default());
-    let (sender, committed) = watch::channel(parts.noted_row);
+    let committed = parts.held.committed.subscribe();
     let mut thread = Thread {
         disk: Disk::new(parts.folder.clone(), parts.disk_reserve_bytes),
         last_row: parts.noted_row,
@@ -98,7 +96,6 @@ pub(crate) fn start(parts: Parts) -> Result<Writer, StoreError> {
         trouble: None,
         heads: Heads::default(),
         time: None,
-        committed: sender,
         unchecked_bytes: 0,
         untold: Vec::new(),
         parts,
@@ -115,8 +112,11 @@ impl Thread {
             if self.connection.is_none() {
                 self.resume();
             }
-            // So that readers never fall far behind: while the index does, appends wait for it.
-            self.parts.held.index.throttle();
+            // So that readers never fall far behind: while the index does, appends wait for it. Where others append as well, that would
+            // help nobody, and a server that has everything to read first would hold up its own callers alone.
+            if self.parts.source.database().is_none() {
+                self.parts.held.index.throttle();
+            }
             self.group(works);
             self.record_counted();
             self.checkpoint();
@@ -235,7 +235,7 @@ impl Thread {
             self.parts.held.index.committed(committed.last_row);
             self.parts.held.spending.committed(self.last_row + 1, committed.last_row, &committed.used);
             self.last_row = committed.last_row;
-            self.committed.send_replace(committed.last_row);
+            self.parts.held.committed.send_replace(committed.last_row);
         }
         self.figures.duplicates.fetch_add(committed.duplicates, Relaxed);
         // Before anybody is answered: who confirmed the clock finds it confirmed.
@@ -337,7 +337,6 @@ impl Thread {
             time.recorded(recorded_at);
         }
         self.parts.held.has_come_to(last_row);
-        self.committed.send_replace(last_row);
     }
 
     /// Copies the WAL into the database, after the answers went out, so that nobody waits for it but who comes next.

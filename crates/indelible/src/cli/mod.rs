@@ -9,6 +9,7 @@ mod append;
 mod checkpoints;
 mod clock;
 pub mod connection;
+mod database;
 mod decide;
 mod events;
 mod export;
@@ -79,6 +80,8 @@ pub enum Command {
     RedactionTest(redaction_test::Args),
     /// Show what was spent of a budget
     Spending(spending::Args),
+    /// The PostgreSQL database of a ledger: make it, look it over
+    Database(database::Args),
     /// Say that the system clock is right, after a jump stopped appends
     Clock(clock::Args),
     /// Resources, a command for each kind
@@ -108,6 +111,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Decide(args) => decide::run(&args),
         Command::RedactionTest(args) => redaction_test::run(&args),
         Command::Spending(args) => spending::run(&args),
+        Command::Database(args) => database::run(&args),
         Command::Clock(args) => clock::run(&args),
         Command::Resource(args) => resources::run(&args),
     })

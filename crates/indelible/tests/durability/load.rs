@@ -75,6 +75,11 @@ impl Client<'_> {
         outcome.into_inner().expect("no client panics")
     }
 
+    /// Appends one batch over a connection of its own.
+    pub(crate) fn append_once(&self, numbers: &[u64]) -> (u16, Vec<u64>) {
+        self.append(&Self::agent(), numbers)
+    }
+
     /// Appends one batch; the status and, where it is 201, the sequences.
     fn append(&self, agent: &ureq::Agent, numbers: &[u64]) -> (u16, Vec<u64>) {
         let body: String = numbers.iter().map(|n| event(*n) + "\n").collect();

@@ -3,10 +3,12 @@
 //! and a client that retries its whole load ends with exactly its events.
 
 mod changes;
+mod database;
 mod disk;
 mod kill;
 mod load;
 mod memory;
 mod process;
 mod sealing;
+mod servers;
 mod syscalls;

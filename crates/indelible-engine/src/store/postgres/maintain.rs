@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use indelible_core::time::Timestamp;
 
-use super::install::{VERSION, install, version};
+use super::check::{Finding, Weight, check};
+use super::install::{Installed, VERSION, install, version};
 use super::session::Session;
 use super::wait::wait_for;
 use super::{Database, told};
 use crate::store::StoreError;
 use crate::store::sql::Param;
 
+/// Key of the advisory lock under which servers start: "indelopn".
+const OPENING: i64 = 0x696e_6465_6c6f_706e;
 /// How long installing may take: it may have to wait for another server that does.
 const INSTALL_WAIT: Duration = Duration::from_mins(10);
 
@@ -39,6 +42,48 @@ impl Maintenance {
     /// Makes the partition of a time, and those ahead of it.
     pub(crate) fn make_partitions(&self, at: Timestamp) -> Result<(), StoreError> {
         make(&Session::open(&self.0)?, at)
+    }
+}
+
+/// Held by a server that starts, until it knows what there is, and has made it where there was nothing. It goes with its session.
+pub(crate) struct Opening(#[expect(dead_code, reason = "it is held")] Session);
+
+impl Opening {
+    /// Waits until no other server is starting.
+    pub(crate) fn wait(database: &Database) -> Result<Self, StoreError> {
+        let session = Session::open(database)?;
+        session.batch(&format!("SET lock_timeout TO '25s'; SELECT pg_advisory_lock({OPENING})"))?;
+        Ok(Self(session))
+    }
+}
+
+/// Brings a database to this program's version, as the owner of its tables.
+pub fn install_in(database: &Database) -> Result<Installed, String> {
+    let mut session = Session::open(database).map_err(|error| error.to_string())?;
+    let installed = wait_for(install(session.client_mut()), INSTALL_WAIT).map_err(|error| error.to_string())?;
+    installed.map_err(|error| format!("{database}: {error}"))
+}
+
+/// Looks a database over for what was weakened. `now` is by the clock of the server that writes.
+pub fn check_in(database: &Database, now: Timestamp) -> Result<Vec<Finding>, String> {
+    let mut session = Session::open(database).map_err(|error| error.to_string())?;
+    let found = wait_for(check(session.client_mut(), now), INSTALL_WAIT).map_err(|error| error.to_string())?;
+    found.map_err(|error| format!("{database}: {}", told(&error)))
+}
+
+/// The same as a server does at its start: what is found is in its log.
+pub(crate) fn look_over(database: &Database, now: Timestamp) {
+    match check_in(database, now) {
+        Ok(findings) => {
+            for finding in findings {
+                let (kind, object) = (finding.kind, &finding.object);
+                match finding.weight {
+                    Weight::Fault => tracing::error!(%kind, object, "{}", finding.sentence),
+                    Weight::Warning => tracing::warn!(%kind, object, "{}", finding.sentence),
+                }
+            }
+        }
+        Err(error) => tracing::warn!(error, "the database could not be looked over"),
     }
 }
 

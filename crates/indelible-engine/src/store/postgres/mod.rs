@@ -25,7 +25,8 @@ pub(crate) use absent::{absent_tables, open_verifier};
 pub use address::{Database, NoDatabase};
 pub(crate) use connect::connect;
 pub(crate) use cursor::Cursor;
-pub(crate) use maintain::{Maintenance, partition};
+pub(crate) use maintain::{Maintenance, Opening, look_over, partition};
+pub use maintain::{check_in, install_in};
 pub(crate) use session::{Prepared, Session};
 pub(crate) use staged::{NewHead, NewRow, Staged, find};
 pub(crate) use turn::Turn;
@@ -33,7 +34,7 @@ pub(crate) use wait::wait;
 pub(crate) use wire::value;
 
 /// Whoever writes waits for its turn, and is let go of where it stands still in it, so that one server that does keeps no other waiting long.
-pub(crate) const WRITER_SETTINGS: &str = "SET lock_timeout TO '30s'; SET idle_in_transaction_session_timeout TO '10s'";
+pub(crate) const WRITER_SETTINGS: &str = "SET lock_timeout TO '20s'; SET idle_in_transaction_session_timeout TO '10s'";
 
 /// What an error says, with what caused it. Without its detail, in which there may be values.
 pub(crate) fn told(error: &tokio_postgres::Error) -> String {
