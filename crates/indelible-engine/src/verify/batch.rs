@@ -7,7 +7,8 @@ use std::sync::Arc;
 use indelible_core::entry::Outline;
 use indelible_core::verify::{Hashed, Wrap};
 
-use crate::store::sql::{Connection, Rows, SqlError};
+use crate::store::postgres::{column_names, differing};
+use crate::store::sql::{self, Connection, Rows, SqlError};
 
 /// Rows in a batch at most.
 const BATCH_ROWS: usize = 2_048;
@@ -37,6 +38,8 @@ pub(super) struct StoredRow {
     pub(super) retry_mac: Range<usize>,
     pub(super) content: Option<Range<usize>>,
     pub(super) wrap: Option<(i64, Range<usize>)>,
+    /// A column beside the entry that does not say what the entry says, where there are such.
+    pub(super) otherwise: Option<&'static str>,
     /// What the entry says of itself, read once for all that ask; `None` where its bytes are no entry. This and what follows
     /// is put there by [`super::examine`].
     pub(super) outline: Option<Outline>,
@@ -139,7 +142,8 @@ pub(super) struct Span {
 pub(super) fn read(ledger: &Connection, span: Span, each: &mut dyn FnMut(Batch) -> Option<Batch>) -> Result<(), SqlError> {
     let select = |what: &str| ledger.prepare(&format!("SELECT {what} WHERE row BETWEEN ?1 AND ?2 ORDER BY row"));
     let told_by = "row, project, sequence, id, entry, prev_hash, row_hash, submission_key_id, submission_mac, retry_mac";
-    let mut events = select(&format!("{told_by} FROM {}", ledger.submissions()))?;
+    let copied = if ledger.postgres().is_some() { format!(", {}", column_names()) } else { String::new() };
+    let mut events = select(&format!("{told_by}{copied} FROM {}", ledger.submissions()))?;
     let mut contents = select("row, stored FROM contents")?;
     let mut wraps = select("row, data_key_id, wrap FROM wraps")?;
     let bounds = [span.first, span.last];
@@ -168,6 +172,10 @@ pub(super) fn read(ledger: &Connection, span: Span, each: &mut dyn FnMut(Batch) 
             wraps.step()?;
         }
         let (outline, examined, terms) = (None, None, 0);
+        let otherwise = match stored {
+            sql::Row::Postgres(found) => differing(found, 10, stored.bytes(4).unwrap_or_default()),
+            sql::Row::Sqlite(_) => None,
+        };
         batch.rows.push(StoredRow {
             row,
             project,
@@ -181,6 +189,7 @@ pub(super) fn read(ledger: &Connection, span: Span, each: &mut dyn FnMut(Batch) 
             retry_mac,
             content,
             wrap,
+            otherwise,
             outline,
             examined,
             terms,

@@ -407,6 +407,10 @@ impl<'a> Chains<'a> {
             }
             self.count(row);
             self.hash_row(batch, row)?;
+            if let Some(column) = row.otherwise {
+                let detail = format!("the column {column} is not what the entry says: who asks in SQL is told otherwise");
+                self.find(row.project, Verdict::Altered, Some(row.sequence as u64), detail);
+            }
         }
         for (table, row) in &batch.orphans {
             let beside = batch.rows.iter().rfind(|found| found.row <= *row).map(|found| found.project).or(self.last);

@@ -71,9 +71,9 @@ impl Database {
         std::fs::remove_file(self.data().join("postmaster.pid")).ok();
     }
 
-    /// As `--database` takes it.
-    pub(crate) fn address(&self) -> String {
-        format!("postgres:///postgres?host={}&user=tests", self.folder.path().display())
+    /// Its address for a role.
+    pub(crate) fn address(&self, role: &str) -> String {
+        format!("postgres:///postgres?host={}&user={role}", self.folder.path().display())
     }
 
     /// What a statement gives, unaligned, by whoever has every right.

@@ -10,6 +10,10 @@ use crate::database::Database;
 use crate::load::{Client, Outcome};
 use crate::process::{Server, verify_with};
 
+/// The role of the servers.
+const SERVER: &str = "log_server";
+/// Whose the tables are.
+const OWNER: &str = "log_owner";
 const SERVERS: usize = 4;
 const CLIENTS: usize = 64;
 const TOTAL: u64 = 24_000;
@@ -21,7 +25,9 @@ fn start(house: &Path, database: &Database, n: usize) -> Server {
     let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
     let arguments = [
         "--database".to_owned(),
-        database.address(),
+        database.address(SERVER),
+        "--database-maintenance".to_owned(),
+        database.address(OWNER),
         "--keys".to_owned(),
         path(&keys),
         "--checkpoints".to_owned(),
@@ -33,10 +39,18 @@ fn start(house: &Path, database: &Database, n: usize) -> Server {
     Server::start(&house.join(format!("data-{n}")), &arguments)
 }
 
+fn install(database: &Database) {
+    let program = std::process::Command::new(env!("CARGO_BIN_EXE_indelible"))
+        .args(["database", "install", "--database-maintenance", &database.address(OWNER)])
+        .output()
+        .expect("it runs");
+    assert!(program.status.success(), "{}", String::from_utf8_lossy(&program.stderr));
+}
+
 fn check(house: &Path, database: &Database) -> serde_json::Value {
     let (keys, checkpoints) = (house.join("keys"), house.join("checkpoints"));
     let arguments =
-        ["--database", &database.address(), "--keys", keys.to_str().expect("UTF-8"), "--checkpoints", checkpoints.to_str().expect("UTF-8")];
+        ["--database", &database.address(SERVER), "--keys", keys.to_str().expect("UTF-8"), "--checkpoints", checkpoints.to_str().expect("UTF-8")];
     let (code, report) = verify_with(&house.join("data-none"), &arguments);
     assert_eq!(code, 0, "{report}");
     report
@@ -82,6 +96,10 @@ fn load(urls: &[Mutex<Option<String>>], key: &str, handed: &AtomicU64) -> Outcom
 fn four_servers_on_one_database_lose_nothing_whichever_of_them_is_killed() {
     let (house, database) = (tempfile::tempdir().expect("a folder"), Database::start());
     let house = house.path();
+    // Servers have no more rights than they need.
+    database.ask(&format!("CREATE ROLE {OWNER} LOGIN CREATEROLE; GRANT CREATE ON DATABASE postgres TO {OWNER}"));
+    install(&database);
+    database.ask(&format!("CREATE ROLE {SERVER} LOGIN; GRANT audit_server TO {SERVER}"));
     let first = start(house, &database, 0);
     let key = first.key();
     // All but the first at once: none of them may make anything that is there.

@@ -3,6 +3,7 @@
 
 use indelible_core::json::{self, Value};
 use indelible_core::time::Timestamp;
+use tokio_postgres::types::{FromSql, Type};
 use uuid::Uuid;
 
 use super::staged::bytes_of;
@@ -22,7 +23,6 @@ enum Kind {
 
 /// One column.
 pub(super) struct Column {
-    #[cfg_attr(not(test), expect(dead_code, reason = "the statement names them; a test compares"))]
     name: &'static str,
     path: &'static [&'static str],
     kind: Kind,
@@ -86,6 +86,40 @@ pub(super) fn write(entry: &[u8], out: &mut Vec<u8>) -> Option<()> {
         }
     }
     Some(())
+}
+
+/// Names of [`COLUMNS`], joined by commas.
+pub(crate) fn names() -> String {
+    COLUMNS.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The first of [`COLUMNS`], which begin at `first` in a row, that is not what the entry says; `None` where its bytes are no entry, of which
+/// nothing can be said.
+pub(crate) fn differing(row: &tokio_postgres::Row, first: usize, entry: &[u8]) -> Option<&'static str> {
+    let mut said = Vec::new();
+    write(entry, &mut said)?;
+    let mut rest = said.as_slice();
+    COLUMNS.iter().enumerate().find_map(|(at, column)| {
+        let (length, after) = rest.split_at_checked(4)?;
+        let length = usize::try_from(i32::from_be_bytes(length.try_into().ok()?)).ok();
+        let (wanted, after) = after.split_at_checked(length.unwrap_or(0))?;
+        rest = after;
+        let stored = row.try_get::<_, Option<Stored<'_>>>(first + at).ok()?.map(|stored| stored.0);
+        (stored != length.map(|_| wanted)).then_some(column.name)
+    })
+}
+
+/// A value as it came over the wire.
+struct Stored<'r>(&'r [u8]);
+
+impl<'r> FromSql<'r> for Stored<'r> {
+    fn from_sql(_: &Type, raw: &'r [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(raw))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
 }
 
 fn field(member: &Value<'_>, kind: Kind, out: &mut Vec<u8>) -> Option<()> {

@@ -30,7 +30,7 @@ GRANT SELECT, INSERT, UPDATE ON audit.heads, audit.partial_tiles, audit.instance
 GRANT SELECT, INSERT, UPDATE ON audit.api_key_uses, audit.leases TO audit_server;
 GRANT SELECT, INSERT, DELETE ON audit.contents, audit.answers TO audit_server;
 GRANT SELECT, INSERT, UPDATE, DELETE ON audit.wraps TO audit_server;
-GRANT SELECT ON audit.migrations, audit.readers, audit.audit_events TO audit_server;
+GRANT SELECT ON audit.migrations, audit.readers, audit.audit_events, audit.submissions TO audit_server;
 
 -- Partitions that are there; those to come get it as they are made.
 DO $$

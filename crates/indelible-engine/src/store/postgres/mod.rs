@@ -23,6 +23,7 @@ mod wire;
 
 pub(crate) use absent::{absent_tables, open_verifier};
 pub use address::{Database, NoDatabase};
+pub(crate) use columns::{differing, names as column_names};
 pub(crate) use connect::connect;
 pub(crate) use cursor::Cursor;
 pub(crate) use maintain::{Maintenance, Opening, look_over, partition};

@@ -82,9 +82,8 @@ CREATE TABLE audit.ids (
 
 -- Events with what a retry of each is told by. Where that is gone it is nothing, which no MAC covers.
 CREATE VIEW audit.submissions WITH (security_invoker = true) AS
-    SELECT events.row, events.project, events.sequence, events.id, coalesce(ids.submission_key_id, 0) AS submission_key_id,
-        coalesce(ids.submission_mac, ''::bytea) AS submission_mac, coalesce(ids.retry_mac, ''::bytea) AS retry_mac,
-        events.prev_hash, events.row_hash, events.entry
+    SELECT events.*, coalesce(ids.submission_key_id, 0) AS submission_key_id, coalesce(ids.submission_mac, ''::bytea) AS submission_mac,
+        coalesce(ids.retry_mac, ''::bytea) AS retry_mac
     FROM audit.events LEFT JOIN audit.ids USING (project, id);
 
 CREATE TABLE audit.contents (
