@@ -11,7 +11,9 @@ mod clock;
 mod control;
 mod cosigning;
 mod database;
+mod databases;
 mod decisions;
+mod embedded;
 mod faults;
 mod files;
 #[cfg(feature = "aws")]
@@ -27,6 +29,7 @@ mod rotation;
 mod rules;
 mod runs;
 mod schemas;
+mod shell;
 mod spending;
 mod tenancy;
 
