@@ -45,9 +45,7 @@ fn copy_of(name: &str) -> String {
         assert!(Instant::now() < end, "somebody has {name} open");
         std::thread::sleep(Duration::from_millis(2));
     }
-    let t0 = Instant::now();
     session.run(&format!("CREATE DATABASE {copy} TEMPLATE {name}")).expect("copied");
-    eprintln!("TIMEDB {name} {:?}", t0.elapsed());
     format!("postgres:///{copy}?host={}&user=tests", postgres::folder().display())
 }
 

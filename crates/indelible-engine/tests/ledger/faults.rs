@@ -163,9 +163,10 @@ fn a_store_that_stays_broken_is_told_of_once() {
     let folder = bench.folder.path();
     let ledger = bench::source(folder);
     bench.append(&[event(1, "a")]).expect("appended");
+    let second = bench.prepare(&event(2, "b")).expect("a good event");
     bench::put_away(folder);
     faults.left.store(0, Ordering::SeqCst);
-    bench.append(&[event(2, "b")]).expect_err("struck");
+    bench.ledger.append_blocking(vec![second]).expect_err("struck");
     let cause = "the store cannot be opened again";
     std::thread::sleep(Duration::from_millis(1_300));
     assert_eq!((log.count(&ledger, cause), log.count(&ledger, "the store is open again")), (1, 0));
