@@ -109,10 +109,31 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// An open ledger and its folder, removed at the end.
+/// Where a ledger lies, removed at the end: a folder, and its database if it has one.
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Some(address) = address(self.path()).filter(|_| !std::thread::panicking()) {
+            crate::databases::give_back(&address);
+        }
+    }
+}
+
+/// An open ledger and its folder, removed at the end; the ledger first, which closes it.
 pub(crate) struct Bench {
     pub(crate) ledger: Ledger,
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) folder: Folder,
     pub(crate) first: Option<FirstStart>,
     /// Its checkpoint store.
     pub(crate) store: CheckpointStore,
@@ -124,7 +145,7 @@ impl Bench {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Options)) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = Folder::new();
         let mut options = begin(folder.path());
         change(&mut options);
         let store = options.checkpoints.clone();
@@ -140,7 +161,7 @@ impl Bench {
     }
 
     /// Opens what lies in a folder.
-    pub(crate) fn over(folder: tempfile::TempDir, store: CheckpointStore) -> Self {
+    pub(crate) fn over(folder: Folder, store: CheckpointStore) -> Self {
         let mut options = options(folder.path());
         options.checkpoints = store.clone();
         let opened = Ledger::open(options).expect("it opens again");

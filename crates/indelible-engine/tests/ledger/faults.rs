@@ -170,6 +170,8 @@ fn a_store_that_stays_broken_is_told_of_once() {
     let cause = "the store cannot be opened again";
     std::thread::sleep(Duration::from_millis(1_300));
     assert_eq!((log.count(&ledger, cause), log.count(&ledger, "the store is open again")), (1, 0));
+    // A database that is away is missed before COMMIT.
+    faults.left.store(-1, Ordering::SeqCst);
     bench::bring_back(folder);
     let until = Instant::now() + Duration::from_secs(10);
     // A server that shares its database knows nobody until it has seen what others did meanwhile.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::{Ledger, Mode, OpenError};
 
-use crate::bench::{Bench, begin, event, options};
+use crate::bench::{Bench, Folder, begin, event, options};
 
 pub(crate) fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777
@@ -119,7 +119,7 @@ fn the_first_start_can_be_cut_off_anywhere() {
     for when in [When::Before, When::After] {
         let mut writes = 0;
         loop {
-            let folder = tempfile::tempdir().expect("a folder");
+            let folder = Folder::new();
             let mut options = begin(folder.path());
             let faults = Arc::new(Nth { when, left: AtomicI64::new(writes) });
             options.faults = Some(Arc::<Nth>::clone(&faults));

@@ -50,11 +50,14 @@ impl Shell {
 
     /// Takes every guard away that stands between a superuser and the rows.
     fn disarm(&self) {
-        let (find, setting) = match self {
-            Self::File(_) => ("SELECT 'DROP TRIGGER IF EXISTS ' || name FROM sqlite_schema WHERE type = 'trigger'", ""),
-            Self::Database(_) => (DISARM, "SET synchronous_commit TO off"),
+        let find = match self {
+            Self::File(_) => "SELECT 'DROP TRIGGER IF EXISTS ' || name FROM sqlite_schema WHERE type = 'trigger'",
+            Self::Database(session) => {
+                session.breaks();
+                session.run("SET synchronous_commit TO off").expect("set");
+                DISARM
+            }
         };
-        self.run(setting).expect("set");
         for statement in self.column(find) {
             self.run(&statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
         }

@@ -20,7 +20,7 @@ use indelible_engine::append::Receipt;
 use indelible_engine::export::ExportRequest;
 use indelible_engine::resource::NewApiKey;
 
-use crate::bench::{self, Bench, event, id, wait};
+use crate::bench::{self, Bench, Folder, event, id, wait};
 use crate::clock::Turned;
 use crate::shell::Shell;
 
@@ -49,14 +49,14 @@ const TABLES: [(&str, &str); 18] = [
 /// The two, and their clock.
 struct Twins {
     clock: Arc<Turned>,
-    folders: [tempfile::TempDir; 2],
     open: Option<[Ledger; 2]>,
+    folders: [Folder; 2],
 }
 
 impl Twins {
     /// A ledger with some history of all sorts, and its copy in a database. With the key of a reader who has nothing sealed.
     fn new() -> (Self, String) {
-        let (clock, folders) = (Turned::new(), [(); 2].map(|()| tempfile::tempdir().expect("a folder")));
+        let (clock, folders) = (Turned::new(), [(); 2].map(|()| Folder::new()));
         let mut options = bench::options(folders[0].path());
         options.clock = Arc::<Turned>::clone(&clock);
         let store = options.checkpoints.clone();
