@@ -8,6 +8,11 @@ use crate::{install, root, tidy};
 /// What tests are built with, once; lints and documentation look at the program without AWS as well.
 const FEATURES: &str = "xtask/bench,indelible/aws";
 
+/// The same tests over the other store, in the same binary, so with the packages and features that it was built with. What is left out can
+/// only be about a file.
+const LEDGER: &[&str] =
+    &["test", "--workspace", "--no-fail-fast", "--features", FEATURES, "--test", "ledger", "--", "--skip", "embedded::"];
+
 /// Passed and failed, tests and checks together.
 #[derive(Default)]
 struct Count {
@@ -42,7 +47,10 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let clippy = ["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--quiet", "--", "-D", "warnings"];
     check(&mut count, "lints", cargo().args(clippy));
     check(&mut count, "lints without AWS", cargo().args(["clippy", "--workspace", "--quiet", "--", "-D", "warnings"]));
-    tests(&mut count)?;
+    println!("\n== tests");
+    tests(&mut count, cargo().args(["test", "--workspace", "--no-fail-fast", "--features", FEATURES]))?;
+    println!("\n== tests of the ledger, kept in PostgreSQL");
+    tests(&mut count, cargo().args(LEDGER).env("INDELIBLE_TEST_STORE", "postgres"))?;
     let doc = ["doc", "--workspace", "--no-deps", "--features", FEATURES, "--quiet"];
     check(&mut count, "documentation", cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"));
     if root().join("fuzz/Cargo.toml").exists() {
@@ -57,14 +65,9 @@ fn cargo() -> Command {
     Command::new(env!("CARGO"))
 }
 
-/// Runs the tests of the workspace and reads the counts from cargo's own closing lines.
-fn tests(count: &mut Count) -> anyhow::Result<()> {
-    println!("\n== tests");
-    let mut child = cargo()
-        .args(["test", "--workspace", "--no-fail-fast", "--features", FEATURES])
-        .current_dir(root())
-        .stdout(Stdio::piped())
-        .spawn()?;
+/// Runs tests and reads the counts from cargo's own closing lines.
+fn tests(count: &mut Count, command: &mut Command) -> anyhow::Result<()> {
+    let mut child = command.current_dir(root()).stdout(Stdio::piped()).spawn()?;
     let mut seen = Count::default();
     if let Some(out) = child.stdout.take() {
         for line in BufReader::new(out).lines() {

@@ -51,16 +51,14 @@ fn put_back(change: impl FnOnce(&mut indelible_engine::Options)) -> Bench {
     let Bench { folder, ledger, store, .. } = bench;
     ledger.close();
     let older = tempfile::tempdir().expect("a folder");
-    copy(&folder.path().join("data"), older.path());
+    copy(folder.path(), older.path());
     let bench = Bench::over(folder, store);
     bench.append(&(1..9).map(|n| event(n, "two")).collect::<Vec<_>>()).expect("appended");
     seal(&bench);
     let Bench { folder, ledger, store, .. } = bench;
     ledger.close();
-    std::fs::remove_dir_all(folder.path().join("data")).expect("removed");
-    copy(older.path(), &folder.path().join("data"));
-    let mut options = indelible_engine::Options::new(folder.path().join("data"));
-    options.anchor_interval = std::time::Duration::from_hours(1);
+    copy(older.path(), folder.path());
+    let mut options = crate::bench::options(folder.path());
     change(&mut options);
     let opened = indelible_engine::Ledger::open(options).expect("it opens again");
     Bench { folder, ledger: opened.ledger, first: None, store }
@@ -94,9 +92,8 @@ fn what_was_signed_before_an_adoption_stays_on_record() {
 fn a_tree_that_contradicts_itself_is_not_adopted() {
     let bench = put_back(|_| {});
     let before = held(&bench);
-    let outside = Connection::open(bench.data().join("ledger.db")).expect("it opens");
-    outside.execute_batch("DROP TRIGGER heads_update").expect("dropped");
-    outside.execute("UPDATE heads SET tree_root = zeroblob(32) WHERE project = 3", []).expect("written");
+    let shell = bench.shell();
+    assert_eq!(shell.force(&format!("UPDATE heads SET tree_root = {} WHERE project = 3", shell.bytes(&[0; 32]))), 1);
     let adopted = wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("the others");
     let own = bench.project().id.to_string();
     assert!(!adopted.adopted.is_empty() && adopted.adopted.iter().all(|origin| !origin.ends_with(&own)), "{adopted:?}");

@@ -119,14 +119,13 @@ fn an_older_copy_is_not_signed_again() {
         let older = tempfile::tempdir().expect("a folder");
         let Bench { folder, ledger, store, .. } = bench;
         ledger.close();
-        copy(&folder.path().join("data"), older.path());
+        copy(folder.path(), older.path());
         let bench = Bench::over(folder, store);
         bench.append(&[event(1, "two")]).expect("appended");
         seal(&bench);
         let Bench { folder, ledger, store, .. } = bench;
         ledger.close();
-        std::fs::remove_dir_all(folder.path().join("data")).expect("removed");
-        copy(older.path(), &folder.path().join("data"));
+        copy(older.path(), folder.path());
         let bench = Bench::over(folder, store);
         let refused = seal(&bench).refused.expect("it is an older copy");
         assert!(matches!(refused.kind, RefusalKind::RolledBack | RefusalKind::Forked), "{refused:?}");
@@ -183,9 +182,7 @@ fn a_store_that_is_missing_is_told_of_each_tree_by_its_name() {
     let (system, name) = (ledger.system_project_id(), ledger.instance_name().to_owned());
     ledger.close();
     std::fs::remove_dir_all(store.folder().expect("a folder")).expect("removed");
-    let data = folder.path().join("data");
-    let request = indelible_engine::verify::Request::new(&data, &store);
-    let reports = indelible_engine::verify::verify_folder(&request, &mut |_| {}).expect("it can be verified").projects;
+    let reports = crate::bench::verify(folder.path(), &store);
     let report = reports.iter().find(|report| report.project_id == system).expect("a report");
     let details: Vec<&str> = report.findings.iter().map(|finding| finding.detail.as_str()).collect();
     assert_eq!(details.len(), 2, "the tree of the project, and that of the instance: {details:?}");
@@ -201,13 +198,12 @@ fn an_older_copy_is_seen_when_it_is_opened() {
         let Bench { folder, ledger, store, .. } = bench;
         ledger.close();
         let older = tempfile::tempdir().expect("a folder");
-        copy(&folder.path().join("data"), older.path());
+        copy(folder.path(), older.path());
         let bench = Bench::over(folder, store);
         bench.append(&[event(1, "two")]).expect("appended");
         let Bench { folder, ledger, store, .. } = bench;
         ledger.close();
-        std::fs::remove_dir_all(folder.path().join("data")).expect("removed");
-        copy(older.path(), &folder.path().join("data"));
+        copy(older.path(), folder.path());
         let bench = Bench::over(folder, store);
         // Nothing is appended to the project: that sealing begins is enough to look at all.
         let adopted = wait(bench.ledger.adopt_checkpoints(&bench.instance())).expect("adopted").adopted;
@@ -258,16 +254,13 @@ struct Roots(BTreeMap<(String, u64), [u8; 32]>);
 impl Roots {
     /// Takes note of what is published, and of what a checkpoint store in a folder holds.
     fn look(&mut self, bench: &Bench) {
-        let read = |path: std::path::PathBuf, sql: &str| -> Vec<String> {
-            let connection = rusqlite::Connection::open(path).expect("it opens");
-            let mut select = connection.prepare(sql).expect("a statement");
-            select.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("notes")
-        };
-        let published = "SELECT checkpoint FROM anchors UNION ALL SELECT checkpoint FROM instance_checkpoints";
-        let mut notes = read(bench.data().join("ledger.db"), published);
+        let mut notes = bench.shell().column("SELECT checkpoint FROM anchors UNION ALL SELECT checkpoint FROM instance_checkpoints");
         if let Some(folder) = bench.store.folder() {
             let file = folder.join(format!("{}.checkpoints", bench.ledger.instance_name()));
-            notes.extend(read(file, "SELECT checkpoint FROM checkpoints"));
+            let connection = rusqlite::Connection::open(file).expect("it opens");
+            let mut select = connection.prepare("SELECT checkpoint FROM checkpoints").expect("a statement");
+            let held = select.query_map([], |row| row.get::<_, String>(0)).expect("rows");
+            notes.extend(held.map(|note| note.expect("a note")));
         }
         for note in notes {
             let signed = Checkpoint::parse(Note::parse(note.as_bytes()).expect("a note").text()).expect("a checkpoint");

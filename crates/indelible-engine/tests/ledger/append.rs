@@ -103,10 +103,9 @@ fn no_wrap_is_ever_without_its_data_key() {
     assert!(bench.append(&[event(1, "a")]).expect("a retry")[0].duplicate);
     bench.append(&[event(2, "b"), event(1, "another")]).expect_err("a conflict");
     bench.append(&[event(3, "c")]).expect("appended under the new key");
-    let store = rusqlite::Connection::open(bench.data().join("ledger.db")).expect("opens");
-    let count = |sql: &str| store.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("counts");
-    assert_eq!(count("SELECT count(*) FROM wraps WHERE data_key_id NOT IN (SELECT id FROM data_keys)"), 0);
-    assert_eq!(count("SELECT count(DISTINCT data_key_id) FROM wraps JOIN events USING (row) WHERE project = 3"), 2);
+    let shell = bench.shell();
+    assert_eq!(shell.number("SELECT count(*) FROM wraps WHERE data_key_id NOT IN (SELECT id FROM data_keys)"), 0);
+    assert_eq!(shell.number("SELECT count(DISTINCT data_key_id) FROM wraps JOIN events USING (row) WHERE project = 3"), 2);
     bench.verify();
 }
 
@@ -114,18 +113,16 @@ fn no_wrap_is_ever_without_its_data_key() {
 /// names the row.
 #[test]
 fn what_a_retry_is_compared_with_cannot_be_changed_unseen() {
-    for (what, change) in [
-        ("the MAC", "submission_mac = randomblob(32)"),
-        ("its key, to one that is not there", "submission_key_id = 99"),
-        ("the MAC over both", "retry_mac = randomblob(32)"),
-    ] {
+    for (what, column) in
+        [("the MAC", "submission_mac"), ("its key, to one that is not there", "submission_key_id"), ("the MAC over both", "retry_mac")]
+    {
         let bench = Bench::new();
         let receipts = bench.append(&[event(1, "a"), event(2, "b")]).expect("appended");
-        let store = rusqlite::Connection::open(bench.data().join("ledger.db")).expect("opens");
-        store.execute_batch("DROP TRIGGER events_update").expect("dropped");
-        let sql = format!("UPDATE events SET {change} WHERE id = ?1");
-        assert_eq!(store.execute(&sql, [id(1).as_bytes()]).expect(what), 1);
-        drop(store);
+        let shell = bench.shell();
+        let other = if column == "submission_key_id" { "99".to_owned() } else { shell.bytes(&[7; 32]) };
+        let change = format!("UPDATE {} SET {column} = {other} WHERE id = {}", shell.submissions(), shell.id(id(1)));
+        assert_eq!(shell.force(&change), 1, "{what}");
+        drop(shell);
         let told = AppendError::Unavailable {
             reason: "what is stored under this id was changed: whoever runs the ledger has to verify it".to_owned(),
             outcome_unknown: false,
@@ -135,9 +132,7 @@ fn what_a_retry_is_compared_with_cannot_be_changed_unseen() {
         let prepared = bench.prepare(&event(1, "a")).expect("a good event");
         assert!(matches!(bench.ledger.foresee_blocking(&[prepared], 0), Err(AppendError::Unavailable { .. })), "{what}");
         assert!(bench.append(&[event(2, "b")]).expect("another row's retry")[0].duplicate);
-        let data = bench.data();
-        let request = indelible_engine::verify::Request::new(&data, &bench.store);
-        let reports = indelible_engine::verify::verify_folder(&request, &mut |_| {}).expect("verified").projects;
+        let reports = bench.reports();
         let found: Vec<_> = reports.iter().flat_map(|report| &report.findings).collect();
         assert_eq!(found.len(), 1, "{what}: {found:?}");
         assert!(found[0].sequence == Some(receipts[0].sequence) && found[0].detail.contains("retry"), "{what}: {found:?}");

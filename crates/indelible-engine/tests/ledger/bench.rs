@@ -1,10 +1,11 @@
 //! The workbench of these tests: a ledger in a temporary folder, and the few calls that every test makes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indelible_core::event::{Source, Submission};
 use indelible_core::fault::Fault;
+use indelible_core::verify::Report;
 use indelible_engine::access::Caller;
 use indelible_engine::anchor::CheckpointStore;
 use indelible_engine::append::{AppendError, Prepared, Receipt};
@@ -12,21 +13,127 @@ use indelible_engine::resource::{Listing, PAGE_MAX, Project};
 use indelible_engine::{Database, FirstStart, Ledger, Options};
 use uuid::Uuid;
 
+use crate::shell::Shell;
+
 /// Where ledgers are kept in this run of the tests: `postgres`, or in their folders.
 const STORE: &str = "INDELIBLE_TEST_STORE";
 /// File that names the database of a ledger, beside its data folder.
 const DATABASE: &str = "database";
 
-/// The database of a ledger, where it has one.
-fn database(folder: &Path) -> Option<Arc<Database>> {
-    let named = std::fs::read_to_string(folder.join(DATABASE)).ok()?;
-    Some(Arc::new(Database::parse(&named, None, None).expect("an address")))
+/// The address of the database of a ledger, where it has one.
+pub(crate) fn address(folder: &Path) -> Option<String> {
+    std::fs::read_to_string(folder.join(DATABASE)).ok()
 }
 
-/// An open ledger and its folder, removed at the end.
+/// A database, by its address.
+pub(crate) fn database(address: &str) -> Arc<Database> {
+    Arc::new(Database::parse(address, None, None).expect("an address"))
+}
+
+/// What a new ledger in a folder is opened with: its data folder is `data` in it, and its database, if it is to have one, is made.
+pub(crate) fn begin(folder: &Path) -> Options {
+    if std::env::var_os(STORE).is_some_and(|store| store == "postgres") {
+        std::fs::write(folder.join(DATABASE), crate::databases::installed()).expect("written");
+    }
+    options(folder)
+}
+
+/// What the ledger in a folder is opened with.
+pub(crate) fn options(folder: &Path) -> Options {
+    let mut options = Options::new(folder.join("data"));
+    options.database = address(folder).as_deref().map(database);
+    options.disk_reserve_bytes = 0;
+    // Tests seal when they mean to.
+    options.anchor_interval = std::time::Duration::from_hours(1);
+    options
+}
+
+/// What the ledger in a folder is called where it is told of: its file, or its database.
+pub(crate) fn source(folder: &Path) -> String {
+    address(folder).map_or_else(|| file(folder).display().to_string(), |address| database(&address).to_string())
+}
+
+/// Takes away what the ledger in a folder is stored in, though it is open.
+pub(crate) fn put_away(folder: &Path) {
+    if let Some(address) = address(folder) {
+        return crate::databases::shut(&address, true);
+    }
+    std::fs::rename(file(folder), folder.join("away.db")).expect("moved");
+    std::fs::create_dir(file(folder)).expect("a folder in its place");
+}
+
+/// Brings back what was put away.
+pub(crate) fn bring_back(folder: &Path) {
+    if let Some(address) = address(folder) {
+        return crate::databases::shut(&address, false);
+    }
+    std::fs::remove_dir(file(folder)).expect("removed");
+    std::fs::rename(folder.join("away.db"), file(folder)).expect("back");
+}
+
+/// Where the ledger in a folder lies, unless it is in a database.
+fn file(folder: &Path) -> PathBuf {
+    folder.join("data/ledger.db")
+}
+
+/// Verifies the ledger in a folder, whether it is open or not, beside a checkpoint store.
+pub(crate) fn verify(folder: &Path, store: &CheckpointStore) -> Vec<Report> {
+    let (data, database) = (folder.join("data"), address(folder).as_deref().map(database));
+    let mut request = indelible_engine::verify::Request::new(&data, store);
+    request.database = database.as_ref();
+    indelible_engine::verify::verify_folder(&request, &mut |_| {}).expect("it can be verified").projects
+}
+
+/// Copies a ledger that nobody has open, and puts the copy in the place of what is there: its data folder, and its database. The checkpoint
+/// store stays where it is.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    if to.join("data").exists() {
+        std::fs::remove_dir_all(to.join("data")).expect("removed");
+    }
+    copy_folder(&from.join("data"), &to.join("data"));
+    if let Some(address) = address(from) {
+        std::fs::write(to.join(DATABASE), crate::databases::copy(&address)).expect("written");
+    }
+}
+
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("readable") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+/// Where a ledger lies, removed at the end: a folder, and its database if it has one.
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Some(address) = address(self.path()).filter(|_| !std::thread::panicking()) {
+            crate::databases::give_back(&address);
+        }
+    }
+}
+
+/// An open ledger and its folder, removed at the end; the ledger first, which closes it.
 pub(crate) struct Bench {
-    pub(crate) folder: tempfile::TempDir,
     pub(crate) ledger: Ledger,
+    pub(crate) folder: Folder,
     pub(crate) first: Option<FirstStart>,
     /// Its checkpoint store.
     pub(crate) store: CheckpointStore,
@@ -38,15 +145,8 @@ impl Bench {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Options)) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut options = Options::new(folder.path().join("data"));
-        options.disk_reserve_bytes = 0;
-        // Tests seal when they mean to.
-        options.anchor_interval = std::time::Duration::from_hours(1);
-        if std::env::var_os(STORE).is_some_and(|store| store == "postgres") {
-            std::fs::write(folder.path().join(DATABASE), crate::postgres::ledger()).expect("written");
-        }
-        options.database = database(folder.path());
+        let folder = Folder::new();
+        let mut options = begin(folder.path());
         change(&mut options);
         let store = options.checkpoints.clone();
         let opened = Ledger::open(options).expect("it opens");
@@ -61,10 +161,9 @@ impl Bench {
     }
 
     /// Opens what lies in a folder.
-    pub(crate) fn over(folder: tempfile::TempDir, store: CheckpointStore) -> Self {
-        let mut options = Options::new(folder.path().join("data"));
+    pub(crate) fn over(folder: Folder, store: CheckpointStore) -> Self {
+        let mut options = options(folder.path());
         options.checkpoints = store.clone();
-        options.database = database(folder.path());
         let opened = Ledger::open(options).expect("it opens again");
         Self { folder, ledger: opened.ledger, first: opened.first_start, store }
     }
@@ -110,13 +209,19 @@ impl Bench {
         self.ledger.append_blocking(batch)
     }
 
+    /// What verification finds, beside its checkpoint store.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        verify(self.folder.path(), &self.store)
+    }
+
+    /// What somebody with SQL sees and does.
+    pub(crate) fn shell(&self) -> Shell {
+        Shell::over(self.folder.path())
+    }
+
     /// Every row of every chain verifies; the reports.
-    pub(crate) fn verify(&self) -> Vec<indelible_core::verify::Report> {
-        let data = self.data();
-        let database = database(self.folder.path());
-        let mut request = indelible_engine::verify::Request::new(&data, &self.store);
-        request.database = database.as_ref();
-        let reports = indelible_engine::verify::verify_folder(&request, &mut |_| {}).expect("it can be verified").projects;
+    pub(crate) fn verify(&self) -> Vec<Report> {
+        let reports = self.reports();
         for report in &reports {
             assert!(report.findings.is_empty(), "{report:?}");
         }
@@ -149,18 +254,4 @@ pub(crate) fn event(n: u64, text: &str) -> String {
 
 pub(crate) fn id(n: u64) -> Uuid {
     Uuid::from_u128(0x4000_8000_0000_0000_0000 | u128::from(n))
-}
-
-/// Copies a folder and all that is in it.
-pub(crate) fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("readable") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("copied");
-        }
-    }
 }

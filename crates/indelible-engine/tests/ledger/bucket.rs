@@ -314,8 +314,7 @@ fn numbers_decide_and_not_a_listing_that_is_behind() {
         assert!(seal(&bench));
         if n == 0 {
             // The listing is taken here.
-            indelible_engine::verify::verify_folder(&indelible_engine::verify::Request::new(&bench.data(), &through.store()), &mut |_| {})
-                .expect("verified");
+            crate::bench::verify(bench.folder.path(), &through.store());
         }
     }
     let bench = bench.reopen();
@@ -340,13 +339,7 @@ fn segments_that_are_gone_or_spoilt_are_told() {
             (base > 0 && base < number).then_some((all, base))
         })
         .expect("not every segment is whole");
-    let why = |bench: &Bench| {
-        let reports =
-            indelible_engine::verify::verify_folder(&indelible_engine::verify::Request::new(&bench.data(), &bench.store), &mut |_| {})
-                .expect("verified")
-                .projects;
-        reports.into_iter().flat_map(|report| report.findings).next().map(|finding| finding.detail)
-    };
+    let why = |bench: &Bench| bench.reports().into_iter().flat_map(|report| report.findings).next().map(|finding| finding.detail);
     assert_eq!(why(&bench), None);
     let path = segment(&place, &bench.ledger, base);
     request("DELETE", &path, b"");

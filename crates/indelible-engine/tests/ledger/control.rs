@@ -8,10 +8,10 @@ use indelible_engine::access::{Caller, Envelope, KeyKind, Owner, Scope};
 use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::query::{Opening, ReadError, Search};
 use indelible_engine::resource::{KINDS, Kept, Kind, Level, Listing, MutateError, NewApiKey, Number, Once, Project, kind};
-use indelible_engine::verify::Request;
 use uuid::Uuid;
 
-use crate::bench::{Bench, copy, wait};
+use crate::bench::{Bench, copy, verify, wait};
+use crate::shell::Shell;
 
 fn halts() -> &'static Kind {
     kind("halt").expect("a kind")
@@ -348,7 +348,7 @@ fn strike(kind: &'static Kind, change: &str, write: Write, when: When, nth: i64)
     }
 }
 
-/// What a hand with a shell does to the stored resources, once the triggers are dropped.
+/// What a hand with a shell does to the stored resources, once the guards are gone.
 #[test]
 fn a_resource_that_its_events_do_not_explain_is_named() {
     let bench = Bench::new();
@@ -368,7 +368,8 @@ fn a_resource_that_its_events_do_not_explain_is_named() {
         // A halt that was cleared comes back, and a key that was never made.
         format!("UPDATE resources SET version = 1, body = (SELECT body FROM resources WHERE id = '{budget}') WHERE id = '{halt}'"),
         format!(
-            "INSERT INTO resources SELECT project_id, type, '{}', 1, body FROM resources WHERE type = 'api_key' LIMIT 1",
+            "INSERT INTO resources (project_id, type, id, version, body)
+             SELECT project_id, type, '{}', 1, body FROM resources WHERE type = 'api_key' LIMIT 1",
             Uuid::from_u128(7)
         ),
         "UPDATE resources SET body = replace(body, 'audit:read', 'audit:admin') WHERE type = 'api_key'".to_owned(),
@@ -377,19 +378,9 @@ fn a_resource_that_its_events_do_not_explain_is_named() {
     let checkpoints = folder.path().join("data.checkpoints").into();
     for sql in cases {
         let second = tempfile::tempdir().expect("a folder");
-        let data = second.path().join("data");
-        copy(&folder.path().join("data"), &data);
-        let store = rusqlite::Connection::open(data.join("ledger.db")).expect("it opens");
-        let triggers: Vec<String> = store
-            .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
-            .and_then(|mut names| names.query_map([], |row| row.get(0))?.collect())
-            .expect("names");
-        for name in triggers {
-            store.execute_batch(&format!("DROP TRIGGER {name}")).expect("dropped");
-        }
-        assert!(store.execute(&sql, []).expect("changed") > 0, "{sql}");
-        drop(store);
-        let reports = indelible_engine::verify::verify_folder(&Request::new(&data, &checkpoints), &mut |_| {}).expect("verified").projects;
+        copy(folder.path(), second.path());
+        assert!(Shell::over(second.path()).force(&sql) > 0, "{sql}");
+        let reports = verify(second.path(), &checkpoints);
         let findings: Vec<_> = reports.iter().flat_map(|report| &report.findings).collect();
         assert!(!findings.is_empty() && findings.iter().all(|finding| finding.detail.contains("resource")), "{sql}: {findings:?}");
     }

@@ -58,8 +58,7 @@ fn bench(store: &Path, when: When) -> (Bench, Arc<Once>) {
     let mut witnesses = Witnesses::new(Policy::parse(policy.as_bytes()).expect("a policy"), Arc::new(Near(witness)));
     (witnesses.retry_min, witnesses.retry_max) = (Duration::from_millis(20), Duration::from_millis(20));
     let faults = Arc::new(Once { when, left: AtomicI64::new(-1) });
-    let mut options = indelible_engine::Options::new(folder.path().join("data"));
-    options.anchor_interval = Duration::from_hours(1);
+    let mut options = crate::bench::options(folder.path());
     options.witnesses = Some(witnesses);
     options.faults = Some(Arc::<Once>::clone(&faults));
     let store = options.checkpoints.clone();
@@ -104,22 +103,21 @@ fn cosignatures_are_never_changed_and_a_forged_one_counts_for_nothing() {
     bench.append(&[event(0, "one")]).expect("appended");
     wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
     let size = cosigned(&bench).size;
-    let outside = rusqlite::Connection::open(bench.data().join("ledger.db")).expect("it opens");
+    let shell = bench.shell();
     for attack in [
         "UPDATE cosignatures SET line = 'x'",
         "DELETE FROM cosignatures",
-        "INSERT INTO cosignatures VALUES (1, 'w', 'x', 0)",
-        "INSERT OR REPLACE INTO cosignatures SELECT size, witness, 'x', 0 FROM cosignatures",
+        "INSERT INTO cosignatures SELECT size, witness, 'x', 0 FROM cosignatures WHERE true
+         ON CONFLICT (size, witness) DO UPDATE SET line = excluded.line",
     ] {
-        assert!(outside.execute(attack, []).is_err(), "{attack}");
+        shell.run(attack).expect_err(attack);
     }
-    // Someone who drops the triggers can write, and is not believed.
-    outside.execute_batch("DROP TRIGGER cosignatures_update").expect("dropped");
+    // Someone who takes the guards away can write, and is not believed.
     // Its name and key id stay as they are; the time in it is another.
-    let line: String = outside.query_row("SELECT line FROM cosignatures WHERE size = ?1", [size as i64], |row| row.get(0)).expect("a row");
+    let line = shell.value(&format!("SELECT line FROM cosignatures WHERE size = {size}"));
     let at = line.len() - 90;
     let forged = format!("{}{}{}", &line[..at], if &line[at..=at] == "A" { "B" } else { "A" }, &line[at + 1..]);
-    outside.execute("UPDATE cosignatures SET line = ?1 WHERE size = ?2", (forged, size as i64)).expect("written");
+    assert_eq!(shell.force(&format!("UPDATE cosignatures SET line = '{forged}' WHERE size = {size}")), 1);
     let shown = wait(bench.ledger.instance_checkpoints(&bench.admin(), &bench.project())).expect("readable");
     let newest = shown.newest.expect("one");
     assert!(newest.size == size && newest.cosigned_by.is_empty() && !newest.note.contains("w.example"), "{}", newest.note);

@@ -3,9 +3,8 @@
 
 use indelible_core::verify::Verdict;
 use indelible_engine::anchor::SealingFailure;
-use indelible_engine::verify::{Request, verify_folder};
 
-use crate::bench::{Bench, copy, event, wait};
+use crate::bench::{Bench, copy, event, verify, wait};
 use crate::postgres;
 
 fn seal(bench: &Bench) -> Option<SealingFailure> {
@@ -18,13 +17,15 @@ fn a_ledger_is_sealed_beside_a_database_and_an_older_copy_is_told() {
     bench.append(&[event(0, "first")]).expect("room");
     assert_eq!(seal(&bench), None);
     bench.verify();
-    let bench = bench.reopen();
-    let older = bench.folder.path().join("older");
-    copy(&bench.data(), &older);
+    let Bench { folder, ledger, store, .. } = bench;
+    ledger.close();
+    let older = tempfile::tempdir().expect("a folder");
+    copy(folder.path(), older.path());
+    let bench = Bench::over(folder, store);
     bench.append(&[event(1, "second")]).expect("room");
     assert_eq!(seal(&bench), None);
     bench.verify();
-    let reports = verify_folder(&Request::new(&older, &bench.store), &mut |_| {}).expect("it can be verified").projects;
+    let reports = verify(older.path(), &bench.store);
     let report = reports.iter().find(|report| report.project_id == bench.ledger.default_project_id()).expect("a report");
     assert_eq!(report.verdict, Verdict::RolledBack, "{report:?}");
 }

@@ -1,10 +1,10 @@
 //! Each write of the writer made to fail, before and after it persisted, each time that it is done in one transaction.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use indelible_engine::access::Envelope;
 use indelible_engine::append::AppendError;
 use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::query::{Feed, Search};
@@ -12,7 +12,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::bench::{Bench, event, wait};
+use crate::bench::{self, Bench, event, wait};
 use crate::clock::Turned;
 
 /// Strikes once, at the n-th chance of one kind.
@@ -106,8 +106,7 @@ fn strike(write: Write, when: When, nth: i64) -> bool {
 struct Log(Mutex<Vec<Message>>);
 
 impl Log {
-    fn count(&self, ledger: &Path, beginning: &str) -> usize {
-        let ledger = ledger.display().to_string();
+    fn count(&self, ledger: &str, beginning: &str) -> usize {
         let messages = self.0.lock().expect("not poisoned");
         messages.iter().filter(|message| message.text.starts_with(beginning) && message.ledger == ledger).count()
     }
@@ -161,19 +160,26 @@ fn a_store_that_stays_broken_is_told_of_once() {
     tracing::subscriber::set_global_default(log).expect("the only one");
     let faults = Arc::new(Once { write: Write::Commit, when: When::Before, left: AtomicI64::new(-1) });
     let bench = Bench::with(|options| options.faults = Some(Arc::<Once>::clone(&faults)));
-    let (ledger, away) = (bench.data().join("ledger.db"), bench.folder.path().join("away.db"));
+    let folder = bench.folder.path();
+    let ledger = bench::source(folder);
     bench.append(&[event(1, "a")]).expect("appended");
-    std::fs::rename(&ledger, &away).expect("moved");
-    std::fs::create_dir(&ledger).expect("a folder in its place");
+    let second = bench.prepare(&event(2, "b")).expect("a good event");
+    bench::put_away(folder);
     faults.left.store(0, Ordering::SeqCst);
-    bench.append(&[event(2, "b")]).expect_err("struck");
+    bench.ledger.append_blocking(vec![second]).expect_err("struck");
     let cause = "the store cannot be opened again";
     std::thread::sleep(Duration::from_millis(1_300));
     assert_eq!((log.count(&ledger, cause), log.count(&ledger, "the store is open again")), (1, 0));
-    std::fs::remove_dir(&ledger).expect("removed");
-    std::fs::rename(&away, &ledger).expect("back");
+    // A database that is away is missed before COMMIT.
+    faults.left.store(-1, Ordering::SeqCst);
+    bench::bring_back(folder);
     let until = Instant::now() + Duration::from_secs(10);
-    while log.count(&ledger, "the store is open again") == 0 && Instant::now() < until {
+    // A server that shares its database knows nobody until it has seen what others did meanwhile.
+    let knows_its_keys = || {
+        let text = std::fs::read_to_string(bench.data().join("admin.key")).expect("a key");
+        bench.ledger.authenticate(Some(text.trim()), Envelope::default()).is_ok()
+    };
+    while (log.count(&ledger, "the store is open again") == 0 || !knows_its_keys()) && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(20));
     }
     bench.append(&[event(2, "b")]).expect("service resumes");

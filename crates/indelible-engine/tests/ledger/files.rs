@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use indelible_engine::faults::{Faults, When, Write};
-use indelible_engine::{Ledger, Mode, OpenError, Options};
+use indelible_engine::{Ledger, Mode, OpenError};
 
-use crate::bench::{Bench, event};
+use crate::bench::{Bench, Folder, begin, event, options};
 
-fn mode(path: &Path) -> u32 {
+pub(crate) fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777
 }
 
@@ -36,7 +36,7 @@ fn everything_in_the_data_folder_is_its_owners_alone() {
         assert_eq!(mode(path) & 0o077, 0, "{}", path.display());
         names.push(path.file_name().unwrap().to_string_lossy().into_owned());
     });
-    for wanted in ["ledger.db", "index.db", "admin.key", "instance.key", "master.key", "ring-1.key", "lock"] {
+    for wanted in ["index.db", "admin.key", "instance.key", "master.key", "ring-1.key", "lock"] {
         assert!(names.iter().any(|name| name == wanted), "{wanted} in {names:?}");
     }
     assert!(bench.first.as_ref().is_some_and(|first| first.admin_key_file == bench.data().join("admin.key")));
@@ -44,9 +44,9 @@ fn everything_in_the_data_folder_is_its_owners_alone() {
 
 #[test]
 fn key_files_that_others_can_read_are_refused_with_the_command_that_mends_it() {
-    let bench = Bench::new();
-    let data = bench.data();
-    bench.ledger.close();
+    let Bench { folder, ledger, .. } = Bench::new();
+    let data = folder.path().join("data");
+    ledger.close();
     let mut files = Vec::new();
     every_file(&data.join("keys"), &mut |path| files.push(path.to_owned()));
     let name_of = |file: &Path| file.file_name().expect("a name").to_string_lossy().into_owned();
@@ -57,33 +57,35 @@ fn key_files_that_others_can_read_are_refused_with_the_command_that_mends_it() {
     for (file, name) in files.iter().zip(&names) {
         for exposed in [0o640, 0o604, 0o660] {
             set_mode(file, exposed);
-            match Ledger::open(Options::new(&data)).map(|_| ()) {
+            match Ledger::open(options(folder.path())).map(|_| ()) {
                 Err(OpenError::Key(text)) => assert!(text.contains("chmod 600") && text.contains(name), "{text}"),
                 other => panic!("{name} {exposed:o}: {other:?}"),
             }
             set_mode(file, 0o600);
-            Ledger::open(Options::new(&data)).expect("mended").ledger.close();
+            Ledger::open(options(folder.path())).expect("mended").ledger.close();
         }
     }
 }
 
 #[test]
 fn server_mode_refuses_a_generated_master_key() {
-    let bench = Bench::new();
-    let data = bench.data();
-    bench.ledger.close();
-    let mut options = Options::new(&data);
+    let Bench { folder, ledger, .. } = Bench::new();
+    let data = folder.path().join("data");
+    ledger.close();
+    let mut options = options(folder.path());
     options.mode = Mode::Server;
     assert!(matches!(Ledger::open(options.clone()).map(|_| ()), Err(OpenError::Key(_))));
     // The generated one, moved outside, is still a generated one.
-    let moved = bench.folder.path().join("moved.key");
+    let moved = folder.path().join("moved.key");
     std::fs::copy(data.join("keys/master.key"), &moved).unwrap();
     set_mode(&moved, 0o600);
     options.master_key_file = Some(moved.clone());
     assert!(matches!(Ledger::open(options.clone()).map(|_| ()), Err(OpenError::Key(_))));
     // One from outside opens a folder of its own, and no other master key does.
     std::fs::write(&moved, format!("{}\n", "5a".repeat(32))).unwrap();
-    options.data = bench.folder.path().join("server");
+    let server = tempfile::tempdir().expect("a folder");
+    let mut options = begin(server.path());
+    (options.mode, options.master_key_file) = (Mode::Server, Some(moved.clone()));
     Ledger::open(options.clone()).expect("a master key from outside").ledger.close();
     std::fs::write(&moved, format!("{}\n", "5b".repeat(32))).unwrap();
     match Ledger::open(options).map(|_| ()) {
@@ -95,7 +97,7 @@ fn server_mode_refuses_a_generated_master_key() {
 #[test]
 fn one_process_holds_the_folder() {
     let bench = Bench::new();
-    assert!(matches!(Ledger::open(Options::new(bench.data())).map(|_| ()), Err(OpenError::Locked(_))));
+    assert!(matches!(Ledger::open(options(bench.folder.path())).map(|_| ()), Err(OpenError::Locked(_))));
     let bench = bench.reopen();
     bench.append(&[event(1, "a")]).expect("released and taken again");
 }
@@ -117,9 +119,8 @@ fn the_first_start_can_be_cut_off_anywhere() {
     for when in [When::Before, When::After] {
         let mut writes = 0;
         loop {
-            let folder = tempfile::tempdir().expect("a folder");
-            let mut options = Options::new(folder.path().join("data"));
-            options.disk_reserve_bytes = 0;
+            let folder = Folder::new();
+            let mut options = begin(folder.path());
             let faults = Arc::new(Nth { when, left: AtomicI64::new(writes) });
             options.faults = Some(Arc::<Nth>::clone(&faults));
             let opened = Ledger::open(options.clone());
@@ -139,37 +140,6 @@ fn the_first_start_can_be_cut_off_anywhere() {
         }
         assert!(writes > 10, "{writes}");
     }
-}
-
-#[test]
-fn keys_without_their_ledger_begin_no_new_one() {
-    let bench = Bench::new();
-    let (data, kept) = (bench.data(), bench.folder.path().join("kept"));
-    bench.append(&[event(1, "a")]).expect("appended");
-    bench.ledger.close();
-    for name in ["ledger.db", "index.db"] {
-        std::fs::rename(data.join(name), bench.folder.path().join(name)).expect("moved");
-    }
-    for emptied in [false, true] {
-        if emptied {
-            std::fs::write(data.join("ledger.db"), "").expect("written");
-        }
-        match Ledger::open(Options::new(&data)).map(|_| ()) {
-            Err(error @ OpenError::Missing(_)) => {
-                let text = error.to_string();
-                assert!(["ledger.db is missing", "backup", "move", "keys away"].iter().all(|word| text.contains(word)), "{text}");
-            }
-            other => panic!("{other:?}"),
-        }
-        assert_eq!(data.join("ledger.db").exists(), emptied, "nothing was made");
-    }
-    // The backup opens again; with the keys moved away a new one begins.
-    std::fs::rename(bench.folder.path().join("ledger.db"), data.join("ledger.db")).expect("restored");
-    Ledger::open(Options::new(&data)).expect("restored").ledger.close();
-    std::fs::remove_file(data.join("ledger.db")).expect("removed");
-    std::fs::rename(data.join("keys"), &kept).expect("moved");
-    let opened = Ledger::open(Options::new(&data)).expect("a new beginning");
-    assert!(opened.first_start.is_some());
 }
 
 #[test]

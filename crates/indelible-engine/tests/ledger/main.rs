@@ -11,7 +11,9 @@ mod clock;
 mod control;
 mod cosigning;
 mod database;
+mod databases;
 mod decisions;
+mod embedded;
 mod faults;
 mod files;
 #[cfg(feature = "aws")]
@@ -27,8 +29,10 @@ mod rotation;
 mod rules;
 mod runs;
 mod schemas;
+mod shell;
 mod spending;
 mod tenancy;
+mod twins;
 
 #[cfg(feature = "aws")]
 use indelible_engine::anchor::Bucket;

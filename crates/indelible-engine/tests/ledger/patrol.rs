@@ -1,21 +1,20 @@
-//! Verification in the background: what somebody does to the file of a running ledger is found and told once, nothing is found where
+//! Verification in the background: what somebody does to the rows of a running ledger is found and told once, nothing is found where
 //! nothing is, and it is in nobody's way.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use indelible_core::hex;
+use indelible_engine::Ledger;
 use indelible_engine::patrol::{PatrolOptions, PatrolStatus};
 use indelible_engine::query::Search;
 use indelible_engine::query::status::LedgerStatus;
 use indelible_engine::resource::Project;
-use indelible_engine::{Ledger, Options};
-use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::bench::{Bench, event, wait};
 
-const EAGER: PatrolOptions =
+pub(crate) const EAGER: PatrolOptions =
     PatrolOptions { first_after: Duration::from_millis(20), interval: Duration::from_millis(50), share_percent: 100 };
 
 fn bench(patrol: PatrolOptions) -> Bench {
@@ -26,14 +25,12 @@ fn bench(patrol: PatrolOptions) -> Bench {
 fn reopen(bench: Bench, patrol: PatrolOptions) -> Bench {
     let Bench { folder, ledger, store, .. } = bench;
     ledger.close();
-    let mut options = Options::new(folder.path().join("data"));
-    options.disk_reserve_bytes = 0;
-    options.anchor_interval = Duration::from_hours(1);
+    let mut options = crate::bench::options(folder.path());
     options.patrol = Some(patrol);
     Bench { ledger: Ledger::open(options).expect("it opens again").ledger, folder, first: None, store }
 }
 
-fn status(bench: &Bench) -> PatrolStatus {
+pub(crate) fn status(bench: &Bench) -> PatrolStatus {
     bench.ledger.status().patrol.expect("there is a patrol")
 }
 
@@ -53,20 +50,6 @@ fn until(bench: &Bench, what: &str, holds: impl Fn(&PatrolStatus) -> bool) -> Pa
 fn rounds(bench: &Bench) -> PatrolStatus {
     let done = status(bench).rounds_total;
     until(bench, "rounds", |status| status.rounds_total >= done + 3)
-}
-
-/// Somebody at the file, past the triggers.
-fn tamper(data: &Path, sql: &str) {
-    let db = Connection::open(data.join("ledger.db")).expect("it opens");
-    db.busy_timeout(Duration::from_secs(10)).expect("set");
-    let names: Vec<String> = {
-        let mut triggers = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").expect("sql");
-        triggers.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("names")
-    };
-    for name in names {
-        db.execute_batch(&format!("DROP TRIGGER IF EXISTS {name}")).expect("dropped");
-    }
-    db.execute_batch(sql).expect("changed");
 }
 
 /// The default project's events of an action, newest first.
@@ -89,27 +72,29 @@ fn ledger_status(bench: &Bench) -> LedgerStatus {
     wait(bench.ledger.ledger_status(&bench.admin(), None)).expect("a status")
 }
 
-const SPOIL: &str = "UPDATE contents SET stored = CAST(x'00' || substr(stored, 2) AS BLOB) WHERE row = (SELECT row FROM events WHERE sequence = 100 AND project = 3)";
-
-/// A byte of a content, and its first one again.
-struct Spoiled {
-    first: Vec<u8>,
-}
+/// A content of which a byte was changed, as it was.
+struct Spoiled(Vec<u8>);
 
 impl Spoiled {
-    fn spoil(data: &Path) -> Self {
-        let db = Connection::open(data.join("ledger.db")).expect("it opens");
-        let sql = "SELECT stored FROM contents WHERE row = (SELECT row FROM events WHERE sequence = 100 AND project = 3)";
-        let stored: Vec<u8> = db.query_row(sql, [], |row| row.get(0)).expect("a content");
-        assert_ne!(stored[0], 0, "the change must be one");
-        tamper(data, SPOIL);
-        Self { first: stored }
+    fn spoil(bench: &Bench) -> Self {
+        let whose = "SELECT row FROM events WHERE sequence = 100 AND project = 3";
+        let stored = bench.shell().value(&format!("SELECT stored FROM contents WHERE row = ({whose})"));
+        let stored = hex::decode(&stored).expect("hex");
+        let mut other = stored.clone();
+        other[0] ^= 1;
+        write(bench, &other);
+        Self(stored)
     }
 
-    fn put_back(&self, data: &Path) {
-        let hex = indelible_core::hex::encode(&self.first);
-        tamper(data, &SPOIL.replace("CAST(x'00' || substr(stored, 2) AS BLOB)", &format!("x'{hex}'")));
+    fn put_back(&self, bench: &Bench) {
+        write(bench, &self.0);
     }
+}
+
+fn write(bench: &Bench, stored: &[u8]) {
+    let shell = bench.shell();
+    let whose = "SELECT row FROM events WHERE sequence = 100 AND project = 3";
+    assert_eq!(shell.force(&format!("UPDATE contents SET stored = {} WHERE row = ({whose})", shell.bytes(stored))), 1);
 }
 
 #[test]
@@ -122,7 +107,7 @@ fn a_changed_byte_is_found_told_once_and_cleared() {
     // A round is a complete verification, and leaves its note; one that finds something leaves none.
     let note = bench.store.folder().expect("a folder").join(format!("{}.verified", bench.ledger.instance_name()));
     assert!(note.exists());
-    let spoiled = Spoiled::spoil(&bench.data());
+    let spoiled = Spoiled::spoil(&bench);
     until(&bench, "found", |status| status.findings == 1 && !status.failing);
     assert_eq!(rounds(&bench).findings, 1);
     std::fs::remove_file(&note).expect("removed");
@@ -147,18 +132,18 @@ fn a_changed_byte_is_found_told_once_and_cleared() {
     assert_eq!(told(&bench, "integrity.finding").len(), 1);
 
     // Put back, it clears; found once more, it is told once more.
-    spoiled.put_back(&bench.data());
+    spoiled.put_back(&bench);
     until(&bench, "cleared", |status| status.findings == 0 && !status.failing);
     rounds(&bench);
     let cleared = told(&bench, "integrity.clear");
     assert_eq!(cleared.len(), 1);
     assert_eq!(cleared[0]["context"]["fingerprint"], finding["context"]["fingerprint"]);
     bench.verify();
-    Spoiled::spoil(&bench.data());
+    Spoiled::spoil(&bench);
     until(&bench, "found again", |status| status.findings == 1);
     rounds(&bench);
     assert_eq!((told(&bench, "integrity.finding").len(), told(&bench, "integrity.clear").len()), (2, 1));
-    spoiled.put_back(&bench.data());
+    spoiled.put_back(&bench);
     until(&bench, "cleared again", |status| status.findings == 0);
 }
 
@@ -167,7 +152,7 @@ fn what_is_of_no_project_is_told_by_the_instance() {
     let bench = bench(EAGER);
     wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
     rounds(&bench);
-    tamper(&bench.data(), "UPDATE instance_checkpoints SET checkpoint = checkpoint || 'x'");
+    bench.shell().force("UPDATE instance_checkpoints SET checkpoint = checkpoint || 'x'");
     until(&bench, "found", |status| status.findings > 0 && !status.failing);
     rounds(&bench);
     assert!(told(&bench, "integrity.finding").is_empty());
@@ -210,42 +195,6 @@ fn beside_a_ledger_at_work_nothing_is_found() {
     bench.verify();
 }
 
-/// A round that takes longer than the load: a transaction as long would keep the log from being emptied.
-#[test]
-fn the_write_ahead_log_stays_bounded_while_a_round_is_under_way() {
-    let bench = bench(PatrolOptions { first_after: Duration::from_millis(300), share_percent: 1, ..EAGER });
-    let large = "x".repeat(8_000);
-    let batch = |first: u64, count: u64| (first..first + count).map(|n| event(n, &unlike(n, &large))).collect::<Vec<_>>();
-    for n in 0..20 {
-        bench.append(&batch(n * 1_000, 1_000)).expect("appended");
-    }
-    let before = status(&bench).rounds_total;
-    let wal = bench.data().join("ledger.db-wal");
-    let (mut most, mut written) = (0, 0_u64);
-    for n in 20..100 {
-        bench.append(&batch(n * 1_000, 500)).expect("appended");
-        written += 500 * 8_000;
-        most = most.max(std::fs::metadata(&wal).map_or(0, |file| file.len()));
-    }
-    assert!(status(&bench).rounds_total <= before + 1, "the round was under way");
-    assert!(most < written / 3, "the log grew to {most} bytes of {written}");
-    let began = Instant::now();
-    bench.ledger.clone().close();
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-}
-
-/// Text that does not compress away.
-fn unlike(n: u64, text: &str) -> String {
-    let mut state = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let letter = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        char::from(b'a' + (state % 26) as u8)
-    };
-    text.chars().map(letter).collect()
-}
-
 #[test]
 fn closing_ends_a_round_at_once_and_the_next_start_begins_one_anew() {
     let slow = PatrolOptions { first_after: Duration::ZERO, share_percent: 1, ..EAGER };
@@ -272,15 +221,15 @@ fn a_data_key_that_was_deleted_is_found_though_the_server_holds_it() {
     let bench = bench(EAGER);
     bench.append(&(0..10).map(|n| event(n, "one")).collect::<Vec<_>>()).expect("appended");
     assert_eq!(rounds(&bench).findings, 0);
-    let db = Connection::open(bench.data().join("ledger.db")).expect("it opens");
-    let (id, wrapped): (i64, Vec<u8>) = db
-        .query_row("SELECT id, wrapped FROM data_keys ORDER BY id DESC LIMIT 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
-        .expect("a key");
-    tamper(&bench.data(), "CREATE TABLE kept AS SELECT * FROM data_keys; DELETE FROM data_keys WHERE id = (SELECT max(id) FROM data_keys)");
-    assert!(!wrapped.is_empty());
+    let shell = bench.shell();
+    let id = shell.number("SELECT max(id) FROM data_keys");
+    let change = format!(
+        "CREATE TABLE kept AS SELECT * FROM data_keys WHERE id = {id}; DELETE FROM data_keys WHERE id = (SELECT max(id) FROM kept)"
+    );
+    assert_eq!(shell.force(&change), 1);
     until(&bench, "found", |status| status.findings == 1);
     let findings = told_anywhere(&bench);
     assert!(findings[0]["reason"].as_str().is_some_and(|reason| reason.starts_with(&format!("data key {id} is gone"))), "{findings:?}");
-    tamper(&bench.data(), "INSERT INTO data_keys SELECT * FROM kept WHERE id NOT IN (SELECT id FROM data_keys); DROP TABLE kept");
+    assert_eq!(shell.force("INSERT INTO data_keys SELECT * FROM kept"), 1);
     until(&bench, "put back", |status| status.findings == 0);
 }

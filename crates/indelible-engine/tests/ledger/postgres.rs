@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::CheckpointStore;
 
 /// The process, whose standard input is never closed, and the folder of its socket.
-static SERVER: LazyLock<(Child, PathBuf)> = LazyLock::new(|| start(&[]));
+/// Commits are as durable as anywhere, which the engine insists on; a checkpoint waits until the log is long, for each copies a lot.
+static SERVER: LazyLock<(Child, PathBuf)> =
+    LazyLock::new(|| start(&["max_connections=300", "shared_buffers=256MB", "max_wal_size=8GB", "checkpoint_timeout=1h"]));
 
 /// Starts a server with these settings; it ends when the standard input of the child is closed.
 pub(crate) fn start(settings: &[&str]) -> (Child, PathBuf) {
@@ -22,22 +24,17 @@ pub(crate) fn start(settings: &[&str]) -> (Child, PathBuf) {
     (child, PathBuf::from(line.trim()))
 }
 
+/// The folder of the socket of the server of this process.
+pub(crate) fn folder() -> &'static Path {
+    &SERVER.1
+}
+
 /// A database of its own.
 pub(crate) fn database() -> CheckpointStore {
-    at(&SERVER.1, &new_database())
-}
-
-fn new_database() -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let name = format!("log{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    say(&SERVER.1, "postgres", &format!("CREATE DATABASE {name}"));
-    name
-}
-
-/// A database of its own for a ledger, by its address.
-pub(crate) fn ledger() -> String {
-    let folder = &SERVER.1;
-    format!("postgres:///{}?host={}&user=tests", new_database(), folder.display())
+    say(folder(), "postgres", &format!("CREATE DATABASE {name}"));
+    at(folder(), &name)
 }
 
 /// A database of a server.
