@@ -164,7 +164,7 @@ impl KeyStore {
         if mode == Mode::Server && master.generated {
             return Err(KeyError::Generated(path));
         }
-        let mut store = Self::empty(folder, Some(master.key));
+        let store = Self::empty(folder, Some(master.key));
         store.load(fresh)?;
         Ok(store)
     }
@@ -194,36 +194,50 @@ impl KeyStore {
         })
     }
 
-    fn load(&mut self, fresh: bool) -> Result<(), KeyError> {
+    fn load(&self, fresh: bool) -> Result<(), KeyError> {
         let first = self.folder.join(ring_file(1));
         if fresh && !first.exists() {
             self.write_wrapped(&first, &random_secret()?)?;
         }
-        let entries = std::fs::read_dir(&self.folder).map_err(|error| KeyError::Io(self.folder.clone(), error))?;
-        for entry in entries {
-            let path = entry.map_err(|error| KeyError::Io(self.folder.clone(), error))?.path();
-            if let Some(name) = KeyName::of(&path) {
-                self.take(name, &path)?;
-            }
-        }
+        self.load_newer()?;
         let newest = self.ring_ids().last().map_or(1, |id| *id);
         self.absent_ring_keys(newest).next().map_or(Ok(()), Err)
     }
 
+    /// Opens what is not known yet: other servers that share the folder make keys too.
+    pub(crate) fn load_newer(&self) -> Result<(), KeyError> {
+        let entries = std::fs::read_dir(&self.folder).map_err(|error| KeyError::Io(self.folder.clone(), error))?;
+        for entry in entries {
+            let path = entry.map_err(|error| KeyError::Io(self.folder.clone(), error))?.path();
+            if let Some(name) = KeyName::of(&path).filter(|name| !self.is_known(*name)) {
+                self.take(name, &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_known(&self, name: KeyName) -> bool {
+        match name {
+            KeyName::Ring(id) => self.ring.read().unwrap_or_else(PoisonError::into_inner).contains_key(&id),
+            KeyName::Signing(id) => self.signing.read().unwrap_or_else(PoisonError::into_inner).contains_key(&id),
+            KeyName::Organization(id) => self.organizations.read().unwrap_or_else(PoisonError::into_inner).contains_key(&id),
+        }
+    }
+
     /// Opens one file of the folder.
-    fn take(&mut self, name: KeyName, path: &Path) -> Result<(), KeyError> {
+    fn take(&self, name: KeyName, path: &Path) -> Result<(), KeyError> {
         match name {
             KeyName::Ring(id) => {
                 let key = self.read_wrapped(path)?;
-                self.ring.get_mut().unwrap_or_else(PoisonError::into_inner).insert(id, key);
+                self.ring.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
             }
             KeyName::Signing(id) => {
                 let key = self.read_signing(path)?;
-                self.signing.get_mut().unwrap_or_else(PoisonError::into_inner).insert(id, key);
+                self.signing.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
             }
             KeyName::Organization(id) => {
                 let key = self.read_organization(path, id)?;
-                self.organizations.get_mut().unwrap_or_else(PoisonError::into_inner).insert(id, key);
+                self.organizations.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
             }
         }
         Ok(())

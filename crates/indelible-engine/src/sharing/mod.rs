@@ -48,7 +48,8 @@ impl Held {
         if registry.epoch() >= turn.control_epoch {
             return Ok(());
         }
-        self.desk.keystore.load_serving(connection).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let keystore = &self.desk.keystore;
+        keystore.load_newer().and_then(|()| keystore.load_serving(connection)).map_err(|error| StoreError::Corrupt(error.to_string()))?;
         self.desk.data_keys.load_newer(connection)?;
         let changed = load(connection, registry, Some(registry.epoch()))?;
         let mut settled: Vec<(&str, Owner)> = Vec::new();

@@ -29,6 +29,7 @@ mod rotation;
 mod rules;
 mod runs;
 mod schemas;
+mod shared;
 mod shell;
 mod spending;
 mod tenancy;

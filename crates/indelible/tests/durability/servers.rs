@@ -49,8 +49,14 @@ fn install(database: &Database) {
 
 fn check(house: &Path, database: &Database) -> serde_json::Value {
     let (keys, checkpoints) = (house.join("keys"), house.join("checkpoints"));
-    let arguments =
-        ["--database", &database.address(SERVER), "--keys", keys.to_str().expect("UTF-8"), "--checkpoints", checkpoints.to_str().expect("UTF-8")];
+    let arguments = [
+        "--database",
+        &database.address(SERVER),
+        "--keys",
+        keys.to_str().expect("UTF-8"),
+        "--checkpoints",
+        checkpoints.to_str().expect("UTF-8"),
+    ];
     let (code, report) = verify_with(&house.join("data-none"), &arguments);
     assert_eq!(code, 0, "{report}");
     report

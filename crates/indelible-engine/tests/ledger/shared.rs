@@ -1,0 +1,408 @@
+//! Two servers on one PostgreSQL database: what one acknowledged counts on the other at once, events are there once, one of them seals, and
+//! months turn under both.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use indelible_core::event::{Source, Submission};
+use indelible_core::verify::Verdict;
+use indelible_engine::access::{Caller, Envelope, KeyKind, Owner, Refused, Scope};
+use indelible_engine::append::{AppendError, Receipt};
+use indelible_engine::faults::{Faults, When, Write};
+use indelible_engine::resource::{MutateError, NewApiKey, kind};
+use indelible_engine::verify::{Request, verify_folder};
+use indelible_engine::{Database, Ledger, Options, Rotation};
+
+use crate::bench::{event, id, wait};
+use crate::clock::Turned;
+use crate::databases;
+use crate::decisions::questions;
+
+/// Ledgers open on one database, as servers have them: each a data folder of its own.
+struct House {
+    folder: tempfile::TempDir,
+    address: String,
+    database: Arc<Database>,
+    servers: Vec<Ledger>,
+}
+
+impl House {
+    /// Opens `n` of them. `change` is told which.
+    fn of(n: usize, change: impl Fn(usize, &mut Options)) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let address = databases::installed();
+        let database = Arc::new(Database::parse(&address, None, None).expect("an address"));
+        let mut house = Self { folder, address, database, servers: Vec::new() };
+        for at in 0..n {
+            let server = house.open(at, &change);
+            house.servers.push(server);
+        }
+        house
+    }
+
+    fn open(&self, at: usize, change: &impl Fn(usize, &mut Options)) -> Ledger {
+        let mut options = Options::new(self.folder.path().join(format!("data-{at}")));
+        options.database = Some(Arc::clone(&self.database));
+        options.keys = Some(self.folder.path().join("keys"));
+        options.checkpoints = self.folder.path().join("checkpoints").into();
+        options.disk_reserve_bytes = 0;
+        options.anchor_interval = Duration::from_hours(1);
+        change(at, &mut options);
+        Ledger::open(options).expect("it opens").ledger
+    }
+
+    /// The administrator of the default project, as a server knows him.
+    fn admin(&self, server: usize) -> Caller {
+        self.known(server, "admin.key")
+    }
+
+    /// The key of the instance.
+    fn instance(&self, server: usize) -> Caller {
+        self.known(server, "instance.key")
+    }
+
+    fn known(&self, server: usize, file: &str) -> Caller {
+        let text = std::fs::read_to_string(self.folder.path().join("data-0").join(file)).expect("a key");
+        self.servers[server].authenticate(Some(text.trim()), Envelope::default()).expect("known everywhere")
+    }
+
+    fn append(&self, server: usize, events: &[String]) -> Result<Vec<Receipt>, AppendError> {
+        let (ledger, admin) = (&self.servers[server], self.admin(server));
+        let project = ledger.project_of(&admin, None).expect("the default project");
+        let prepare = |event: &String| {
+            let submission = Submission::parse(event.as_bytes(), Source::Caller, ledger.new_id()).expect("an event");
+            ledger.prepare(&admin, &project, "http", submission).expect("prepared")
+        };
+        ledger.append_blocking(events.iter().map(prepare).collect())
+    }
+
+    /// The same until it is taken: what changed meanwhile is no reason to give up.
+    fn append_again(&self, server: usize, events: &[String]) -> Vec<Receipt> {
+        for _ in 0..200 {
+            match self.append(server, events) {
+                Ok(receipts) => return receipts,
+                Err(AppendError::Unavailable { .. } | AppendError::Busy { .. }) => std::thread::sleep(Duration::from_millis(10)),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("it was not taken");
+    }
+
+    fn seal(&self, server: usize) {
+        let (ledger, admin) = (&self.servers[server], self.admin(server));
+        let project = ledger.project_of(&admin, None).expect("the default project");
+        let status = wait(ledger.seal(&admin, &project)).expect("recorded");
+        assert_eq!(status.failing, None, "{:?}", ledger.sealing_error());
+    }
+
+    /// Nothing is wrong with it; how many events the default project has.
+    fn verify(&self) -> u64 {
+        let (data, keys) = (self.folder.path().join("data-0"), self.folder.path().join("keys"));
+        let store = self.folder.path().join("checkpoints").into();
+        let request = Request { database: Some(&self.database), keys: Some(&keys), ..Request::new(&data, &store) };
+        let reports = verify_folder(&request, &mut |_| {}).expect("it can be verified").projects;
+        for report in &reports {
+            assert!(report.findings.is_empty() && matches!(report.verdict, Verdict::Intact | Verdict::Unanchored), "{report:?}");
+        }
+        let own = self.servers[0].default_project_id();
+        reports.iter().find(|report| report.project_id == own).expect("a report").events
+    }
+
+    /// One value, by whoever has every right.
+    fn ask(&self, sql: &str) -> String {
+        let output =
+            Command::new("psql").args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", &self.address, "-c", sql]).output().expect("psql runs");
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8").trim_end().to_owned()
+    }
+}
+
+fn key(owner: Owner) -> NewApiKey {
+    NewApiKey { name: "k".to_owned(), owner, kind: KeyKind::Application, scopes: vec![Scope::EventsAppend], expires_at: None }
+}
+
+#[test]
+fn a_key_that_one_server_revoked_is_refused_by_the_other_at_once() {
+    let house = House::of(2, |_, _| {});
+    let owner = Owner::Project(house.servers[0].default_project_id());
+    for _ in 0..10 {
+        let (made, credential) = wait(house.servers[0].create_api_key(&house.admin(0), key(owner))).expect("made");
+        let known = |server: usize| house.servers[server].authenticate(Some(&credential), Envelope::default());
+        assert!(known(1).is_ok(), "it works everywhere from its acknowledgement");
+        wait(house.servers[1].revoke_api_key(&house.admin(1), made.id)).expect("revoked");
+        assert_eq!(known(0).map(|_| ()), Err(Refused::Revoked));
+        assert_eq!(wait(house.servers[0].recognise(Some(&credential), Envelope::default())).map(|_| ()), Err(Refused::Revoked));
+    }
+    house.verify();
+}
+
+#[test]
+fn a_halt_that_one_server_issued_counts_on_the_other_at_once() {
+    let house = House::of(2, |_, _| {});
+    let asked =
+        questions(r#"{"subject":{"type":"agent","id":"agent-7"},"action":{"name":"tool.call"},"resource":{"type":"tool","id":"t"}}"#);
+    let settings = kind("project_settings").expect("a kind");
+    let project = house.servers[0].default_project_id();
+    let open = r#"{"default_decision":"allow"}"#;
+    wait(house.servers[0].update_resource(&house.admin(0), settings, project, None, open)).expect("changed");
+    let decide = |server: usize| {
+        let (ledger, admin) = (&house.servers[server], house.admin(server));
+        let project = ledger.project_of(&admin, None).expect("the default project");
+        wait(ledger.decide(&admin, &project, &asked)).expect("decided")[0].decision
+    };
+    let halts = kind("halt").expect("a kind");
+    for _ in 0..5 {
+        assert!(decide(1) && decide(0));
+        let halt = wait(house.servers[0].create_resource(&house.admin(0), halts, Some(Owner::Project(project)), halts.example, None));
+        assert!(!decide(1), "at once");
+        wait(house.servers[1].delete_resource(&house.admin(1), halts, halt.expect("issued").kept.id, None)).expect("cleared");
+        assert!(decide(0), "at once");
+    }
+    house.verify();
+}
+
+#[test]
+fn changes_of_one_resource_on_both_have_one_winner_a_version() {
+    let house = House::of(2, |_, _| {});
+    let kind = kind("project_settings").expect("a kind");
+    let project = house.servers[0].default_project_id();
+    let settings =
+        wait(house.servers[0].update_resource(&house.admin(0), kind, project, None, r#"{"default_decision":"deny"}"#)).expect("made");
+    let (won, lost) = (AtomicU64::new(0), AtomicU64::new(0));
+    let next = AtomicU64::new(settings.kept.version);
+    std::thread::scope(|scope| {
+        for server in [0, 1, 0, 1] {
+            let (house, won, lost, next) = (&house, &won, &lost, &next);
+            scope.spawn(move || {
+                for _ in 0..25 {
+                    let expected = next.load(Ordering::SeqCst);
+                    let (ledger, admin) = (&house.servers[server], house.admin(server));
+                    let patch = r#"{"default_decision":"deny"}"#;
+                    match wait(ledger.update_resource(&admin, kind, project, Some(expected), patch)) {
+                        Ok(done) => {
+                            assert_eq!(done.kept.version, expected + 1);
+                            won.fetch_add(1, Ordering::SeqCst);
+                            next.fetch_max(done.kept.version, Ordering::SeqCst);
+                        }
+                        Err(MutateError::Stale { .. }) => drop(lost.fetch_add(1, Ordering::SeqCst)),
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(won.load(Ordering::SeqCst) + lost.load(Ordering::SeqCst), 100);
+    assert_eq!(next.load(Ordering::SeqCst), settings.kept.version + won.load(Ordering::SeqCst), "each version once");
+    assert!(lost.load(Ordering::SeqCst) > 0, "they were in each other's way");
+    house.verify();
+}
+
+#[test]
+fn a_rule_that_one_server_acknowledged_is_in_force_on_the_other() {
+    let house = House::of(2, |_, _| {});
+    let rules = kind("redaction_rule").expect("a kind");
+    let project = Owner::Project(house.servers[0].default_project_id());
+    let secret = |n: u64| {
+        format!(
+            r#"{{"id":"{}","action":"crm.update","outcome":"allow","actor":{{"type":"human","id":"a"}},"context":{{"iban_no":"S3cret-{n}"}}}}"#,
+            id(n)
+        )
+    };
+    // One that was made ready before the rule, and is handed in after it, is sent again.
+    let (ledger, admin) = (&house.servers[1], house.admin(1));
+    let default = ledger.project_of(&admin, None).expect("the default project");
+    let text = secret(1);
+    let ready = ledger.prepare(&admin, &default, "http", Submission::parse(text.as_bytes(), Source::Caller, id(1)).expect("an event"));
+    wait(house.servers[0].create_resource(&house.admin(0), rules, Some(project), r#"{"name":"iban_no","action":"exclude"}"#, None))
+        .expect("made");
+    let refused = ledger.append_blocking(vec![ready.expect("prepared")]).expect_err("made ready under other rules");
+    assert!(
+        matches!(&refused, AppendError::Unavailable { reason, outcome_unknown: false } if reason.contains("send them again")),
+        "{refused}"
+    );
+    house.append(1, &[secret(1)]).expect("taken");
+    house.append(0, &[secret(2)]).expect("taken");
+    assert_eq!(house.ask("SELECT count(*) FROM audit.events WHERE entry LIKE '%S3cret%'"), "0");
+    house.verify();
+}
+
+#[test]
+fn events_that_come_to_both_at_once_are_there_once_with_one_receipt() {
+    let house = House::of(2, |_, _| {});
+    let before = house.verify();
+    let all: Vec<Vec<Vec<Receipt>>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = [0, 1, 0, 1]
+            .into_iter()
+            .map(|server| {
+                let house = &house;
+                scope.spawn(move || {
+                    let batch = |n: u64| (0..5).map(|j| event(n * 5 + j, "the same")).collect::<Vec<_>>();
+                    (0..20).map(|n| house.append_again(server, &batch(n))).collect()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    let told = |receipts: &Vec<Vec<Receipt>>| {
+        receipts.iter().flatten().map(|receipt| (receipt.id, receipt.sequence, receipt.row_hash)).collect::<Vec<_>>()
+    };
+    assert!(all.windows(2).all(|two| told(&two[0]) == told(&two[1])), "everybody is told the first receipt");
+    let first = all.iter().flatten().flatten().filter(|receipt| !receipt.duplicate).count();
+    assert_eq!(first, 100);
+    let conflict = house.append(1, &[event(7, "another")]).expect_err("another event");
+    assert!(matches!(conflict, AppendError::Conflict { index: 0, .. }), "{conflict}");
+    assert_eq!(house.verify(), before + 100);
+}
+
+#[test]
+fn keys_that_one_server_rotated_are_used_by_the_other() {
+    let house = House::of(2, |_, _| {});
+    house.append(1, &[event(0, "before")]).expect("appended");
+    house.seal(1);
+    for rotation in [Rotation::Hmac, Rotation::Signing { kms_key: None, retire_old: false }, Rotation::Data(None)] {
+        wait(house.servers[0].rotate_key(&house.instance(0), rotation)).expect("rotated");
+    }
+    house.append_again(1, &[event(1, "after")]);
+    assert_eq!(house.ask("SELECT hmac_key_id FROM audit.events WHERE sequence = (SELECT max(sequence) FROM audit.events WHERE project = 3) AND project = 3"), "2");
+    let keys = "SELECT count(DISTINCT data_key_id) FROM audit.wraps JOIN audit.events USING (row) WHERE project = 3";
+    assert_eq!(house.ask(keys), "2", "the other server seals under the new data key");
+    house.seal(1);
+    house.seal(0);
+    house.verify();
+}
+
+#[test]
+fn each_of_both_makes_projects_and_appends_to_those_of_the_other() {
+    let house = House::of(2, |_, _| {});
+    let made: Vec<_> = (0..6)
+        .map(|n| {
+            let (maker, other) = (n % 2, (n + 1) % 2);
+            let project = wait(house.servers[maker].create_project(&house.instance(maker), None, &format!("p{n}"))).expect("made");
+            let ledger = &house.servers[other];
+            let caller = house.instance(other);
+            let known = ledger.project_of(&caller, Some(project.id)).expect("known at once");
+            let text = event(n as u64, "x");
+            let submission = Submission::parse(text.as_bytes(), Source::Caller, ledger.new_id()).expect("an event");
+            let prepared = ledger.prepare(&caller, &known, "http", submission).expect("prepared");
+            assert_eq!(ledger.append_blocking(vec![prepared]).expect("appended")[0].sequence, 0);
+            project.id
+        })
+        .collect();
+    assert_eq!(made.iter().collect::<std::collections::BTreeSet<_>>().len(), 6);
+    house.verify();
+}
+
+/// Stops the pass of a server between looking at its lease and publishing, until it is told to go on.
+struct Held {
+    armed: AtomicBool,
+    stopped: Mutex<Sender<()>>,
+    go_on: Mutex<Receiver<()>>,
+}
+
+impl Faults for Held {
+    fn strikes(&self, write: Write, when: When) -> bool {
+        if (write, when) == (Write::Anchor, When::Before) && self.armed.swap(false, Ordering::SeqCst) {
+            self.stopped.lock().expect("no panic").send(()).expect("awaited");
+            self.go_on.lock().expect("no panic").recv().expect("told");
+        }
+        false
+    }
+}
+
+#[test]
+fn a_server_that_lost_its_lease_publishes_nothing_more() {
+    let ((stopped, is_stopped), (tell, told)) = (channel(), channel());
+    let held = Arc::new(Held { armed: AtomicBool::new(false), stopped: Mutex::new(stopped), go_on: Mutex::new(told) });
+    let house = House::of(2, |at, options| {
+        if at == 0 {
+            options.faults = Some(Arc::<Held>::clone(&held));
+        }
+    });
+    house.append(0, &[event(0, "a")]).expect("appended");
+    house.seal(0);
+    house.append(0, &[event(1, "b")]).expect("appended");
+    let term = "SELECT epoch FROM audit.leases WHERE work = 'seal'";
+    let before: i64 = house.ask(term).parse().expect("a number");
+    // The first server's lease is taken away while it is about to write what it has signed: its transaction waits in the writer, its session
+    // with the lease is gone, and the second takes over.
+    held.armed.store(true, Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        let (ledger, admin) = (&house.servers[0], house.admin(0));
+        let project = ledger.project_of(&admin, None).expect("the default project");
+        let sealing = scope.spawn(move || wait(ledger.seal(&admin, &project)).expect("recorded"));
+        is_stopped.recv_timeout(Duration::from_secs(60)).expect("it came so far");
+        house.ask(&format!("SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_class ON relation = pg_class.oid WHERE relname = 'leases' AND mode = 'RowShareLock' AND pid <> pg_backend_pid() LIMIT 1"));
+        tell.send(()).expect("it waits");
+        drop(sealing.join().expect("no panic"));
+    });
+    house.append(1, &[event(2, "c")]).expect("appended");
+    house.seal(1);
+    assert!(house.ask(term).parse::<i64>().expect("a number") > before, "the other took over");
+    let twice = "SELECT count(*) FROM (SELECT project, tree_size FROM audit.anchors GROUP BY 1, 2 HAVING count(*) > 1) AS twice";
+    assert_eq!(house.ask(twice), "0");
+    house.seal(0);
+    house.seal(1);
+    house.verify();
+}
+
+#[test]
+fn months_and_years_turn_under_two_servers_and_no_partition_is_ever_missing() {
+    let clocks = [Turned::new(), Turned::new()];
+    let house = House::of(2, |at, options| options.clock = Arc::<Turned>::clone(&clocks[at]));
+    let mut n = 0;
+    // March to February of the next year and beyond; one clock a little ahead of the other.
+    for month in 0..14 {
+        for (server, clock) in clocks.iter().enumerate() {
+            clock.step(30 * 86_400 + 7 * server as i64, 30 * 86_400 + 7 * server as u64);
+        }
+        std::thread::scope(|scope| {
+            for server in [0, 1] {
+                let house = &house;
+                let batches: Vec<Vec<String>> = (0..5).map(|k| vec![event(n + k + 100 * server as u64, "a month")]).collect();
+                scope.spawn(move || batches.iter().for_each(|batch| drop(house.append_again(server, batch))));
+            }
+        });
+        n += 1_000;
+        // What a caller's own clock says makes no partition and misses none.
+        let claims = ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "2019-02-28T00:00:00Z", "9999-12-31T23:59:59Z"];
+        let claimed = |at: &str, k: u64| {
+            format!(r#"{{"id":"{}","occurred_at":"{at}","action":"a.b","outcome":"allow","actor":{{"type":"human","id":"x"}}}}"#, id(n + k))
+        };
+        let batch: Vec<String> = claims.iter().zip(0..).map(|(at, k)| claimed(at, k)).collect();
+        house.append_again(month % 2, &batch);
+        n += 1_000;
+    }
+    assert_eq!(house.ask("SELECT to_regclass('audit.events_2027_01') IS NOT NULL"), "t", "the turn of the year");
+    // A clock that is far ahead and was confirmed finds no partition: it is made.
+    for clock in &clocks {
+        clock.step(10 * 366 * 86_400, 60);
+    }
+    assert!(house.append(0, &[event(n, "far")]).is_err(), "the clock is not believed");
+    for server in [0, 1] {
+        wait(house.servers[server].confirm_clock(&house.instance(server))).expect("confirmed");
+        house.append_again(server, &[event(n + server as u64, "far")]);
+    }
+    let latest = house.ask("SELECT max(recorded_at)::date::text FROM audit.events");
+    assert!(latest.starts_with("2037") || latest.starts_with("2036"), "{latest}");
+    let ordered = "SELECT bool_and(ok) FROM (SELECT recorded_at >= lag(recorded_at, 1, recorded_at) OVER (ORDER BY row) AS ok FROM audit.events) AS all_rows";
+    assert_eq!(house.ask(ordered), "t", "recorded_at never goes back");
+    house.verify();
+}
+
+#[test]
+fn a_copy_of_the_keys_is_all_that_a_new_server_needs() {
+    let mut house = House::of(1, |_, _| {});
+    house.append(0, &[event(0, "a")]).expect("appended");
+    let admin = std::fs::read_to_string(house.folder.path().join("data-0/admin.key")).expect("a key");
+    house.servers.remove(0).close();
+    std::fs::remove_dir_all(house.folder.path().join("data-0")).expect("removed");
+    let server = house.open(0, &|_, _| {});
+    assert!(!Path::new(&house.folder.path().join("data-0/admin.key")).exists(), "nothing is begun anew");
+    server.authenticate(Some(admin.trim()), Envelope::default()).expect("the key works still");
+    house.servers.push(server);
+    house.verify();
+}
