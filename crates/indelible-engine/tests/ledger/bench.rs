@@ -32,8 +32,10 @@ pub(crate) fn database(address: &str) -> Arc<Database> {
 
 /// What a new ledger in a folder is opened with: its data folder is `data` in it, and its database, if it is to have one, is made.
 pub(crate) fn begin(folder: &Path) -> Options {
-    if std::env::var_os(STORE).is_some_and(|store| store == "postgres") {
-        std::fs::write(folder.join(DATABASE), crate::databases::installed()).expect("written");
+    match std::env::var(STORE).as_deref() {
+        Ok("postgres") => std::fs::write(folder.join(DATABASE), crate::databases::installed()).expect("written"),
+        Err(std::env::VarError::NotPresent) => {}
+        other => panic!("{STORE} is postgres or not set: {other:?}"),
     }
     options(folder)
 }

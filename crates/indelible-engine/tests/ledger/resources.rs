@@ -29,7 +29,8 @@ fn a_key_works_until_it_is_revoked_and_is_stored_nowhere() {
     let bench = bench.reopen();
     bench.ledger.authenticate(Some(&credential), Envelope::default()).expect("after a restart too");
     let secret = credential.as_bytes()[credential.len() - 43..].to_vec();
-    assert!(!bench.shell().holds(std::str::from_utf8(&secret).expect("text")));
+    let shell = bench.shell();
+    assert!(shell.holds(&made.id.to_string()) && !shell.holds(std::str::from_utf8(&secret).expect("text")));
     for name in ["ledger.db", "ledger.db-wal", "index.db", "index.db-wal"] {
         let bytes = std::fs::read(bench.data().join(name)).unwrap_or_default();
         assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{name}");
