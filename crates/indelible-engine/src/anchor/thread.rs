@@ -157,7 +157,7 @@ fn run(shared: &Shared, mut sealer: Sealer, interval: Duration) {
 }
 
 fn report(shared: &Shared, sealer: &Sealer, passed: Result<bool, (SealingFailure, String)>) {
-    let sealed = passed == Ok(true);
+    let is_ours = passed == Ok(true);
     let failing = passed.err();
     let mut state = shared.lock();
     let report = &mut state.report;
@@ -168,7 +168,7 @@ fn report(shared: &Shared, sealer: &Sealer, passed: Result<bool, (SealingFailure
     }
     if failing.is_none() {
         report.sealed = sealer.parts.clock.monotonic();
-        report.passes += u64::from(sealed);
+        report.passes += u64::from(is_ours);
     }
     report.failing = failing;
     let refused = || sealer.refused.iter();

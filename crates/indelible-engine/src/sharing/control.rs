@@ -53,13 +53,12 @@ impl Control {
 }
 
 fn acquire(held: Option<Session>, database: &Database) -> Result<Session, StoreError> {
-    let session = match held.filter(Session::is_idle) {
-        Some(session) => session,
-        None => {
-            let session = Session::open(database)?;
-            session.batch(WAIT)?;
-            session
-        }
+    let session = if let Some(session) = held.filter(Session::is_idle) {
+        session
+    } else {
+        let session = Session::open(database)?;
+        session.batch(WAIT)?;
+        session
     };
     session.batch(&format!("SELECT pg_advisory_lock({LOCK})"))?;
     Ok(session)

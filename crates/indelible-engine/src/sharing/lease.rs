@@ -61,13 +61,12 @@ impl Lease {
     }
 
     fn try_hold(&mut self, insist: bool) -> Result<Option<(Term, bool)>, StoreError> {
-        let session = match self.session.take().filter(Session::is_idle) {
-            Some(session) => session,
-            None => {
-                let session = Session::open(&self.database)?;
-                session.batch(SETTINGS)?;
-                session
-            }
+        let session = if let Some(session) = self.session.take().filter(Session::is_idle) {
+            session
+        } else {
+            let session = Session::open(&self.database)?;
+            session.batch(SETTINGS)?;
+            session
         };
         let session = self.session.insert(session);
         if let Some(term) = self.term

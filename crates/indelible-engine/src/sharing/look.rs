@@ -109,7 +109,9 @@ impl Looking {
                 tracing::warn!(%error, "the database cannot be looked at");
             }
             let answer = seen.map_err(|_| Blind);
-            all.into_iter().for_each(|asked| asked.answer(answer));
+            for asked in all {
+                asked.answer(answer);
+            }
         }
     }
 

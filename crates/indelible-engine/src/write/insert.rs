@@ -36,6 +36,7 @@ pub(super) fn faulty<T>(
 }
 
 /// How a group's rows are written: each at once, or gathered and sent together.
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 enum Sink<'c> {
     Sqlite { expected: &'c Expected, event: CachedStatement<'c>, content: CachedStatement<'c>, wrap: CachedStatement<'c> },
     Postgres(&'c Session, Box<Staged>),

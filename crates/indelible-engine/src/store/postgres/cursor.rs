@@ -53,7 +53,7 @@ impl<'s> Cursor<'s> {
 
     fn close(&mut self) {
         if let Some((session, _, name)) = self.more.take() {
-            session.close_cursor(name);
+            session.close_cursor(&name);
         }
     }
 }

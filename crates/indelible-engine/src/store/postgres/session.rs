@@ -114,11 +114,11 @@ impl Session {
     }
 
     /// Lets a cursor go. Where that fails, so has the transaction, and all cursors with it.
-    pub(super) fn close_cursor(&self, name: String) {
+    pub(super) fn close_cursor(&self, name: &str) {
         if self.in_transaction.get() {
             let _ = self.batch(&format!("CLOSE {name}"));
         }
-        self.cursors.borrow_mut().remove(&name);
+        self.cursors.borrow_mut().remove(name);
     }
 
     /// How many rows a statement changed.

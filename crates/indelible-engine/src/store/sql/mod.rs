@@ -207,6 +207,7 @@ pub(crate) enum Statement<'c> {
     Postgres(&'c Session, postgres::Prepared),
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "parameters are written where they are handed in")]
 impl Statement<'_> {
     /// The first row.
     pub(crate) fn query_row<T>(&mut self, params: impl Params, read: impl FnOnce(&Row<'_>) -> SqlResult<T>) -> SqlResult<T> {
