@@ -13,6 +13,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::cosigning::{self, Cosigning, CosigningStatus, Witnesses};
 use crate::decide::Books;
 use crate::faults::Faults;
+use crate::inbox::{self, Drain};
 use crate::index::Index;
 use crate::keystore::{DataKeys, KeyStore};
 use crate::kms::KeyArn;
@@ -243,6 +244,8 @@ pub(crate) struct Inner {
     pub(crate) checkpoints: CheckpointStore,
     pub(crate) cosigning: Option<Arc<Cosigning>>,
     pub(crate) patrol: Option<Patrol>,
+    /// Takes in what host transactions appended, where the ledger is in PostgreSQL.
+    drain: Option<Drain>,
     /// Held while a resource is read, changed and written.
     pub(crate) control: Control,
     pub(crate) sharing: Sharing,
@@ -416,6 +419,10 @@ impl Ledger {
         let parts = || patrol_parts((&folder, &source), &options, &instance, (&desk, &index, &writer, &readers));
         let patrol = options.patrol.map(|asked| Patrol::start(parts(), asked)).transpose();
         let patrol = patrol.map_err(|error| OpenError::Store(format!("the patrol cannot be started: {error}")))?;
+        let drain = source.database().map(|database| {
+            Drain::start(inbox::Parts { database: Arc::clone(database), desk: Arc::clone(&desk), writer: Arc::clone(&writer) })
+        });
+        let drain = drain.transpose().map_err(|error| OpenError::Store(format!("the inbox cannot be drained: {error}")))?;
         let (clock, checkpoints, organization_kms) = (options.clock, options.checkpoints, options.organization_kms);
         let inner = Inner {
             instance,
@@ -435,6 +442,7 @@ impl Ledger {
             checkpoints,
             cosigning,
             patrol,
+            drain,
             control,
             sharing,
             folder,
@@ -502,6 +510,9 @@ impl Inner {
         // What it would still tell goes through the writer.
         if let Some(patrol) = &self.patrol {
             patrol.close();
+        }
+        if let Some(drain) = &self.drain {
+            drain.close();
         }
         let counted = self.turned_away.all().into_iter().map(|counted| counted.event()).chain(self.desk.schemas.all(&self.registry));
         let prepared: Vec<_> = counted.filter_map(|event| self.desk.prepare_own(event).ok()).collect();

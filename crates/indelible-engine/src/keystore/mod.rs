@@ -1,7 +1,7 @@
 //! The key store: the HMAC ring, the signing keys and each organization's key-encryption key, wrapped under the master key.
 //!
 //! Files of `keys/`, mode 0600: `master.key` (only where none comes from outside), `ring-<id>.key`,
-//! `signing-<id>.key`, `organization-<uuid>.key`. A wrapped key is the hex of its RFC 3394 wrap; a key in KMS is named there. Refused: files that group or world
+//! `signing-<id>.key`, `organization-<uuid>.key`, and where the ledger is in PostgreSQL `inbox-<uuid>.key`. A wrapped key is the hex of its RFC 3394 wrap; a key in KMS is named there. Refused: files that group or world
 //! can read, files that are not keys, and a wrong master key. Symbolic links are followed (mounted secrets are
 //! links); what counts is the mode of the file they lead to.
 //!
@@ -11,6 +11,7 @@
 mod chain_keys;
 mod data_keys;
 mod files;
+mod inbox;
 mod kms_file;
 mod lenient;
 mod organizations;
@@ -28,6 +29,7 @@ use indelible_core::key::{ProjectKeys, Secret};
 use indelible_core::{hex, seal};
 use uuid::Uuid;
 
+use crate::inbox::InboxKey;
 use crate::kms::{KeyArn, Kms, KmsError};
 use crate::ledger::Mode;
 use crate::store::sql::{Connection, SqlError};
@@ -121,6 +123,8 @@ pub(crate) struct KeyStore {
     recognised: Mutex<BTreeSet<KeyArn>>,
     kms: Arc<Kms>,
     organizations: RwLock<HashMap<Uuid, Secret>>,
+    /// Those of inboxes that were asked for.
+    inbox_keys: RwLock<HashMap<Uuid, Arc<InboxKey>>>,
     /// Organizations whose key is there and does not open: in a verification alone.
     closed: BTreeSet<Uuid>,
     project_keys: RwLock<HashMap<(Uuid, u64), Arc<ProjectKeys>>>,
@@ -179,6 +183,7 @@ impl KeyStore {
             recognised: Mutex::default(),
             kms: Arc::default(),
             organizations: RwLock::default(),
+            inbox_keys: RwLock::default(),
             closed: BTreeSet::new(),
             project_keys: RwLock::default(),
         }
@@ -224,6 +229,26 @@ impl KeyStore {
             KeyName::Organization(id) => {
                 let key = self.read_organization(path, id)?;
                 self.organizations.get_mut().unwrap_or_else(PoisonError::into_inner).insert(id, key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in the keys that other servers have put into the folder since: those of the ring, and of organizations. One of an organization
+    /// that does not open is told of, and its contents can be neither opened nor sealed here.
+    pub(crate) fn take_new(&self) -> Result<(), KeyError> {
+        let entries = std::fs::read_dir(&self.folder).map_err(|error| KeyError::Io(self.folder.clone(), error))?;
+        for path in entries.flatten().map(|entry| entry.path()) {
+            match KeyName::of(&path) {
+                Some(KeyName::Ring(id)) if self.ring_ids().binary_search(&id).is_err() => {
+                    let key = self.read_wrapped(&path)?;
+                    self.ring.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
+                }
+                Some(KeyName::Organization(id)) if !self.has_organization_key(id) => match self.read_organization(&path, id) {
+                    Ok(key) => drop(self.organizations.write().unwrap_or_else(PoisonError::into_inner).insert(id, key)),
+                    Err(error) => tracing::error!(%error, "the key of an organization cannot be used"),
+                },
+                _ => {}
             }
         }
         Ok(())
