@@ -302,6 +302,13 @@ fn patrol_parts(
     }
 }
 
+/// Begins to drain the inbox, where there is one.
+fn start_drain(source: &Source, desk: &Arc<Desk>, writer: &Arc<Writer>) -> Result<Option<Drain>, OpenError> {
+    let parts = |database| inbox::Parts { database: Arc::clone(database), desk: Arc::clone(desk), writer: Arc::clone(writer) };
+    let drain = source.database().map(|database| Drain::start(parts(database))).transpose();
+    drain.map_err(|error| OpenError::Store(format!("the inbox cannot be drained: {error}")))
+}
+
 /// What lies in a data folder when it is opened.
 struct Read {
     last_row: i64,
@@ -419,10 +426,7 @@ impl Ledger {
         let parts = || patrol_parts((&folder, &source), &options, &instance, (&desk, &index, &writer, &readers));
         let patrol = options.patrol.map(|asked| Patrol::start(parts(), asked)).transpose();
         let patrol = patrol.map_err(|error| OpenError::Store(format!("the patrol cannot be started: {error}")))?;
-        let drain = source.database().map(|database| {
-            Drain::start(inbox::Parts { database: Arc::clone(database), desk: Arc::clone(&desk), writer: Arc::clone(&writer) })
-        });
-        let drain = drain.transpose().map_err(|error| OpenError::Store(format!("the inbox cannot be drained: {error}")))?;
+        let drain = start_drain(&source, &desk, &writer)?;
         let (clock, checkpoints, organization_kms) = (options.clock, options.checkpoints, options.organization_kms);
         let inner = Inner {
             instance,

@@ -158,8 +158,8 @@ impl Draining {
             Ok(!session.query(&session.prepare(IS_STORED)?, &[Param::Text(&project_id)])?.is_empty())
         };
         let (mut ready, mut rejected) = (Vec::new(), Vec::new());
-        for row in rows {
-            match row.prepare(desk, &self.keys, || stored(row.project_id))? {
+        for (row, opened) in rows.iter().zip(Row::open_all(rows, desk, &self.keys)) {
+            match row.prepare(desk, opened, || stored(row.project_id))? {
                 Ok(prepared) => ready.push((row, prepared)),
                 Err(Unchained::Rejected(reason)) => rejected.push((row, reason.into_owned())),
                 Err(Unchained::Later(reason)) => {

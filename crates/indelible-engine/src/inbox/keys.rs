@@ -115,7 +115,7 @@ impl Keys {
             }
             (own, _) => {
                 // It takes a while, and nobody is kept waiting for it.
-                let new = if own.is_none() { Some(InboxKey::generate().map_err(unmade)?) } else { None };
+                let new = if own.is_none() { Some(InboxKey::generate().map_err(|error| unmade(&error))?) } else { None };
                 session.begin("BEGIN")?;
                 session.batch(&format!("SELECT pg_advisory_xact_lock({CONTROL_LOCK})"))?;
                 let held = self.agree(session, organization_id, new)?;
@@ -134,11 +134,11 @@ impl Keys {
             (None, None, Some(new)) => {
                 // The file first: a row without it would be a key that nobody has.
                 self.keystore.keep_inbox_key(organization_id, &new).map_err(unreadable)?;
-                self.keystore.inbox_key(organization_id).map_err(unreadable)?.ok_or_else(|| unmade(super::InboxError::NotRead))?
+                self.keystore.inbox_key(organization_id).map_err(unreadable)?.ok_or_else(|| unmade(&super::InboxError::NotRead))?
             }
             (None, ..) => return Ok(Held::Away),
         };
-        let public = own.public().map_err(unmade)?;
+        let public = own.public().map_err(|error| unmade(&error))?;
         if there.as_ref() == Some(&public) {
             return Ok(Held::Ready(own));
         }
@@ -163,6 +163,6 @@ fn public(session: &Session, organization_id: Uuid) -> Result<Option<Vec<u8>>, S
     Ok(rows.first().map(|row| row.try_get(0)).transpose().map_err(crate::store::sql::SqlError::from)?)
 }
 
-fn unmade(error: super::InboxError) -> StoreError {
+fn unmade(error: &super::InboxError) -> StoreError {
     StoreError::Corrupt(error.to_string())
 }

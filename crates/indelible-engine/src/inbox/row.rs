@@ -31,6 +31,9 @@ const ROWS_MAX: i64 = 500;
 /// Bytes of their events; one is always taken.
 const BYTES_MAX: i64 = 8 * 1024 * 1024;
 
+/// Rows that one thread opens alone.
+const ALONE: usize = 8;
+
 /// Visible rows in the order of their numbers. Numbers are drawn before transactions commit, so who asks begins at 0 again each time.
 const READ: &str = "
     SELECT n, id, project_id, organization_id, role::text, source, event, sealed, floor(extract(epoch FROM received_at) * 1000000)::bigint
@@ -60,6 +63,9 @@ pub(super) enum Unchained {
     /// It never will.
     Rejected(Cow<'static, str>),
 }
+
+/// The JSON of an event, or why there is none.
+pub(super) type Opened<'r> = Result<Cow<'r, [u8]>, Unchained>;
 
 impl Unchained {
     pub(super) const fn because(reason: &'static str) -> Self {
@@ -103,7 +109,7 @@ impl Row {
     }
 
     /// The JSON of its event.
-    pub(super) fn open(&self, desk: &Desk, keys: &Keys) -> Result<Cow<'_, [u8]>, Unchained> {
+    pub(super) fn open(&self, desk: &Desk, keys: &Keys) -> Opened<'_> {
         if !self.sealed {
             return Ok(Cow::Borrowed(&self.event));
         }
@@ -126,21 +132,36 @@ impl Row {
         Submission::read(event, if own { Source::Engine } else { Source::Caller }, self.id)
     }
 
+    /// [`Self::open`] of many, on as many threads as there are processors: it is one operation with a private key each, and takes longer than all
+    /// that follows.
+    pub(super) fn open_all<'r>(rows: &'r [Self], desk: &Desk, keys: &Keys) -> Vec<Opened<'r>> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = rows.len().div_ceil(threads).max(ALONE);
+        let open = |rows: &'r [Self]| rows.iter().map(|row| row.open(desk, keys)).collect::<Vec<_>>();
+        if rows.len() <= share {
+            return open(rows);
+        }
+        std::thread::scope(|scope| {
+            let shares: Vec<_> = rows.chunks(share).map(|rows| scope.spawn(move || open(rows))).collect();
+            shares.into_iter().flat_map(|share| share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        })
+    }
+
     /// Makes its event ready. `stored` says whether the store has a project that is not known here.
     pub(super) fn prepare(
         &self,
         desk: &Desk,
-        keys: &Keys,
+        opened: Opened<'_>,
         stored: impl FnOnce() -> Result<bool, StoreError>,
     ) -> Result<Result<Prepared, Unchained>, StoreError> {
         let Some(project) = desk.registry.project(self.project_id) else {
             let later = Unchained::Later("its project is not known here yet");
             return Ok(Err(if stored()? { later } else { Unchained::because("there is no such project") }));
         };
-        Ok(self.prepare_for(desk, keys, &project))
+        Ok(self.prepare_for(desk, opened, &project))
     }
 
-    fn prepare_for(&self, desk: &Desk, keys: &Keys, project: &Project) -> Result<Prepared, Unchained> {
+    fn prepare_for(&self, desk: &Desk, opened: Opened<'_>, project: &Project) -> Result<Prepared, Unchained> {
         if project.organization_id != self.organization_id {
             return Err(Unchained::because("the project is another organization's"));
         }
@@ -150,7 +171,7 @@ impl Row {
         if desk.registry.is_deleted(Owner::Project(project.id)) {
             return Err(Unchained::because("project_deleted"));
         }
-        let event = self.open(desk, keys)?;
+        let event = opened?;
         let submission = self.submission(json::parse(&event)?)?;
         if submission.id() != self.id {
             return Err(Unchained::because("the event has another id than its row"));

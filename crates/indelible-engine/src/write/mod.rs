@@ -333,26 +333,26 @@ impl Writer {
     pub(crate) fn submit_blocking(&self, mut work: Work) -> Answer {
         let (sender, receiver) = oneshot::channel();
         work.answer = Some(sender);
-        self.queue.push_waiting(work, ROOM_WAIT)?;
+        self.queue.push_waiting(vec![work], ROOM_WAIT)?;
         receiver.blocking_recv().unwrap_or_else(|_| Err(gone()))
     }
 
-    /// Hands works in, in their order, and waits for the answer to each: they share as few transactions as they fit into. For threads
-    /// outside the runtime.
-    pub(crate) fn submit_each(&self, works: Vec<Work>) -> Vec<Answer> {
-        let mut refused = None;
-        let hand_in = |mut work: Work| {
-            // What comes after one that found no room would come before it.
-            if let Some(refused) = &refused {
-                return Err(AppendError::clone(refused));
-            }
+    /// Hands works in together and in their order, and waits for the answer to each: they share as few transactions as they fit into. For
+    /// threads outside the runtime.
+    pub(crate) fn submit_each(&self, mut works: Vec<Work>) -> Vec<Answer> {
+        let answered = |work: &mut Work| {
             let (sender, receiver) = oneshot::channel();
             work.answer = Some(sender);
-            self.queue.push_waiting(work, ROOM_WAIT).inspect_err(|error| refused = Some(error.clone()))?;
-            Ok(receiver)
+            receiver
         };
-        let handed_in: Vec<_> = works.into_iter().map(hand_in).collect();
-        handed_in.into_iter().map(|receiver| receiver?.blocking_recv().unwrap_or_else(|_| Err(gone()))).collect()
+        let receivers: Vec<_> = works.iter_mut().map(answered).collect();
+        if works.is_empty() {
+            return Vec::new();
+        }
+        if let Err(error) = self.queue.push_waiting(works, ROOM_WAIT) {
+            return receivers.iter().map(|_| Err(error.clone())).collect();
+        }
+        receivers.into_iter().map(|receiver| receiver.blocking_recv().unwrap_or_else(|_| Err(gone()))).collect()
     }
 
     /// Hands work in without waiting for an answer; for what is written at closing.
