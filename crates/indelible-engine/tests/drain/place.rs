@@ -124,6 +124,11 @@ impl Place {
         session(&self.address, Some(&self.role))
     }
 
+    /// Another session of the owner.
+    pub(crate) fn another_owner(&self) -> Session {
+        session(&self.address, None)
+    }
+
     fn known(&self, ledger: &Ledger, file: &str) -> Caller {
         let text = std::fs::read_to_string(self.folder.path().join("a").join(file)).expect("a key file");
         wait(ledger.recognise(Some(text.trim()), Envelope::default())).expect("a key")

@@ -31,7 +31,10 @@ fn another_event_under_an_id_that_is_used_is_rejected_and_can_be_opened() {
     let (project, host) = (ledger.default_project_id(), place.host());
     host.append(&event(1, "first")).expect("taken");
     place.drained();
-    host.append(&event(1, "second thoughts").replace("\"text\"", "\"password\":\"S3cret\",\"text\"")).expect("taken");
+    let rule = r#"{"path":"/arguments/ssn","action":"exclude"}"#;
+    wait(ledger.create_resource(&place.admin(&ledger), kind("redaction_rule").expect("a kind"), None, rule, None)).expect("made");
+    let second = event(1, "second thoughts").replace("\"text\"", "\"password\":\"S3cret\",\"ssn\":\"S3cret\",\"text\"");
+    host.append(&second).expect("taken");
     host.append(&event(2, "goes on")).expect("taken");
     place.drained();
     let rejected = place.events(&ledger, project, REJECTED);

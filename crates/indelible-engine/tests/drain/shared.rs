@@ -52,6 +52,32 @@ fn two_servers_chain_each_event_once_while_hosts_go_on() {
     drop(first);
 }
 
+/// The session of whoever drains ends while its writer waits for its turn, so that another server hands in the same rows.
+#[test]
+fn a_row_that_two_servers_hand_in_is_chained_by_one_of_them() {
+    let (place, first) = Place::new();
+    let second = place.open("b");
+    let turn = place.another_owner();
+    turn.run("BEGIN; SELECT 1 FROM audit.turn FOR UPDATE");
+    let waits = || place.owner.number("SELECT count(*) FROM pg_locks WHERE NOT granted");
+    let host = place.host();
+    host.append(&event(1, "once")).expect("taken");
+    let put = "INSERT INTO audit.inbox (id, project_id, organization_id, role, source, event, sealed)
+        SELECT gen_random_uuid(), project_id, organization_id, role, 'append', 'no JSON', false FROM audit.bindings";
+    place.owner.run(put);
+    place.until("one server hands them in", || waits() == 1);
+    place.owner.run("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1818522222 AND granted");
+    place.until("so does the other", || waits() == 2);
+    turn.run("COMMIT");
+    place.drained();
+    second.close();
+    first.close();
+    let all = "SELECT count(*) FROM audit.events WHERE action = ";
+    assert_eq!(place.owner.number(&format!("{all} 'account.transfer'")), 1);
+    assert_eq!(place.owner.number(&format!("{all} 'audit.append_rejected'")), 1);
+    place.verify();
+}
+
 /// The row of a transaction that commits after others that began later is found, though its number is smaller.
 #[test]
 fn a_transaction_that_commits_late_is_not_missed() {
