@@ -23,12 +23,14 @@ use uuid::Uuid;
 use crate::keystore::DataKey;
 use crate::resource::schemabook::Breaches;
 
-pub(crate) use desk::Desk;
 pub use desk::Rehearsed;
+pub(crate) use desk::{Desk, Recorder};
 pub use foresee::Foreseen;
 pub(crate) use own::{DecryptMembers, EngineEvent, ReadMembers, ResourceMembers, texts};
+pub(crate) use rejections::reason;
 pub use rejections::{Rejections, other_event};
 pub(crate) use retry::Unknown;
+pub(crate) use submit::reported;
 
 /// An event that is ready for the writer: redacted, sealed, drafted. Made by [`crate::Ledger::prepare`] alone.
 pub struct Prepared {

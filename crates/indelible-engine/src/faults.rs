@@ -21,6 +21,8 @@ pub enum Write {
     Anchor,
     /// INSERT into cosignatures
     Cosignature,
+    /// DELETE from the inbox
+    Drained,
     /// COMMIT, which fsyncs
     Commit,
     /// The swap of checkpoints in the checkpoint store, outside of the ledger

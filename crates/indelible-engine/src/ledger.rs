@@ -14,6 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::cosigning::{self, Cosigning, CosigningStatus, Witnesses};
 use crate::decide::Books;
 use crate::faults::Faults;
+use crate::inbox::{self, Drain};
 use crate::index::Index;
 use crate::keystore::{DataKeys, KeyStore};
 use crate::kms::KeyArn;
@@ -244,6 +245,8 @@ pub(crate) struct Inner {
     pub(crate) checkpoints: CheckpointStore,
     pub(crate) cosigning: Option<Arc<Cosigning>>,
     pub(crate) patrol: Option<Patrol>,
+    /// Takes in what host transactions appended, where the ledger is in PostgreSQL.
+    drain: Option<Drain>,
     /// Held while a resource is read, changed and written.
     pub(crate) control: Control,
     pub(crate) sharing: Sharing,
@@ -298,6 +301,13 @@ fn patrol_parts(
         readers: Arc::clone(readers),
         clock: Arc::clone(&options.clock),
     }
+}
+
+/// Begins to drain the inbox, where there is one.
+fn start_drain(source: &Source, desk: &Arc<Desk>, writer: &Arc<Writer>) -> Result<Option<Drain>, OpenError> {
+    let parts = |database| inbox::Parts { database: Arc::clone(database), desk: Arc::clone(desk), writer: Arc::clone(writer) };
+    let drain = source.database().map(|database| Drain::start(parts(database))).transpose();
+    drain.map_err(|error| OpenError::Store(format!("the inbox cannot be drained: {error}")))
 }
 
 /// What lies in a data folder when it is opened.
@@ -423,6 +433,7 @@ impl Ledger {
         let parts = || patrol_parts((&folder, &source), &options, &instance, (&desk, &index, &writer, &readers));
         let patrol = options.patrol.map(|asked| Patrol::start(parts(), asked)).transpose();
         let patrol = patrol.map_err(|error| OpenError::Store(format!("the patrol cannot be started: {error}")))?;
+        let drain = start_drain(&source, &desk, &writer)?;
         let (clock, checkpoints, organization_kms) = (options.clock, options.checkpoints, options.organization_kms);
         let inner = Inner {
             instance,
@@ -442,6 +453,7 @@ impl Ledger {
             checkpoints,
             cosigning,
             patrol,
+            drain,
             control,
             sharing,
             folder,
@@ -509,6 +521,9 @@ impl Inner {
         // What it would still tell goes through the writer.
         if let Some(patrol) = &self.patrol {
             patrol.close();
+        }
+        if let Some(drain) = &self.drain {
+            drain.close();
         }
         let counted = self.turned_away.all().into_iter().map(|counted| counted.event()).chain(self.desk.schemas.all(&self.registry));
         let prepared: Vec<_> = counted.filter_map(|event| self.desk.prepare_own(event).ok()).collect();

@@ -79,6 +79,14 @@ impl<'a> Submission<'a> {
         self.occurred_at
     }
 
+    /// With a time where the caller gave none: when it was received, where that was long before it is recorded. It is no part of what
+    /// the caller said, so a retry is known whenever it comes.
+    #[must_use]
+    pub fn received_at(mut self, at: Timestamp) -> Self {
+        self.occurred_at = self.occurred_at.or(Some(at));
+        self
+    }
+
     /// The canonical submission (`formats.md`, Chain): the caller's members as parsed, `id` included, keys
     /// sorted as in RFC 8785, numbers as their source text.
     pub fn canonical(&self) -> &[u8] {

@@ -270,6 +270,11 @@ impl Redacted<'_> {
         self.id
     }
 
+    /// Everything but the content.
+    pub const fn envelope(&self) -> &Object<'_> {
+        &self.envelope
+    }
+
     /// The content as JSON, to be sealed.
     pub fn content(&self) -> Option<&[u8]> {
         self.content.as_deref()

@@ -99,7 +99,7 @@ impl Ledger {
 }
 
 /// Never the message of an unknown kind, never a value: the pointer says where, the kind says what.
-fn reason(fault: &Fault) -> String {
+pub(crate) fn reason(fault: &Fault) -> String {
     let kind = match fault.kind {
         FaultKind::Malformed => "malformed",
         FaultKind::Invalid => "invalid",

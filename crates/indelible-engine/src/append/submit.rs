@@ -14,10 +14,10 @@ use crate::resource::schemabook::Breaches;
 use crate::write::{Privilege, Work};
 
 /// An event of a batch, by its place, that breaks schemas which only report.
-type Broken = (usize, Uuid, Box<Breaches>);
+pub(crate) type Broken = (usize, Uuid, Box<Breaches>);
 
 /// Takes what is to be counted once it is stored. One that is refused stays with its event.
-fn reported(batch: &mut [Prepared]) -> Vec<Broken> {
+pub(crate) fn reported(batch: &mut [Prepared]) -> Vec<Broken> {
     let take = |(at, event): (usize, &mut Prepared)| Some((at, event.project_id, event.breaches.take()?));
     batch.iter_mut().enumerate().filter(|(_, event)| event.refused().is_none()).filter_map(take).collect()
 }

@@ -6,7 +6,13 @@
 //! Refuses what was not encrypted to the key, what was changed, and any other form, and does not tell which. Invariant: nothing of a
 //! plaintext is given out before its MDC was checked.
 
+mod accept;
+mod bind;
+mod drain;
+mod keys;
 mod packet;
+mod rejected;
+mod row;
 
 use aws_lc_rs::cipher::{AES_256, DecryptingKey, DecryptionContext, UnboundCipherKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -15,6 +21,7 @@ use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::rsa::{KeySize, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey};
 
+pub(crate) use drain::{Drain, Parts};
 use packet::{CIPHER_AES_256, LITERAL, PROTECTED_DATA, SESSION_KEY};
 
 /// Bytes of random data before the plaintext, and the last two of them again (RFC 4880, section 5.13).

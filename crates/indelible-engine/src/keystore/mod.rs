@@ -1,7 +1,7 @@
 //! The key store: the HMAC ring, the signing keys and each organization's key-encryption key, wrapped under the master key.
 //!
 //! Files of `keys/`, mode 0600: `master.key` (only where none comes from outside), `ring-<id>.key`,
-//! `signing-<id>.key`, `organization-<uuid>.key`. A wrapped key is the hex of its RFC 3394 wrap; a key in KMS is named there. Refused: files that group or world
+//! `signing-<id>.key`, `organization-<uuid>.key`, and where the ledger is in PostgreSQL `inbox-<uuid>.key`. A wrapped key is the hex of its RFC 3394 wrap; a key in KMS is named there. Refused: files that group or world
 //! can read, files that are not keys, and a wrong master key. Symbolic links are followed (mounted secrets are
 //! links); what counts is the mode of the file they lead to.
 //!
@@ -11,6 +11,7 @@
 mod chain_keys;
 mod data_keys;
 mod files;
+mod inbox;
 mod kms_file;
 mod lenient;
 mod organizations;
@@ -28,6 +29,7 @@ use indelible_core::key::{ProjectKeys, Secret};
 use indelible_core::{hex, seal};
 use uuid::Uuid;
 
+use crate::inbox::InboxKey;
 use crate::kms::{KeyArn, Kms, KmsError};
 use crate::ledger::Mode;
 use crate::store::sql::{Connection, SqlError};
@@ -121,6 +123,8 @@ pub(crate) struct KeyStore {
     recognised: Mutex<BTreeSet<KeyArn>>,
     kms: Arc<Kms>,
     organizations: RwLock<HashMap<Uuid, Secret>>,
+    /// Those of inboxes that were asked for.
+    inbox_keys: RwLock<HashMap<Uuid, Arc<InboxKey>>>,
     /// Organizations whose key is there and does not open: in a verification alone.
     closed: BTreeSet<Uuid>,
     project_keys: RwLock<HashMap<(Uuid, u64), Arc<ProjectKeys>>>,
@@ -179,6 +183,7 @@ impl KeyStore {
             recognised: Mutex::default(),
             kms: Arc::default(),
             organizations: RwLock::default(),
+            inbox_keys: RwLock::default(),
             closed: BTreeSet::new(),
             project_keys: RwLock::default(),
         }
@@ -199,18 +204,30 @@ impl KeyStore {
         if fresh && !first.exists() {
             self.write_wrapped(&first, &random_secret()?)?;
         }
-        self.load_newer()?;
+        self.take_unknown(&Err)?;
         let newest = self.ring_ids().last().map_or(1, |id| *id);
         self.absent_ring_keys(newest).next().map_or(Ok(()), Err)
     }
 
-    /// Opens what is not known yet: other servers that share the folder make keys too.
+    /// Opens what other servers have put into the folder since. The key of an organization that does not open is told of, and its contents
+    /// can be neither opened nor sealed here: it stops nobody else's.
     pub(crate) fn load_newer(&self) -> Result<(), KeyError> {
+        self.take_unknown(&|error| {
+            tracing::error!(%error, "the key of an organization cannot be used");
+            Ok(())
+        })
+    }
+
+    /// Opens the files of the folder that are not known yet. `closed` says what becomes of the key of an organization that does not open.
+    fn take_unknown(&self, closed: &dyn Fn(KeyError) -> Result<(), KeyError>) -> Result<(), KeyError> {
         let entries = std::fs::read_dir(&self.folder).map_err(|error| KeyError::Io(self.folder.clone(), error))?;
         for entry in entries {
             let path = entry.map_err(|error| KeyError::Io(self.folder.clone(), error))?.path();
-            if let Some(name) = KeyName::of(&path).filter(|name| !self.is_known(*name)) {
-                self.take(name, &path)?;
+            let Some(name) = KeyName::of(&path).filter(|name| !self.is_known(*name)) else { continue };
+            match (name, self.take(name, &path)) {
+                (_, Ok(())) => {}
+                (KeyName::Organization(_), Err(error)) => closed(error)?,
+                (_, Err(error)) => return Err(error),
             }
         }
         Ok(())

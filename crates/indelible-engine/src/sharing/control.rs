@@ -11,7 +11,7 @@ use crate::store::postgres::Session;
 use crate::store::{Database, Source, StoreError};
 
 /// Key of the advisory lock: "indelctl".
-const LOCK: i64 = 0x696e_6465_6c63_746c;
+pub(crate) const LOCK: i64 = 0x696e_6465_6c63_746c;
 /// How long a change waits for those of other servers.
 const WAIT: &str = "SET lock_timeout TO '10s'";
 

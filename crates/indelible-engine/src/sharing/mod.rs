@@ -10,7 +10,7 @@ mod look;
 
 use std::sync::Arc;
 
-pub(crate) use control::{Control, ControlGuard};
+pub(crate) use control::{Control, ControlGuard, LOCK as CONTROL_LOCK};
 pub(crate) use lease::{IS_HELD, Lease, Term};
 pub(crate) use look::Look;
 
@@ -48,6 +48,7 @@ impl Held {
         if registry.epoch() >= turn.control_epoch {
             return Ok(());
         }
+        // A key is in the folder before anything tells of it.
         let keystore = &self.desk.keystore;
         keystore.load_newer().and_then(|()| keystore.load_serving(connection)).map_err(|error| StoreError::Corrupt(error.to_string()))?;
         self.desk.data_keys.load_newer(connection)?;

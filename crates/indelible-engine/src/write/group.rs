@@ -17,7 +17,7 @@ use super::heads::Heads;
 use super::insert::{Inserter, Place, faulty};
 use super::plan::{Ids, Pending, Planner, Refusal, Slot};
 use super::thread::Thread;
-use super::{Answer, KEYS_CHANGED, LEASE_LOST, Privilege, RULES_CHANGED, STALE, WRITE_FAILED, Work};
+use super::{Answer, DRAINED, KEYS_CHANGED, LEASE_LOST, Privilege, RULES_CHANGED, STALE, WRITE_FAILED, Work};
 use crate::append::{AppendError, Desk, Prepared, Receipt};
 use crate::faults::Write;
 use crate::index::Index;
@@ -148,6 +148,7 @@ impl Thread {
             recorded_at,
             duplicates: 0,
         };
+        group.inserter.look_into_inbox(works)?;
         let answers = works.iter().map(|work| group.batch(work)).collect::<Result<Vec<_>, _>>()?;
         group.tell_of_data_keys()?;
         group.finish()?;
@@ -197,6 +198,9 @@ impl Group<'_> {
             && session.query(&session.prepare(IS_HELD)?, &term.params().as_params())?.is_empty()
         {
             return Ok(Err(unavailable(LEASE_LOST, false)));
+        }
+        if self.inserter.is_drained(&work.changes) {
+            return Ok(Err(unavailable(DRAINED, false)));
         }
         let PlannerParts { connection, keystore, ids } = self.planner;
         let mut planner = Planner { connection, keystore, ids, heads: self.heads, pending: &self.pending, recorded_at: self.recorded_at };

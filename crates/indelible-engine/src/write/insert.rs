@@ -12,6 +12,7 @@ use rusqlite::CachedStatement;
 use uuid::Uuid;
 
 use super::heads::Head;
+use super::inbox::Inbox;
 use super::{AnchorRow, AnswerRow, Change};
 use crate::append::{Prepared, PreparedContent};
 use crate::faults::{Faults, When, Write};
@@ -44,9 +45,10 @@ enum Sink<'c> {
 
 /// The statements of a group, prepared once.
 pub(super) struct Inserter<'c> {
-    connection: &'c Connection,
-    faults: Option<&'c Arc<dyn Faults>>,
+    pub(super) connection: &'c Connection,
+    pub(super) faults: Option<&'c Arc<dyn Faults>>,
     sink: Sink<'c>,
+    pub(super) inbox: Inbox,
     /// Whether something was written that other servers hold in memory.
     pub(super) changes_control: bool,
 }
@@ -76,7 +78,7 @@ impl<'c> Inserter<'c> {
             },
             Connection::Postgres(session) => Sink::Postgres(session, Box::new(Staged::new(recorded_at))),
         };
-        Ok(Self { connection, faults, sink, changes_control: false })
+        Ok(Self { connection, faults, sink, inbox: Inbox::default(), changes_control: false })
     }
 
     /// One event, with its content and wrap.
@@ -139,7 +141,10 @@ impl<'c> Inserter<'c> {
     pub(super) fn send(&mut self) -> Result<(), StoreError> {
         match &mut self.sink {
             Sink::Sqlite { .. } => Ok(()),
-            Sink::Postgres(session, staged) => staged.send(session),
+            Sink::Postgres(session, staged) => {
+                staged.send(session)?;
+                self.inbox.send(session, self.faults)
+            }
         }
     }
 
@@ -233,6 +238,7 @@ impl<'c> Inserter<'c> {
     /// A row about which an event speaks.
     pub(super) fn change(&mut self, change: &Change) -> Result<(), StoreError> {
         self.changes_control |= is_held_in_memory(change);
+        self.inbox.note(change)?;
         faulty(self.faults, kind(change), || {
             match change {
                 Change::Instance { key, value } => {
@@ -286,6 +292,10 @@ impl<'c> Inserter<'c> {
                     let insert = "INSERT INTO retired_signing_keys (id, since) VALUES (?1, ?2)";
                     self.connection.execute(insert, (*id as i64, since.as_micros()))?;
                 }
+                // With those of the whole group, at its end.
+                Change::Drained { .. } => {}
+                Change::Binding { role, project_id, organization_id } => self.bind(role, *project_id, *organization_id)?,
+                Change::Unbinding { role, project_id } => self.unbind(role, *project_id)?,
             }
             Ok(())
         })
@@ -373,7 +383,10 @@ const fn is_held_in_memory(change: &Change) -> bool {
         | Change::InstanceEdge { .. }
         | Change::InstanceCheckpoint { .. }
         | Change::Cosignature { .. }
-        | Change::Answer(_) => false,
+        | Change::Answer(_)
+        | Change::Drained { .. }
+        | Change::Binding { .. }
+        | Change::Unbinding { .. } => false,
     }
 }
 

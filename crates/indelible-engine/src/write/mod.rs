@@ -8,6 +8,7 @@
 mod disk;
 mod group;
 mod heads;
+mod inbox;
 mod insert;
 mod plan;
 mod queue;
@@ -56,6 +57,8 @@ const NEARLY_FULL: &str = "the disk is nearly full";
 const CLOCK_JUMPED: &str = "the clock jumped";
 /// See [`RECOVERING`].
 const STALE: &str = "another change of the same resource came first";
+/// See [`RECOVERING`].
+const DRAINED: &str = "another server has taken the row of the inbox";
 /// See [`RECOVERING`].
 const LEASE_LOST: &str = "another server has taken over";
 /// See [`RECOVERING`].
@@ -177,6 +180,27 @@ pub(crate) enum Change {
         id: u64,
         /// Since when it signs no more.
         since: Timestamp,
+    },
+    /// A row of `inbox` goes: what it says is in the chain. It must still be there.
+    Drained {
+        /// Its number.
+        n: i64,
+    },
+    /// A row of `bindings`.
+    Binding {
+        /// The role of the database.
+        role: String,
+        /// Whose events are its.
+        project_id: Uuid,
+        /// The project's organization.
+        organization_id: Uuid,
+    },
+    /// A row of `bindings` goes.
+    Unbinding {
+        /// The role of the database.
+        role: String,
+        /// To which it was bound.
+        project_id: Uuid,
     },
 }
 
@@ -309,8 +333,26 @@ impl Writer {
     pub(crate) fn submit_blocking(&self, mut work: Work) -> Answer {
         let (sender, receiver) = oneshot::channel();
         work.answer = Some(sender);
-        self.queue.push_waiting(work, ROOM_WAIT)?;
+        self.queue.push_waiting(vec![work], ROOM_WAIT)?;
         receiver.blocking_recv().unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Hands works in together and in their order, and waits for the answer to each: they share as few transactions as they fit into. For
+    /// threads outside the runtime.
+    pub(crate) fn submit_each(&self, mut works: Vec<Work>) -> Vec<Answer> {
+        let answered = |work: &mut Work| {
+            let (sender, receiver) = oneshot::channel();
+            work.answer = Some(sender);
+            receiver
+        };
+        let receivers: Vec<_> = works.iter_mut().map(answered).collect();
+        if works.is_empty() {
+            return Vec::new();
+        }
+        if let Err(error) = self.queue.push_waiting(works, ROOM_WAIT) {
+            return receivers.iter().map(|_| Err(error.clone())).collect();
+        }
+        receivers.into_iter().map(|receiver| receiver.blocking_recv().unwrap_or_else(|_| Err(gone()))).collect()
     }
 
     /// Hands work in without waiting for an answer; for what is written at closing.

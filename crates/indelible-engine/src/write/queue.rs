@@ -35,18 +35,20 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One batch always fits into an empty queue, however large.
-    fn has_room(&self, state: &State, work: &Work) -> bool {
-        let share = if work.privilege == Privilege::Caller { 1 } else { 2 };
+    /// One batch always fits into an empty queue, however large; so do those that are handed in together.
+    fn has_room(&self, state: &State, works: &[Work]) -> bool {
+        let share = if works.iter().all(|work| work.privilege != Privilege::Caller) { 2 } else { 1 };
+        let (events, bytes) = works.iter().fold((0, 0), |(events, bytes), work| (events + work.events.len(), bytes + work.bytes));
         state.waiting.is_empty()
-            || (state.events + work.events.len() <= QUEUE_EVENTS_MAX * share
-                && state.bytes + work.bytes <= self.bytes_max.saturating_mul(share))
+            || (state.events + events <= QUEUE_EVENTS_MAX * share && state.bytes + bytes <= self.bytes_max.saturating_mul(share))
     }
 
-    fn put(&self, mut state: MutexGuard<'_, State>, work: Work) {
-        state.events += work.events.len();
-        state.bytes += work.bytes;
-        state.waiting.push_back(work);
+    fn put(&self, mut state: MutexGuard<'_, State>, works: impl IntoIterator<Item = Work>) {
+        for work in works {
+            state.events += work.events.len();
+            state.bytes += work.bytes;
+            state.waiting.push_back(work);
+        }
         drop(state);
         self.filled.notify_one();
     }
@@ -56,24 +58,26 @@ impl Queue {
         if state.closed {
             return Err(closed());
         }
-        if !self.has_room(&state, &work) {
+        let works = [work];
+        if !self.has_room(&state, &works) {
             return Err(AppendError::Busy { retry_after: RETRY_AFTER });
         }
-        self.put(state, work);
+        self.put(state, works);
         Ok(())
     }
 
-    pub(super) fn push_waiting(&self, work: Work, patience: Duration) -> Result<(), AppendError> {
+    /// Hands works in together: one transaction takes all of them, where they fit into it.
+    pub(super) fn push_waiting(&self, works: Vec<Work>, patience: Duration) -> Result<(), AppendError> {
         let state = self.lock();
-        let full = |state: &mut State| !state.closed && !self.has_room(state, &work);
+        let full = |state: &mut State| !state.closed && !self.has_room(state, &works);
         let (state, waited) = self.drained.wait_timeout_while(state, patience, full).unwrap_or_else(PoisonError::into_inner);
         if state.closed {
             return Err(closed());
         }
-        if waited.timed_out() && !self.has_room(&state, &work) {
+        if waited.timed_out() && !self.has_room(&state, &works) {
             return Err(AppendError::Busy { retry_after: RETRY_AFTER });
         }
-        self.put(state, work);
+        self.put(state, works);
         Ok(())
     }
 
