@@ -1,35 +1,33 @@
 //! The ledger as its users see it: opened, appended to, asked, closed.
 
+mod opening;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::access::TurnedAway;
 use crate::anchor::{Anchoring, CheckpointStore, SealingFailure};
 use crate::append::{AppendError, Desk};
 use crate::clock::{Clock, SystemClock};
-use crate::cosigning::{self, Cosigning, CosigningStatus, Witnesses};
+use crate::cosigning::{Cosigning, CosigningStatus, Witnesses};
 use crate::decide::Books;
 use crate::faults::Faults;
-use crate::inbox::{self, Drain};
+use crate::inbox::Drain;
 use crate::index::Index;
 use crate::keystore::{DataKeys, KeyStore};
 use crate::kms::KeyArn;
-use crate::patrol::{self, Patrol, PatrolOptions, PatrolStatus};
+use crate::patrol::{Patrol, PatrolOptions, PatrolStatus};
+use crate::resource::Instance;
 use crate::resource::registry::Registry;
-use crate::resource::{Instance, Wishes, first_start, load};
-use crate::sharing::{Control, ControlGuard, Held, Lease, Sharing};
+use crate::sharing::{Control, ControlGuard, Sharing};
 use crate::spending::Spending;
-use crate::store::postgres::{Maintenance, Opening, Turn, look_over};
-use crate::store::sql::Connection;
-use crate::store::{Database, Folder, Readers, Source, StoreError};
-use crate::write::{Parts, Privilege, Work, Writer, start};
+use crate::store::postgres::Maintenance;
+use crate::store::{Database, Folder, Readers, StoreError};
+use crate::write::{Privilege, Work, Writer};
 
-/// How much longer the lease of sealing lasts than two passes take.
-const LEASE_SPARE: Duration = Duration::from_secs(10);
 /// Disk space kept free for records of reads, bytes.
 const DISK_RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 /// Content waiting for the writer, bytes.
@@ -260,207 +258,7 @@ impl From<StoreError> for OpenError {
     }
 }
 
-/// What the writer is made of.
-fn writer_parts(
-    (folder, source): (&Folder, &Source),
-    options: &Options,
-    noted_row: i64,
-    held: Held,
-    turned_away: &Arc<TurnedAway>,
-) -> Parts {
-    Parts {
-        source: source.clone(),
-        folder: folder.root().to_owned(),
-        disk_reserve_bytes: options.disk_reserve_bytes,
-        queue_bytes_max: options.queue_bytes_max,
-        clock: Arc::clone(&options.clock),
-        faults: options.faults.clone(),
-        keystore: Arc::clone(&held.desk.keystore),
-        held,
-        maintenance: options.maintenance(),
-        noted_row,
-        turned_away: Arc::clone(turned_away),
-    }
-}
-
-/// What verification in the background is made of.
-fn patrol_parts(
-    (folder, source): (&Folder, &Source),
-    options: &Options,
-    instance: &Instance,
-    (desk, index, writer, readers): (&Arc<Desk>, &Arc<Index>, &Arc<Writer>, &Arc<Readers>),
-) -> patrol::Parts {
-    patrol::Parts {
-        data: folder.root().to_owned(),
-        source: source.clone(),
-        checkpoints: options.checkpoints.clone(),
-        system_project_id: instance.system_project_id,
-        desk: Arc::clone(desk),
-        writer: Arc::clone(writer),
-        index: Arc::clone(index),
-        readers: Arc::clone(readers),
-        clock: Arc::clone(&options.clock),
-    }
-}
-
-/// Begins to drain the inbox, where there is one.
-fn start_drain(source: &Source, desk: &Arc<Desk>, writer: &Arc<Writer>) -> Result<Option<Drain>, OpenError> {
-    let parts = |database| inbox::Parts { database: Arc::clone(database), desk: Arc::clone(desk), writer: Arc::clone(writer) };
-    let drain = source.database().map(|database| Drain::start(parts(database))).transpose();
-    drain.map_err(|error| OpenError::Store(format!("the inbox cannot be drained: {error}")))
-}
-
-/// What lies in a data folder when it is opened.
-struct Read {
-    last_row: i64,
-    rows_anchored: u64,
-    keystore: Arc<KeyStore>,
-    registry: Arc<Registry>,
-    data_keys: Arc<DataKeys>,
-    /// `None` before the first start.
-    known: Option<Instance>,
-}
-
-impl Read {
-    fn from(folder: &Folder, source: &Source, options: &Options) -> Result<Self, OpenError> {
-        // Nothing is written over this connection but the tables of a new file.
-        let ledger = source.open_writer(&Arc::default())?;
-        let last_row = last_row(&ledger)?;
-        // So that after a power cut there are never keys without the file.
-        folder.sync()?;
-        let key = |error: crate::keystore::KeyError| OpenError::Key(error.to_string());
-        let master = options.master_key_file.as_deref();
-        let keystore = Arc::new(KeyStore::open(&options.keys(), master, options.mode, last_row == 0).map_err(key)?);
-        keystore.check_built().map_err(key)?;
-        keystore.load_serving(&ledger).map_err(key)?;
-        if let Some(wanted) = options.signing_kms.as_ref().filter(|_| last_row > 0) {
-            compare(wanted, &keystore, &ledger)?;
-        }
-        let registry = Arc::<Registry>::default();
-        let epoch = match ledger.postgres() {
-            Some(session) => Turn::look(session)?.control_epoch,
-            None => 0,
-        };
-        load(&ledger, &registry, None)?;
-        registry.came_to(epoch);
-        Ok(Self {
-            last_row,
-            rows_anchored: crate::anchor::rows_anchored(&ledger)?,
-            data_keys: Arc::new(DataKeys::load(Arc::clone(&keystore), &ledger)?),
-            known: Instance::load(&ledger)?,
-            keystore,
-            registry,
-        })
-    }
-}
-
-/// The first start of an empty folder.
-fn begin(
-    folder: &Folder,
-    options: &Options,
-    desk: &Desk,
-    registry: &Registry,
-    writer: &Writer,
-) -> Result<(Instance, Option<FirstStart>), OpenError> {
-    let wishes = Wishes {
-        instance_name: options.instance_name.as_deref(),
-        signing_kms: options.signing_kms.as_ref(),
-        organization_kms: options.organization_kms.as_ref(),
-    };
-    let (instance, first) = first_start(folder.root(), &wishes, desk, registry, writer)?;
-    Ok((instance, Some(first)))
-}
-
 impl Ledger {
-    /// Takes the lock, recovers, starts the writer and the index follower; makes organization, project and keys in an empty folder.
-    pub fn open(options: Options) -> Result<Opened, OpenError> {
-        let folder = Folder::open(&options.data)?;
-        let source = options.database.clone().map_or_else(|| Source::File(folder.ledger_db()), Source::Database);
-        if source.database().is_none() && KeyStore::is_begun(&options.keys()) && !folder.has_ledger() {
-            return Err(OpenError::Missing(folder.root().to_owned()));
-        }
-        if let Some(maintenance) = options.maintenance() {
-            maintenance.prepare(options.clock.now())?;
-            source.database().into_iter().for_each(|database| look_over(database, options.clock.now()));
-        }
-        // Of servers that begin at once, one makes what is made once, and the others find it.
-        let opening = source.database().map(|database| Opening::wait(database)).transpose()?;
-        let Read { last_row, rows_anchored, keystore, registry, data_keys, known } = Read::from(&folder, &source, &options)?;
-        let index = Arc::new(Index::open(folder.root(), &source));
-        let spending = Arc::new(Spending::open(folder.root(), &source, &keystore));
-        let desk = Arc::new(Desk::new((&keystore, &data_keys), &registry, &options.clock));
-        let turned_away = Arc::new(TurnedAway::new(Arc::clone(&registry)));
-        let committed = watch::Sender::new(last_row);
-        let held =
-            || Held { desk: Arc::clone(&desk), index: Arc::clone(&index), spending: Arc::clone(&spending), committed: committed.clone() };
-        let writer = Arc::new(start(writer_parts((&folder, &source), &options, last_row, held(), &turned_away))?);
-        let (sharing, control) = (Sharing::start(&source, held())?, Control::new(&source));
-        let (instance, first) = match known {
-            Some(instance) => (instance, None),
-            None => begin(&folder, &options, &desk, &registry, &writer).inspect_err(|_| writer.close())?,
-        };
-        drop(opening);
-        let readers = Readers::new(source.clone());
-        let witnesses = options.witnesses.clone().map(|witnesses| cosigning::Parts {
-            witnesses,
-            instance: instance.name.clone(),
-            readers: Arc::clone(&readers),
-            writer: Arc::clone(&writer),
-            clock: Arc::clone(&options.clock),
-        });
-        let server = desk.new_id().map_err(|error| OpenError::Key(error.to_string()))?;
-        let cosigning = witnesses.map(Cosigning::start).transpose().inspect_err(|_| writer.close())?.map(Arc::new);
-        let anchoring = Anchoring::start(
-            crate::anchor::Parts {
-                source: source.clone(),
-                checkpoints: options.checkpoints.clone(),
-                instance: instance.name.clone(),
-                keystore: Arc::clone(&keystore),
-                writer: Arc::clone(&writer),
-                clock: Arc::clone(&options.clock),
-                faults: options.faults.clone(),
-                cosigning: cosigning.clone(),
-                lease: source.database().map(|database| {
-                    // Longer than the time between two passes, so that it stays where it is.
-                    let lasts = 2 * options.anchor_interval + LEASE_SPARE;
-                    Lease::new(Arc::clone(database), "seal", server, lasts)
-                }),
-            },
-            options.anchor_interval,
-            rows_anchored,
-        )
-        .map_err(|error| OpenError::Store(format!("the sealing thread cannot be started: {error}")))?;
-        let parts = || patrol_parts((&folder, &source), &options, &instance, (&desk, &index, &writer, &readers));
-        let patrol = options.patrol.map(|asked| Patrol::start(parts(), asked)).transpose();
-        let patrol = patrol.map_err(|error| OpenError::Store(format!("the patrol cannot be started: {error}")))?;
-        let drain = start_drain(&source, &desk, &writer)?;
-        let (clock, checkpoints, organization_kms) = (options.clock, options.checkpoints, options.organization_kms);
-        let inner = Inner {
-            instance,
-            organization_kms,
-            clock,
-            registry,
-            keystore,
-            data_keys,
-            desk,
-            turned_away,
-            index,
-            spending,
-            books: Books::default(),
-            readers,
-            writer,
-            anchoring,
-            checkpoints,
-            cosigning,
-            patrol,
-            drain,
-            control,
-            sharing,
-            folder,
-        };
-        Ok(Opened { ledger: Self { inner: Arc::new(inner) }, first_start: first })
-    }
-
     /// Stops taking work, answers what is queued, anchors it, empties the WAL, marks the index clean, releases the lock. The same happens when the last
     /// clone goes.
     pub fn close(self) {
@@ -551,17 +349,4 @@ impl Drop for Inner {
         self.stop();
         tracing::debug!(folder = %self.folder.root().display(), "closed");
     }
-}
-
-/// The option names the key that signs first. Where another does by now, that is said, and nothing is done about it.
-fn compare(wanted: &KeyArn, keystore: &KeyStore, ledger: &Connection) -> Result<(), StoreError> {
-    let newest: Option<i64> = ledger.query_row("SELECT max(id) FROM signing_keys", [], |row| row.get(0))?;
-    if newest.and_then(|id| keystore.kms_signing_key(id.unsigned_abs())).as_ref() != Some(wanted) {
-        tracing::warn!(%wanted, "this KMS key does not sign: another does since the first start; `indelible keys rotate signing --kms` lets it");
-    }
-    Ok(())
-}
-
-fn last_row(connection: &Connection) -> Result<i64, StoreError> {
-    Ok(connection.query_row("SELECT coalesce(max(row), 0) FROM events", [], |row| row.get(0))?)
 }

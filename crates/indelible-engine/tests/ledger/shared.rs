@@ -2,7 +2,6 @@
 //! months turn under both.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -114,10 +113,8 @@ impl House {
 
     /// One value, by whoever has every right.
     fn ask(&self, sql: &str) -> String {
-        let output =
-            Command::new("psql").args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", &self.address, "-c", sql]).output().expect("psql runs");
-        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("UTF-8").trim_end().to_owned()
+        let rows = databases::Session::with(&self.address).rows(sql);
+        rows.first().and_then(|row| row.first()).cloned().unwrap_or_default()
     }
 }
 

@@ -6,10 +6,19 @@
 #[expect(dead_code, reason = "the workbench of the other tests has more than is used here")]
 #[path = "../ledger/bench.rs"]
 mod bench;
+#[path = "../ledger/databases.rs"]
+mod databases;
+#[expect(dead_code, reason = "the workbench knows of databases")]
+#[path = "../ledger/postgres.rs"]
+mod postgres;
+#[expect(dead_code, reason = "the workbench has it")]
+#[path = "../ledger/shell.rs"]
+mod shell;
 
 use std::process::Command;
 
 use bench::{Bench, event};
+use indelible_engine::anchor::CheckpointStore;
 use indelible_engine::resource::{Once, kind};
 
 fn sqlite3(bench: &Bench, sql: &str) -> (bool, String) {
