@@ -331,8 +331,11 @@ fn a_server_that_lost_its_lease_publishes_nothing_more() {
         let (ledger, admin) = (&house.servers[0], house.admin(0));
         let project = ledger.project_of(&admin, None).expect("the default project");
         let sealing = scope.spawn(move || wait(ledger.seal(&admin, &project)).expect("recorded"));
-        is_stopped.recv_timeout(Duration::from_secs(60)).expect("it came so far");
-        house.ask(&format!("SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_class ON relation = pg_class.oid WHERE relname = 'leases' AND mode = 'RowShareLock' AND pid <> pg_backend_pid() LIMIT 1"));
+        is_stopped.recv_timeout(Duration::from_mins(1)).expect("it came so far");
+        house.ask(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_class ON relation = pg_class.oid
+             WHERE relname = 'leases' AND mode = 'RowShareLock' AND pid <> pg_backend_pid() LIMIT 1",
+        );
         tell.send(()).expect("it waits");
         drop(sealing.join().expect("no panic"));
     });
