@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indelible_core::entry::Entry;
 use indelible_core::time::Timestamp;
@@ -27,6 +27,9 @@ use crate::spending::Usage;
 use crate::store::StoreError;
 use crate::store::postgres::{self, Turn};
 use crate::store::sql::{Connection, Param, SqlError};
+
+/// How often partitions of the months ahead are made, where they are not there.
+const LOOK_AHEAD_EVERY: Duration = Duration::from_hours(24);
 
 /// What went wrong with a group, and how far it had come.
 pub(super) struct Failure {
@@ -109,16 +112,20 @@ impl Thread {
         let (Some(session), Some(maintenance)) = (self.connection.as_ref().and_then(Connection::postgres), &self.parts.maintenance) else {
             return Ok(());
         };
-        let wanted = postgres::partition(recorded_at);
-        if self.partition.as_ref() == Some(&wanted) {
+        let (wanted, now) = (postgres::partition(recorded_at), self.parts.clock.monotonic());
+        let is_known = |(known, at): &(String, Duration)| *known == wanted && now.saturating_sub(*at) < LOOK_AHEAD_EVERY;
+        if self.partition.as_ref().is_some_and(is_known) {
             return Ok(());
         }
         let select = session.prepare("SELECT to_regclass('audit.' || ?1) IS NOT NULL")?;
         let rows = session.query(&select, &[Param::Text(&wanted)])?;
-        if !rows.first().is_some_and(|row| row.try_get(0).unwrap_or(false)) {
-            maintenance.make_partitions(recorded_at)?;
+        let is_there = rows.first().is_some_and(|row| row.try_get(0).unwrap_or(false));
+        match maintenance.make_partitions(recorded_at) {
+            // Those ahead can wait for a day on which it works.
+            Err(error) if is_there => tracing::warn!(%error, "no partition was made ahead"),
+            made => made?,
         }
-        self.partition = Some(wanted);
+        self.partition = Some((wanted, now));
         Ok(())
     }
 

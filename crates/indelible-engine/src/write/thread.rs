@@ -73,8 +73,8 @@ pub(super) struct Thread {
     pub(super) time: Option<Time>,
     pub(super) disk: Disk,
     pub(super) last_row: i64,
-    /// The partition that is known to be there.
-    pub(super) partition: Option<String>,
+    /// The partition that is known to be there, and since when, by the monotonic clock.
+    pub(super) partition: Option<(String, Duration)>,
     pub(super) unchecked_bytes: u64,
     /// Events about what was counted that could not be recorded, and since when.
     untold: Vec<(Duration, EngineEvent, Privilege)>,

@@ -88,6 +88,22 @@ impl Offline {
         Ok(json!({"receipts": receipts}).to_string().into_bytes())
     }
 
+    /// Binds a role of the database to the project, or ends that; whether anything changed, and the project.
+    pub(super) fn bind_host(&self, role: &str, is_bound: bool) -> anyhow::Result<(bool, Uuid)> {
+        let project = self.project.id;
+        let changed = if is_bound {
+            self.runtime.block_on(self.ledger.bind_host(&self.caller, role, project))?
+        } else {
+            self.runtime.block_on(self.ledger.unbind_host(&self.caller, role, project))?
+        };
+        Ok((changed, project))
+    }
+
+    /// Lets events wait in the inbox as they are; whether that was not so before.
+    pub(super) fn accept_plaintext_inbox(&self) -> anyhow::Result<bool> {
+        Ok(self.runtime.block_on(self.ledger.accept_plaintext_inbox(&self.caller))?)
+    }
+
     /// Records what was refused, before it is said.
     fn record(&self, rejections: &Rejections) -> anyhow::Result<()> {
         Ok(self.runtime.block_on(self.ledger.reject_all(&self.caller, &self.project, rejections, false))?)

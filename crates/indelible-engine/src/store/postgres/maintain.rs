@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indelible_core::time::Timestamp;
+use uuid::Uuid;
 
+use super::bind::{Purpose, bind};
 use super::check::{Finding, Weight, check};
 use super::install::{Installed, VERSION, install, version};
 use super::session::Session;
@@ -33,10 +35,15 @@ impl Maintenance {
         let unready = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("{}: {error}", self.0));
         let there = wait_for(version(session.client_mut()), INSTALL_WAIT)?.map_err(|error| unready(&told(&error)))?;
         if there != VERSION {
+            add_pgcrypto(&session);
             let installed = wait_for(install(session.client_mut()), INSTALL_WAIT)?.map_err(|error| unready(&error))?;
             tracing::info!(database = %self.0, from = installed.before, to = installed.now, "the tables were brought forward");
         }
-        make(&session, now).map_err(|error| unready(&error))
+        // A server that may not make partitions runs as long as somebody else makes them.
+        if let Err(error) = make(&session, now) {
+            tracing::warn!(database = %self.0, %error, "no partition was made: name the owner of the tables with --database-maintenance");
+        }
+        Ok(())
     }
 
     /// Makes the partition of a time, and those ahead of it.
@@ -60,6 +67,7 @@ impl Opening {
 /// Brings a database to this program's version, as the owner of its tables.
 pub fn install_in(database: &Database) -> Result<Installed, String> {
     let mut session = Session::open(database).map_err(|error| error.to_string())?;
+    add_pgcrypto(&session);
     let installed = wait_for(install(session.client_mut()), INSTALL_WAIT).map_err(|error| error.to_string())?;
     installed.map_err(|error| format!("{database}: {error}"))
 }
@@ -85,6 +93,28 @@ pub(crate) fn look_over(database: &Database, now: Timestamp) {
         }
         Err(error) => tracing::warn!(error, "the database could not be looked over"),
     }
+}
+
+/// Adds the extension that encrypts what waits in the inbox, where the system has it and this role may. Without it `audit.append` refuses,
+/// until somebody accepts that events wait there as they are.
+fn add_pgcrypto(session: &Session) {
+    if let Err(error) = session.batch("CREATE EXTENSION IF NOT EXISTS pgcrypto SCHEMA public") {
+        tracing::warn!(%error, "the extension pgcrypto is not there and was not added");
+    }
+}
+
+/// Whether the extension pgcrypto is there.
+pub fn has_pgcrypto_in(database: &Database) -> Result<bool, String> {
+    let session = Session::open(database).map_err(|error| error.to_string())?;
+    let find = session.prepare("SELECT FROM pg_extension WHERE extname = 'pgcrypto'").map_err(|error| error.to_string())?;
+    session.query(&find, &[]).map(|rows| !rows.is_empty()).map_err(|error| error.to_string())
+}
+
+/// Makes a role that is bound to a project already a member of those who may append.
+pub fn let_host_in(database: &Database, role: &str, project_id: Uuid) -> Result<(), String> {
+    let mut session = Session::open(database).map_err(|error| error.to_string())?;
+    let bound = wait_for(bind(session.client_mut(), Purpose::Host, role, project_id), INSTALL_WAIT).map_err(|error| error.to_string())?;
+    bound.map_err(|error| format!("{database}: {error}"))
 }
 
 fn make(session: &Session, at: Timestamp) -> Result<(), StoreError> {
