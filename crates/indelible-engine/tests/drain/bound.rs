@@ -62,6 +62,28 @@ fn a_role_is_bound_and_unbound_by_events_and_by_who_may() {
     place.verify();
 }
 
+/// With the rights of a server and no more: binding, a rule for a name, a key that is made, and draining.
+#[test]
+fn a_server_that_owns_nothing_binds_and_drains() {
+    let (place, first) = Place::new();
+    first.close();
+    place.owner.run("DELETE FROM audit.inbox_keys");
+    let ledger = place.open_as_server("a");
+    let instance = place.instance(&ledger);
+    let project = wait(ledger.create_project(&instance, None, "other")).expect("made").id;
+    assert!(wait(ledger.unbind_host(&instance, &place.role, ledger.default_project_id())).expect("ended"));
+    place.bind(&ledger, project);
+    let rule = r#"{"name":"iban","action":"exclude"}"#;
+    let rules = indelible_engine::resource::kind("redaction_rule").expect("a kind");
+    wait(ledger.create_resource(&instance, rules, Some(Owner::Project(project)), rule, None)).expect("made");
+    assert_eq!(place.owner.number("SELECT count(*) FROM audit.redaction_names"), 1);
+    place.until("there is an inbox key", || place.owner.number("SELECT count(*) FROM audit.inbox_keys") == 1);
+    place.host().append(&event(1, "taken")).expect("taken");
+    place.drained();
+    assert_eq!(place.entries(project).len(), 1);
+    place.verify();
+}
+
 #[test]
 fn a_ledger_in_a_file_binds_nobody() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -107,6 +107,17 @@ impl Place {
         Ledger::open(options).expect("it opens").ledger
     }
 
+    /// A server whose login is a member of `audit_server` and owns nothing; the owner makes partitions for it.
+    pub(crate) fn open_as_server(&self, name: &str) -> Ledger {
+        let role = format!("server_of_{}", self.role);
+        self.owner.run(&format!("CREATE ROLE {role} LOGIN IN ROLE audit_server"));
+        let address = self.address.replace("user=tests", &format!("user={role}"));
+        self.open_with(name, |options| {
+            options.database_maintenance = options.database.take();
+            options.database = Some(Arc::new(Database::parse(&address, None, None).expect("an address")));
+        })
+    }
+
     /// The key store.
     pub(crate) fn keys(&self) -> PathBuf {
         self.folder.path().join("keys")
