@@ -190,7 +190,7 @@ impl Place {
     }
 
     pub(crate) fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_mins(1);
         while !is_so() {
             assert!(Instant::now() < end, "{what}: not within a minute, {} rows wait", self.waiting());
             std::thread::sleep(Duration::from_millis(20));
@@ -213,7 +213,7 @@ impl Place {
 
     /// All of the database, as a dump has it.
     pub(crate) fn dump(&self) -> String {
-        let dumped = Command::new("pg_dump").arg(&self.address.replace("postgres:///", "postgresql:///")).output().expect("pg_dump runs");
+        let dumped = Command::new("pg_dump").arg(self.address.replace("postgres:///", "postgresql:///")).output().expect("pg_dump runs");
         assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
         String::from_utf8(dumped.stdout).expect("UTF-8")
     }

@@ -18,7 +18,7 @@ fn put(place: &Place, project: &str, event: &[u8], sealed: bool) -> i64 {
     place.owner.rows(insert, &[&project, &event, &sealed])[0].get(0)
 }
 
-fn only<'v>(events: &'v [Value], n: i64) -> &'v Value {
+fn only(events: &[Value], n: i64) -> &Value {
     let found: Vec<_> = events.iter().filter(|event| event["resource"]["id"] == json!(n.to_string())).collect();
     let [event] = found.as_slice() else { panic!("row {n}: {events:?}") };
     assert_eq!((&event["outcome"], &event["resource"]["type"]), (&json!("error"), &json!("inbox_row")));

@@ -37,7 +37,9 @@ fn two_servers_chain_each_event_once_while_hosts_go_on() {
                 std::thread::sleep(std::time::Duration::from_millis(300));
             }
         });
-        hosts.into_iter().for_each(|host| host.join().expect("no host fails"));
+        for host in hosts {
+            host.join().expect("no host fails");
+        }
         done.store(true, Ordering::SeqCst);
     });
     place.drained();
