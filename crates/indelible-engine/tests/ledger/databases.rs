@@ -13,14 +13,13 @@ use crate::postgres;
 /// What every database of a ledger is a copy of.
 const TEMPLATE: &str = "ledger";
 
-/// Made when the first ledger is. The months are those in which tests with a clock of their own begin; the others make theirs.
+/// Made when the first ledger is. It has partitions for the months from now; a ledger with a clock of its own makes others.
 static INSTALLED: LazyLock<()> = LazyLock::new(|| {
     Session::to("postgres").run(&format!("CREATE DATABASE {TEMPLATE}")).expect("made");
     let mut session = Session::to(TEMPLATE);
     let Session { runtime, client, .. } = &mut session;
     let installed = runtime.block_on(install(client)).expect("installed");
     assert!(installed.event_triggers, "a superuser installs");
-    session.run("SELECT audit.make_partitions('2026-03-01T00:00:00Z')").expect("made");
 });
 
 /// Databases in which nothing is but what is installed.

@@ -98,7 +98,7 @@ fn literal(table: &str, column: &str, value: ValueRef<'_>) -> String {
         ValueRef::Real(number) => number.to_string(),
         ValueRef::Text(text) => format!("'{}'", std::str::from_utf8(text).expect("UTF-8").replace('\'', "''")),
         ValueRef::Blob(bytes) => {
-            let is_id = matches!((table, column), ("events", "id") | ("answers", "caller" | "id") | ("api_key_uses", "id"));
+            let is_id = matches!((table, column), ("events" | "answers" | "api_key_uses", "id") | ("answers", "caller"));
             format!("'{}{}'", if is_id { "" } else { "\\x" }, hex::encode(bytes))
         }
     }
