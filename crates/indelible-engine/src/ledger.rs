@@ -161,6 +161,12 @@ pub enum OpenError {
          purpose, move {0}/keys away first, and keep it, for no backup of the old ledger can be read without it"
     )]
     Missing(PathBuf),
+    /// The same where the ledger should be in a database.
+    #[error(
+        "there is no ledger in {0}, but {1} holds the keys of one: name the database of that ledger, or restore it; or, to begin a new \
+         ledger on purpose, name another folder with --keys, and keep the old one"
+    )]
+    MissingInDatabase(String, PathBuf),
     /// The witness policy is of another log.
     #[error("{0}")]
     Policy(String),

@@ -22,12 +22,14 @@ use crate::resource::{Instance, Wishes, first_start, load};
 use crate::sharing::{Control, Held, Lease, Sharing};
 use crate::spending::Spending;
 use crate::store::postgres::{Opening, Turn, look_over};
-use crate::store::sql::Connection;
-use crate::store::{Folder, Readers, Source, StoreError};
+use crate::store::sql::{Connection, OptionalExtension as _};
+use crate::store::{Database, Folder, Readers, Source, StoreError};
 use crate::write::{Parts, Writer, start};
 
 /// How much longer the lease of sealing lasts than two passes take.
 const LEASE_SPARE: Duration = Duration::from_secs(10);
+/// The row of `instance` that says since when there is a ledger in a database.
+const BEGUN: &str = "begun_at";
 
 /// What lies in a data folder when it is opened.
 struct Read {
@@ -42,8 +44,11 @@ struct Read {
 
 impl Read {
     fn from(folder: &Folder, source: &Source, options: &Options) -> Result<Self, OpenError> {
-        // Nothing is written over this connection but the tables of a new file.
+        // Nothing is written over this connection but the tables of a new file, and that a ledger is begun in a database.
         let ledger = source.open_writer(&Arc::default())?;
+        if let Some(database) = source.database() {
+            begin_in(database, &ledger, options)?;
+        }
         let last_row = last_row(&ledger)?;
         // So that after a power cut there are never keys without the file.
         folder.sync()?;
@@ -71,6 +76,23 @@ impl Read {
             registry,
         })
     }
+}
+
+/// Says in a database that a ledger is begun there, before its first key is made. Keys that are there while nothing was ever begun belong to
+/// another database: one in its place would look as if there had been none.
+fn begin_in(database: &Database, ledger: &Connection, options: &Options) -> Result<(), OpenError> {
+    // One that was carried over from elsewhere has its name.
+    let find = "SELECT value FROM instance WHERE key IN (?1, 'name') LIMIT 1";
+    let begun = ledger.prepare(find).and_then(|mut begun| begun.query_row([BEGUN], |_| Ok(())).optional());
+    if begun.map_err(StoreError::from)?.is_some() {
+        return Ok(());
+    }
+    if KeyStore::is_begun(&options.keys()) {
+        return Err(OpenError::MissingInDatabase(database.to_string(), options.keys()));
+    }
+    let begin = "INSERT INTO instance (key, value) VALUES (?1, ?2)";
+    ledger.execute(begin, (BEGUN, options.clock.now().to_string())).map_err(StoreError::from)?;
+    Ok(())
 }
 
 /// The first start of an empty folder.

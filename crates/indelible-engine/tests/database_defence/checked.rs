@@ -94,7 +94,10 @@ const SABOTAGES: &[(&str, &[&str])] = &[
     ("DROP TABLE audit.cosignatures", &["table cosignatures"]),
     ("CREATE OR REPLACE VIEW audit.audit_events WITH (security_invoker = true) AS DEFINITION WHERE principal_id <> 'alice'", &["view audit_events"]),
     ("ALTER VIEW audit.audit_events SET (security_invoker = false)", &["view audit_events"]),
-    ("ALTER TABLE audit.events DROP COLUMN tool CASCADE", &["view audit_events"]),
+    (
+        "ALTER TABLE audit.events DROP COLUMN tool CASCADE",
+        &["view audit_events", "view submissions", "grant audit_server on table submissions"],
+    ),
     ("INSERT INTO audit.migrations (version, name) VALUES (99, 'later')", &["version audit"]),
 ];
 

@@ -13,15 +13,17 @@ use crate::postgres;
 /// What every database of a ledger is a copy of.
 const TEMPLATE: &str = "ledger";
 
-/// Made when the first ledger is. The months are those in which tests with a clock of their own begin; the others make theirs.
-static INSTALLED: LazyLock<()> = LazyLock::new(|| {
+/// Made when the first ledger is. These are its partitions, for the months from now; a ledger with a clock of its own makes others.
+static INSTALLED: LazyLock<Vec<String>> = LazyLock::new(|| {
     Session::to("postgres").run(&format!("CREATE DATABASE {TEMPLATE}")).expect("made");
     let mut session = Session::to(TEMPLATE);
     let Session { runtime, client, .. } = &mut session;
     let installed = runtime.block_on(install(client)).expect("installed");
     assert!(installed.event_triggers, "a superuser installs");
-    session.run("SELECT audit.make_partitions('2026-03-01T00:00:00Z')").expect("made");
+    session.rows(PARTITIONS).into_iter().flatten().collect()
 });
+
+const PARTITIONS: &str = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'audit.events'::regclass";
 
 /// Databases in which nothing is but what is installed.
 static EMPTY: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -44,6 +46,10 @@ pub(crate) fn give_back(address: &str) {
         return;
     }
     let session = Session::to(&name);
+    let rows: i64 = session.rows("SELECT last_row FROM audit.turn")[0][0].parse().expect("a number");
+    if rows > EMPTIED_ROWS_MAX {
+        return;
+    }
     let tables = session.rows(
         "SELECT format('DELETE FROM audit.%I', relname) FROM pg_class
          WHERE relnamespace = 'audit'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition AND relname NOT IN ('turn', 'migrations')",
@@ -56,13 +62,20 @@ pub(crate) fn give_back(address: &str) {
                  WHERE pg_class.oid = tgrelid AND relnamespace = 'audit'::regnamespace AND starts_with(tgname, 'refuse_')"
         )
     };
-    let mut statements = vec![format!("SELECT 1 / (SELECT count(*) FROM audit.turn WHERE last_row <= {EMPTIED_ROWS_MAX})"), triggers('D')];
+    let mut statements = vec![triggers('D')];
     statements.extend(tables.into_iter().flatten());
+    // A ledger has to make its partitions itself.
+    let made: Vec<_> = session.rows(PARTITIONS).into_iter().flatten().filter(|partition| !INSTALLED.contains(partition)).collect();
+    if !made.is_empty() {
+        let guards = session.rows("SELECT evtname FROM pg_event_trigger").into_iter().flatten().collect::<Vec<_>>();
+        statements.extend(guards.iter().map(|guard| format!("ALTER EVENT TRIGGER {guard} DISABLE")));
+        statements.extend(made.iter().map(|partition| format!("DROP TABLE {partition}")));
+        statements.extend(guards.iter().map(|guard| format!("ALTER EVENT TRIGGER {guard} ENABLE ALWAYS")));
+    }
     statements.push("UPDATE audit.turn SET last_row = 0, recorded_at = 0, control_epoch = 0".to_owned());
     statements.push(triggers('A'));
-    if session.run(&format!("SET synchronous_commit TO off; {}", statements.join("; "))).is_ok() {
-        EMPTY.lock().expect("not poisoned").push(name);
-    }
+    session.run(&format!("SET synchronous_commit TO off; {}", statements.join("; "))).expect("emptied");
+    EMPTY.lock().expect("not poisoned").push(name);
 }
 
 /// Whether nobody has a database open, or is about to be gone.

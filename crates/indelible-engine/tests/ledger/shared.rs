@@ -394,6 +394,23 @@ fn months_and_years_turn_under_two_servers_and_no_partition_is_ever_missing() {
 }
 
 #[test]
+fn keys_beside_a_database_without_a_ledger_begin_no_new_one() {
+    let mut house = House::of(1, |_, _| {});
+    house.servers.remove(0).close();
+    let address = databases::installed();
+    let mut options = Options::new(house.folder.path().join("data-0"));
+    options.database = Some(Arc::new(Database::parse(&address, None, None).expect("an address")));
+    options.keys = Some(house.folder.path().join("keys"));
+    options.checkpoints = house.folder.path().join("checkpoints").into();
+    let refused = Ledger::open(options).map(|_| ()).expect_err("another database").to_string();
+    assert!(["there is no ledger in", "holds the keys", "--keys"].iter().all(|word| refused.contains(word)), "{refused}");
+    assert_eq!(databases::Session::with(&address).rows("SELECT count(*) FROM instance")[0][0], "0", "nothing was made");
+    let server = house.open(0, &|_, _| {});
+    house.servers.push(server);
+    house.verify();
+}
+
+#[test]
 fn a_copy_of_the_keys_is_all_that_a_new_server_needs() {
     let mut house = House::of(1, |_, _| {});
     house.append(0, &[event(0, "a")]).expect("appended");

@@ -156,6 +156,7 @@ BEGIN
     RETURN NEW;
 END
 $$;
+REVOKE ALL ON FUNCTION audit.mark_epoch() FROM PUBLIC;
 CREATE TRIGGER mark_epoch BEFORE INSERT OR UPDATE ON audit.resources FOR EACH ROW EXECUTE FUNCTION audit.mark_epoch();
 ALTER TABLE audit.resources ENABLE ALWAYS TRIGGER mark_epoch;
 
