@@ -1,7 +1,7 @@
 //! The keys of `audit.inbox`: an event of somebody's own transaction in PostgreSQL is encrypted there with pgcrypto to the public half of a
 //! key of the organization, and opened here with the private half.
 //!
-//! Of OpenPGP (RFC 4880) this is what pgcrypto writes with `cipher-algo=aes256, compress-algo=0`, and no more ([`packet`] has the packets): a
+//! Of OpenPGP (RFC 4880) this is what pgcrypto writes with `cipher-algo=aes256, compress-algo=0`, and no more (`packet.rs` has the packets): a
 //! session key under RSA, and data under it with an MDC. RSA, AES, SHA-1 and randomness are those of aws-lc.
 //! Refuses what was not encrypted to the key, what was changed, and any other form, and does not tell which. Invariant: nothing of a
 //! plaintext is given out before its MDC was checked.

@@ -49,7 +49,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("CREATE TABLE public.above (hashes bytea NOT NULL); ALTER TABLE audit.tiles INHERIT public.above", "must stay a table of its own"),
     ("DROP TABLE PARTED", "is of the audit log"),
     ("DROP TABLE audit.events CASCADE", "is of the audit log"),
-    ("DROP TABLE audit.ids", "is of the audit log"),
+    ("DROP TABLE audit.ids CASCADE", "is of the audit log"),
     ("DO $$ BEGIN EXECUTE 'DROP TABLE audit.ids'; END $$", "is of the audit log"),
     ("SET session_replication_role = replica; DROP TABLE audit.ids", "is of the audit log"),
     ("DROP VIEW audit.audit_events", "is of the audit log"),
