@@ -114,6 +114,8 @@ impl DataKeys {
         let read = Self::load(Arc::clone(&self.keystore), connection)?;
         let read = read.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        // One that was drawn here and never stored serves no more where its number is another's: whichever organization it was for.
+        state.current.retain(|_, key| key.is_stored() || read.by_id.get(&key.id).is_none_or(|other| other.wrapped == key.wrapped));
         for (id, key) in read.by_id {
             if state.by_id.get(&id).is_some_and(|known| known.is_stored() && known.wrapped == key.wrapped) {
                 continue;

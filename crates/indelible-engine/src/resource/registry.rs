@@ -46,6 +46,22 @@ struct State {
 }
 
 impl State {
+    /// Takes note of a version; whether it is newer than what was known. Under one lock with what is made of it, so that none comes back.
+    fn is_news(&mut self, name: (&'static str, Uuid), version: u64) -> bool {
+        let known = self.versions.entry(name).or_default();
+        let is_news = version > *known;
+        *known = version.max(*known);
+        is_news
+    }
+
+    fn put_project(&mut self, project: Arc<Project>, number: i64) {
+        if project.system {
+            self.system_projects.insert(project.organization_id, project.id);
+        }
+        self.numbers.insert(project.id, number);
+        self.projects.insert(number, project);
+    }
+
     /// Counts a change of a resource.
     fn changed(&mut self, kind: &Kind, kept: &Kept) {
         *self.changes.entry(kept.owner).or_default() += 1;
@@ -210,15 +226,15 @@ impl Registry {
 
     /// Takes in a resource that is committed, unless it is known already, or a newer version of it is.
     pub(crate) fn keep(&self, kind: &'static Kind, kept: &Shared) {
-        if !self.is_news((kind.noun, kept.id), kept.version) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if !state.is_news((kind.noun, kept.id), kept.version) {
             return;
         }
         if kind.noun == projects::KIND.noun
-            && let (Some(project), Some(number)) = (Project::of(kept), self.number_of(kept.id))
+            && let (Some(project), Some(number)) = (Project::of(kept), state.numbers.get(&kept.id).copied())
         {
-            self.put_project(Arc::new(project), number);
+            state.put_project(Arc::new(project), number);
         }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if kind.noun == api_keys::KIND.noun {
             state.keys.extend(ApiKey::of(kept).map(|key| (key.id, Arc::new(key))));
         }
@@ -227,20 +243,12 @@ impl Registry {
         state.changed(kind, kept);
     }
 
-    fn is_news(&self, name: (&'static str, Uuid), version: u64) -> bool {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let known = state.versions.entry(name).or_default();
-        let is_news = version > *known;
-        *known = version.max(*known);
-        is_news
-    }
-
     /// Lets go of a resource whose end, at this version, is committed.
     pub(crate) fn end(&self, kind: &'static Kind, id: Uuid, version: u64) {
-        if !self.is_news((kind.noun, id), version) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if !state.is_news((kind.noun, id), version) {
             return;
         }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(ended) = state.kept.remove(&(kind.noun, id)) {
             if let Some(names) = state.by_owner.get_mut(&ended.owner) {
                 names.remove(&(kind.noun, id));
@@ -257,15 +265,5 @@ impl Registry {
     /// Takes in the number of a project that is committed.
     pub(crate) fn number(&self, project_id: Uuid, number: i64) {
         self.state.write().unwrap_or_else(PoisonError::into_inner).numbers.insert(project_id, number);
-    }
-
-    /// Takes in a project that is committed.
-    pub(crate) fn put_project(&self, project: Arc<Project>, number: i64) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if project.system {
-            state.system_projects.insert(project.organization_id, project.id);
-        }
-        state.numbers.insert(project.id, number);
-        state.projects.insert(number, project);
     }
 }

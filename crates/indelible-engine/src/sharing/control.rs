@@ -13,7 +13,9 @@ use crate::store::{Database, Source, StoreError};
 /// Key of the advisory lock: "indelctl".
 pub(crate) const LOCK: i64 = 0x696e_6465_6c63_746c;
 /// How long a change waits for those of other servers.
-const WAIT: &str = "SET lock_timeout TO '10s'";
+/// And how long the database waits for a server that stands still with the lock: what it then writes is refused as made from what is no longer
+/// so.
+const WAIT: &str = "SET lock_timeout TO '10s'; SET idle_session_timeout TO '60s'";
 
 /// The lock.
 pub(crate) struct Control {

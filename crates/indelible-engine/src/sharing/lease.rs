@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::store::postgres::Session;
+use crate::store::postgres::{Session, Turn};
 use crate::store::sql::{Param, SqlError};
 use crate::store::{Database, StoreError};
 
 /// How long the database waits for a server that stands still while it holds the row, and how long others wait for the row.
-const SETTINGS: &str = "SET idle_in_transaction_session_timeout TO '60s'; SET lock_timeout TO '20s'";
+const SETTINGS: &str = "SET idle_in_transaction_session_timeout TO '180s'; SET lock_timeout TO '20s'";
 const FIRST: &str = "INSERT INTO leases (work, holder, epoch, expires_at) VALUES (?1, ?2, 0, '-infinity') ON CONFLICT (work) DO NOTHING";
 const TAKE: &str = "UPDATE leases SET holder = ?2, epoch = epoch + 1, expires_at = clock_timestamp() + make_interval(secs => ?3::bigint)
                     WHERE work = ?1 AND (?4::bigint = 1 OR expires_at < clock_timestamp() OR holder = ?2) RETURNING epoch";
@@ -78,7 +78,10 @@ impl Lease {
         let (work, holder) = (Param::Text(self.work), self.holder.into_bytes());
         let (holder, lasts) = (Param::Blob(&holder), Param::Integer(self.lasts.as_secs() as i64));
         session.execute(&session.prepare(FIRST)?, &[work, holder])?;
+        // Under the turn: what was written under the term before this one is committed, or will be refused.
+        Turn::take(session)?;
         let taken = session.query(&session.prepare(TAKE)?, &[work, holder, lasts, Param::Integer(insist.into())])?;
+        session.end("COMMIT")?;
         let Some(row) = taken.first() else { return Ok(None) };
         let term = Term { work: self.work, holder: self.holder, epoch: row.try_get(0).map_err(SqlError::from)? };
         self.term = Some(term);

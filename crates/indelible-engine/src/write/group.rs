@@ -101,6 +101,10 @@ impl Thread {
             Connection::Postgres(session) => Turn::take(session).map(Some),
         })?;
         if let Some(turn) = turn {
+            if turn.last_row < self.last_row {
+                let (known, there) = (self.last_row, turn.last_row);
+                return Err(StoreError::Corrupt(format!("row {known} was committed, but the store ends at row {there}")).into());
+            }
             self.parts.held.take_in(connection, &turn)?;
             self.found_at(turn.last_row, Timestamp::from_micros(turn.recorded_at_micros));
         }
@@ -279,6 +283,8 @@ impl Group<'_> {
                 self.desk.data_keys.load_newer(self.planner.connection)?;
                 return Ok(None);
             }
+            // Other servers read what is sealed under it.
+            self.inserter.changes_control = true;
             self.data_keys.push(Arc::clone(key));
         }
         Ok(Some(()))

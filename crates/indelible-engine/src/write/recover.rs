@@ -19,6 +19,7 @@ use super::time::Time;
 use crate::keystore::KeyStore;
 use crate::resource::load;
 use crate::store::StoreError;
+use crate::store::postgres::Turn;
 use crate::store::sql::{Connection, OptionalExtension as _};
 
 /// Rows at the end of the ledger that are hashed again.
@@ -42,6 +43,11 @@ impl Thread {
             if busy != 0 {
                 return Err(StoreError::Corrupt("a reader keeps the write-ahead log from being emptied".to_owned()));
             }
+        }
+        if let Some(session) = connection.postgres() {
+            // A COMMIT of the session before this one, to which no answer came, has come to its end once the turn is free.
+            Turn::take(session)?;
+            session.end("ROLLBACK")?;
         }
         let tail = verify_tail(&*connection.moment()?, &self.parts.keystore)?;
         if tail.last_row < self.last_row {
@@ -68,6 +74,10 @@ impl Thread {
 
     /// Rows that a failed COMMIT persisted after all: their ids must be known, or a retry would write them twice.
     fn note_rows(&self, connection: &Connection) -> Result<(), StoreError> {
+        if connection.postgres().is_some() {
+            // There a table tells.
+            return Ok(());
+        }
         let mut statement = connection.prepare("SELECT project, id, row FROM events WHERE row > ?1")?;
         let mut rows = statement.query([self.last_row])?;
         while let Some(row) = rows.next()? {

@@ -229,7 +229,8 @@ impl Thread {
             if let Some(time) = self.time.as_mut() {
                 time.recorded(committed.recorded_at);
             }
-            for (project, id, row) in &committed.ids {
+            let in_memory = if self.parts.source.database().is_none() { committed.ids.as_slice() } else { &[] };
+            for (project, id, row) in in_memory {
                 self.parts.held.index.note(*project, *id, *row);
             }
             self.parts.held.index.committed(committed.last_row);

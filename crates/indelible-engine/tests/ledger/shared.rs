@@ -272,6 +272,44 @@ fn keys_that_one_server_rotated_are_used_by_the_other() {
     house.verify();
 }
 
+/// Both draw a data key for another organization at once, and give it the same number: one of them is stored.
+#[test]
+fn a_data_key_whose_number_another_server_took_is_drawn_anew() {
+    let clocks = [Turned::new(), Turned::new()];
+    let house = House::of(2, |at, options| options.clock = Arc::<Turned>::clone(&clocks[at]));
+    let organization = kind("organization").expect("a kind");
+    let other = wait(house.servers[0].create_resource(&house.instance(0), organization, None, r#"{"name":"other"}"#, None)).expect("made");
+    let theirs = wait(house.servers[0].create_project(&house.instance(0), Some(other.kept.id), "theirs")).expect("made");
+    for clock in &clocks {
+        clock.step(31 * 86_400, 31 * 86_400);
+    }
+    let prepare = |server: usize, project: Option<uuid::Uuid>, n: u64| {
+        let (ledger, caller) = (&house.servers[server], house.instance(server));
+        let project = ledger.project_of(&caller, Some(project.unwrap_or(ledger.default_project_id()))).expect("a project");
+        let text = event(n, "what was said");
+        let submission = Submission::parse(text.as_bytes(), Source::Caller, ledger.new_id()).expect("an event");
+        ledger.prepare(&caller, &project, "http", submission).expect("prepared")
+    };
+    let (ours, taken) = (prepare(1, None, 1), prepare(0, Some(theirs.id), 2));
+    house.servers[0].append_blocking(vec![taken]).expect("the first to come");
+    let refused = house.servers[1].append_blocking(vec![ours]).expect_err("another key has its number");
+    assert!(
+        matches!(&refused, AppendError::Unavailable { reason, outcome_unknown: false } if reason.contains("send them again")),
+        "{refused}"
+    );
+    let again = prepare(1, None, 1);
+    house.servers[1].append_blocking(vec![again]).expect("under a key of another number");
+    house.verify();
+    // What one sealed the other opens.
+    for (server, n, project) in [(0, 1, None), (1, 2, Some(theirs.id))] {
+        let (ledger, caller) = (&house.servers[server], house.instance(server));
+        let project = ledger.project_of(&caller, Some(project.unwrap_or(ledger.default_project_id()))).expect("a project");
+        let opening = indelible_engine::query::Opening { content: true, purpose: Some("a test".to_owned()) };
+        let opened = wait(ledger.event(&caller, &project, id(n), opening)).expect("found");
+        assert!(String::from_utf8(opened).expect("UTF-8").contains("what was said"));
+    }
+}
+
 #[test]
 fn each_of_both_makes_projects_and_appends_to_those_of_the_other() {
     let house = House::of(2, |_, _| {});

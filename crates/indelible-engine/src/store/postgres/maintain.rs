@@ -59,7 +59,7 @@ impl Opening {
     /// Waits until no other server is starting.
     pub(crate) fn wait(database: &Database) -> Result<Self, StoreError> {
         let session = Session::open(database)?;
-        session.batch(&format!("SET lock_timeout TO '25s'; SELECT pg_advisory_lock({OPENING})"))?;
+        session.batch(&format!("SET lock_timeout TO '25s'; SET idle_session_timeout TO '120s'; SELECT pg_advisory_lock({OPENING})"))?;
         Ok(Self(session))
     }
 }

@@ -10,6 +10,8 @@ CREATE TABLE audit.turn (
     recorded_at   bigint NOT NULL, -- of the newest row
     control_epoch bigint NOT NULL
 );
+-- One row that every commit replaces: what it was is cleared away soon.
+ALTER TABLE audit.turn SET (fillfactor = 10, autovacuum_vacuum_threshold = 50, autovacuum_vacuum_scale_factor = 0);
 INSERT INTO audit.turn (last_row, recorded_at, control_epoch) VALUES (0, 0, 0);
 
 CREATE TABLE audit.instance (

@@ -15,6 +15,10 @@ use crate::store::sql::{Param, SqlError, SqlResult};
 /// Statements kept prepared.
 const PREPARED_MAX: usize = 256;
 
+/// Of every session. A machine that vanishes is missed by the database within seconds, and what it held is let go of.
+const SETTINGS: &str = "SET search_path TO audit, pg_temp; SET TimeZone TO 'UTC'; SET synchronous_commit TO on; \
+     SET tcp_keepalives_idle TO 5; SET tcp_keepalives_interval TO 2; SET tcp_keepalives_count TO 3";
+
 /// A statement that the server has prepared.
 #[derive(Clone)]
 pub(crate) struct Prepared {
@@ -65,7 +69,7 @@ impl Session {
             counted: Cell::new(0),
             in_transaction: Cell::new(false),
         };
-        session.batch("SET search_path TO audit, pg_temp; SET TimeZone TO 'UTC'; SET synchronous_commit TO on")?;
+        session.batch(SETTINGS)?;
         Ok(session)
     }
 

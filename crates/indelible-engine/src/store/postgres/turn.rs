@@ -19,7 +19,7 @@ pub(crate) struct Turn {
 impl Turn {
     /// Begins a transaction and waits for its turn.
     pub(crate) fn take(session: &Session) -> Result<Self, StoreError> {
-        session.begin("BEGIN")?;
+        session.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")?;
         Self::read(session, "SELECT last_row, recorded_at, control_epoch FROM turn FOR UPDATE")
     }
 
@@ -40,7 +40,8 @@ impl Turn {
     pub(crate) fn pass_on(&self, session: &Session) -> Result<(), StoreError> {
         let update = session.prepare("UPDATE turn SET last_row = ?1, recorded_at = ?2, control_epoch = ?3")?;
         let params = [self.last_row, self.recorded_at_micros, self.control_epoch].map(Param::Integer);
-        session.execute(&update, &params)?;
-        Ok(())
+        // The last statement before COMMIT: a transaction that is aborted fails here, and COMMIT would not say so.
+        let changed = session.execute(&update, &params)?;
+        if changed == 1 { Ok(()) } else { Err(StoreError::Corrupt("the table turn does not have one row".to_owned())) }
     }
 }
