@@ -90,8 +90,8 @@ fn begin_in(database: &Database, ledger: &Connection, options: &Options) -> Resu
     if KeyStore::is_begun(&options.keys()) {
         return Err(OpenError::MissingInDatabase(database.to_string(), options.keys()));
     }
-    let begin = "INSERT INTO instance (key, value) VALUES (?1, ?2)";
-    ledger.execute(begin, (BEGUN, options.clock.now().to_string())).map_err(StoreError::from)?;
+    let insert = "INSERT INTO instance (key, value) VALUES (?1, ?2)";
+    ledger.execute(insert, (BEGUN, options.clock.now().to_string())).map_err(StoreError::from)?;
     Ok(())
 }
 

@@ -266,4 +266,10 @@ impl Registry {
     pub(crate) fn number(&self, project_id: Uuid, number: i64) {
         self.state.write().unwrap_or_else(PoisonError::into_inner).numbers.insert(project_id, number);
     }
+
+    /// Takes in a project that is committed, in tests without its document.
+    #[cfg(test)]
+    pub(crate) fn put_project(&self, project: Arc<Project>, number: i64) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).put_project(project, number);
+    }
 }
