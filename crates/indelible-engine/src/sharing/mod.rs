@@ -1,8 +1,8 @@
 //! What servers that share a database know of each other: what was changed of what they hold in memory, and how far the ledger has come.
 //!
 //! The truth is one row, [`Turn`](crate::store::postgres::Turn), which every commit moves. It is looked at for every authentication and
-//! every decision ([`Sharing::look`]), once for all who ask at the same time, so that what one server acknowledged holds on all of them. A
-//! notification only makes others look sooner. A ledger that nobody shares has nothing to look at.
+//! every decision ([`Sharing::look`]), once for all who ask at the same time, so that what one server acknowledged holds on all of them; and
+//! now and then when nobody asks. A ledger that nobody shares has nothing to look at.
 
 mod control;
 mod lease;

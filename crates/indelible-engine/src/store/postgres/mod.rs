@@ -1,7 +1,8 @@
 //! A ledger in PostgreSQL: how it is reached, and the statements that are not those of SQLite.
 //!
-//! The SQL files that make it are listed in [`install`], and [`check`] compares what is there with them. A session belongs to one thread at a time, which waits for each answer; the sockets themselves are
-//! served by a small runtime of this module, so that it makes no difference on which thread somebody waits.
+//! The SQL files that make it are listed in [`install`], and [`check`] compares what is there with them. A session belongs to one thread at a
+//! time, which waits for each answer; the sockets themselves are served by a small runtime of this module, so that it makes no difference on
+//! which thread somebody waits.
 
 mod absent;
 mod address;
