@@ -18,6 +18,7 @@ use indelible_engine::{Ledger, Options};
 use super::event::mix;
 use super::report::{Report, percentile};
 use super::server::Server;
+use super::together;
 
 /// Questions in a request of many.
 const MANY: u64 = 100;
@@ -191,15 +192,8 @@ fn http(folder: &Path, texts: &[String], rows: u64, report: &mut Report) -> anyh
             let count = rows.min(if size == 1 { 30_000 } else { 200_000 }).max(connections * size);
             let next = AtomicU64::new(0);
             let begin = Instant::now();
-            let parts: Vec<anyhow::Result<Vec<f64>>> = std::thread::scope(|scope| {
-                let threads: Vec<_> = (0..connections).map(|_| scope.spawn(|| ask(&server, &next, (size, count, of)))).collect();
-                threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a client died")))).collect()
-            });
+            let mut latencies = together(connections, || ask(&server, &next, (size, count, of)))?.concat();
             let seconds = begin.elapsed().as_secs_f64();
-            let mut latencies = Vec::new();
-            for part in parts {
-                latencies.extend(part?);
-            }
             let name = format!("HTTP evaluations, {size} at a time, {connections} connections");
             report.compare(&name, count as f64 / seconds, "decisions/s", CEDAR);
             report.add(format!("{name}, p50"), percentile(&mut latencies, 50.0), "ms");

@@ -1,5 +1,6 @@
 //! Appending through HTTP: single events over 1, 16 and 64 connections.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -7,6 +8,7 @@ use std::time::Instant;
 use super::event::{Event, Ids, Order};
 use super::report::{Report, percentile};
 use super::server::Server;
+use super::together;
 
 /// Rate and latency of single events until durable.
 pub(crate) fn run(folder: &Path, rows: u64, report: &mut Report) -> anyhow::Result<()> {
@@ -15,17 +17,7 @@ pub(crate) fn run(folder: &Path, rows: u64, report: &mut Report) -> anyhow::Resu
         let data = folder.join("single");
         std::fs::remove_dir_all(&data).ok();
         let server = Server::start(&data)?;
-        let next = AtomicU64::new(0);
-        let begin = Instant::now();
-        let latencies: Vec<anyhow::Result<Vec<f64>>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..connections).map(|_| scope.spawn(|| single(&server, &next, events))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a client died")))).collect()
-        });
-        let seconds = begin.elapsed().as_secs_f64();
-        let mut all = Vec::new();
-        for part in latencies {
-            all.extend(part?);
-        }
+        let (seconds, mut all) = singles(&server, connections, 0..events)?;
         report.add(format!("HTTP single events, {connections} connections"), events as f64 / seconds, "events/s");
         report.add(format!("HTTP single events, {connections} connections, p50"), percentile(&mut all, 50.0), "ms");
         report.add(format!("HTTP single events, {connections} connections, p99"), percentile(&mut all, 99.0), "ms");
@@ -33,6 +25,13 @@ pub(crate) fn run(folder: &Path, rows: u64, report: &mut Report) -> anyhow::Resu
         std::fs::remove_dir_all(&data).ok();
     }
     Ok(())
+}
+
+/// Appends the events of these numbers one by one: how long it took, in seconds, and each of them, in milliseconds.
+pub(crate) fn singles(server: &Server, connections: u64, numbers: Range<u64>) -> anyhow::Result<(f64, Vec<f64>)> {
+    let (next, begin) = (AtomicU64::new(numbers.start), Instant::now());
+    let latencies = together(connections, || single(server, &next, numbers.end))?;
+    Ok((begin.elapsed().as_secs_f64(), latencies.concat()))
 }
 
 fn single(server: &Server, next: &AtomicU64, events: u64) -> anyhow::Result<Vec<f64>> {

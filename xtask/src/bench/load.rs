@@ -1,6 +1,8 @@
 //! The great load: rows through HTTP in NDJSON batches until durable and until findable, the cost of appending
 //! as the log grows, then questions and verification over what was loaded.
 
+use std::ffi::OsStr;
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,8 +15,10 @@ use super::postgres::INDEXED;
 use super::proof;
 use super::report::{Report, median, percentile};
 use super::server::{Process, Server, program};
+use super::together;
 
-const BATCH: u64 = 500;
+/// Events of a request.
+pub(crate) const BATCH: u64 = 500;
 const CONNECTIONS: u64 = 4;
 /// Questions of one kind, at most.
 const QUESTIONS_MAX: u64 = 200;
@@ -42,7 +46,8 @@ pub(crate) fn run(folder: &Path, rows: u64, wanted: impl Fn(&str) -> bool, repor
             report.add("bytes a row, index included", bytes as f64 / rows as f64, "bytes");
             report.add("greatest resident memory of the server", server.process().resident_max()? / 1e6, "MB");
             server.stop()?;
-            verify(&data, rows, report)?;
+            let checkpoints = data.with_extension("checkpoints");
+            verify(&[OsStr::new("--data"), data.as_os_str(), OsStr::new("--checkpoints"), checkpoints.as_os_str()], rows, "", report)?;
         } else {
             server.stop()?;
         }
@@ -59,31 +64,16 @@ fn remove(data: &Path) {
 }
 
 fn load(server: &Server, rows: u64, ids: Ids, order: Order, name: &str, report: &mut Report) -> anyhow::Result<()> {
-    let next = AtomicU64::new(0);
     let tenth = (rows / 10).max(BATCH);
     let mut costs = Vec::new();
     let begin = Instant::now();
     for part in 0..10 {
         let (from, until) = (part * tenth, if part == 9 { rows } else { (part + 1) * tenth });
-        next.store(from, Ordering::Relaxed);
-        let part_begin = Instant::now();
-        let results: Vec<anyhow::Result<()>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(|| batches(server, &next, until, ids, order))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a client died")))).collect()
-        });
-        results.into_iter().collect::<anyhow::Result<()>>()?;
-        costs.push(part_begin.elapsed().as_secs_f64() * 1e6 / (until - from) as f64);
+        costs.push(append(server, from..until, ids, order)? * 1e6 / (until - from) as f64);
         eprintln!("    {until} rows, {:.2} µs a row", costs[costs.len() - 1]);
     }
     let durable = begin.elapsed().as_secs_f64();
-    // A read waits for the index: when it answers, everything is findable.
-    loop {
-        let answer = server.connect()?.get("/v1/audit/events?limit=1")?;
-        if answer.status == 200 {
-            break;
-        }
-        ensure!(answer.status == 503, "{}", String::from_utf8_lossy(&answer.body));
-    }
+    wait_until_findable(server)?;
     let findable = begin.elapsed().as_secs_f64();
     report.add(format!("processor time of the server a row, {name}"), server.process().processor_seconds()? * 1e6 / rows as f64, "µs");
     report.compare(format!("HTTP batches of {BATCH} until durable, {name}"), rows as f64 / durable, "rows/s", INDEXED);
@@ -93,6 +83,24 @@ fn load(server: &Server, rows: u64, ids: Ids, order: Order, name: &str, report: 
     report.compare(format!("cost of a row, second tenth, {name}"), costs[1], "µs", &first);
     report.compare(format!("cost of a row, last tenth, {name}"), costs[9], "µs", &first);
     Ok(())
+}
+
+/// Appends the events of these numbers over all connections, until they are durable; seconds.
+pub(crate) fn append(server: &Server, numbers: Range<u64>, ids: Ids, order: Order) -> anyhow::Result<f64> {
+    let (next, begin) = (AtomicU64::new(numbers.start), Instant::now());
+    together(CONNECTIONS, || batches(server, &next, numbers.end, ids, order))?;
+    Ok(begin.elapsed().as_secs_f64())
+}
+
+/// Waits until everything is findable: a read waits for the index.
+pub(crate) fn wait_until_findable(server: &Server) -> anyhow::Result<()> {
+    loop {
+        let answer = server.connect()?.get("/v1/audit/events?limit=1")?;
+        if answer.status == 200 {
+            return Ok(());
+        }
+        ensure!(answer.status == 503, "{}", String::from_utf8_lossy(&answer.body));
+    }
 }
 
 fn batches(server: &Server, next: &AtomicU64, until: u64, ids: Ids, order: Order) -> anyhow::Result<()> {
@@ -152,11 +160,11 @@ fn questions(server: &Server, rows: u64, name: &str, report: &mut Report) -> any
     Ok(())
 }
 
-/// Verifies the stopped ledger with the program itself, as an auditor would.
-fn verify(data: &Path, rows: u64, report: &mut Report) -> anyhow::Result<()> {
+/// Verifies a ledger with the program itself, as an auditor would. `of_what` follows the names of the figures.
+pub(crate) fn verify(arguments: &[&OsStr], rows: u64, of_what: &str, report: &mut Report) -> anyhow::Result<()> {
     let begin = Instant::now();
     let mut command = Command::new(program());
-    command.args(["verify", "--json", "--data"]).arg(data).arg("--checkpoints").arg(data.with_extension("checkpoints"));
+    command.args(["verify", "--json"]).args(arguments);
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let process = Process(child.id());
     let (mut resident, mut processor) = (0.0, 0.0);
@@ -170,8 +178,8 @@ fn verify(data: &Path, rows: u64, report: &mut Report) -> anyhow::Result<()> {
     };
     let seconds = begin.elapsed().as_secs_f64();
     ensure!(status.success(), "the verification of the load found something");
-    report.add("verification of everything", rows as f64 / seconds, "rows/s");
-    report.add("verification of everything, a second of processor time", rows as f64 / processor.max(0.01), "rows");
-    report.add("greatest resident memory of the verification", resident / 1e6, "MB");
+    report.add(format!("verification of everything{of_what}"), rows as f64 / seconds, "rows/s");
+    report.add(format!("verification of everything{of_what}, a second of processor time"), rows as f64 / processor.max(0.01), "rows");
+    report.add(format!("greatest resident memory of the verification{of_what}"), resident / 1e6, "MB");
     Ok(())
 }

@@ -35,6 +35,9 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     if wanted("postgres") {
         postgres::run(&folder, arguments.rows, &mut report)?;
     }
+    if wanted("database") {
+        postgres::grown(&folder, arguments.rows, &mut report)?;
+    }
     if wanted("engine") {
         engine::run(&folder, &mut report)?;
     }
@@ -57,6 +60,14 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Does the same on so many threads at once, and waits for all.
+fn together<T: Send>(threads: u64, work: impl Fn() -> anyhow::Result<T> + Sync) -> anyhow::Result<Vec<T>> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(&work)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a client died")))).collect()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +84,10 @@ mod tests {
         assert!(figures.len() > 50, "{}", figures.len());
         let compared = |figure: &&serde_json::Value| figure["against"] == postgres::INDEXED && figure["ratio"].as_f64() > Some(0.0);
         assert_eq!(figures.iter().filter(compared).count(), 8, "durable and findable, four loads");
+        let grown = |figure: &&serde_json::Value| {
+            figure["against"].as_str().is_some_and(|against| against.contains("rows there")) && figure["ratio"].as_f64() > Some(0.0)
+        };
+        assert_eq!(figures.iter().filter(grown).count(), 2 * 8, "in PostgreSQL, eight rates at two sizes");
         let decided = |figure: &&serde_json::Value| figure["unit"] == "decisions/s" && figure["median"].as_f64() > Some(0.0);
         assert_eq!(figures.iter().filter(decided).count(), 7, "Cedar, the engine twice, HTTP four times");
     }

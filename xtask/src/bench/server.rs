@@ -24,11 +24,17 @@ pub(crate) fn program() -> PathBuf {
 impl Server {
     /// Starts it on a data folder and waits until it listens.
     pub(crate) fn start(data: &Path) -> anyhow::Result<Self> {
+        Self::start_with(data, &[])
+    }
+
+    /// The same, told more.
+    pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
         let mut child = Command::new(program())
             .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--log", "warn", "--rate-limit", "0", "--data"])
             .arg(data)
             .arg("--checkpoints")
             .arg(data.with_extension("checkpoints"))
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("{} cannot be started", program().display()))?;

@@ -58,7 +58,7 @@ impl Filler<'_> {
         {
             let mut select = self
                 .ledger
-                .prepare("SELECT row, project, sequence, id, entry, row_hash FROM events WHERE row > ?1 AND row <= ?2 ORDER BY row")
+                .prepare_by_row("SELECT row, project, sequence, id, entry, row_hash FROM events WHERE row > ?1 AND row <= ?2 ORDER BY row")
                 .map_err(of_ledger)?;
             let mut insert_terms =
                 transaction.prepare_cached("INSERT INTO terms (rowid, tokens) VALUES (?1, ?2)").map_err(FillError::Index)?;

@@ -19,27 +19,39 @@ pub(crate) fn ascending(scan: &Scan<'_>, first: u64, limit: usize) -> Result<Vec
 /// Hands matches from the sequence `first` on to `each`, until it says stop.
 pub(crate) fn each_ascending(scan: &Scan<'_>, first: u64, each: &mut dyn FnMut(Found) -> Result<bool, ScanError>) -> Result<(), ScanError> {
     let (mut count, mut before, mut go_on) = (0, 0, true);
-    let mut examine = |row: i64| -> Result<bool, ScanError> {
-        scan.tick(&mut count)?;
-        match scan.examine(row)? {
-            Some(found) if found.sequence >= first => each(found),
-            _ => Ok(true),
-        }
+    let mut examine = |rows: &[i64]| -> Result<bool, ScanError> {
+        let mut go_on = true;
+        scan.examine_each(rows, &mut |_, found| {
+            scan.tick(&mut count)?;
+            go_on = match found {
+                Some(found) if found.sequence >= first => each(found)?,
+                _ => true,
+            };
+            Ok(go_on)
+        })?;
+        Ok(go_on)
     };
     // What is indexed meanwhile belongs to the tail all the same: both ends are those of the scan.
     if let Some(first_row) = first_row(scan, first)? {
+        let (mut rows, at_once) = (Vec::new(), scan.at_once());
         scan.postings().read(scan.index, (first_row, scan.last_row), Direction::Ascending, |row| {
             // Rows ascend, whatever a forged list does: none comes twice.
             if row > before {
                 before = row;
-                go_on = examine(row)?;
+                rows.push(row);
+            }
+            if rows.len() >= at_once {
+                go_on = examine(&rows)?;
+                rows.clear();
             }
             Ok::<_, ScanError>(go_on)
         })?;
+        if go_on {
+            go_on = examine(&rows)?;
+        }
     }
-    let mut tail = if go_on { scan.tail()?.into_iter() } else { Vec::new().into_iter() };
-    while go_on && let Some(row) = tail.next() {
-        go_on = examine(row)?;
+    if go_on {
+        examine(&scan.tail()?)?;
     }
     Ok(())
 }
@@ -70,7 +82,7 @@ fn first_row(scan: &Scan<'_>, sequence: u64) -> Result<Option<i64>, ScanError> {
 /// The sequence of a row, by the ledger.
 fn sequence_at(scan: &Scan<'_>, row: i64) -> Result<Option<u64>, ScanError> {
     scan.ledger
-        .prepare("SELECT sequence FROM events WHERE row = ?1 AND project = ?2")
+        .prepare_by_row("SELECT sequence FROM events WHERE row = ?1 AND project = ?2")
         .and_then(|mut statement| statement.query_row((row, scan.project), |found| found.get::<_, i64>(0)).optional())
         .map(|sequence| sequence.map(|sequence| sequence as u64))
         .map_err(ScanError::from)

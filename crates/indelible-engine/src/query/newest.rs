@@ -95,9 +95,9 @@ impl Best {
 pub(crate) fn newest(scan: &Scan<'_>, bounds: Bounds, limit: usize) -> Result<Vec<Found>, ScanError> {
     let blocks = scan.view.blocks(scan.project);
     let mut walk = Walk { scan, bounds, blocks: &blocks, best: Best { rows: BinaryHeap::new(), kept: HashSet::new(), limit }, count: 0 };
-    for row in scan.tail()?.into_iter().rev() {
-        walk.examine(row)?;
-    }
+    let mut tail = scan.tail()?;
+    tail.reverse();
+    walk.examine(&tail, |_, _| true)?;
     let postings = scan.postings();
     let mut next = walk.wanted(blocks.len());
     while let Some(block) = next {
@@ -215,21 +215,23 @@ impl Walk<'_> {
         }
         // Rows that the index says nothing of come first: they are read in any case.
         candidates.sort_unstable_by_key(|(hint, row)| (hint.is_some(), Reverse((*hint, *row))));
-        for (hint, row) in candidates {
-            if hint.is_some_and(|key| !self.best.wants(key)) {
-                break;
-            }
-            self.examine(row)?;
-        }
-        Ok(())
+        let rows: Vec<i64> = candidates.iter().map(|(_, row)| *row).collect();
+        self.examine(&rows, |best, n| candidates.get(n).is_none_or(|(hint, _)| hint.is_none_or(|key| best.wants(key))))
     }
 
-    /// Reads one candidate.
-    fn examine(&mut self, row: i64) -> Result<(), ScanError> {
-        self.scan.tick(&mut self.count)?;
-        if let Some(found) = self.scan.examine(row)?.filter(|found| self.bounds.hold(found.key)) {
-            self.best.keep(found);
-        }
-        Ok(())
+    /// Reads candidates until the n-th of them is not wanted.
+    fn examine(&mut self, rows: &[i64], is_wanted: impl Fn(&Best, usize) -> bool) -> Result<(), ScanError> {
+        let (scan, mut n) = (self.scan, 0);
+        scan.examine_each(rows, &mut |_, found| {
+            if !is_wanted(&self.best, n) {
+                return Ok(false);
+            }
+            n += 1;
+            scan.tick(&mut self.count)?;
+            if let Some(found) = found.filter(|found| self.bounds.hold(found.key)) {
+                self.best.keep(found);
+            }
+            Ok(true)
+        })
     }
 }

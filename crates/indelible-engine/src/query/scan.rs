@@ -5,6 +5,7 @@
 //!
 //! The newest few rows may not be indexed yet: they are the tail, and all of them are candidates.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use indelible_core::entry::Outline;
@@ -15,7 +16,11 @@ use uuid::Uuid;
 
 use crate::index::{Key, Postings, TokenKey, View};
 use crate::store::StoreError;
-use crate::store::sql::{Connection, OptionalExtension, SqlError, params};
+use crate::store::sql::{Connection, OptionalExtension, Row, SqlError, params};
+
+/// Rows that a database is asked for at once, at first and then at most.
+const AT_ONCE_MIN: usize = 32;
+const AT_ONCE_MAX: usize = 512;
 
 /// A row of the ledger that matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +130,8 @@ impl<'a> Scan<'a> {
             return Ok(Vec::new());
         }
         let read = || -> Result<Vec<i64>, SqlError> {
-            let mut statement = self.ledger.prepare("SELECT row FROM events WHERE row > ?1 AND row <= ?2 AND project = ?3 ORDER BY row")?;
+            let mut statement =
+                self.ledger.prepare_by_row("SELECT row FROM events WHERE row > ?1 AND row <= ?2 AND project = ?3 ORDER BY row")?;
             statement.query_map(params![self.last_row, self.tail_end, self.project], |row| row.get(0))?.collect()
         };
         read().map_err(ScanError::from)
@@ -144,19 +150,61 @@ impl<'a> Scan<'a> {
     pub(crate) fn examine(&self, row: i64) -> Result<Option<Found>, ScanError> {
         let mut statement = self
             .ledger
-            .prepare("SELECT sequence, entry, prev_hash, row_hash FROM events WHERE row = ?1 AND project = ?2")
+            .prepare_by_row("SELECT row, sequence, entry, prev_hash, row_hash FROM events WHERE row = ?1 AND project = ?2")
             .map_err(ScanError::from)?;
-        statement
-            .query_row(params![row, self.project], |found| {
-                let entry = found.get_ref(1)?.as_bytes().unwrap_or_default();
-                let Some(key) = self.matching(entry) else { return Ok(None) };
-                let bytes = |at: usize| found.get_ref(at).map(|value| value.as_bytes().unwrap_or_default().to_vec());
-                let sequence = found.get::<_, i64>(0)? as u64;
-                Ok(Some(Found { row, sequence, key, entry: entry.to_vec(), prev_hash: bytes(2)?, row_hash: bytes(3)? }))
-            })
-            .optional()
-            .map(Option::flatten)
-            .map_err(ScanError::from)
+        statement.query_row(params![row, self.project], |found| self.read(found)).optional().map(Option::flatten).map_err(ScanError::from)
+    }
+
+    /// The same of several rows, in their order, until `each` says stop. A database that is asked over a wire is asked for many at once, of
+    /// which then not all may be wanted.
+    pub(crate) fn examine_each(
+        &self,
+        rows: &[i64],
+        each: &mut dyn FnMut(i64, Option<Found>) -> Result<bool, ScanError>,
+    ) -> Result<(), ScanError> {
+        let (mut rows, mut at_once) = (rows, AT_ONCE_MIN);
+        while !rows.is_empty() {
+            let some;
+            (some, rows) = rows.split_at(rows.len().min(if self.ledger.is_far() { at_once } else { 1 }));
+            at_once = (at_once * 2).min(AT_ONCE_MAX);
+            let mut found = if let [row] = some { self.examine(*row)?.into_iter().collect() } else { self.examine_some(some)? };
+            for row in some {
+                let this = found.iter().position(|found| found.row == *row).map(|at| found.swap_remove(at));
+                if !each(*row, this)? {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// So many candidates to gather before they are examined.
+    pub(crate) fn at_once(&self) -> usize {
+        if self.ledger.is_far() { AT_ONCE_MAX } else { 1 }
+    }
+
+    fn examine_some(&self, rows: &[i64]) -> Result<Vec<Found>, ScanError> {
+        let mut numbers = String::with_capacity(rows.len() * 12);
+        for row in rows {
+            let _ = write!(numbers, "{}{row}", if numbers.is_empty() { "" } else { "," });
+        }
+        let (first, last) = (rows.iter().min(), rows.iter().max());
+        let read = || -> Result<Vec<Option<Found>>, SqlError> {
+            let mut statement = self.ledger.prepare_by_row(
+                "SELECT row, sequence, entry, prev_hash, row_hash FROM events
+                 WHERE row >= ?1 AND row <= ?2 AND row = ANY(string_to_array(?3, ',')::bigint[]) AND project = ?4",
+            )?;
+            statement.query_map(params![first.copied(), last.copied(), numbers, self.project], |found| self.read(found))?.collect()
+        };
+        Ok(read().map_err(ScanError::from)?.into_iter().flatten().collect())
+    }
+
+    fn read(&self, found: &Row<'_>) -> Result<Option<Found>, SqlError> {
+        let entry = found.get_ref(2)?.as_bytes().unwrap_or_default();
+        let Some(key) = self.matching(entry) else { return Ok(None) };
+        let bytes = |at: usize| found.get_ref(at).map(|value| value.as_bytes().unwrap_or_default().to_vec());
+        let (row, sequence) = (found.get(0)?, found.get::<_, i64>(1)? as u64);
+        Ok(Some(Found { row, sequence, key, entry: entry.to_vec(), prev_hash: bytes(3)?, row_hash: bytes(4)? }))
     }
 
     fn matching(&self, entry: &[u8]) -> Option<Key> {

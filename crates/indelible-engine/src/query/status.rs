@@ -202,7 +202,7 @@ fn indexed(ledger: &Connection, view: &Arc<View>, project: i64, last_row: i64) -
     })?;
     let Some(last) = last else { return Ok(0) };
     let sequence: Option<i64> = ledger
-        .prepare("SELECT sequence FROM events WHERE row = ?1 AND project = ?2")?
+        .prepare_by_row("SELECT sequence FROM events WHERE row = ?1 AND project = ?2")?
         .query_row([last, project], |row| row.get(0))
         .optional()?;
     Ok(sequence.map_or(0, |sequence| sequence.unsigned_abs() + 1))

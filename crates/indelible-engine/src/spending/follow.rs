@@ -88,7 +88,7 @@ fn batch(shared: &Shared, ledger: &Connection) -> Result<(), crate::store::Store
     }
     let last = shared.lock().committed.min(through.saturating_add(BATCH_ROWS));
     let mut used = Vec::new();
-    let mut statement = ledger.prepare("SELECT project, entry FROM events WHERE row > ?1 AND row <= ?2 ORDER BY row")?;
+    let mut statement = ledger.prepare_by_row("SELECT project, entry FROM events WHERE row > ?1 AND row <= ?2 ORDER BY row")?;
     let mut rows = statement.query([through, last])?;
     while let Some(row) = rows.next()? {
         if let Some(usage) = Usage::read(row.bytes(1)?) {

@@ -14,6 +14,7 @@ mod cursor;
 mod expected;
 pub mod install;
 mod maintain;
+mod months;
 mod session;
 mod staged;
 mod turn;

@@ -9,6 +9,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Statement};
 
 use super::cursor::Cursor;
+use super::months::{Months, Wanted, by_row};
 use super::{Database, connect, wait};
 use crate::store::sql::{Param, SqlError, SqlResult};
 
@@ -26,6 +27,8 @@ pub(crate) struct Prepared {
     /// Counts the statements of the session, to name cursors by.
     number: usize,
     sql: std::sync::Arc<str>,
+    /// Where it is told in which months to look, by the rows that it looks for.
+    wanted: Option<Wanted>,
 }
 
 impl Prepared {
@@ -44,6 +47,7 @@ pub(crate) struct Session {
     cursors: RefCell<HashSet<String>>,
     counted: Cell<usize>,
     in_transaction: Cell<bool>,
+    months: RefCell<Option<Months>>,
 }
 
 impl Session {
@@ -68,6 +72,7 @@ impl Session {
             cursors: RefCell::default(),
             counted: Cell::new(0),
             in_transaction: Cell::new(false),
+            months: RefCell::default(),
         };
         session.batch(SETTINGS)?;
         Ok(session)
@@ -83,22 +88,63 @@ impl Session {
         if let Some(prepared) = self.prepared.borrow().get(sql) {
             return Ok(prepared.clone());
         }
+        self.prepare_as(sql.to_owned(), sql, None)
+    }
+
+    /// The same, of a statement that looks for events by row: see [`by_row`].
+    pub(crate) fn prepare_by_row(&self, sql: &str) -> SqlResult<Prepared> {
+        let name = format!("by row: {sql}");
+        if let Some(prepared) = self.prepared.borrow().get(&name) {
+            return Ok(prepared.clone());
+        }
+        match by_row(sql) {
+            Some((told, wanted)) => self.prepare_as(name, &told, Some(wanted)),
+            None => self.prepare(sql),
+        }
+    }
+
+    fn prepare_as(&self, name: String, sql: &str, wanted: Option<Wanted>) -> SqlResult<Prepared> {
         let text = translated(sql);
         let statement = wait(self.client.prepare(&text), self.wait_max)?;
         let number = self.counted.get();
         self.counted.set(number + 1);
-        let prepared = Prepared { statement, number, sql: text.into() };
+        let prepared = Prepared { statement, number, sql: text.into(), wanted };
         let mut all = self.prepared.borrow_mut();
         if all.len() >= PREPARED_MAX {
             all.clear();
         }
-        all.insert(sql.to_owned(), prepared.clone());
+        all.insert(name, prepared.clone());
         Ok(prepared)
+    }
+
+    /// The parameters of a statement, with the months in which it looks.
+    fn told<'p>(&self, prepared: &Prepared, params: &[Param<'p>]) -> SqlResult<Vec<Param<'p>>> {
+        let mut params = params.to_vec();
+        let Some(wanted) = prepared.wanted else { return Ok(params) };
+        if self.months.borrow().as_ref().is_none_or(Months::is_old) {
+            let asked = Months::ask(self)?;
+            self.months.replace(Some(asked));
+        }
+        let row = |at: usize, otherwise: i64| match params.get(at) {
+            Some(Param::Integer(row)) => *row,
+            _ => otherwise,
+        };
+        let rows = match wanted {
+            Wanted::One => (row(0, i64::MIN), row(0, i64::MAX)),
+            Wanted::Range => (row(0, i64::MIN), row(1, i64::MAX)),
+            Wanted::From => (row(0, i64::MIN), i64::MAX),
+        };
+        if let Some(months) = self.months.borrow().as_ref() {
+            let (from, until) = months.around(rows);
+            params.extend([Param::Integer(from), Param::Integer(until)]);
+        }
+        Ok(params)
     }
 
     /// All rows.
     pub(crate) fn query(&self, prepared: &Prepared, params: &[Param<'_>]) -> SqlResult<Vec<Row>> {
-        wait(self.client.query(&prepared.statement, &as_sql(params)), self.wait_max)
+        let params = self.told(prepared, params)?;
+        wait(self.client.query(&prepared.statement, &as_sql(&params)), self.wait_max)
     }
 
     /// The rows, as they are asked for.
@@ -110,7 +156,7 @@ impl Session {
         while !self.cursors.borrow_mut().insert(name.clone()) {
             name.push('x');
         }
-        Cursor::declare(self, name, &prepared.sql, params)
+        Cursor::declare(self, name, &prepared.sql, &self.told(prepared, params)?)
     }
 
     pub(super) fn declare(&self, sql: &str, params: &[Param<'_>]) -> SqlResult<()> {

@@ -93,6 +93,15 @@ impl Connection {
         }
     }
 
+    /// The same, of a statement that looks for events of `row = ?1`, or of `row > ?1` and perhaps `AND row <= ?2`: it looks only into the
+    /// partitions that can have them. Not for verification, which believes nothing of where rows lie.
+    pub(crate) fn prepare_by_row<'c>(&'c self, sql: &str) -> SqlResult<Statement<'c>> {
+        match self {
+            Self::Sqlite(_) => self.prepare(sql),
+            Self::Postgres(session) => Ok(Statement::Postgres(session, session.prepare_by_row(sql)?)),
+        }
+    }
+
     /// The first row of what a statement gives.
     pub(crate) fn query_row<T>(&self, sql: &str, params: impl Params, read: impl FnOnce(&Row<'_>) -> SqlResult<T>) -> SqlResult<T> {
         self.prepare(sql)?.query_row(params, read)
@@ -148,6 +157,11 @@ impl Connection {
             Self::Sqlite(connection) => connection.is_autocommit(),
             Self::Postgres(session) => session.is_idle(),
         }
+    }
+
+    /// Whether each question goes over a wire, so that a few great ones cost less than many small ones.
+    pub(crate) const fn is_far(&self) -> bool {
+        matches!(self, Self::Postgres(_))
     }
 
     /// The connection, where it is to SQLite.
