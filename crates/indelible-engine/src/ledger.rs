@@ -46,6 +46,9 @@ pub enum Mode {
 /// How often what was committed is anchored, unless [`Options::anchor_interval`] says otherwise.
 const ANCHOR_INTERVAL: Duration = Duration::from_mins(1);
 
+/// [`Options::look_every`] unless somebody says otherwise.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 /// What a ledger is opened with.
 #[derive(Clone)]
 pub struct Options {
@@ -57,6 +60,8 @@ pub struct Options {
     pub database_maintenance: Option<Arc<Database>>,
     /// The key store, which all servers that share a database reach; `keys` in the data folder if absent.
     pub keys: Option<PathBuf>,
+    /// How often a server looks into a database that others share when nobody asks anything of it and no hint of another server comes.
+    pub look_every: Duration,
     /// How it is deployed.
     pub mode: Mode,
     /// Master key from outside; otherwise one is generated in `keys/`.
@@ -96,6 +101,7 @@ impl Options {
             database: None,
             database_maintenance: None,
             keys: None,
+            look_every: LOOK_EVERY,
             checkpoints: checkpoints.into(),
             anchor_interval: ANCHOR_INTERVAL,
             witnesses: None,

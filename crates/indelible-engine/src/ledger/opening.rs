@@ -240,7 +240,7 @@ impl Ledger {
         let held =
             || Held { desk: Arc::clone(&desk), index: Arc::clone(&index), spending: Arc::clone(&spending), committed: committed.clone() };
         let writer = ground.writer(last_row, held(), &turned_away)?;
-        let (sharing, control) = (Sharing::start(&ground.source, held())?, Control::new(&ground.source));
+        let (sharing, control) = (Sharing::start(&ground.source, held(), ground.options.look_every)?, Control::new(&ground.source));
         let (instance, first_start) = match known {
             Some(instance) => (instance, None),
             None => begin(&ground.folder, &ground.options, &desk, &registry, &writer).inspect_err(|_| writer.close())?,

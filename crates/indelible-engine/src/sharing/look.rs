@@ -1,9 +1,10 @@
-//! The thread that looks: at the turn, for all who ask at the same time, and now and then when nobody does.
+//! The thread that looks: at the turn, for all who ask at the same time, and when nobody does: at the hint of another server that it
+//! committed, and now and then, since a hint may be lost. Nothing that must hold depends on a hint.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -13,8 +14,8 @@ use crate::store::postgres::{Session, Turn};
 use crate::store::sql::Connection;
 use crate::store::{Database, StoreError};
 
-/// How often it looks when nobody asks: for the index and the sums, so that who asks later waits less.
-const UNASKED_EVERY: Duration = Duration::from_millis(200);
+/// Looking at hints is no more frequent: a busy server hints at each of its commits.
+const HINTED_EVERY: Duration = Duration::from_millis(10);
 
 /// The database could not be looked at (503).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +32,8 @@ impl From<Blind> for AppendError {
 enum Asked {
     Awaiting(oneshot::Sender<Result<(), Blind>>),
     Blocked(Sender<Result<(), Blind>>),
+    /// By another server, which waits for nothing.
+    Hinted,
 }
 
 impl Asked {
@@ -39,22 +42,28 @@ impl Asked {
         match self {
             Self::Awaiting(sender) => drop(sender.send(answer)),
             Self::Blocked(sender) => drop(sender.send(answer)),
+            Self::Hinted => {}
         }
     }
 }
 
+/// Where questions are handed in, until it is closed.
+type Door = Mutex<Option<Sender<Asked>>>;
+
 /// The handle of the thread.
 pub(crate) struct Look {
-    asked: Mutex<Option<Sender<Asked>>>,
+    asked: Arc<Door>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Look {
-    pub(super) fn start(database: Arc<Database>, held: Held) -> Result<Self, StoreError> {
+    /// Looks at least every so often.
+    pub(super) fn start(database: Arc<Database>, held: Held, every: Duration) -> Result<Self, StoreError> {
         let (sender, receiver) = channel();
-        let looking = Looking { database, held, connection: None, row: 0 };
+        let asked = Arc::new(Mutex::new(Some(sender)));
+        let looking = Looking { database, held, asked: Arc::downgrade(&asked), every, connection: None, row: 0 };
         let thread = std::thread::Builder::new().name("indelible-look".to_owned()).spawn(move || looking.run(&receiver))?;
-        Ok(Self { asked: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+        Ok(Self { asked, thread: Mutex::new(Some(thread)) })
     }
 
     fn hand_in(&self, asked: Asked) -> Result<(), Blind> {
@@ -87,6 +96,9 @@ impl Look {
 struct Looking {
     database: Arc<Database>,
     held: Held,
+    /// Where hints are handed in.
+    asked: Weak<Door>,
+    every: Duration,
     connection: Option<Connection>,
     /// How far the ledger had come when it looked last.
     row: i64,
@@ -94,8 +106,13 @@ struct Looking {
 
 impl Looking {
     fn run(mut self, asked: &Receiver<Asked>) {
+        let mut looked_at = Instant::now();
         loop {
-            let first = match asked.recv_timeout(UNASKED_EVERY) {
+            let first = match asked.recv_timeout(self.every) {
+                Ok(Asked::Hinted) => asked.recv_timeout(HINTED_EVERY.saturating_sub(looked_at.elapsed())),
+                first => first,
+            };
+            let first = match first {
                 Ok(first) => Some(first),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -103,6 +120,7 @@ impl Looking {
             // Who asks from here on is answered by the next look: this one may have begun before what they want to know.
             let all: Vec<Asked> = first.into_iter().chain(asked.try_iter()).collect();
             let seen = self.look();
+            looked_at = Instant::now();
             if let Err(error) = &seen {
                 // A connection that failed is opened anew.
                 self.connection = None;
@@ -115,10 +133,23 @@ impl Looking {
         }
     }
 
+    fn listen(&self) -> Result<Session, StoreError> {
+        let asked = Weak::clone(&self.asked);
+        let hand_in = move || {
+            if let Some(door) = asked.upgrade()
+                && let Some(sender) = door.lock().unwrap_or_else(PoisonError::into_inner).as_ref()
+            {
+                // The thread has ended: so has what it listened for.
+                let _ = sender.send(Asked::Hinted);
+            }
+        };
+        Ok(Session::open_listening(&self.database, Box::new(hand_in))?)
+    }
+
     fn look(&mut self) -> Result<(), StoreError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => Connection::Postgres(Box::new(Session::open(&self.database)?)),
+            None => Connection::Postgres(Box::new(self.listen()?)),
         };
         let connection = self.connection.insert(connection);
         let session = connection.postgres().ok_or_else(|| StoreError::Corrupt("no session".to_owned()))?;

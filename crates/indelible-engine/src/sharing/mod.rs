@@ -9,6 +9,7 @@ mod lease;
 mod look;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) use control::{Control, ControlGuard, LOCK as CONTROL_LOCK};
 pub(crate) use lease::{IS_HELD, Lease, Term};
@@ -71,9 +72,9 @@ pub(crate) struct Sharing {
 }
 
 impl Sharing {
-    /// Begins to look, where the ledger is shared.
-    pub(crate) fn start(source: &Source, held: Held) -> Result<Self, StoreError> {
-        let look = source.database().map(|database| Look::start(Arc::clone(database), held)).transpose()?;
+    /// Begins to look, where the ledger is shared: at least `every` so often.
+    pub(crate) fn start(source: &Source, held: Held, every: Duration) -> Result<Self, StoreError> {
+        let look = source.database().map(|database| Look::start(Arc::clone(database), held, every)).transpose()?;
         Ok(Self { look })
     }
 

@@ -180,6 +180,9 @@ impl Thread {
             Connection::Postgres(session) => Ok(session.end("COMMIT")?),
         };
         faulty(faults, Write::Commit, commit).map_err(|error| Failure { error, at_commit: true })?;
+        if let Some(session) = connection.postgres() {
+            session.hint();
+        }
         let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.figures.commit_micros.fetch_add(micros, Relaxed);
         self.figures.commits.fetch_add(1, Relaxed);

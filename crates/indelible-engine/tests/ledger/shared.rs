@@ -1,6 +1,8 @@
 //! Two servers on one PostgreSQL database: what one acknowledged counts on the other at once, events are there once, one of them seals, and
 //! months turn under both.
 
+mod reading;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -1,21 +1,36 @@
 //! Connecting: with TLS where the address wants it, and only to a server on which COMMIT means what it says.
 
+use std::future::poll_fn;
 use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use tokio_postgres::Client;
+use tokio_postgres::{AsyncMessage, Client};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{Database, told};
 
+/// What is done when a notification comes. It must not wait.
+pub(crate) type OnHint = Box<dyn Fn() + Send>;
+
 /// A connection that is served by the runtime of whoever waits here. An error is told in words.
 pub(crate) async fn connect(database: &Database) -> Result<Client, String> {
+    connect_hinted(database, Box::new(|| ())).await
+}
+
+/// The same, whose notifications are told of.
+pub(super) async fn connect_hinted(database: &Database, on_hint: OnHint) -> Result<Client, String> {
     let failed = |error: tokio_postgres::Error| told(&error);
     let tls = MakeRustlsConnect::new(trust(database.root_certificates.as_deref()).map_err(|error| error.to_string())?);
-    let (client, connection) = database.config.connect(tls).await.map_err(failed)?;
+    let (client, mut connection) = database.config.connect(tls).await.map_err(failed)?;
     // It ends with the client, and what breaks it is told to whoever asks next.
-    tokio::spawn(async move { connection.await.ok() });
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            if matches!(message, AsyncMessage::Notification(_)) {
+                on_hint();
+            }
+        }
+    });
     let durable = client.query_one("SELECT current_setting('fsync') = 'on'", &[]).await.map_err(failed)?;
     if !durable.get::<_, bool>(0) {
         return Err("it runs with fsync=off, so nothing that it keeps is durable".to_owned());

@@ -20,10 +20,10 @@ const EVER: (i64, i64) = (-62_135_596_800, 253_402_300_800);
 const MONTHS: &str = "SELECT first.row, extract(epoch FROM since)::bigint
     FROM (SELECT make_timestamptz(substr(relname, 8, 4)::integer, substr(relname, 13, 2)::integer, 1, 0, 0, 0, 'UTC') AS since
           FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-          WHERE inhparent = 'audit.events'::regclass AND relname ~ '^events_[0-9]{4}_[0-9]{2}$') AS months
-        CROSS JOIN LATERAL (SELECT row FROM audit.events
-                            WHERE recorded_at >= since AND recorded_at < (since AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC'
-                            ORDER BY row LIMIT 1) AS first
+          WHERE inhparent = 'audit.events'::regclass AND relname ~ '^events_[0-9]{4}_[0-9]{2}$') AS months,
+        LATERAL (SELECT row FROM audit.events
+                 WHERE recorded_at >= since AND recorded_at < (since AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC'
+                 ORDER BY row LIMIT 1) AS first
     ORDER BY first.row";
 
 /// The months that have rows, as a session knows them.

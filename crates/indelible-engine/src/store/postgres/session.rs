@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Statement};
 
+use super::connect::{OnHint, connect_hinted};
 use super::cursor::Cursor;
 use super::months::{Months, Wanted, by_row};
-use super::{Database, connect, wait};
+use super::{Database, wait};
 use crate::store::sql::{Param, SqlError, SqlResult};
 
 /// Statements kept prepared.
@@ -19,6 +20,9 @@ const PREPARED_MAX: usize = 256;
 /// Of every session. A machine that vanishes is missed by the database within seconds, and what it held is let go of.
 const SETTINGS: &str = "SET search_path TO audit, pg_temp; SET TimeZone TO 'UTC'; SET synchronous_commit TO on; \
      SET tcp_keepalives_idle TO 5; SET tcp_keepalives_interval TO 2; SET tcp_keepalives_count TO 3";
+
+/// The channel on which servers tell each other to look.
+const HINT: &str = "audit_turn";
 
 /// A statement that the server has prepared.
 #[derive(Clone)]
@@ -53,11 +57,31 @@ pub(crate) struct Session {
 impl Session {
     /// Opens one.
     pub(crate) fn open(database: &Database) -> SqlResult<Self> {
+        Self::open_hinted(database, Box::new(|| ()))
+    }
+
+    /// Opens one that listens to [`Self::hint`], and does this each time.
+    pub(crate) fn open_listening(database: &Database, on_hint: OnHint) -> SqlResult<Self> {
+        let session = Self::open_hinted(database, on_hint)?;
+        match session.batch(&format!("LISTEN {HINT}")) {
+            // What speaks for PostgreSQL there may not know of it; hints are then lost, and nothing else.
+            Err(SqlError::Postgres(error)) if error.as_db_error().is_some() => {
+                tracing::warn!(
+                    error = super::told(&error),
+                    "the database tells of no notifications: other servers are heard of a little later"
+                );
+            }
+            listening => listening?,
+        }
+        Ok(session)
+    }
+
+    fn open_hinted(database: &Database, on_hint: OnHint) -> SqlResult<Self> {
         let wires = super::wait::wires()?;
         let (sender, receiver) = std::sync::mpsc::channel();
         let (wanted, wait_max) = (database.clone(), database.wait_max);
         wires.spawn(async move {
-            let opened = tokio::time::timeout(wait_max, connect(&wanted)).await;
+            let opened = tokio::time::timeout(wait_max, connect_hinted(&wanted, on_hint)).await;
             // Whoever asked may have gone.
             let _ = sender.send(opened);
         });
@@ -197,9 +221,19 @@ impl Session {
 
     /// Sends that an advisory lock is let go of, and does not wait for the answer. Says whether it was sent.
     pub(crate) fn send_unlock(&self, lock: i64) -> bool {
-        let sql = format!("SELECT pg_advisory_unlock({lock})");
+        self.send(&format!("SELECT pg_advisory_unlock({lock})"))
+    }
+
+    /// Tells whoever listens that something was committed, and does not wait for that. It is not part of the commit, for which others would
+    /// then wait that notify as well; and nothing depends on it.
+    pub(crate) fn hint(&self) {
+        self.send(&format!("NOTIFY {HINT}"));
+    }
+
+    /// Whether it was sent.
+    fn send(&self, sql: &str) -> bool {
         // What is asked is sent when it is first polled; the answer is then nobody's.
-        let mut asked = std::pin::pin!(self.client.batch_execute(&sql));
+        let mut asked = std::pin::pin!(self.client.batch_execute(sql));
         let polled = asked.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
         !matches!(polled, std::task::Poll::Ready(Err(_)))
     }

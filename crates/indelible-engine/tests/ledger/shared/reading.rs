@@ -1,0 +1,98 @@
+//! What a server reads of what another wrote, in whichever month.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indelible_engine::access::Caller;
+use indelible_engine::query::{Feed, Page, Search};
+
+use super::House;
+use crate::bench::{event, wait};
+use crate::clock::Turned;
+
+fn search(house: &House, server: usize, caller: &Caller, search: Search) -> Page {
+    let ledger = &house.servers[server];
+    let project = ledger.project_of(caller, None).expect("the default project");
+    wait(ledger.search(caller, &project, search)).expect("read")
+}
+
+/// The sequences of a page.
+fn sequences(page: &Page) -> Vec<u64> {
+    let read =
+        |record: &Vec<u8>| serde_json::from_slice::<serde_json::Value>(record).expect("JSON")["sequence"].as_u64().expect("a number");
+    page.records.iter().map(read).collect()
+}
+
+#[test]
+fn a_hint_is_enough_to_hear_of_what_another_server_committed() {
+    // Nobody asks, and nobody looks by himself while the test lasts.
+    let house = House::of(2, |_, options| options.look_every = Duration::from_hours(1));
+    let admin = house.admin(1);
+    house.append(0, &[event(0, "told of")]).expect("appended");
+    let until = Instant::now() + Duration::from_mins(1);
+    let own = || Search { filter: Some("action eq \"test.step\"".to_owned()), ..Search::default() };
+    while search(&house, 1, &admin, own()).records.is_empty() {
+        assert!(Instant::now() < until, "the hint did not come");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn rows_of_every_month_are_found_by_servers_that_opened_before_and_after_it_began() {
+    let clocks = [Turned::new(), Turned::new()];
+    let mut house = House::of(1, |_, options| options.clock = Arc::<Turned>::clone(&clocks[0]));
+    let mut expected = Vec::new();
+    let mut n = 0;
+    for month in 0..6_u64 {
+        for clock in &clocks {
+            clock.step(31 * 86_400, 31 * 86_400);
+        }
+        if month == 3 {
+            let second = house.open(1, &|_, options| options.clock = Arc::<Turned>::clone(&clocks[1]));
+            house.servers.push(second);
+        }
+        // Some of one actor's own lie between those of another, and each month has more than are read at once.
+        let events: Vec<String> =
+            (n..n + 90).map(|n| event(n, "a month").replace("alice", if n % 7 == 0 { "seventh" } else { "alice" })).collect();
+        let server = month as usize % house.servers.len();
+        let receipts = house.append_again(server, &events);
+        expected.extend(receipts.iter().map(|receipt| receipt.sequence));
+        n += 90;
+        // Whoever read before the month began reads on.
+        for server in 0..house.servers.len() {
+            let admin = house.admin(server);
+            let last = expected.last().copied().expect("appended");
+            let newest = Search { filter: Some("action eq \"test.step\"".to_owned()), limit: Some(1), ..Search::default() };
+            assert_eq!(sequences(&search(&house, server, &admin, newest)), [last], "month {month}, server {server}");
+        }
+    }
+    let sevenths: Vec<u64> = expected.iter().copied().zip(0_u64..).filter(|(_, n)| n % 7 == 0).map(|(sequence, _)| sequence).collect();
+    for server in [0, 1] {
+        let admin = house.admin(server);
+        for (filter, expected) in [
+            ("action eq \"test.step\"", &expected),
+            ("actor.id eq \"seventh\"", &sevenths),
+            // A scan of everything, since no index has it.
+            ("actor.id co \"event\" and action eq \"test.step\"", &sevenths),
+        ] {
+            let asked = |feed| Search { filter: Some(filter.to_owned()), limit: Some(1_000), feed, ..Search::default() };
+            assert_eq!(&sequences(&search(&house, server, &admin, asked(Some(Feed::Start)))), expected, "{filter}, the feed of {server}");
+            let after = expected[expected.len() / 2];
+            let rest = sequences(&search(&house, server, &admin, asked(Some(Feed::After(after)))));
+            assert_eq!(rest, expected[expected.len() / 2 + 1..], "{filter}, the rest of the feed of {server}");
+            let (mut found, mut cursor) = (Vec::new(), None);
+            loop {
+                let page = search(&house, server, &admin, Search { cursor, limit: Some(70), ..asked(None) });
+                found.extend(sequences(&page));
+                cursor = page.next_cursor;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            // Newest first is by the caller's clock and then by id: within a batch, by id.
+            found.sort_unstable();
+            assert_eq!(&found, expected, "{filter}, newest first on {server}");
+        }
+    }
+    house.verify();
+}
