@@ -107,7 +107,11 @@ impl SqlSession {
     pub fn open(data: &Path) -> Result<Self, SqlError> {
         let file = data.join("ledger.db");
         if !file.is_file() {
-            return Err(SqlError::Unreadable(format!("there is no ledger in {}: name its folder with --data", data.display())));
+            return Err(SqlError::Unreadable(format!(
+                "there is no ledger in {}: name its folder with --data; one that is kept in PostgreSQL is asked there, as \
+                 audit.audit_events, with psql",
+                data.display()
+            )));
         }
         let connection = open_read_only(&file).map_err(|error| SqlError::Unreadable(error.to_string()))?;
         connection.execute_batch(&view())?;
