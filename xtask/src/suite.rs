@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 use crate::{install, root, tidy};
 
 /// What tests are built with, once; lints and documentation look at the program without AWS as well.
-const FEATURES: &str = "xtask/bench,indelible/aws";
+const FEATURES: &str = "xtask/bench,indelible/aws,indelible-postgres/sqlx,indelible-postgres/tokio-postgres";
 
 /// The same tests over the other store, in the same binary, so with the packages and features that it was built with. What is left out can
 /// only be about a file, or is about the checkpoint store.

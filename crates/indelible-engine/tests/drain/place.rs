@@ -87,6 +87,11 @@ impl Place {
         Self { folder: tempfile::tempdir().expect("a folder"), address, role, owner }
     }
 
+    /// The address, for a login role.
+    pub(crate) fn address_of(&self, role: &str) -> String {
+        self.address.replace("user=tests", &format!("user={role}"))
+    }
+
     pub(crate) fn database(&self) -> Arc<Database> {
         Arc::new(Database::parse(&self.address, None, None).expect("an address"))
     }
@@ -111,7 +116,7 @@ impl Place {
     pub(crate) fn open_as_server(&self, name: &str) -> Ledger {
         let role = format!("server_of_{}", self.role);
         self.owner.run(&format!("CREATE ROLE {role} LOGIN IN ROLE audit_server"));
-        let address = self.address.replace("user=tests", &format!("user={role}"));
+        let address = self.address_of(&role);
         self.open_with(name, |options| {
             options.database_maintenance = options.database.take();
             options.database = Some(Arc::new(Database::parse(&address, None, None).expect("an address")));
