@@ -1,6 +1,7 @@
 //! One transaction of a host application, through either driver.
 
 use indelible_postgres::{Actor, Error, Event, Refusal};
+use sqlx::error::DatabaseError;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
@@ -30,7 +31,7 @@ impl Driver {
     pub(crate) fn both(place: &Place, role: &str) -> [Self; 2] {
         let address = place.address_of(role);
         let (client, connection) = wait(tokio_postgres::connect(&address, NoTls)).expect("the server answers");
-        wait(async { tokio::spawn(connection) });
+        wait(async { drop(tokio::spawn(connection)) });
         [Self::TokioPostgres(client), Self::Sqlx(wait(PgConnection::connect(&address)).expect("the server answers"))]
     }
 
@@ -82,7 +83,7 @@ async fn by_sqlx(connection: &mut PgConnection, work: &Work<'_>) -> Result<Optio
     .await;
     if done.is_err() {
         let error = (&mut *transaction).execute("SELECT 1").await.expect_err("it has failed");
-        assert_eq!(error.as_database_error().and_then(|said| said.code()).as_deref(), Some(FAILED_TRANSACTION));
+        assert_eq!(error.as_database_error().and_then(DatabaseError::code).as_deref(), Some(FAILED_TRANSACTION));
     }
     if work.rolls_back { transaction.rollback().await } else { transaction.commit().await }.expect("ended");
     done.map_err(refusal)
