@@ -2,6 +2,20 @@
 //!
 //! A [`Transaction`] is asked for, not any connection: outside of one, each statement is a transaction of its own, and what the event tells
 //! of would be kept where the event is refused. Statements have no name on the server, so they are right behind a pooler.
+//!
+//! ```no_run
+//! use indelible_postgres::{Actor, Event, Outcome, sqlx as audit};
+//! use sqlx::{Connection as _, PgConnection};
+//!
+//! /// Closes the account, and records it.
+//! async fn close(connection: &mut PgConnection, who: &str) -> Result<(), audit::Error> {
+//!     let mut transaction = connection.begin().await?;
+//!     sqlx::query("DELETE FROM accounts WHERE id = 7").execute(&mut *transaction).await?;
+//!     let event = Event::new("account.close", Actor::human(who), Outcome::Allow).resource("account", "7");
+//!     audit::append(&mut transaction, &event).await?;
+//!     Ok(transaction.commit().await?)
+//! }
+//! ```
 
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{Postgres, Transaction};
