@@ -25,6 +25,8 @@ pub enum Write {
     Drained,
     /// COMMIT, which fsyncs
     Commit,
+    /// The signing of an anchor, by whoever signs: a write that is none, and may take long
+    Sign,
     /// The swap of checkpoints in the checkpoint store, outside of the ledger
     Swap,
 }

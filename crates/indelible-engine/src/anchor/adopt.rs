@@ -109,6 +109,7 @@ impl Sealer {
     /// was wrong. What waits to be anchored is looked at anyway.
     pub(super) fn look_at_all(&mut self, state: &State, keys: &SigningKeys) -> Result<(), SealError> {
         for project in state.intervals.anchored.keys() {
+            self.parts.keep()?;
             let Named { origin, project_id: Ok(_) } = state.named(&self.parts.instance, *project)? else { continue };
             let apart = state.intervals.waiting.contains_key(project) || state.intervals.spoiled.contains_key(project);
             if state.looked && (apart || !self.refused.contains_key(&origin)) {
@@ -150,6 +151,7 @@ impl Sealer {
                 tracing::error!(%origin, size, "a tree is not adopted: it is not any more what was recorded");
                 continue;
             }
+            self.parts.keep()?;
             let new = signatures.checkpoint(&Checkpoint { origin: origin.clone(), size, root })?.to_string();
             adopted.push((size, Swap { origin: origin.as_str().to_owned(), old, new }, origin));
         }

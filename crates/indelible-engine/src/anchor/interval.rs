@@ -12,6 +12,9 @@ use indelible_core::chain::{GENESIS, Hash};
 use crate::store::StoreError;
 use crate::store::sql::{Connection, OptionalExtension, Row, SqlError};
 
+/// Called in the course of what may take long: renews the lease, and says where it is lost.
+pub(super) type Keep<'k> = &'k mut dyn FnMut() -> Result<(), StoreError>;
+
 /// The last anchor of a project.
 #[derive(Debug, Clone)]
 pub(super) struct Anchored {
@@ -71,11 +74,13 @@ fn read_anchor(row: &Row<'_>) -> Result<(i64, Result<Anchored, String>), SqlErro
 
 impl Intervals {
     /// Reads the last anchors, and finds the row from which on some project has rows that none covers.
-    pub(super) fn load(ledger: &Connection) -> Result<Self, StoreError> {
+    /// `keep` is called between rows, for as long as it says to go on.
+    pub(super) fn load(ledger: &Connection, keep: Keep<'_>) -> Result<Self, StoreError> {
         let mut intervals = Self::default();
         let mut statement = ledger.prepare(LAST_ANCHORS)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
+            keep()?;
             match read_anchor(&row)? {
                 (project, Ok(anchored)) => drop(intervals.anchored.insert(project, anchored)),
                 (project, Err(why)) => drop(intervals.spoiled.insert(project, why)),
@@ -96,12 +101,13 @@ impl Intervals {
         Ok(false)
     }
 
-    /// Reads what was committed since the last pass.
-    pub(super) fn read(&mut self, ledger: &Connection) -> Result<(), StoreError> {
+    /// Reads what was committed since the last pass, which may be much: `keep` as for [`Self::load`].
+    pub(super) fn read(&mut self, ledger: &Connection, keep: Keep<'_>) -> Result<(), StoreError> {
         let mut statement = ledger.prepare("SELECT row, project, sequence, prev_hash, row_hash FROM events WHERE row > ?1 ORDER BY row")?;
         let mut rows = statement.query([self.through])?;
         let mut through = self.through;
         while let Some(row) = rows.next()? {
+            keep()?;
             through = row.get(0)?;
             let project: i64 = row.get(1)?;
             if self.spoiled.contains_key(&project) {

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use indelible_core::anchor::Anchor;
 use indelible_core::chain::Hash;
@@ -30,10 +31,15 @@ use crate::keystore::{KeyError, KeyStore};
 use crate::sharing::{Lease, Term};
 use crate::store::sql::SqlError;
 use crate::store::{Source, StoreError, Tree};
-use crate::write::{AnchorRow, Change, Privilege, Work, Writer};
+use crate::write::{AnchorRow, Change, LEASE_LOST, Privilege, Work, Writer};
 
 /// Checkpoints swapped at once, and anchors published in one transaction.
 pub(super) const BATCH_ANCHORS: usize = 1_000;
+/// How long is signed before what was signed is published, fewer though it may be: who signs may be slow, and what is published stays done
+/// whatever becomes of the rest.
+const BATCH_TIME: Duration = Duration::from_secs(5);
+/// How often somebody who asked is served by sealing anew where another server took over in the midst of it.
+const TRIES: usize = 3;
 
 /// Why a pass ended early. What it had not published waits for the next.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +82,17 @@ impl SealError {
     }
 }
 
+impl SealError {
+    /// Whether another server seals now, by whom it was taken over in the midst of it: nothing is wrong.
+    fn is_taken_over(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(error, StoreError::TakenOver),
+            Self::Append(AppendError::Unavailable { reason, .. }) => reason == LEASE_LOST,
+            _ => false,
+        }
+    }
+}
+
 impl From<SqlError> for SealError {
     fn from(error: SqlError) -> Self {
         Self::Store(error.into())
@@ -95,6 +112,18 @@ pub(crate) struct Parts {
     pub(crate) cosigning: Option<Arc<Cosigning>>,
     /// Where several servers share a ledger, one of them seals.
     pub(crate) lease: Option<Lease>,
+}
+
+impl Parts {
+    /// Renews the lease, if that is due.
+    pub(super) fn keep(&mut self) -> Result<(), StoreError> {
+        self.lease.as_mut().map_or(Ok(()), Lease::keep)
+    }
+
+    fn strike(&self, write: Write, when: When) -> Result<(), StoreError> {
+        let struck = self.faults.as_ref().is_some_and(|faults| faults.strikes(write, when));
+        if struck { Err(StoreError::Injected(write, when)) } else { Ok(()) }
+    }
 }
 
 /// Seals; one a ledger.
@@ -143,22 +172,58 @@ impl Sealer {
     /// Anchors everything that is committed and not anchored; finishes what a pass before this one left. Says whether it did: where another
     /// server seals, nothing is done, unless somebody asked for it here.
     pub(super) fn pass(&mut self, is_asked_for: bool, closes: bool) -> Result<bool, SealError> {
-        if let Some(lease) = &mut self.parts.lease {
-            match lease.hold(is_asked_for)? {
-                None => return Ok(false),
-                Some((term, news)) => {
-                    self.term = Some(term);
-                    if news {
-                        self.state = None;
-                    }
+        for left in (0..if is_asked_for { TRIES } else { 1 }).rev() {
+            if !self.hold(is_asked_for)? {
+                return Ok(false);
+            }
+            let passed = self.pass_held();
+            if let Some(lease) = &mut self.parts.lease {
+                lease.let_go(closes);
+            }
+            match passed {
+                Err(error) if error.is_taken_over() => {
+                    tracing::info!(tried_again = left > 0, "another server took sealing over; what was published before stays");
+                    self.follow();
                 }
+                passed => return passed.map(|()| true),
             }
         }
-        let passed = self.pass_held();
-        if let Some(lease) = &mut self.parts.lease {
-            lease.let_go(closes);
+        Ok(false)
+    }
+
+    /// Takes the lease, if nobody has it.
+    pub(super) fn claim(&mut self) -> Result<(), SealError> {
+        if self.hold(false)?
+            && let Some(lease) = &mut self.parts.lease
+        {
+            lease.let_go(false);
         }
-        passed.map(|()| true)
+        Ok(())
+    }
+
+    /// Takes the lease, where there is one; whether this server seals.
+    fn hold(&mut self, insist: bool) -> Result<bool, SealError> {
+        let Some(lease) = &mut self.parts.lease else { return Ok(true) };
+        let Some((term, news)) = lease.hold(insist)? else {
+            self.follow();
+            return Ok(false);
+        };
+        self.term = Some(term);
+        if news {
+            self.state = None;
+            if let Some(cosigning) = &self.parts.cosigning {
+                cosigning.take_over();
+            }
+        }
+        Ok(true)
+    }
+
+    /// Another server seals, and asks the witnesses.
+    fn follow(&mut self) {
+        (self.term, self.state) = (None, None);
+        if let Some(cosigning) = &self.parts.cosigning {
+            cosigning.follow();
+        }
     }
 
     /// Asked before each swap, which cannot be taken back.
@@ -178,7 +243,7 @@ impl Sealer {
     fn pass_held(&mut self) -> Result<(), SealError> {
         let mut state = match self.state.take() {
             Some(state) if !state.intervals.is_mended(&state.ledger)? => state,
-            _ => State::open(&self.parts, &self.closing)?,
+            _ => State::open(&mut self.parts, &self.closing)?,
         };
         let sealed = self.seal(&mut state);
         // Where a key was the reason, what is remembered is as it was: signing comes before anything that it changes.
@@ -208,19 +273,30 @@ impl Sealer {
         // Heads, tiles and rows of one moment: appends go on meanwhile.
         state.ledger.begin_reading()?;
         let looked = if state.looked && self.refused.is_empty() { Ok(()) } else { self.look_at_all(state, signatures.keys) };
-        let read = looked.and_then(|()| Ok(state.intervals.read(&state.ledger)?));
+        let read = looked.and_then(|()| Ok(state.intervals.read(&state.ledger, &mut || self.parts.keep())?));
         let due = read.and_then(|()| self.prove_all(state, signatures));
         state.ledger.end()?;
-        let mut due = due?;
+        let due = due?;
         state.looked = true;
         // Whoever signs may be a network away: no view of the ledger is held open meanwhile.
-        while !due.is_empty() {
-            let later = due.split_off(due.len().min(BATCH_ANCHORS));
-            let signed = std::mem::replace(&mut due, later).into_iter().map(|due| sign(due, signatures));
-            let signed = signed.collect::<Result<Vec<_>, _>>()?;
+        let mut due = due.into_iter().peekable();
+        while due.peek().is_some() {
+            let signed = self.sign_some(&mut due, signatures)?;
             self.publish(state, signed)?;
         }
         self.seal_instance(state, signatures)
+    }
+
+    /// Signs as many as are published together.
+    fn sign_some(&mut self, due: &mut impl Iterator<Item = Due>, signatures: &mut Signatures<'_>) -> Result<Vec<Signed>, SealError> {
+        let (began, mut signed) = (Instant::now(), Vec::new());
+        while signed.len() < BATCH_ANCHORS && (signed.is_empty() || began.elapsed() < BATCH_TIME) {
+            let Some(due) = due.next() else { break };
+            self.parts.keep()?;
+            self.parts.strike(Write::Sign, When::Before)?;
+            signed.push(sign(due, signatures)?);
+        }
+        Ok(signed)
     }
 
     /// What is to be signed, each proved to have grown out of what was signed before. What is wrong with one tree keeps no other
@@ -232,6 +308,7 @@ impl Sealer {
             self.refuse(origin, Refused::broken(format!("{why}: run `indelible verify`")));
         }
         for (project, waiting) in &state.intervals.waiting {
+            self.parts.keep()?;
             let Named { origin, project_id } = state.named(&self.parts.instance, *project)?;
             let proved = match project_id {
                 Ok(project_id) => prove(state, signatures, (*project, project_id), &origin, waiting),
@@ -311,13 +388,9 @@ impl Sealer {
 
     pub(super) fn swap(&mut self, checkpoints: &mut Checkpoints, swaps: &[Swap]) -> Result<(), SealError> {
         self.check_lease()?;
-        let strike = |when| match &self.parts.faults {
-            Some(faults) if faults.strikes(Write::Swap, when) => Err(StoreError::Injected(Write::Swap, when)),
-            _ => Ok(()),
-        };
-        strike(When::Before)?;
+        self.parts.strike(Write::Swap, When::Before)?;
         checkpoints.swap(swaps)?;
-        Ok(strike(When::After)?)
+        Ok(self.parts.strike(Write::Swap, When::After)?)
     }
 
     /// Takes note that a tree is not signed; the log hears of it once.

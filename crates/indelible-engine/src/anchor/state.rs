@@ -76,10 +76,10 @@ impl Refused {
 }
 
 impl State {
-    pub(super) fn open(parts: &Parts, closing: &Closing) -> Result<Self, SealError> {
+    pub(super) fn open(parts: &mut Parts, closing: &Closing) -> Result<Self, SealError> {
         let ledger = parts.source.open_reader()?;
         let checkpoints = Checkpoints::open(&parts.checkpoints, &parts.instance, closing)?;
-        let (intervals, instance) = (Intervals::load(&ledger)?, instance::edge(&ledger)?);
+        let (intervals, instance) = (Intervals::load(&ledger, &mut || parts.keep())?, instance::edge(&ledger)?);
         Ok(Self { ledger, checkpoints, intervals, instance, looked: false })
     }
 

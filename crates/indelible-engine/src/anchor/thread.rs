@@ -126,6 +126,10 @@ impl Anchoring {
 }
 
 fn run(shared: &Shared, mut sealer: Sealer, interval: Duration) {
+    // Whoever is the first to come is the one that seals.
+    if let Err(error) = sealer.claim() {
+        tracing::warn!(%error, "it cannot be told which server seals");
+    }
     let mut due = Instant::now() + interval;
     loop {
         let (asked, adopting, closing) = {

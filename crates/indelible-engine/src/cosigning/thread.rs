@@ -1,5 +1,7 @@
 //! When witnesses are asked: after each new checkpoint, once at start (so that an older copy put in the ledger's place is seen though
 //! nothing is new), and again, later each time, after a failure. One thread a witness.
+//!
+//! Of servers that share a ledger the one that seals asks ([`Cosigning::take_over`]); the others read what it stored ([`Cosigning::follow`]).
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,9 +27,13 @@ pub(crate) struct Parts {
     pub(crate) readers: Arc<Readers>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Whether other servers may have the same ledger: then nobody is asked before this one takes over.
+    pub(crate) is_shared: bool,
 }
 
 struct State {
+    /// Whether this server asks.
+    asks: bool,
     /// Leaves of the newest checkpoint.
     newest: Option<u64>,
     /// The newest that fulfils the policy, and when its last cosignature came.
@@ -75,7 +81,7 @@ impl Cosigning {
         let witnesses = policy.witnesses().iter().map(status).collect::<Result<Vec<_>, _>>()?;
         let newest = stored::newest_size(&reader)?;
         drop(reader);
-        let state = State { newest, fulfilled: None, witnesses, running: 0, closing: false };
+        let state = State { asks: !parts.is_shared, newest, fulfilled: None, witnesses, running: 0, closing: false };
         let shared = Arc::new(Shared { parts, state: Mutex::new(state), wake: Condvar::new() });
         shared.look(None);
         let cosigning = Self { shared };
@@ -101,6 +107,20 @@ impl Cosigning {
         if self.shared.parts.witnesses.policy.is_fulfilled(|_| false) {
             self.shared.look(Some(size));
         }
+        self.shared.wake.notify_all();
+    }
+
+    /// This server seals, and asks from now on.
+    pub(crate) fn take_over(&self) {
+        self.shared.lock().asks = true;
+        self.shared.read_stored();
+        self.shared.wake.notify_all();
+    }
+
+    /// Another server seals and asks. What came of it is read.
+    pub(crate) fn follow(&self) {
+        self.shared.lock().asks = false;
+        self.shared.read_stored();
         self.shared.wake.notify_all();
     }
 
@@ -205,7 +225,7 @@ impl Shared {
                 return false;
             }
             let left = due.saturating_duration_since(Instant::now());
-            let is_new = state.newest.is_some() && state.newest != done;
+            let is_new = state.asks && state.newest.is_some() && state.newest != done;
             state = if !is_new {
                 self.wake.wait(state).unwrap_or_else(PoisonError::into_inner)
             } else if left.is_zero() {
@@ -262,6 +282,27 @@ impl Shared {
         witness.failing = Some(failure);
         drop(state);
         self.wake.notify_all();
+    }
+
+    /// Takes in what the server that asked before stored.
+    fn read_stored(&self) {
+        let read = || -> Result<(Option<u64>, Vec<Option<u64>>), StoreError> {
+            let reader = self.parts.readers.get()?;
+            let sizes = self.parts.witnesses.policy.witnesses().iter().map(|witness| stored::size_of(&reader, &witness.key));
+            Ok((stored::newest_size(&reader)?, sizes.collect::<Result<_, _>>()?))
+        };
+        let (newest, sizes) = match read() {
+            Ok(read) => read,
+            Err(error) => return tracing::error!(%error, "cosignatures cannot be read"),
+        };
+        {
+            let mut state = self.lock();
+            state.newest = newest;
+            for (witness, size) in state.witnesses.iter_mut().zip(sizes) {
+                (witness.size, witness.failing) = (size, None);
+            }
+        }
+        self.look(newest);
     }
 
     /// Looks whether the checkpoint of a size fulfils the policy now; which is the newest that does, where no size is given.

@@ -165,6 +165,7 @@ impl Ground {
             readers: Arc::clone(readers),
             writer: Arc::clone(writer),
             clock: Arc::clone(&self.options.clock),
+            is_shared: self.source.database().is_some(),
         });
         Ok(parts.map(Cosigning::start).transpose()?.map(Arc::new))
     }
@@ -175,8 +176,8 @@ impl Ground {
         (desk, writer): (&Desk, &Arc<Writer>),
         cosigning: Option<Arc<Cosigning>>,
         rows_anchored: u64,
+        server: Uuid,
     ) -> Result<Anchoring, OpenError> {
-        let server = desk.new_id().map_err(|error| OpenError::Key(error.to_string()))?;
         let parts = anchor::Parts {
             source: self.source.clone(),
             checkpoints: self.options.checkpoints.clone(),
@@ -192,7 +193,8 @@ impl Ground {
         started.map_err(|error| OpenError::Store(format!("the sealing thread cannot be started: {error}")))
     }
 
-    /// A lease, where several servers may want to do the same. It lasts longer than the time between two uses, so that it stays where it is.
+    /// A lease, where several servers may want to do the same. `server` is this one's id, drawn now. It lasts longer than the time between two
+    /// uses, so that it stays where it is.
     fn lease(&self, work: &'static str, server: Uuid, lasts: Duration) -> Option<Lease> {
         self.source.database().map(|database| Lease::new(Arc::clone(database), work, server, lasts))
     }
@@ -202,6 +204,7 @@ impl Ground {
         &self,
         instance: &Instance,
         (desk, index, writer, readers): (&Arc<Desk>, &Arc<Index>, &Arc<Writer>, &Arc<Readers>),
+        server: Uuid,
     ) -> Result<Option<Patrol>, OpenError> {
         let parts = || patrol::Parts {
             data: self.folder.root().to_owned(),
@@ -213,6 +216,8 @@ impl Ground {
             index: Arc::clone(index),
             readers: Arc::clone(readers),
             clock: Arc::clone(&self.options.clock),
+            lease: self.lease("verify", server, patrol::LEASE_LASTS),
+            term: None,
         };
         let patrol = self.options.patrol.map(|asked| Patrol::start(parts(), asked)).transpose();
         patrol.map_err(|error| OpenError::Store(format!("the patrol cannot be started: {error}")))
@@ -248,8 +253,9 @@ impl Ledger {
         drop(ground.opening.take());
         let readers = Readers::new(ground.source.clone());
         let cosigning = ground.cosigning(&instance, &readers, &writer).inspect_err(|_| writer.close())?;
-        let anchoring = ground.anchoring(&instance, (&desk, &writer), cosigning.clone(), rows_anchored)?;
-        let patrol = ground.patrol(&instance, (&desk, &index, &writer, &readers))?;
+        let server = desk.new_id().map_err(|error| OpenError::Key(error.to_string()))?;
+        let anchoring = ground.anchoring(&instance, (&desk, &writer), cosigning.clone(), rows_anchored, server)?;
+        let patrol = ground.patrol(&instance, (&desk, &index, &writer, &readers), server)?;
         let drain = ground.drain(&desk, &writer)?;
         let Options { clock, checkpoints, organization_kms, .. } = ground.options;
         let inner = Inner {

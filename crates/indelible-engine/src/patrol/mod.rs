@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub(crate) use pace::Pace;
 pub(crate) use round::{Parts, Round};
-pub(crate) use thread::Patrol;
+pub(crate) use thread::{LEASE_LASTS, Patrol};
 
 /// When the ledger is verified in the background, and how hard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,12 +10,12 @@ use indelible_core::verify::Report;
 use uuid::Uuid;
 
 use crate::anchor::CheckpointStore;
-
 use crate::append::Desk;
 use crate::clock::Clock;
 use crate::index::Index;
+use crate::sharing::{Lease, Term};
 use crate::store::sql::Connection;
-use crate::store::{Readers, Source};
+use crate::store::{Readers, Source, StoreError};
 use crate::verify::told::Told;
 use crate::verify::walk::slices::{Rest, walk};
 use crate::verify::walk::{Ground, Keys};
@@ -36,6 +36,10 @@ pub(crate) struct Parts {
     pub(crate) index: Arc<Index>,
     pub(crate) readers: Arc<Readers>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Where several servers share a ledger, one of them patrols.
+    pub(crate) lease: Option<Lease>,
+    /// Under which lease what is found is told.
+    pub(crate) term: Option<Term>,
 }
 
 /// A round that came to its end.
@@ -57,10 +61,25 @@ impl Round {
 }
 
 impl Parts {
+    /// Takes the lease, or keeps it; whether this server patrols.
+    pub(super) fn hold(&mut self) -> Result<bool, StoreError> {
+        let Some(lease) = &mut self.lease else { return Ok(true) };
+        self.term = lease.hold(false)?.map(|(term, _)| term);
+        Ok(self.term.is_some())
+    }
+
+    /// Lets others look at the lease, or have it where the server `closes`.
+    pub(super) fn let_go(&mut self, closes: bool) {
+        if let Some(lease) = &mut self.lease {
+            lease.let_go(closes);
+        }
+    }
+
     /// Does one, and tells what the ledger knew of findings when it began.
     pub(super) fn round(&self, stop: &AtomicBool, rest: &mut Rest<'_>) -> Result<(Round, Told), VerifyError> {
         let begun_at = self.clock.now();
-        let open = || self.source.open_verifier().map_err(|error| error.to_string());
+        let source = &self.source;
+        let open = || source.open_verifier().map_err(|error| error.to_string());
         let stored = Arc::new(StoredKeys::in_memory(&self.desk.keystore, &self.desk.data_keys));
         let keys = |_: &Connection| -> Result<Arc<dyn Keys>, String> { Ok(stored.clone()) };
         let ground = Ground {

@@ -110,7 +110,8 @@ impl Parts {
             let prepared = self.desk.prepare_own(telling.event(&project)).map_err(|fault| AppendError::Fault { index, fault })?;
             batch.push(prepared);
         }
-        self.writer.submit_blocking(Work::new(batch, Privilege::Engine)).map(drop)
+        let work = Work::new(batch, Privilege::Engine);
+        self.writer.submit_blocking(if let Some(term) = self.term { work.under(term) } else { work }).map(drop)
     }
 }
 

@@ -1,5 +1,7 @@
 //! When the ledger is patrolled: some time after the start, then an interval after each round. One thread a ledger, which ends within a
 //! batch of rows when the ledger is closed.
+//!
+//! Of servers that share a ledger one patrols, under a lease that it renews all the while; the others look every minute whether it still does.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,11 +11,18 @@ use std::time::{Duration, Instant};
 use indelible_core::time::Timestamp;
 
 use super::{Pace, Parts, PatrolOptions, PatrolStatus, Round};
+use crate::sharing::Lease;
 use crate::verify::told::Told;
 use crate::verify::{Progress, VerifyError};
 
 /// After a round that could not be done, or findings that could not be told; never longer than the interval.
 const RETRY: Duration = Duration::from_mins(1);
+/// How often a lease is renewed between rounds, or looked at.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// How long the lease of the patrol lasts: longer than between two renewals, so that it stays where it is.
+pub(crate) const LEASE_LASTS: Duration = Duration::from_mins(3);
+/// How often a server that does not patrol reads anew what the ledger tells of findings, in looks.
+const RECALL_EVERY: u32 = 5;
 
 /// How the patrol goes.
 #[derive(Debug, Clone, Default)]
@@ -66,11 +75,11 @@ pub(crate) struct Patrol {
 
 impl Patrol {
     /// Starts it.
-    pub(crate) fn start(parts: Parts, options: PatrolOptions) -> std::io::Result<Self> {
+    pub(crate) fn start(mut parts: Parts, options: PatrolOptions) -> std::io::Result<Self> {
         let shared = Arc::<Shared>::default();
         shared.lock().report.since = parts.clock.monotonic();
         let own = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("indelible-patrol".to_owned()).spawn(move || run(&own, &parts, options))?;
+        let thread = std::thread::Builder::new().name("indelible-patrol".to_owned()).spawn(move || run(&own, &mut parts, options))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
@@ -105,32 +114,81 @@ impl Patrol {
     }
 }
 
-fn run(shared: &Shared, parts: &Parts, options: PatrolOptions) {
+fn run(shared: &Shared, parts: &mut Parts, options: PatrolOptions) {
+    recall(shared, parts);
+    let mut due = Instant::now() + options.first_after;
+    let look_every = LOOK_EVERY.min(options.interval.max(options.first_after));
+    let mut elsewhere = 0;
+    while shared.rest(wait_for(parts, due, look_every)) {
+        match parts.hold() {
+            Ok(true) if elsewhere > 0 => (elsewhere, due) = (0, Instant::now() + options.first_after),
+            Ok(true) => {}
+            Ok(false) => {
+                elsewhere += 1;
+                follow(shared, parts, elsewhere % RECALL_EVERY == 1);
+                continue;
+            }
+            Err(error) => {
+                fail(shared, Some(error.to_string()));
+                due = due.max(Instant::now() + RETRY.min(options.interval));
+                continue;
+            }
+        }
+        if Instant::now() >= due {
+            let wait = match round(shared, parts, options) {
+                Ok((round, told)) => tell(shared, parts, &round, told, options.interval),
+                Err(VerifyError::Stopped) if shared.stop.load(Ordering::Relaxed) => break,
+                // The lease is another server's by now.
+                Err(VerifyError::Stopped) => RETRY.min(options.interval),
+                Err(error) => {
+                    fail(shared, Some(error.to_string()));
+                    RETRY.min(options.interval)
+                }
+            };
+            due = Instant::now() + wait;
+        }
+        parts.let_go(false);
+    }
+    parts.let_go(true);
+}
+
+/// How long the thread rests: until the next round is due, and with a lease no longer than that can do without being renewed.
+fn wait_for(parts: &Parts, due: Instant, look_every: Duration) -> Duration {
+    let left = due.saturating_duration_since(Instant::now());
+    if parts.lease.is_some() { left.min(look_every) } else { left }
+}
+
+/// What the ledger tells of findings is known before the first round.
+fn recall(shared: &Shared, parts: &Parts) {
     match parts.recall(&|| !shared.stop.load(Ordering::Relaxed)) {
         Ok(told) => shared.lock().report.recalled = told.map_or(0, |told| told.open.len() as u64),
         Err(error) => tracing::warn!(%error, "earlier findings could not be looked up; the first round tells"),
     }
-    let mut due = Instant::now() + options.first_after;
-    while shared.rest(due.saturating_duration_since(Instant::now())) {
-        let wait = match round(shared, parts, options) {
-            Ok((round, told)) => tell(shared, parts, &round, told, options.interval),
-            Err(VerifyError::Stopped) => return,
-            Err(error) => {
-                fail(shared, Some(error.to_string()));
-                RETRY.min(options.interval)
-            }
-        };
-        due = Instant::now() + wait;
+}
+
+/// Another server patrols: what it found the ledger tells, and what was found here before counts no more.
+fn follow(shared: &Shared, parts: &Parts, recalls: bool) {
+    if recalls {
+        recall(shared, parts);
     }
+    fail(shared, None);
+    let report = &mut shared.lock().report;
+    (report.last, report.since) = (None, parts.clock.monotonic());
 }
 
 /// One round, as everybody may see it.
-fn round(shared: &Shared, parts: &Parts, options: PatrolOptions) -> Result<(Arc<Round>, Told), VerifyError> {
+fn round(shared: &Shared, parts: &mut Parts, options: PatrolOptions) -> Result<(Arc<Round>, Told), VerifyError> {
     let (mut pace, begun_at) = (Pace::new(options.share_percent), parts.clock.now());
+    let mut lease = parts.lease.take();
     let result = parts.round(&shared.stop, &mut |progress| {
         shared.lock().report.running = Some((begun_at, progress));
+        if let Some(Err(error)) = lease.as_mut().map(Lease::keep) {
+            tracing::info!(%error, "a verification in the background was broken off");
+            return false;
+        }
         pace.step(&mut |time| shared.rest(time))
     });
+    parts.lease = lease;
     let report = &mut shared.lock().report;
     report.running = None;
     let (round, told) = result?;
@@ -142,12 +200,14 @@ fn round(shared: &Shared, parts: &Parts, options: PatrolOptions) -> Result<(Arc<
 }
 
 /// Tells until it is told or the next round is due; says how long from now that is.
-fn tell(shared: &Shared, parts: &Parts, round: &Round, mut told: Told, interval: Duration) -> Duration {
+fn tell(shared: &Shared, parts: &mut Parts, round: &Round, mut told: Told, interval: Duration) -> Duration {
     let due = Instant::now() + interval;
     while let Err(error) = parts.tell(round, &mut told) {
         fail(shared, Some(format!("what was found could not be recorded: {error}")));
         let left = due.saturating_duration_since(Instant::now());
-        if left < RETRY || !shared.rest(RETRY) {
+        // Whoever has the lease by now tells.
+        let is_ours = parts.lease.as_mut().is_none_or(|lease| lease.check().is_ok());
+        if left < RETRY || !is_ours || !shared.rest(RETRY) {
             return left;
         }
     }

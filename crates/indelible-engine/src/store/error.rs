@@ -15,6 +15,9 @@ pub(crate) enum StoreError {
     /// A test wants this write to fail.
     #[error("the store failed: injected I/O error {1:?} {0:?}")]
     Injected(Write, When),
+    /// The lease is another server's by now: nothing is wrong with the store.
+    #[error("another server has taken over")]
+    TakenOver,
     /// What is stored contradicts itself.
     #[error("{0}")]
     Corrupt(String),

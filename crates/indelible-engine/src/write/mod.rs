@@ -56,15 +56,15 @@ const NEARLY_FULL: &str = "the disk is nearly full";
 /// See [`RECOVERING`].
 const CLOCK_JUMPED: &str = "the clock jumped";
 /// See [`RECOVERING`].
-const STALE: &str = "another change of the same resource came first";
+pub(crate) const STALE: &str = "another change of the same resource came first";
 /// See [`RECOVERING`].
 const DRAINED: &str = "another server has taken the row of the inbox";
 /// See [`RECOVERING`].
-const LEASE_LOST: &str = "another server has taken over";
+pub(crate) const LEASE_LOST: &str = "another server has taken over";
 /// See [`RECOVERING`].
 const RULES_CHANGED: &str = "the rules of the project changed while the events came: send them again";
 /// See [`RECOVERING`].
-const KEYS_CHANGED: &str = "the keys changed while the events came: send them again";
+pub(crate) const KEYS_CHANGED: &str = "the keys changed while the events came: send them again";
 /// See [`RECOVERING`].
 const WRITE_FAILED: &str = "the store failed to write";
 /// See [`RECOVERING`].

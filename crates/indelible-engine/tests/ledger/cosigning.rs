@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use indelible_core::note::VerifierKey;
 use indelible_core::policy::Policy;
 use indelible_core::witness::{Answer, SIZE_MEDIA_TYPE};
 use indelible_engine::clock::SystemClock;
@@ -15,7 +16,7 @@ use indelible_engine::witness::{Options, Reply, Witness};
 use crate::bench::{Bench, event, wait};
 
 /// A witness in this process.
-struct Near(Witness);
+pub(crate) struct Near(Witness);
 
 impl Transport for Near {
     fn post(&self, _: &str, body: &[u8]) -> Result<Response, String> {
@@ -44,6 +45,15 @@ impl Faults for Once {
     }
 }
 
+/// A witness in `store` of a log, and the policy that asks for it.
+pub(crate) fn witnesses(store: &Path, log_key: VerifierKey) -> (Near, impl Fn() -> Policy + use<>) {
+    let options =
+        Options { store: store.to_owned(), name: Some("w.example".to_owned()), log_keys: vec![log_key], clock: Arc::new(SystemClock) };
+    let witness = Witness::open(options).expect("it opens");
+    let policy = format!("witness w {} http://w.example\nquorum w\n", witness.verifier_key());
+    (Near(witness), move || Policy::parse(policy.as_bytes()).expect("a policy"))
+}
+
 /// A ledger whose instance tree a witness in `store` cosigns.
 fn bench(store: &Path, when: When) -> (Bench, Arc<Once>) {
     // Its name and its key have to be known first.
@@ -51,11 +61,8 @@ fn bench(store: &Path, when: When) -> (Bench, Arc<Once>) {
     let key = bench.ledger.instance_key().expect("readable").expect("a key");
     let Bench { folder, ledger, .. } = bench;
     ledger.close();
-    let options =
-        Options { store: store.to_owned(), name: Some("w.example".to_owned()), log_keys: vec![key], clock: Arc::new(SystemClock) };
-    let witness = Witness::open(options).expect("it opens");
-    let policy = format!("witness w {} http://w.example\nquorum w\n", witness.verifier_key());
-    let mut witnesses = Witnesses::new(Policy::parse(policy.as_bytes()).expect("a policy"), Arc::new(Near(witness)));
+    let (near, policy) = witnesses(store, key);
+    let mut witnesses = Witnesses::new(policy(), Arc::new(near));
     (witnesses.retry_min, witnesses.retry_max) = (Duration::from_millis(20), Duration::from_millis(20));
     let faults = Arc::new(Once { when, left: AtomicI64::new(-1) });
     let mut options = crate::bench::options(folder.path());

@@ -16,6 +16,8 @@ mod decisions;
 mod embedded;
 mod faults;
 mod files;
+mod house;
+mod leases;
 #[cfg(feature = "aws")]
 mod moto;
 mod patrol;

@@ -4,121 +4,20 @@
 mod reading;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use indelible_core::event::{Source, Submission};
-use indelible_core::verify::Verdict;
-use indelible_engine::access::{Caller, Envelope, KeyKind, Owner, Refused, Scope};
+use indelible_engine::access::{Envelope, KeyKind, Owner, Refused, Scope};
 use indelible_engine::append::{AppendError, Receipt};
-use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::resource::{MutateError, NewApiKey, kind};
-use indelible_engine::verify::{Request, verify_folder};
 use indelible_engine::{Database, Ledger, Options, Rotation};
 
 use crate::bench::{event, id, wait};
 use crate::clock::Turned;
 use crate::databases;
 use crate::decisions::questions;
-
-/// Ledgers open on one database, as servers have them: each a data folder of its own.
-struct House {
-    folder: tempfile::TempDir,
-    address: String,
-    database: Arc<Database>,
-    servers: Vec<Ledger>,
-}
-
-impl House {
-    /// Opens `n` of them. `change` is told which.
-    fn of(n: usize, change: impl Fn(usize, &mut Options)) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let address = databases::installed();
-        let database = Arc::new(Database::parse(&address, None, None).expect("an address"));
-        let mut house = Self { folder, address, database, servers: Vec::new() };
-        for at in 0..n {
-            let server = house.open(at, &change);
-            house.servers.push(server);
-        }
-        house
-    }
-
-    fn open(&self, at: usize, change: &impl Fn(usize, &mut Options)) -> Ledger {
-        let mut options = Options::new(self.folder.path().join(format!("data-{at}")));
-        options.database = Some(Arc::clone(&self.database));
-        options.keys = Some(self.folder.path().join("keys"));
-        options.checkpoints = self.folder.path().join("checkpoints").into();
-        options.disk_reserve_bytes = 0;
-        options.anchor_interval = Duration::from_hours(1);
-        change(at, &mut options);
-        Ledger::open(options).expect("it opens").ledger
-    }
-
-    /// The administrator of the default project, as a server knows him.
-    fn admin(&self, server: usize) -> Caller {
-        self.known(server, "admin.key")
-    }
-
-    /// The key of the instance.
-    fn instance(&self, server: usize) -> Caller {
-        self.known(server, "instance.key")
-    }
-
-    fn known(&self, server: usize, file: &str) -> Caller {
-        let text = std::fs::read_to_string(self.folder.path().join("data-0").join(file)).expect("a key");
-        self.servers[server].authenticate(Some(text.trim()), Envelope::default()).expect("known everywhere")
-    }
-
-    fn append(&self, server: usize, events: &[String]) -> Result<Vec<Receipt>, AppendError> {
-        let (ledger, admin) = (&self.servers[server], self.admin(server));
-        let project = ledger.project_of(&admin, None).expect("the default project");
-        let prepare = |event: &String| {
-            let submission = Submission::parse(event.as_bytes(), Source::Caller, ledger.new_id()).expect("an event");
-            ledger.prepare(&admin, &project, "http", submission).expect("prepared")
-        };
-        ledger.append_blocking(events.iter().map(prepare).collect())
-    }
-
-    /// The same until it is taken: what changed meanwhile is no reason to give up.
-    fn append_again(&self, server: usize, events: &[String]) -> Vec<Receipt> {
-        for _ in 0..200 {
-            match self.append(server, events) {
-                Ok(receipts) => return receipts,
-                Err(AppendError::Unavailable { .. } | AppendError::Busy { .. }) => std::thread::sleep(Duration::from_millis(10)),
-                Err(error) => panic!("{error}"),
-            }
-        }
-        panic!("it was not taken");
-    }
-
-    fn seal(&self, server: usize) {
-        let (ledger, admin) = (&self.servers[server], self.admin(server));
-        let project = ledger.project_of(&admin, None).expect("the default project");
-        let status = wait(ledger.seal(&admin, &project)).expect("recorded");
-        assert_eq!(status.failing, None, "{:?}", ledger.sealing_error());
-    }
-
-    /// Nothing is wrong with it; how many events the default project has.
-    fn verify(&self) -> u64 {
-        let (data, keys) = (self.folder.path().join("data-0"), self.folder.path().join("keys"));
-        let store = self.folder.path().join("checkpoints").into();
-        let request = Request { database: Some(&self.database), keys: Some(&keys), ..Request::new(&data, &store) };
-        let reports = verify_folder(&request, &mut |_| {}).expect("it can be verified").projects;
-        for report in &reports {
-            assert!(report.findings.is_empty() && matches!(report.verdict, Verdict::Intact | Verdict::Unanchored), "{report:?}");
-        }
-        let own = self.servers[0].default_project_id();
-        reports.iter().find(|report| report.project_id == own).expect("a report").events
-    }
-
-    /// One value, by whoever has every right.
-    fn ask(&self, sql: &str) -> String {
-        let rows = databases::Session::with(&self.address).rows(sql);
-        rows.first().and_then(|row| row.first()).cloned().unwrap_or_default()
-    }
-}
+use crate::house::House;
 
 fn key(owner: Owner) -> NewApiKey {
     NewApiKey { name: "k".to_owned(), owner, kind: KeyKind::Application, scopes: vec![Scope::EventsAppend], expires_at: None }
@@ -330,62 +229,6 @@ fn each_of_both_makes_projects_and_appends_to_those_of_the_other() {
         })
         .collect();
     assert_eq!(made.iter().collect::<std::collections::BTreeSet<_>>().len(), 6);
-    house.verify();
-}
-
-/// Stops the pass of a server between looking at its lease and publishing, until it is told to go on.
-struct Held {
-    armed: AtomicBool,
-    stopped: Mutex<Sender<()>>,
-    go_on: Mutex<Receiver<()>>,
-}
-
-impl Faults for Held {
-    fn strikes(&self, write: Write, when: When) -> bool {
-        if (write, when) == (Write::Anchor, When::Before) && self.armed.swap(false, Ordering::SeqCst) {
-            self.stopped.lock().expect("no panic").send(()).expect("awaited");
-            self.go_on.lock().expect("no panic").recv().expect("told");
-        }
-        false
-    }
-}
-
-#[test]
-fn a_server_that_lost_its_lease_publishes_nothing_more() {
-    let ((stopped, is_stopped), (tell, told)) = (channel(), channel());
-    let held = Arc::new(Held { armed: AtomicBool::new(false), stopped: Mutex::new(stopped), go_on: Mutex::new(told) });
-    let house = House::of(2, |at, options| {
-        if at == 0 {
-            options.faults = Some(Arc::<Held>::clone(&held));
-        }
-    });
-    house.append(0, &[event(0, "a")]).expect("appended");
-    house.seal(0);
-    house.append(0, &[event(1, "b")]).expect("appended");
-    let term = "SELECT epoch FROM audit.leases WHERE work = 'seal'";
-    let before: i64 = house.ask(term).parse().expect("a number");
-    // The first server's lease is taken away while it is about to write what it has signed: its transaction waits in the writer, its session
-    // with the lease is gone, and the second takes over.
-    held.armed.store(true, Ordering::SeqCst);
-    std::thread::scope(|scope| {
-        let (ledger, admin) = (&house.servers[0], house.admin(0));
-        let project = ledger.project_of(&admin, None).expect("the default project");
-        let sealing = scope.spawn(move || wait(ledger.seal(&admin, &project)).expect("recorded"));
-        is_stopped.recv_timeout(Duration::from_mins(1)).expect("it came so far");
-        house.ask(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_class ON relation = pg_class.oid
-             WHERE relname = 'leases' AND mode = 'RowShareLock' AND pid <> pg_backend_pid() LIMIT 1",
-        );
-        tell.send(()).expect("it waits");
-        drop(sealing.join().expect("no panic"));
-    });
-    house.append(1, &[event(2, "c")]).expect("appended");
-    house.seal(1);
-    assert!(house.ask(term).parse::<i64>().expect("a number") > before, "the other took over");
-    let twice = "SELECT count(*) FROM (SELECT project, tree_size FROM audit.anchors GROUP BY 1, 2 HAVING count(*) > 1) AS twice";
-    assert_eq!(house.ask(twice), "0");
-    house.seal(0);
-    house.seal(1);
     house.verify();
 }
 

@@ -20,6 +20,11 @@ impl Turn {
     /// Begins a transaction and waits for its turn.
     pub(crate) fn take(session: &Session) -> Result<Self, StoreError> {
         session.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")?;
+        Self::wait(session)
+    }
+
+    /// Waits for its turn in a transaction that has begun.
+    pub(crate) fn wait(session: &Session) -> Result<Self, StoreError> {
         Self::read(session, "SELECT last_row, recorded_at, control_epoch FROM turn FOR UPDATE")
     }
 
