@@ -4,7 +4,7 @@
 //! caller that needs it, and written by the writer in the transaction that first uses it: so no wrap is ever
 //! stored without its data key.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{KeyError, KeyStore, random_secret};
 use crate::store::StoreError;
-use crate::store::sql::Connection;
+use crate::store::sql::{Connection, Rows};
 
 /// A data key is used for new records this long, microseconds.
 const CURRENT_MICROS: i64 = 30 * 24 * 3_600 * 1_000_000;
@@ -59,6 +59,45 @@ impl std::fmt::Debug for DataKey {
 struct State {
     by_id: HashMap<i64, Arc<DataKey>>,
     current: HashMap<Uuid, Arc<DataKey>>,
+    /// Organizations that have one, stored or not.
+    owners: HashSet<Uuid>,
+    /// The greatest number that was seen.
+    last: i64,
+}
+
+impl State {
+    fn put(&mut self, key: &Arc<DataKey>) {
+        self.by_id.insert(key.id, Arc::clone(key));
+        self.owners.insert(key.organization_id);
+        self.last = self.last.max(key.id);
+    }
+
+    /// A number is another key's. One that was drawn here and never stored serves no more: whichever organization it was for.
+    fn let_go(&mut self, id: i64) {
+        self.last = self.last.max(id);
+        let owner = self.by_id.get(&id).map(|known| known.organization_id);
+        if let Some(owner) = owner
+            && self.current.get(&owner).is_some_and(|current| current.id == id && !current.is_stored())
+        {
+            self.current.remove(&owner);
+        }
+    }
+
+    /// Takes in a key that is stored.
+    fn take_in(&mut self, key: &Arc<DataKey>) {
+        // The same, whether it was known to be stored or not: a COMMIT that failed may have persisted it.
+        let same = self.by_id.get(&key.id).filter(|known| known.wrapped == key.wrapped).map(Arc::clone);
+        if same.is_none() {
+            self.let_go(key.id);
+        }
+        let known = same.unwrap_or_else(|| Arc::clone(key));
+        known.mark_stored();
+        self.put(&known);
+        let newest = self.current.entry(known.organization_id).or_insert_with(|| Arc::clone(&known));
+        if newest.id <= known.id {
+            *newest = known;
+        }
+    }
 }
 
 /// All data keys of the ledger.
@@ -83,50 +122,38 @@ impl DataKeys {
         connection: &Connection,
         unreadable: impl Fn(i64) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
-        let mut state = State::default();
         let mut statement = connection.prepare("SELECT id, organization_id, wrapped, created_at FROM data_keys ORDER BY id")?;
-        let mut rows = statement.query([])?;
+        let keys = Self { keystore, state: RwLock::default() };
+        keys.take_in(statement.query([])?, &unreadable)?;
+        Ok(keys)
+    }
+
+    /// Takes in those that others have stored since an epoch. One that was drawn here and whose number another has now is let go of. One that
+    /// cannot be read concerns what is sealed under it, and stops nobody else's events: it is told of, and verification names it.
+    pub(crate) fn load_newer(&self, connection: &Connection, after_epoch: i64) -> Result<(), StoreError> {
+        let mut statement =
+            connection.prepare("SELECT id, organization_id, wrapped, created_at FROM data_keys WHERE epoch > ?1 ORDER BY id")?;
+        self.take_in(statement.query([after_epoch])?, &|id| {
+            tracing::error!(id, "a data key that another server stored cannot be read: run `indelible verify`");
+            Ok(())
+        })
+    }
+
+    fn take_in(&self, mut rows: Rows<'_>, unreadable: &dyn Fn(i64) -> Result<(), StoreError>) -> Result<(), StoreError> {
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
             let organization_id = Uuid::try_parse_ascii(row.get_ref(1)?.as_bytes().unwrap_or_default()).ok();
             let Some((organization_id, created_at)) = organization_id.zip(Timestamp::from_micros(row.get(3)?)) else {
                 unreadable(id)?;
+                self.state.write().unwrap_or_else(PoisonError::into_inner).let_go(id);
                 continue;
             };
             let wrapped: Vec<u8> = row.get(2)?;
-            let key = Arc::new(DataKey {
-                id,
-                organization_id,
-                secret: keystore.unwrap_data_key(organization_id, &wrapped),
-                wrapped,
-                created_at,
-                replaces: state.by_id.values().any(|known| known.organization_id == organization_id),
-                stored: AtomicBool::new(true),
-            });
-            state.by_id.insert(id, Arc::clone(&key));
-            state.current.insert(organization_id, key);
-        }
-        Ok(Self { keystore, state: RwLock::new(state) })
-    }
-
-    /// Takes in those that others have stored since. One that was drawn here and whose number another has now is let go of.
-    pub(crate) fn load_newer(&self, connection: &Connection) -> Result<(), StoreError> {
-        let read = Self::load(Arc::clone(&self.keystore), connection)?;
-        let read = read.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        // One that was drawn here and never stored serves no more where its number is another's: whichever organization it was for.
-        state.current.retain(|_, key| key.is_stored() || read.by_id.get(&key.id).is_none_or(|other| other.wrapped == key.wrapped));
-        for (id, key) in read.by_id {
-            if state.by_id.get(&id).is_some_and(|known| known.is_stored() && known.wrapped == key.wrapped) {
-                continue;
-            }
-            state.by_id.insert(id, key);
-        }
-        for (organization_id, newest) in read.current {
-            let known = state.current.get(&organization_id);
-            if known.is_none_or(|known| known.id <= newest.id && known.wrapped != newest.wrapped) {
-                state.current.insert(organization_id, newest);
-            }
+            let secret = self.keystore.unwrap_data_key(organization_id, &wrapped);
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            let replaces = state.owners.contains(&organization_id);
+            let stored = AtomicBool::new(true);
+            state.take_in(&Arc::new(DataKey { id, organization_id, secret, wrapped, created_at, replaces, stored }));
         }
         Ok(())
     }
@@ -161,16 +188,16 @@ impl DataKeys {
         let secret = random_secret()?;
         let wrapped: Wrapped = self.keystore.wrap_data_key(organization_id, &secret)?;
         let key = Arc::new(DataKey {
-            id: state.by_id.keys().max().map_or(1, |last| last + 1),
+            id: state.last + 1,
             organization_id,
             secret: Some(secret),
             wrapped: wrapped.to_vec(),
             created_at: now,
-            replaces: state.by_id.values().any(|known| known.organization_id == organization_id),
+            replaces: state.owners.contains(&organization_id),
             stored: AtomicBool::new(false),
         });
         // Known from now on, whether it is ever stored or not: no second key gets its number.
-        state.by_id.insert(key.id, Arc::clone(&key));
+        state.put(&key);
         Ok(key)
     }
 

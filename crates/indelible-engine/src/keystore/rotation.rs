@@ -19,12 +19,15 @@ use crate::kms::KeyArn;
 use crate::ledger::Ledger;
 use crate::resource::{MutateError, Mutation, Project};
 use crate::store::StoreError;
-use crate::write::Change;
+use crate::write::{Change, KEYS_CHANGED, STALE};
 
 /// The event that tells of it.
 pub(crate) const ROTATE: &str = "key.rotate";
 /// `resource.type` of a data key.
 pub(crate) const DATA_KEY: &str = "data_key";
+
+/// How often a data key is drawn anew where another server's came first.
+pub(super) const TRIES: usize = 5;
 
 /// What is rotated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,14 +139,31 @@ impl Ledger {
             Ok(home) => home,
             Err(error) => return Err(self.refuse(caller, None, (ROTATE, rotation.resource(), String::new()), error).await),
         };
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.rotate(caller, &home, &rotation).await {
+                // Another server stored a data key meanwhile, for which nobody needs the lock for changes: it may have the number that this one
+                // was to have. What it stored is known then.
+                Err(MutateError::Append(AppendError::Unavailable { reason, outcome_unknown: false }))
+                    if tries < TRIES && matches!(rotation, Rotation::Data(_)) && [KEYS_CHANGED, STALE].contains(&reason.as_str()) =>
+                {
+                    self.inner.sharing.look().await?;
+                }
+                rotated => return rotated,
+            }
+        }
+    }
+
+    async fn rotate(&self, caller: &Caller, home: &Arc<Project>, rotation: &Rotation) -> Result<Rotated, MutateError> {
         let since = self.inner.clock.now();
-        let (ledger, wanted, whose) = (self.clone(), rotation.clone(), Arc::clone(&home));
+        let (ledger, wanted, whose) = (self.clone(), rotation.clone(), Arc::clone(home));
         let made = tokio::task::spawn_blocking(move || ledger.make(&wanted, &whose, since)).await;
         let unavailable = |reason: String| AppendError::Unavailable { reason, outcome_unknown: false };
         let Made { id, state, changes, data } = match made.map_err(|error| unavailable(error.to_string()))? {
             Ok(made) => made,
             Err(NotMade::Refused(reason)) => {
-                let fault = Fault::new(FaultKind::Invalid, "/kms_key", reason);
+                let (home, fault) = (Arc::clone(home), Fault::new(FaultKind::Invalid, "/kms_key", reason));
                 return Err(self.refuse(caller, Some(home), (ROTATE, rotation.resource(), String::new()), fault.into()).await);
             }
             Err(NotMade::Unavailable(reason)) => return Err(unavailable(reason).into()),
@@ -151,7 +171,7 @@ impl Ledger {
         // A key that persists although this fails serves from the next start or rotation on; until then the one before it does.
         self.mutate(Mutation {
             caller,
-            home,
+            home: Arc::clone(home),
             action: ROTATE,
             kind: rotation.resource(),
             id: id.to_string(),
@@ -161,7 +181,7 @@ impl Ledger {
             root: None,
         })
         .await?;
-        self.serve(&rotation, id, data.as_ref());
+        self.serve(rotation, id, data.as_ref());
         Ok(Rotated { kind: rotation.resource(), id, since })
     }
 

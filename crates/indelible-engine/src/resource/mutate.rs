@@ -122,8 +122,12 @@ impl Ledger {
 /// Reads every resource into the registry, or those that changed after an epoch; says what was read.
 pub(crate) fn load(connection: &Connection, registry: &Registry, after: Option<i64>) -> Result<Vec<(&'static Kind, Owner)>, StoreError> {
     let corrupt = |error: super::document::DocumentError| StoreError::Corrupt(error.to_string());
-    let mut statement = connection.prepare("SELECT project_id, project FROM ledgers")?;
-    let mut rows = statement.query([])?;
+    let params = after.map(Param::Integer);
+    let mut statement = match after {
+        Some(_) => connection.prepare("SELECT project_id, project FROM ledgers WHERE epoch > ?1")?,
+        None => connection.prepare("SELECT project_id, project FROM ledgers")?,
+    };
+    let mut rows = statement.query(params.as_slice())?;
     while let Some(row) = rows.next()? {
         let text: String = row.get(0)?;
         registry.number(Uuid::try_parse(&text).map_err(|_| StoreError::Corrupt(format!("{text} is no project's id")))?, row.get(1)?);
@@ -133,7 +137,6 @@ pub(crate) fn load(connection: &Connection, registry: &Registry, after: Option<i
         Some(_) => connection.prepare("SELECT type, id, body, version FROM resources WHERE epoch > ?1")?,
         None => connection.prepare("SELECT type, id, body, version FROM resources")?,
     };
-    let params = after.map(Param::Integer);
     let mut rows = statement.query(params.as_slice())?;
     while let Some(row) = rows.next()? {
         let (noun, id, body): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);

@@ -8,6 +8,7 @@ mod control;
 mod lease;
 mod look;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,12 +53,11 @@ impl Held {
         // A key is in the folder before anything tells of it.
         let keystore = &self.desk.keystore;
         keystore.load_newer().and_then(|()| keystore.load_serving(connection)).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        self.desk.data_keys.load_newer(connection)?;
+        self.desk.data_keys.load_newer(connection, registry.epoch())?;
         let changed = load(connection, registry, Some(registry.epoch()))?;
-        let mut settled: Vec<(&str, Owner)> = Vec::new();
+        let mut settled: HashSet<(&str, Owner)> = HashSet::new();
         for (kind, owner) in changed {
-            if !settled.contains(&(kind.noun, owner)) {
-                settled.push((kind.noun, owner));
+            if settled.insert((kind.noun, owner)) {
                 self.desk.settle(kind, owner);
             }
         }

@@ -14,10 +14,10 @@ use indelible_core::tree::Tile;
 use uuid::Uuid;
 
 use super::heads::Heads;
-use super::insert::{Inserter, Place, faulty};
+use super::insert::{Inserter, KeyRow, Place, faulty};
 use super::plan::{Ids, Pending, Planner, Refusal, Slot};
 use super::thread::Thread;
-use super::{Answer, DRAINED, KEYS_CHANGED, LEASE_LOST, Privilege, RULES_CHANGED, STALE, WRITE_FAILED, Work};
+use super::{Answer, Change, DRAINED, KEYS_CHANGED, LEASE_LOST, Privilege, RULES_CHANGED, STALE, WRITE_FAILED, Work};
 use crate::append::{AppendError, Desk, Prepared, Receipt};
 use crate::faults::Write;
 use crate::index::Index;
@@ -233,7 +233,7 @@ impl Group<'_> {
             tracing::error!(reason, "a change was refused: it was made from another version than the one that is stored");
             return Ok(Err(unavailable(STALE, false)));
         }
-        if self.new_data_keys(work)?.is_none() {
+        if !self.new_data_keys(work)? {
             return Ok(Err(unavailable(KEYS_CHANGED, false)));
         }
         for change in &work.changes {
@@ -274,23 +274,33 @@ impl Group<'_> {
         None
     }
 
-    /// Writes the data keys that a batch is the first to use. `None`, and nothing of the batch is to be written, where another server has
-    /// given the number of one to a key of its own.
-    fn new_data_keys(&mut self, work: &Work) -> Result<Option<()>, StoreError> {
-        for content in work.events.iter().filter_map(|event| event.content.as_ref()) {
-            let key = &content.data_key;
+    /// Writes the data keys that a batch is the first to use, or that it makes. `false`, and nothing of the batch is to be written, where
+    /// another server has given the number of one to a key of its own: that one was taken in when the turn came.
+    fn new_data_keys(&mut self, work: &Work) -> Result<bool, StoreError> {
+        // Of one that is made on purpose its own event tells.
+        let of_changes = work.changes.iter().filter_map(|change| match change {
+            Change::DataKey(key) => Some((key, false)),
+            Change::Rewrap { key, .. } => Some((key, true)),
+            _ => None,
+        });
+        let of_events = work.events.iter().filter_map(|event| event.content.as_ref()).map(|content| (&content.data_key, true));
+        for (key, is_told) in of_changes.chain(of_events) {
             if key.is_stored() || self.data_keys.iter().any(|known| known.id == key.id) {
                 continue;
             }
-            if !self.inserter.data_key(key)? {
-                self.desk.data_keys.load_newer(self.planner.connection)?;
-                return Ok(None);
+            match self.inserter.data_key(key)? {
+                KeyRow::Taken => return Ok(false),
+                KeyRow::There => key.mark_stored(),
+                KeyRow::Written => {
+                    // Other servers read what is sealed under it.
+                    self.inserter.changes_control = true;
+                    if is_told {
+                        self.data_keys.push(Arc::clone(key));
+                    }
+                }
             }
-            // Other servers read what is sealed under it.
-            self.inserter.changes_control = true;
-            self.data_keys.push(Arc::clone(key));
         }
-        Ok(Some(()))
+        Ok(true)
     }
 
     /// One new row: chained, written, its leaf put on the tree.

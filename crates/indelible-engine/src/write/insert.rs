@@ -53,6 +53,16 @@ pub(super) struct Inserter<'c> {
     pub(super) changes_control: bool,
 }
 
+/// What became of the row of a data key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeyRow {
+    Written,
+    /// It is there already, committed by a transaction that failed and persisted, and told of by that.
+    There,
+    /// Another server has given its number to a key of its own.
+    Taken,
+}
+
 /// Where a row goes.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
@@ -148,25 +158,19 @@ impl<'c> Inserter<'c> {
         }
     }
 
-    /// A data key that no committed row has used. A transaction that failed but persisted may have left it. Says whether its row is there:
-    /// another key may have its number.
-    pub(super) fn data_key(&self, key: &DataKey) -> Result<bool, StoreError> {
+    /// A data key that no committed row has used, as far as is known.
+    pub(super) fn data_key(&self, key: &DataKey) -> Result<KeyRow, StoreError> {
         faulty(self.faults, Write::Resource, || {
             let insert =
                 "INSERT INTO data_keys (id, organization_id, wrapped, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING";
             let owner = key.organization_id.to_string();
             if self.connection.execute(insert, (key.id, owner, &key.wrapped, key.created_at.as_micros()))? == 1 {
-                return Ok(true);
+                return Ok(KeyRow::Written);
             }
             let select = "SELECT wrapped FROM data_keys WHERE id = ?1";
             let there: Vec<u8> = self.connection.prepare(select)?.query_row([key.id], |row| row.get(0))?;
-            Ok(there == key.wrapped)
+            Ok(if there == key.wrapped { KeyRow::There } else { KeyRow::Taken })
         })
-    }
-
-    /// [`Self::data_key`] where changes are made one at a time, so that nobody else can have taken its number.
-    fn own_data_key(&self, key: &DataKey) -> Result<(), StoreError> {
-        if self.data_key(key)? { Ok(()) } else { Err(StoreError::Corrupt(format!("another data key has the number {}", key.id))) }
     }
 
     /// A tile that filled.
@@ -276,11 +280,7 @@ impl<'c> Inserter<'c> {
                     self.connection.execute("INSERT INTO ring_keys (id, since) VALUES (?1, ?2)", (*id as i64, since.as_micros()))?;
                 }
                 Change::Answer(row) => self.answer(row)?,
-                Change::DataKey(key) => self.own_data_key(key)?,
                 Change::Rewrap { row, key, wrap } => {
-                    if !key.is_stored() {
-                        self.own_data_key(key)?;
-                    }
                     let mut update = self.connection.prepare("UPDATE wraps SET data_key_id = ?2, wrap = ?3 WHERE row = ?1")?;
                     update.execute((row, key.id, wrap))?;
                 }
@@ -292,8 +292,9 @@ impl<'c> Inserter<'c> {
                     let insert = "INSERT INTO retired_signing_keys (id, since) VALUES (?1, ?2)";
                     self.connection.execute(insert, (*id as i64, since.as_micros()))?;
                 }
-                // With those of the whole group, at its end.
-                Change::Drained { .. } => {}
+                // The one was written before anything else of the batch, for that may be in vain; the other goes with those of the whole group,
+                // at its end.
+                Change::DataKey(_) | Change::Drained { .. } => {}
                 Change::Binding { role, project_id, organization_id } => self.bind(role, *project_id, *organization_id)?,
                 Change::Unbinding { role, project_id } => self.unbind(role, *project_id)?,
             }

@@ -80,6 +80,28 @@ fn a_rotation_that_failed_and_persisted_does_not_bar_the_next() {
     bench.verify();
 }
 
+/// The row of a new data key is written with the first event that is sealed under it, and the event that tells of it.
+#[test]
+fn a_data_key_that_persisted_though_its_commit_failed_is_told_of_once() {
+    let (clock, faults) = (Turned::new(), Arc::new(Persisting::default()));
+    let bench = Bench::with(|options| {
+        options.clock = Arc::<Turned>::clone(&clock);
+        options.faults = Some(Arc::<Persisting>::clone(&faults));
+    });
+    bench.append(&[event(0, "under the first")]).expect("appended");
+    clock.step(31 * 86_400, 31 * 86_400);
+    faults.0.store(true, Ordering::SeqCst);
+    bench.append(&[event(1, "under the second")]).expect_err("its outcome is not known");
+    bench.append(&[event(2, "under the second too")]).expect("appended");
+    bench.append(&[event(3, "and so is this")]).expect("appended");
+    let of_data_keys = told(&bench, "key.rotate").into_iter().filter(|event| event["resource"]["type"] == "data_key").count();
+    assert_eq!(of_data_keys, 1);
+    for n in [1, 2, 3] {
+        assert!(opened(&bench, n)["content"]["arguments"]["text"].is_string());
+    }
+    bench.verify();
+}
+
 #[test]
 fn a_missing_ring_key_is_said_to_be_missing() {
     let bench = Bench::new();

@@ -4,12 +4,13 @@
 mod reading;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use indelible_core::event::{Source, Submission};
 use indelible_engine::access::{Envelope, KeyKind, Owner, Refused, Scope};
 use indelible_engine::append::{AppendError, Receipt};
+use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::resource::{MutateError, NewApiKey, kind};
 use indelible_engine::{Database, Ledger, Options, Rotation};
 
@@ -209,6 +210,136 @@ fn a_data_key_whose_number_another_server_took_is_drawn_anew() {
         let opened = wait(ledger.event(&caller, &project, id(n), opening)).expect("found");
         assert!(String::from_utf8(opened).expect("UTF-8").contains("what was said"));
     }
+}
+
+/// Does something at the n-th transaction that a server begins.
+#[derive(Default)]
+struct AtBegin(Mutex<Option<(usize, Deed)>>);
+
+type Deed = Box<dyn FnOnce() + Send>;
+
+impl Faults for AtBegin {
+    fn strikes(&self, write: Write, when: When) -> bool {
+        if (write, when) != (Write::Begin, When::Before) {
+            return false;
+        }
+        let due = {
+            let mut deed = self.0.lock().expect("no panic");
+            let (left, due) = match deed.take() {
+                Some((0, due)) => (None, Some(due)),
+                Some((left, later)) => (Some((left - 1, later)), None),
+                None => (None, None),
+            };
+            *deed = left;
+            due
+        };
+        if let Some(due) = due {
+            due();
+        }
+        false
+    }
+}
+
+/// A rotation, and a renewal of wraps, draw a data key; before they store it another server stores one of its number for another
+/// organization, for which nobody needs the lock for changes.
+#[test]
+fn a_data_key_that_is_made_on_purpose_takes_another_number_where_another_server_was_quicker() {
+    let (clocks, deed) = ([Turned::new(), Turned::new()], Arc::<AtBegin>::default());
+    let house = House::of(2, |at, options| {
+        options.clock = Arc::<Turned>::clone(&clocks[at]);
+        if at == 1 {
+            options.faults = Some(Arc::<AtBegin>::clone(&deed));
+        }
+    });
+    let organization = kind("organization").expect("a kind");
+    let mut theirs = Vec::new();
+    for n in 0..2 {
+        let name = format!(r#"{{"name":"other {n}"}}"#);
+        let made = wait(house.servers[0].create_resource(&house.instance(0), organization, None, &name, None)).expect("made");
+        theirs.push(wait(house.servers[0].create_project(&house.instance(0), Some(made.kept.id), "theirs")).expect("made"));
+    }
+    house.append(1, &[event(0, "sealed")]).expect("appended");
+    let numbers = "SELECT count(*), count(DISTINCT id), max(id) FROM audit.data_keys";
+    // The other server appends to a project of an organization whose data key is due.
+    let interfere = |transaction: usize, n: u64| {
+        for clock in &clocks {
+            clock.step(31 * 86_400, 31 * 86_400);
+        }
+        let (ledger, caller) = (house.servers[0].clone(), house.instance(0));
+        let project = ledger.project_of(&caller, Some(theirs[n as usize].id)).expect("a project");
+        let append = move || {
+            let text = event(n, "what was said");
+            let submission = Submission::parse(text.as_bytes(), Source::Caller, id(n)).expect("an event");
+            let prepared = ledger.prepare(&caller, &project, "http", submission).expect("prepared");
+            ledger.append_blocking(vec![prepared]).expect("appended");
+        };
+        *deed.0.lock().expect("no panic") = Some((transaction, Box::new(append)));
+    };
+    house.append(1, &[event(1, "before")]).expect("appended");
+    interfere(0, 0);
+    let rotated = wait(house.servers[1].rotate_key(&house.instance(1), Rotation::Data(None))).expect("rotated");
+    let last: u64 = house.ask("SELECT max(id) FROM audit.data_keys").parse().expect("a number");
+    assert_eq!(rotated.id, last, "the number after the other's: {}", house.ask(numbers));
+    // The event that tells of the renewal comes first.
+    interfere(1, 1);
+    let renewed = wait(house.servers[1].rewrap(&house.instance(1), None)).expect("renewed");
+    assert!(renewed.data_key_id > last + 1 && renewed.renewed >= 2, "{renewed:?}, {last}");
+    assert!(deed.0.lock().expect("no panic").is_none(), "the other interfered");
+    house.append(1, &[event(2, "after")]).expect("appended");
+    house.verify();
+}
+
+/// Whoever changes something has the lock for changes. It goes with a session, which may be lost: what was checked is then not what is
+/// written over.
+#[test]
+fn a_change_whose_lock_was_lost_is_refused_where_anything_changed_meanwhile() {
+    let deed = Arc::<AtBegin>::default();
+    let house = House::of(2, |at, options| {
+        if at == 1 {
+            options.faults = Some(Arc::<AtBegin>::clone(&deed));
+        }
+    });
+    let (rules, projects) = (kind("redaction_rule").expect("a kind"), kind("project").expect("a kind"));
+    let project = wait(house.servers[0].create_project(&house.instance(0), None, "soon gone")).expect("made");
+    let (ledger, caller, address) = (house.servers[0].clone(), house.instance(0), house.address.clone());
+    let delete = move || {
+        let locks = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
+                         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        databases::Session::with(&address).rows(locks);
+        wait(ledger.delete_resource(&caller, projects, project.id, None)).expect("deleted");
+    };
+    *deed.0.lock().expect("no panic") = Some((0, Box::new(delete)));
+    let rule = r#"{"name":"iban_no","action":"exclude"}"#;
+    let made = wait(house.servers[1].create_resource(&house.instance(1), rules, Some(Owner::Project(project.id)), rule, None));
+    let Err(MutateError::Append(AppendError::Unavailable { outcome_unknown: false, .. })) = made else { panic!("{made:?}") };
+    assert_eq!(house.ask("SELECT count(*) FROM audit.resources WHERE type = 'redaction_rule'"), "0");
+    house.verify();
+}
+
+/// What is not readable of one data key is nobody else's concern.
+#[test]
+fn a_data_key_that_cannot_be_read_stops_no_other_events() {
+    let clocks = [Turned::new(), Turned::new()];
+    let house = House::of(2, |at, options| options.clock = Arc::<Turned>::clone(&clocks[at]));
+    house.append(0, &[event(0, "before")]).expect("appended");
+    let session = databases::Session::with(&house.address);
+    session.breaks();
+    session
+        .run(
+            "BEGIN; INSERT INTO audit.data_keys (id, organization_id, wrapped, created_at)
+             SELECT max(id) + 1, 'nobody', 'x', 0 FROM audit.data_keys;
+         UPDATE audit.turn SET control_epoch = control_epoch + 1; COMMIT",
+        )
+        .expect("stored");
+    house.append(0, &[event(1, "after")]).expect("appended");
+    house.append(1, &[event(2, "after")]).expect("appended");
+    // The next number is none that is taken.
+    for clock in &clocks {
+        clock.step(31 * 86_400, 31 * 86_400);
+    }
+    house.append(1, &[event(3, "under a new one")]).expect("appended");
+    wait(house.servers[0].rotate_key(&house.instance(0), Rotation::Data(None))).expect("rotated");
+    house.append(0, &[event(4, "under a newer one")]).expect("appended");
 }
 
 #[test]

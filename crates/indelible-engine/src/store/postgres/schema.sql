@@ -22,8 +22,10 @@ CREATE TABLE audit.instance (
 CREATE TABLE audit.ledgers (
     project         bigint PRIMARY KEY,
     project_id      text NOT NULL UNIQUE,
-    organization_id text NOT NULL
+    organization_id text NOT NULL,
+    epoch           bigint NOT NULL -- as in resources
 );
+CREATE INDEX ledgers_by_epoch ON audit.ledgers (epoch);
 
 -- The truth is entry, prev_hash and row_hash. What follows recorded_at is read from the entry when the row is written, for whoever asks in
 -- SQL; verification compares it with the entry. Partitioned by month of recorded_at (UTC), which only ever grows with row.
@@ -134,8 +136,10 @@ CREATE TABLE audit.data_keys (
     id              bigint PRIMARY KEY,
     organization_id text NOT NULL,
     wrapped         bytea NOT NULL,
-    created_at      bigint NOT NULL -- microseconds since 1970
+    created_at      bigint NOT NULL, -- microseconds since 1970
+    epoch           bigint NOT NULL -- as in resources
 );
+CREATE INDEX data_keys_by_epoch ON audit.data_keys (epoch);
 
 CREATE TABLE audit.resources (
     project_id text NOT NULL,
@@ -148,7 +152,7 @@ CREATE TABLE audit.resources (
 );
 CREATE INDEX resources_by_epoch ON audit.resources (epoch);
 
--- Whoever changes a resource has the turn.
+-- Whoever changes a resource, or makes a project or a data key, has the turn.
 CREATE FUNCTION audit.mark_epoch() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -161,6 +165,10 @@ $$;
 REVOKE ALL ON FUNCTION audit.mark_epoch() FROM PUBLIC;
 CREATE TRIGGER mark_epoch BEFORE INSERT OR UPDATE ON audit.resources FOR EACH ROW EXECUTE FUNCTION audit.mark_epoch();
 ALTER TABLE audit.resources ENABLE ALWAYS TRIGGER mark_epoch;
+CREATE TRIGGER mark_epoch BEFORE INSERT ON audit.ledgers FOR EACH ROW EXECUTE FUNCTION audit.mark_epoch();
+ALTER TABLE audit.ledgers ENABLE ALWAYS TRIGGER mark_epoch;
+CREATE TRIGGER mark_epoch BEFORE INSERT ON audit.data_keys FOR EACH ROW EXECUTE FUNCTION audit.mark_epoch();
+ALTER TABLE audit.data_keys ENABLE ALWAYS TRIGGER mark_epoch;
 
 CREATE TABLE audit.answers (
     caller      uuid NOT NULL,
