@@ -144,6 +144,10 @@ impl Thread {
             turn.and_then(|turn| Timestamp::from_micros(turn.recorded_at_micros)).map_or(recorded_at, |last| recorded_at.max(last));
         let faults = self.parts.faults.as_ref();
         self.heads.begin();
+        if let Some(session) = connection.postgres() {
+            let projects = works.iter().flat_map(|work| &work.events).map(|event| (event.project, event.project_id)).collect();
+            self.heads.read_ahead(session, &self.parts.keystore, &projects)?;
+        }
         let ids = ids_of(works, connection, &self.parts.held.index)?;
         let mut group = Group {
             inserter: Inserter::new(connection, &self.expected, faults, recorded_at)?,

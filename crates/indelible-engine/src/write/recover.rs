@@ -5,6 +5,7 @@
 //! are hashed again. Only then is anything acknowledged.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use indelible_core::chain::Hash;
@@ -13,17 +14,20 @@ use indelible_core::time::Timestamp;
 use uuid::Uuid;
 
 use super::RECOVERING;
-use super::heads::StoredHead;
+use super::heads::{STORED, StoredHead};
 use super::thread::Thread;
 use super::time::Time;
 use crate::keystore::KeyStore;
 use crate::resource::load;
-use crate::store::StoreError;
 use crate::store::postgres::Turn;
-use crate::store::sql::{Connection, OptionalExtension as _};
+use crate::store::sql::Connection;
+use crate::store::{Database, StoreError};
 
 /// Rows at the end of the ledger that are hashed again.
 const TAIL_ROWS: i64 = 512;
+
+/// How much longer than its server waits for an answer a session may be in the midst of sending rows before it is nobody's any more.
+const STUCK_SPARE: Duration = Duration::from_secs(10);
 
 impl Thread {
     /// Opens, checkpoints, verifies the tail, and tells the others of rows that they do not know yet.
@@ -46,6 +50,8 @@ impl Thread {
         }
         if let Some(session) = connection.postgres() {
             // A COMMIT of the session before this one, to which no answer came, has come to its end once the turn is free.
+            let wait_max = self.parts.source.database().map_or(Database::WAIT_MAX, |database| database.wait_max);
+            Turn::free(session, wait_max + STUCK_SPARE)?;
             Turn::take(session)?;
             session.end("ROLLBACK")?;
         }
@@ -94,15 +100,26 @@ struct Tail {
 }
 
 fn verify_tail(connection: &Connection, keystore: &KeyStore) -> Result<Tail, StoreError> {
-    let mut statement = connection.prepare("SELECT heads.project, project_id, recorded_at FROM heads JOIN ledgers USING (project)")?;
+    // Every head with the row that it ends at, in one question: there may be many thousands of them, and a network in between.
+    let mut statement = connection.prepare(&format!(
+        "SELECT heads.project, ledgers.project_id, heads.recorded_at, last.project, last.sequence, last.row_hash, {STORED}
+         FROM heads JOIN ledgers USING (project) LEFT JOIN events AS last ON last.row = heads.last_row"
+    ))?;
     let mut heads = statement.query([])?;
     let (mut newest, mut recorded_at) = (0, None);
     let mut sizes = HashMap::new();
     while let Some(row) = heads.next()? {
         let project: i64 = row.get(0)?;
         let project_id = parse_id(&row.get::<_, String>(1)?)?;
-        let head = StoredHead::read(connection, project)?.ok_or_else(|| broken(project_id, 0))?;
-        check_head(connection, keystore, project, project_id, &head)?;
+        let last: (Option<i64>, Option<i64>, Option<Hash>) = (row.get(3)?, row.get(4)?, row.get(5)?);
+        let head = StoredHead::of(&row, 6)?;
+        // A head holds under its MAC, and its last row is the one it says.
+        let fits = last.0 == Some(project)
+            && last.1.is_some_and(|sequence| sequence.unsigned_abs() + 1 == head.size)
+            && last.2 == Some(head.row_hash);
+        if !fits || !head.is_authentic(keystore, project_id) {
+            return Err(broken(project_id, head.size.saturating_sub(1)));
+        }
         newest = newest.max(head.last_row);
         recorded_at = recorded_at.max(Timestamp::from_micros(row.get(2)?));
         sizes.insert(project, (project_id, head.size));
@@ -113,18 +130,6 @@ fn verify_tail(connection: &Connection, keystore: &KeyStore) -> Result<Tail, Sto
     }
     check_rows(connection, keystore, &sizes, last_row)?;
     Ok(Tail { last_row, recorded_at })
-}
-
-/// A head holds under its MAC, and its last row is the one it says.
-fn check_head(connection: &Connection, keystore: &KeyStore, project: i64, project_id: Uuid, head: &StoredHead) -> Result<(), StoreError> {
-    let last: Option<(i64, i64, Hash)> = connection
-        .prepare("SELECT project, sequence, row_hash FROM events WHERE row = ?1")?
-        .query_row([head.last_row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    let fits = last.is_some_and(|(owner, sequence, row_hash)| {
-        owner == project && sequence.unsigned_abs() + 1 == head.size && row_hash == head.row_hash
-    });
-    if fits && head.is_authentic(keystore, project_id) { Ok(()) } else { Err(broken(project_id, head.size.saturating_sub(1))) }
 }
 
 /// The newest rows are dense, hash to what they say, follow on each other, and have the content they commit to.

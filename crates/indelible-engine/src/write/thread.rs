@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::keystore::KeyStore;
 use crate::sharing::Held;
-use crate::store::postgres::Maintenance;
+use crate::store::postgres::{Maintenance, Turn};
 use crate::store::sql::Connection;
 use crate::store::{Expected, PAGE_BYTES, Source, StoreError};
 
@@ -252,8 +252,10 @@ impl Thread {
         tracing::error!(error = %failure.error, at_commit = failure.at_commit, "a transaction failed");
         self.figures.commit_failures.fetch_add(1, Relaxed);
         self.heads.forget();
-        let rolled_back =
-            !failure.at_commit && self.connection.as_ref().is_some_and(|connection| connection.is_idle() || connection.roll_back().is_ok());
+        // Where somebody stands still with the turn in hand, it is recovery that sees to it.
+        let rolled_back = !failure.at_commit
+            && !Turn::is_stuck(&failure.error)
+            && self.connection.as_ref().is_some_and(|connection| connection.is_idle() || connection.roll_back().is_ok());
         if !rolled_back {
             self.connection = None;
             self.figures.refuse(Some(WRITE_FAILED));

@@ -31,7 +31,7 @@ pub(crate) use cursor::Cursor;
 pub(crate) use maintain::{Maintenance, Opening, look_over, partition};
 pub use maintain::{check_in, has_pgcrypto_in, install_in, let_host_in};
 pub(crate) use session::{Prepared, Session};
-pub(crate) use staged::{NewHead, NewRow, Staged, find};
+pub(crate) use staged::{NewHead, NewRow, Staged, find, of_projects};
 pub(crate) use turn::Turn;
 pub(crate) use wait::wait;
 pub(crate) use wire::value;

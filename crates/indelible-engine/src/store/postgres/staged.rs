@@ -206,6 +206,12 @@ pub(crate) fn find(session: &Session, projects: &[i64], ids: &[Uuid]) -> Result<
     rows.iter().map(|row| Ok((row.try_get(0)?, Uuid::from_bytes(row.try_get::<_, super::wire::Bytes16>(1)?.0), row.try_get(2)?))).collect()
 }
 
+/// What a statement gives of these projects, all at once.
+pub(crate) fn of_projects(session: &Session, sql: &str, projects: &[i64]) -> Result<Vec<tokio_postgres::Row>, SqlError> {
+    let select = session.prepare(sql)?;
+    session.wait(session.client().query(select.statement(), &[&projects]))
+}
+
 fn integer(out: &mut Vec<u8>, n: i64) {
     bytes_of(out, &n.to_be_bytes());
 }
