@@ -204,6 +204,8 @@ pub struct Status {
     pub duplicates_total: u64,
     /// Times that a stored event broke an event schema which only reports, since start.
     pub schema_violations_total: u64,
+    /// How far the clock is ahead of the database's, seconds (below zero: behind), and whether that is too far; where the ledger is in PostgreSQL.
+    pub clock_ahead: Option<(f64, bool)>,
     /// How sealing goes.
     pub sealing: Sealing,
     /// What witnesses say of the instance tree, where there is a policy.
@@ -303,6 +305,7 @@ impl Ledger {
     pub fn status(&self) -> Status {
         let mut status = Status::default();
         self.inner.writer.report(&mut status);
+        status.clock_ahead = self.inner.sharing.clock_ahead();
         status.schema_violations_total = self.inner.desk.schemas.total();
         status.rows_indexed = self.inner.index.through().unsigned_abs();
         let report = self.inner.anchoring.report();

@@ -1,6 +1,7 @@
 //! The thread that looks: at the turn, for all who ask at the same time, and when nobody does: at the hint of another server that it
 //! committed, and now and then, since a hint may be lost. Nothing that must hold depends on a hint.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -10,12 +11,18 @@ use tokio::sync::oneshot;
 
 use super::Held;
 use crate::append::AppendError;
+use crate::clock::Clock;
 use crate::store::postgres::{Session, Turn};
-use crate::store::sql::Connection;
+use crate::store::sql::{Connection, SqlError};
 use crate::store::{Database, StoreError};
 
 /// Looking at hints is no more frequent: a busy server hints at each of its commits.
 const HINTED_EVERY: Duration = Duration::from_millis(10);
+
+/// How often the clock is held against the database's.
+const CLOCK_EVERY: Duration = Duration::from_secs(10);
+/// How far apart they may be, microseconds.
+const CLOCK_APART_MAX: i64 = 5 * 1_000_000;
 
 /// The database could not be looked at (503).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +59,8 @@ type Door = Mutex<Option<Sender<Asked>>>;
 
 /// The handle of the thread.
 pub(crate) struct Look {
+    /// See [`Compared::ahead`].
+    clock_ahead: Arc<AtomicI64>,
     asked: Arc<Door>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -61,9 +70,11 @@ impl Look {
     pub(super) fn start(database: Arc<Database>, held: Held, every: Duration) -> Result<Self, StoreError> {
         let (sender, receiver) = channel();
         let asked = Arc::new(Mutex::new(Some(sender)));
-        let looking = Looking { database, held, asked: Arc::downgrade(&asked), every, connection: None, row: 0 };
+        let clock = Compared::default();
+        let clock_ahead = Arc::clone(&clock.ahead);
+        let looking = Looking { database, held, asked: Arc::downgrade(&asked), every, connection: None, row: 0, clock };
         let thread = std::thread::Builder::new().name("indelible-look".to_owned()).spawn(move || looking.run(&receiver))?;
-        Ok(Self { asked, thread: Mutex::new(Some(thread)) })
+        Ok(Self { clock_ahead, asked, thread: Mutex::new(Some(thread)) })
     }
 
     fn hand_in(&self, asked: Asked) -> Result<(), Blind> {
@@ -81,6 +92,11 @@ impl Look {
         let (sender, receiver) = channel();
         self.hand_in(Asked::Blocked(sender))?;
         receiver.recv().unwrap_or(Err(Blind))
+    }
+
+    /// How far this server's clock is ahead of the database's, microseconds; below zero where it is behind.
+    pub(super) fn clock_ahead_micros(&self) -> i64 {
+        self.clock_ahead.load(Ordering::Relaxed)
     }
 
     pub(super) fn close(&self) {
@@ -102,6 +118,32 @@ struct Looking {
     connection: Option<Connection>,
     /// How far the ledger had come when it looked last.
     row: i64,
+    clock: Compared,
+}
+
+/// The clock, held against the database's.
+#[derive(Default)]
+struct Compared {
+    /// How far it is ahead, microseconds. What a question and its answer took of it is not counted.
+    ahead: Arc<AtomicI64>,
+    seen: Option<Instant>,
+    /// Whether the log was told that they are too far apart.
+    is_apart: bool,
+}
+
+impl Compared {
+    fn take_note(&mut self, ahead: i64) {
+        self.seen = Some(Instant::now());
+        self.ahead.store(ahead, Ordering::Relaxed);
+        let (before, seconds) = (std::mem::replace(&mut self.is_apart, is_apart(ahead)), ahead as f64 / 1e6);
+        match (before, self.is_apart) {
+            (false, true) => {
+                tracing::warn!(ahead_seconds = seconds, "the clocks of this server and of the database are apart: set them right");
+            }
+            (true, false) => tracing::info!(ahead_seconds = seconds, "the clock of this server goes with the database's again"),
+            _ => {}
+        }
+    }
 }
 
 impl Looking {
@@ -153,6 +195,10 @@ impl Looking {
         };
         let connection = self.connection.insert(connection);
         let session = connection.postgres().ok_or_else(|| StoreError::Corrupt("no session".to_owned()))?;
+        let clock = self.held.desk.clock.as_ref();
+        if self.clock.seen.is_none_or(|seen| seen.elapsed() >= CLOCK_EVERY) {
+            self.clock.take_note(clock_ahead(session, clock)?);
+        }
         let turn = Turn::look(session)?;
         if turn.control_epoch > self.held.desk.registry.epoch() {
             let moment = connection.moment()?;
@@ -165,4 +211,21 @@ impl Looking {
         }
         Ok(())
     }
+}
+
+/// Whether a clock is further from the database's than it should be.
+pub(super) const fn is_apart(ahead_micros: i64) -> bool {
+    ahead_micros.unsigned_abs() > CLOCK_APART_MAX.unsigned_abs()
+}
+
+/// How far a clock is ahead of the database's, microseconds: the least that it can be, for the answer was made at some time between the
+/// question and its coming.
+fn clock_ahead(session: &Session, clock: &dyn Clock) -> Result<i64, StoreError> {
+    let select = session.prepare("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")?;
+    let before = clock.now().as_micros();
+    let rows = session.query(&select, &[])?;
+    let after = clock.now().as_micros();
+    let row = rows.first().ok_or_else(|| StoreError::Corrupt("the database does not know the time".to_owned()))?;
+    let there: i64 = row.try_get(0).map_err(SqlError::from)?;
+    Ok(if before > there { before - there } else { after.min(there) - there })
 }

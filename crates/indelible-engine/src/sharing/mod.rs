@@ -95,6 +95,12 @@ impl Sharing {
         }
     }
 
+    /// How far this server's clock is ahead of the database's, seconds, and whether that is too far; `None` where the ledger is not shared.
+    pub(crate) fn clock_ahead(&self) -> Option<(f64, bool)> {
+        let ahead = self.look.as_ref()?.clock_ahead_micros();
+        Some((ahead as f64 / 1e6, look::is_apart(ahead)))
+    }
+
     /// Stops looking.
     pub(crate) fn close(&self) {
         if let Some(look) = &self.look {

@@ -6,6 +6,7 @@ mod reading;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use indelible_core::event::{Source, Submission};
 use indelible_engine::access::{Envelope, KeyKind, Owner, Refused, Scope};
@@ -405,6 +406,63 @@ fn months_and_years_turn_under_two_servers_and_no_partition_is_ever_missing() {
     let ordered = "SELECT bool_and(ok) FROM (SELECT recorded_at >= lag(recorded_at, 1, recorded_at) OVER (ORDER BY row) AS ok FROM audit.events) AS all_rows";
     assert_eq!(house.ask(ordered), "t", "recorded_at never goes back");
     house.verify();
+}
+
+/// Settings of the database end no session that waits for rows to copy: whoever has waited for the turn in vain does, once the one that has
+/// it must have given up by itself if it ran.
+#[test]
+fn a_server_that_stands_still_in_the_midst_of_sending_rows_is_let_go_of() {
+    let house = House::of(1, |_, options| {
+        let mut database = options.database.as_deref().expect("a database").clone();
+        database.wait_max = Duration::from_secs(2);
+        options.database = Some(Arc::new(database));
+    });
+    // Who takes the turn and begins to send rows, but sends none: as a server does that was stopped.
+    let mut still = std::process::Command::new("psql")
+        .args(["-Xq", &house.address, "-c", "BEGIN", "-c", "SELECT * FROM audit.turn FOR UPDATE"])
+        .args(["-c", "COPY audit.contents (row, stored) FROM STDIN"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("psql runs");
+    let copies = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY %' AND state = 'active'";
+    while house.ask(copies) == "0" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let began = Instant::now();
+    let appended = loop {
+        match house.append(0, &[event(0, "after it")]) {
+            Ok(receipts) => break receipts,
+            Err(AppendError::Unavailable { .. }) => std::thread::sleep(Duration::from_millis(100)),
+            Err(error) => panic!("{error}"),
+        }
+        assert!(began.elapsed() < Duration::from_mins(1), "it is kept waiting");
+    };
+    // Its own wait, and ten seconds.
+    assert!(began.elapsed() > Duration::from_secs(10), "one that may still run is left alone: {:?}", began.elapsed());
+    assert_eq!(appended.len(), 1);
+    assert_eq!(house.ask(copies), "0", "its session was ended");
+    still.kill().expect("it waits for its input");
+    still.wait().expect("it ends");
+    house.verify();
+}
+
+#[test]
+fn a_clock_that_is_apart_from_the_databases_is_told() {
+    let clock = Turned::new();
+    let house = House::of(2, |at, options| {
+        if at == 1 {
+            options.clock = Arc::<Turned>::clone(&clock);
+        }
+    });
+    // Each has looked by the time that it has answered something.
+    let ahead = |server: usize| {
+        drop(house.admin(server));
+        house.servers[server].status().clock_ahead.expect("it is in a database")
+    };
+    assert!(matches!(ahead(0), (seconds, false) if seconds.abs() < 1.0), "{:?}", ahead(0));
+    assert!(matches!(ahead(1), (seconds, true) if seconds.abs() > 60.0), "{:?}", ahead(1));
 }
 
 #[test]

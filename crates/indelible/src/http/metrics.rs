@@ -83,6 +83,11 @@ impl Metrics {
         let name = "indelible_seconds_since_sealed";
         head(&mut out, name, "gauge", "Since a sealing last came to its end, or since start where none has.");
         let _ = writeln!(out, "{name} {}", status.sealing.since.as_secs_f64());
+        if let Some((seconds, _)) = status.clock_ahead {
+            let name = "indelible_clock_ahead_of_database_seconds";
+            head(&mut out, name, "gauge", "How far the clock of this server is ahead of the database's; below zero where it is behind.");
+            let _ = writeln!(out, "{name} {seconds}");
+        }
         if let Some(patrol) = &status.patrol {
             patrolled(&mut out, patrol);
         }

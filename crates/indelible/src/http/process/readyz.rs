@@ -56,6 +56,9 @@ fn degraded(status: &Status) -> Option<&'static str> {
     if status.patrol.as_ref().is_some_and(|patrol| patrol.findings > 0) {
         return Some("verification found something: /v1/audit/status says what");
     }
+    if status.clock_ahead.is_some_and(|(_, is_apart)| is_apart) {
+        return Some("the clock of this server and the database's are apart: the metrics say how far");
+    }
     match (sealing.failing, sealing.refused) {
         (Some(SealingFailure::CheckpointStore), _) => {
             Some("sealing fails at the checkpoint store and is tried again: the log of the server says why")
