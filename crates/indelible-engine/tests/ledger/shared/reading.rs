@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use indelible_engine::access::Caller;
 use indelible_engine::query::{Feed, Page, Search};
 
-use super::House;
 use crate::bench::{event, wait};
 use crate::clock::Turned;
+use crate::house::House;
 
 fn search(house: &House, server: usize, caller: &Caller, search: Search) -> Page {
     let ledger = &house.servers[server];
