@@ -59,6 +59,7 @@ static NOUNS: &[Noun] = &[
     Noun { name: "content", verbs: &["decrypt"], writer: Writer::EngineListed, home: Home::Project },
     open("credential", Home::Project, &["access"]),
     own("database_binding", Home::Project, &["create", "delete"]),
+    own("database_reader", Home::Project, &["create", "delete"]),
     own("event_schema", Home::Project, &["create", "delete", "update", "violation"]),
     open("grant", Home::Project, &["create", "delete", "policy_violation", "revoke", "scope_drift"]),
     open("group", Home::Organization, &["deprovision", "provision", "update"]),
@@ -226,6 +227,7 @@ mod tests {
             "webhook_delivery.replay",
             "row_capture.start",
             "database_binding.create",
+            "database_reader.delete",
             "plaintext_inbox.accept",
             "key.a.b",
         ];

@@ -49,7 +49,7 @@ impl Drain {
     /// Starts it.
     pub(crate) fn start(parts: Parts) -> std::io::Result<Self> {
         let (sender, receiver) = channel();
-        let keys = Keys::new(Arc::clone(&parts.desk.keystore), Arc::clone(&parts.desk.registry));
+        let keys = Keys::new(Arc::clone(&parts.desk), Arc::clone(&parts.writer));
         let draining = Draining { parts, keys, session: None, trouble: None };
         let thread = std::thread::Builder::new().name("indelible-drain".to_owned()).spawn(move || draining.run(&receiver))?;
         Ok(Self { closing: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })

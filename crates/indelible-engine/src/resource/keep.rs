@@ -274,9 +274,9 @@ impl Ledger {
             root: kind.rare.holds.filter(|_| after.ended_at.is_some()).map(|_| after.id),
         }];
         let mut all = Vec::with_capacity(1 + falling.len());
-        for Falling { kind, after, mutation, .. } in falling {
+        for Falling { resource, mutation } in falling {
             mutations.push(mutation);
-            all.push((kind, after));
+            all.extend(resource);
         }
         self.mutate_all(mutations, None).await?;
         let after = Arc::new(after);

@@ -73,7 +73,7 @@ impl Ledger {
     }
 
     /// The same for several at once. `founded` is a project that comes into being with them, and its number.
-    pub(super) async fn mutate_all(&self, mutations: Vec<Mutation<'_>>, founded: Option<(Uuid, i64)>) -> Result<(), MutateError> {
+    pub(crate) async fn mutate_all(&self, mutations: Vec<Mutation<'_>>, founded: Option<(Uuid, i64)>) -> Result<(), MutateError> {
         let (desk, mut events, mut changes) = (&self.inner.desk, Vec::with_capacity(mutations.len()), Vec::new());
         for (index, mut mutation) in mutations.into_iter().enumerate() {
             let event = mutation.event(&self.inner.keystore);

@@ -35,9 +35,8 @@ pub(super) struct Founded<'a> {
 
 /// What ends with something else.
 pub(super) struct Falling<'a> {
-    pub(super) kind: &'static Kind,
-    /// As it is after its end.
-    pub(super) after: Shared,
+    /// The resource as it is after its end; `None` for what is none.
+    pub(super) resource: Option<(&'static Kind, Shared)>,
     pub(super) mutation: Mutation<'a>,
 }
 
@@ -85,7 +84,7 @@ impl Ledger {
             }
             Some(Level::Instance) | None => {
                 let past = self.past(caller, kind, kept);
-                let ended = past.iter().map(|falling| (kind, Arc::clone(&falling.after))).collect();
+                let ended = past.iter().filter_map(|falling| falling.resource.clone()).collect();
                 own.root = past.first().map(|_| kept.id);
                 let mutations = std::iter::once(own).chain(past.into_iter().map(|falling| falling.mutation)).collect();
                 Ok(Founded { mutations, project: None, ended })
@@ -102,7 +101,8 @@ impl Ledger {
         past.map(|before| fall(caller, kind, action, &home, before, (new.id, new.created_at))).collect()
     }
 
-    /// What ends with `ended`, if it did: everything that belongs to it and can end, but what says how long its events are kept.
+    /// What ends with `ended`, if it did: everything that belongs to it and can end, but what says how long its events are kept; and the
+    /// bindings of roles that append to it.
     pub(super) fn falling<'a>(&self, caller: &'a Caller, kind: &'static Kind, ended: &Kept) -> Result<Vec<Falling<'a>>, MutateError> {
         let owners = match kind.rare.holds.filter(|_| ended.ended_at.is_some()) {
             Some(Level::Project) => vec![Owner::Project(ended.id)],
@@ -114,6 +114,8 @@ impl Ledger {
         };
         // The system project of an organization is the chain of what belongs to either.
         let home = self.home_of(owners[0])?;
+        let end = (ended.id, ended.updated_at);
+        let unbound = self.unbound(caller, owners[0], &home, ended.id)?;
         let (mut before, mut bytes) = (Vec::new(), 0);
         for kind in KINDS.iter().copied().filter(|kind| !kind.rare.outlives && kind.rare.holds.is_none()) {
             let Some(action) = kind.actions.delete else { continue };
@@ -122,14 +124,14 @@ impl Ledger {
                 bytes += kept.document.len();
                 before.push((kind, action, kept));
             }
-            if before.len() > FALLING_MAX || bytes > FALLING_BYTES_MAX {
+            if before.len() + unbound.len() > FALLING_MAX || bytes > FALLING_BYTES_MAX {
                 return Err(MutateError::Conflict(
                     "more than 10,000 resources, or 16 MiB of them, would end with it: end some of them first",
                 ));
             }
         }
-        let end = (ended.id, ended.updated_at);
-        Ok(before.into_iter().map(|(kind, action, kept)| fall(caller, kind, action, &home, &kept, end)).collect())
+        let resources = before.into_iter().map(|(kind, action, kept)| fall(caller, kind, action, &home, &kept, end));
+        Ok(resources.chain(unbound.into_iter().map(|mutation| Falling { resource: None, mutation })).collect())
     }
 }
 
@@ -154,5 +156,5 @@ fn fall<'a>(
         changes: vec![after.row(kind, home.id)],
         root: Some(root),
     };
-    Falling { kind, after: Arc::new(after), mutation }
+    Falling { resource: Some((kind, Arc::new(after))), mutation }
 }

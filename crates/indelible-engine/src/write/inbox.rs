@@ -18,6 +18,7 @@ use crate::resource::document::OwnerDocument;
 use crate::resource::kinds::redaction_rules;
 use crate::store::StoreError;
 use crate::store::postgres::Session;
+use crate::store::postgres::bind::Purpose;
 
 const WAITING: &str = "SELECT n FROM inbox WHERE n = ANY ($1)";
 const DRAIN: &str = "DELETE FROM inbox WHERE n = ANY ($1)";
@@ -104,14 +105,32 @@ impl Inserter<'_> {
         changes.iter().filter_map(drained).any(|n| !self.inbox.waiting.contains(&n))
     }
 
-    pub(super) fn bind(&self, role: &str, project_id: Uuid, organization_id: Uuid) -> Result<(), StoreError> {
-        let insert = "INSERT INTO bindings (role, project_id, organization_id) VALUES (?1, ?2, ?3)";
-        self.connection.execute(insert, (role, project_id, organization_id))?;
+    pub(super) fn inbox_key(&self, organization_id: Uuid, public_key: &[u8]) -> Result<(), StoreError> {
+        let put = "INSERT INTO inbox_keys (organization_id, public_key) VALUES (?1, ?2)
+                   ON CONFLICT (organization_id) DO UPDATE SET public_key = excluded.public_key";
+        self.connection.execute(put, (organization_id, public_key))?;
         Ok(())
     }
 
-    pub(super) fn unbind(&self, role: &str, project_id: Uuid) -> Result<(), StoreError> {
-        let gone = self.connection.execute("DELETE FROM bindings WHERE role = ?1 AND project_id = ?2", (role, project_id))?;
+    pub(super) fn bind(&self, purpose: Purpose, role: &str, project_id: Uuid, organization_id: Uuid) -> Result<(), StoreError> {
+        match purpose {
+            Purpose::Host => {
+                let insert = "INSERT INTO bindings (role, project_id, organization_id) VALUES (?1, ?2, ?3)";
+                self.connection.execute(insert, (role, project_id, organization_id))?;
+            }
+            Purpose::Reader => {
+                self.connection.execute("INSERT INTO readers (role, project_id) VALUES (?1, ?2)", (role, project_id))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn unbind(&self, purpose: Purpose, role: &str, project_id: Uuid) -> Result<(), StoreError> {
+        let delete = match purpose {
+            Purpose::Host => "DELETE FROM bindings WHERE role = ?1 AND project_id = ?2",
+            Purpose::Reader => "DELETE FROM readers WHERE role = ?1 AND project_id = ?2",
+        };
+        let gone = self.connection.execute(delete, (role, project_id))?;
         if gone == 1 { Ok(()) } else { Err(StoreError::Corrupt(format!("the role {role} is not bound to {project_id}"))) }
     }
 }

@@ -295,8 +295,11 @@ impl<'c> Inserter<'c> {
                 // The one was written before anything else of the batch, for that may be in vain; the other goes with those of the whole group,
                 // at its end.
                 Change::DataKey(_) | Change::Drained { .. } => {}
-                Change::Binding { role, project_id, organization_id } => self.bind(role, *project_id, *organization_id)?,
-                Change::Unbinding { role, project_id } => self.unbind(role, *project_id)?,
+                Change::InboxKey { organization_id, public_key } => self.inbox_key(*organization_id, public_key)?,
+                Change::Binding { purpose, role, project_id, organization_id } => {
+                    self.bind(*purpose, role, *project_id, *organization_id)?;
+                }
+                Change::Unbinding { purpose, role, project_id } => self.unbind(*purpose, role, *project_id)?,
             }
             Ok(())
         })
@@ -386,6 +389,7 @@ const fn is_held_in_memory(change: &Change) -> bool {
         | Change::Cosignature { .. }
         | Change::Answer(_)
         | Change::Drained { .. }
+        | Change::InboxKey { .. }
         | Change::Binding { .. }
         | Change::Unbinding { .. } => false,
     }

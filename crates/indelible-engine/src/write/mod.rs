@@ -33,6 +33,7 @@ use crate::clock::Clock;
 use crate::keystore::DataKey;
 use crate::ledger::Status;
 use crate::sharing::Term;
+use crate::store::postgres::bind::Purpose;
 use disk::Disk;
 use queue::Queue;
 pub(crate) use thread::{Parts, start};
@@ -186,17 +187,28 @@ pub(crate) enum Change {
         /// Its number.
         n: i64,
     },
-    /// A row of `bindings`.
+    /// A row of `inbox_keys`, in the place of another, if there is one.
+    InboxKey {
+        /// Whose it is.
+        organization_id: Uuid,
+        /// OpenPGP packets.
+        public_key: Vec<u8>,
+    },
+    /// A row of `bindings` or `readers`.
     Binding {
+        /// What for.
+        purpose: Purpose,
         /// The role of the database.
         role: String,
-        /// Whose events are its.
+        /// Whose events it appends or reads.
         project_id: Uuid,
         /// The project's organization.
         organization_id: Uuid,
     },
-    /// A row of `bindings` goes.
+    /// A row of `bindings` or `readers` goes.
     Unbinding {
+        /// What for.
+        purpose: Purpose,
         /// The role of the database.
         role: String,
         /// To which it was bound.

@@ -33,6 +33,7 @@ fn a_server_adds_and_does_what_keeping_needs() {
         "UPDATE audit.resources SET version = 2; UPDATE audit.api_key_uses SET used_at = 1; UPDATE audit.leases SET epoch = 2",
         "UPDATE audit.wraps SET wrap = ''",
         "DELETE FROM audit.contents; DELETE FROM audit.wraps; DELETE FROM audit.answers",
+        "INSERT INTO audit.readers VALUES ('x', gen_random_uuid()); DELETE FROM audit.readers WHERE role = 'x'",
         "SELECT * FROM audit.migrations",
         "SELECT count(*) FROM audit.audit_events",
     ] {
@@ -80,7 +81,8 @@ fn a_server_may_nothing_besides() {
         format!("TRUNCATE {part}"),
         "INSERT INTO audit.migrations (version, name) VALUES (9, 'x')".to_owned(),
         "INSERT INTO audit.turn VALUES (true, 0, 0, 0)".to_owned(),
-        "INSERT INTO audit.readers VALUES ('x', gen_random_uuid())".to_owned(),
+        "UPDATE audit.readers SET role = 'x'".to_owned(),
+        "TRUNCATE audit.readers".to_owned(),
         "SELECT audit.make_partitions()".to_owned(),
         "SELECT audit.make_partition('x', now(), now())".to_owned(),
         "SELECT audit.defend('ids', '')".to_owned(),

@@ -2,13 +2,70 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use indelible_engine::Ledger;
 use indelible_engine::inbox::InboxKey;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::place::{Place, event, id};
 
 fn public(place: &Place) -> Vec<u8> {
     place.owner.rows("SELECT public_key FROM audit.inbox_keys", &[])[0].get(0)
+}
+
+/// Every row that is written of a key is told by the organization, in the transaction that writes it, with nothing of its private half.
+#[test]
+fn a_key_is_made_with_the_first_binding_and_its_rows_are_events() {
+    let place = Place::empty();
+    place.owner.run("CREATE EXTENSION pgcrypto");
+    let ledger = place.open("a");
+    let first = place.project(&ledger, ledger.default_project_id());
+    let told = |ledger: &Ledger| {
+        let home = place.system_project(ledger, first.organization_id);
+        place.events(ledger, home.id, r#"resource.type eq "inbox_key""#)
+    };
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!((place.owner.number("SELECT count(*) FROM audit.inbox_keys"), told(&ledger).len()), (0, 0), "nobody is bound");
+    place.bind(&ledger, first.id);
+    place.host().append(&event(1, "at once")).expect("taken");
+    let sha256 = |key: &[u8]| indelible_core::hex::encode(digest(&SHA256, key).as_ref());
+    let made = told(&ledger);
+    let [event] = made.as_slice() else { panic!("{made:?}") };
+    assert_eq!((&event["action"], &event["resource"]["id"]), (&json!("key.create"), &json!(first.organization_id.to_string())));
+    assert_eq!(event["content"]["after_state"], json!({"public_key_sha256": sha256(&public(&place))}));
+    assert_ne!(event["actor"]["type"], "system", "who bound the role");
+    place.drained();
+    ledger.close();
+
+    place.owner.run("DELETE FROM audit.inbox_keys");
+    let ledger = place.open("a");
+    place.until("the row is there again", || place.owner.number("SELECT count(*) FROM audit.inbox_keys") == 1);
+    let again = told(&ledger);
+    assert_eq!((again.len(), &again[1]["action"], &again[1]["actor"]["type"]), (2, &json!("key.create"), &json!("system")));
+    assert_eq!(again[1]["reason"], "its public half was not in the database");
+    ledger.close();
+    let other = indelible_core::hex::encode(&InboxKey::generate().expect("made").public().expect("bytes"));
+    place.owner.run(&format!("UPDATE audit.inbox_keys SET public_key = '\\x{other}'"));
+    let ledger = place.open("a");
+    place.until("it is that of the file again", || told(&ledger).len() == 3);
+    assert_eq!(
+        (&told(&ledger)[2]["action"], sha256(&public(&place))),
+        (&json!("key.rotate"), text(&made[0]["content"]["after_state"]["public_key_sha256"]))
+    );
+    ledger.close();
+
+    // A binding that was made by hand.
+    std::fs::remove_file(place.keys().join(format!("inbox-{}.key", first.organization_id))).expect("there");
+    place.owner.run("DELETE FROM audit.inbox_keys");
+    let ledger = place.open("a");
+    place.until("there is another key", || place.owner.number("SELECT count(*) FROM audit.inbox_keys") == 1);
+    let new = &told(&ledger)[3];
+    assert_eq!((&new["action"], new.get("reason")), (&json!("key.create"), None));
+    place.verify();
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use indelible_engine::access::{Caller, Envelope};
+use indelible_engine::database::bind::Purpose;
 use indelible_engine::query::{Opening, Search};
 use indelible_engine::resource::Project;
 use indelible_engine::verify::{Request, verify_folder};
@@ -130,10 +131,9 @@ impl Place {
 
     /// Binds the role, in the order that is asked for.
     pub(crate) fn bind(&self, ledger: &Ledger, project_id: Uuid) {
-        assert!(wait(ledger.bind_host(&self.instance(ledger), &self.role, project_id)).expect("bound"));
+        assert!(wait(ledger.bind_role(&self.instance(ledger), Purpose::Host, &self.role, project_id)).expect("bound"));
         let mut owner = session(&self.address, None);
-        let bound =
-            indelible_engine::database::bind::bind(owner.client(), indelible_engine::database::bind::Purpose::Host, &self.role, project_id);
+        let bound = indelible_engine::database::bind::bind(owner.client(), Purpose::Host, &self.role, project_id);
         wait(bound).expect("a member");
     }
 
@@ -164,6 +164,14 @@ impl Place {
 
     pub(crate) fn project(&self, ledger: &Ledger, id: Uuid) -> Arc<Project> {
         ledger.project_of(&self.instance(ledger), Some(id)).expect("a project")
+    }
+
+    /// That of an organization.
+    pub(crate) fn system_project(&self, ledger: &Ledger, organization_id: Uuid) -> Arc<Project> {
+        let select = "SELECT project_id FROM audit.ledgers WHERE organization_id = $1";
+        let rows = self.owner.rows(select, &[&organization_id.to_string()]);
+        let mut all = rows.iter().map(|row| self.project(ledger, Uuid::try_parse(row.get(0)).expect("a UUID")));
+        all.find(|project| project.system).expect("every organization has one")
     }
 
     /// The events of a project, opened.

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use indelible_engine::database::bind::Purpose;
 use indelible_engine::inbox::InboxKey;
 use indelible_engine::resource::kind;
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use uuid::Uuid;
 use crate::place::{Place, event, id, wait};
 
 const REJECTED: &str = r#"action eq "audit.append_rejected""#;
+const TOLD: &str = "SELECT count(*) FROM audit.events WHERE action = 'audit.append_rejected'";
 
 /// Puts a row in as nobody can who is not the owner.
 fn put(place: &Place, project: &str, event: &[u8], sealed: bool) -> i64 {
@@ -122,20 +124,24 @@ fn what_the_project_refuses_by_then_is_rejected_and_a_retry_is_not() {
     place.verify();
 }
 
+/// Rows that were waiting when the project was deleted.
 #[test]
 fn events_of_a_project_that_was_deleted_are_told_by_its_organization() {
     let (place, ledger) = Place::new();
     let instance = place.instance(&ledger);
     let project = wait(ledger.create_project(&instance, None, "short-lived")).expect("made");
     let first = place.project(&ledger, ledger.default_project_id());
-    assert!(wait(ledger.unbind_host(&instance, &place.role, first.id)).expect("ended"));
+    assert!(wait(ledger.unbind_role(&instance, Purpose::Host, &place.role, first.id)).expect("ended"));
     place.bind(&ledger, project.id);
     let host = place.host();
     host.append(&event(1, "alive")).expect("taken");
     place.drained();
-    wait(ledger.delete_resource(&instance, kind("project").expect("a kind"), project.id, None)).expect("deleted");
+    // It began before the deletion, and commits after it.
+    host.run("BEGIN");
     host.append(&event(2, "gone")).expect("taken");
-    place.drained();
+    wait(ledger.delete_resource(&instance, kind("project").expect("a kind"), project.id, None)).expect("deleted");
+    host.run("COMMIT");
+    place.until("the rejection is told", || place.owner.number(TOLD) == 1);
     assert_eq!(place.entries(project.id).len(), 1);
     let select = "SELECT project_id::text FROM audit.events WHERE action = 'audit.append_rejected'";
     let home: String = place.owner.rows(select, &[])[0].get(0);

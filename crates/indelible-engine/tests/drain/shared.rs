@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use indelible_engine::database::bind::Purpose;
 use indelible_engine::resource::kind;
 use serde_json::json;
 
@@ -104,7 +105,7 @@ fn a_server_chains_for_an_organization_that_another_made() {
     let made = wait(makes.create_resource(&instance, kind("organization").expect("a kind"), None, r#"{"name":"new"}"#, None));
     let organization = made.expect("made").kept.id;
     let project = wait(makes.create_project(&instance, Some(organization), "new")).expect("made");
-    assert!(wait(makes.unbind_host(&instance, &place.role, makes.default_project_id())).expect("ended"));
+    assert!(wait(makes.unbind_role(&instance, Purpose::Host, &place.role, makes.default_project_id())).expect("ended"));
     place.bind(&makes, project.id);
     place.until("the organization has a key", || place.owner.number("SELECT count(*) FROM audit.inbox_keys") == 2);
     // Only the first has chained anything, for it drains.

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use indelible_engine::Options;
+use indelible_engine::database::bind::Purpose;
 use indelible_engine::database::check::{Finding, Weight};
-use indelible_engine::database::{check_in, has_pgcrypto_in, install_in, let_host_in};
+use indelible_engine::database::{check_in, has_pgcrypto_in, install_in, let_in};
 use serde_json::json;
 
 use super::output;
@@ -25,7 +26,7 @@ enum Command {
     Install(Install),
     /// Look it over for what was weakened: a dropped trigger, a wrong grant, a missing partition; exit code 0 nothing, 1 faults, 2 could not
     Check(Which),
-    /// Let a role append to a project in its own transactions (`audit.append`); recorded
+    /// Let a role append to a project in its own transactions (`audit.append`), or read its events with SQL; recorded
     Bind(Role),
     /// Let it no more; recorded
     Unbind(Role),
@@ -45,6 +46,9 @@ struct Role {
     /// A role of the database that logs in
     #[arg(value_name = "ROLE")]
     role: String,
+    /// Reading with SQL, in the place of appending; a role may read any number of projects
+    #[arg(long)]
+    reader: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -109,20 +113,21 @@ fn install(options: &Install) -> anyhow::Result<ExitCode> {
 }
 
 fn bind(options: &Role, is_bound: bool) -> anyhow::Result<ExitCode> {
-    let Role { role, target } = options;
+    let Role { role, reader, target } = options;
+    let (purpose, does) = if *reader { (Purpose::Reader, "reads") } else { (Purpose::Host, "appends to") };
     if !target.database.is_named() {
         bail!(NAME_IT);
     }
     let offline = target.open(Folder::MustExist)?;
-    let (changed, project) = offline.bind_host(role, is_bound)?;
+    let (changed, project) = offline.bind_role(purpose, role, is_bound)?;
     if let Some(owner) = target.database.maintenance()?.filter(|_| is_bound) {
-        // Whatever stops before this: a role that is bound and no member appends nothing.
-        let_host_in(&owner, role, project).map_err(anyhow::Error::msg)?;
+        // Whatever stops before this: a role that is bound and no member does nothing.
+        let_in(&owner, purpose, role, project).map_err(anyhow::Error::msg)?;
     }
     let what = match (is_bound, changed) {
-        (true, true) => format!("{role} appends to the project {project} from now on"),
-        (true, false) => format!("{role} is bound to the project {project} already"),
-        (false, true) => format!("{role} appends to the project {project} no more"),
+        (true, true) => format!("{role} {does} the project {project} from now on"),
+        (true, false) => format!("{role} {does} the project {project} already"),
+        (false, true) => format!("{role} {does} the project {project} no more"),
         (false, false) => format!("{role} is not bound to the project {project}"),
     };
     output::line(

@@ -10,6 +10,7 @@ use indelible_core::hex;
 use indelible_engine::access::Caller;
 use indelible_engine::access::Owner;
 use indelible_engine::append::{AppendError, Foreseen, Prepared, Receipt, Rejections, other_event};
+use indelible_engine::database::bind::Purpose;
 use indelible_engine::decide::Questions;
 use indelible_engine::export::ExportRequest;
 use indelible_engine::query::{Opening, Page, ReadError, Search};
@@ -89,12 +90,12 @@ impl Offline {
     }
 
     /// Binds a role of the database to the project, or ends that; whether anything changed, and the project.
-    pub(super) fn bind_host(&self, role: &str, is_bound: bool) -> anyhow::Result<(bool, Uuid)> {
+    pub(super) fn bind_role(&self, purpose: Purpose, role: &str, is_bound: bool) -> anyhow::Result<(bool, Uuid)> {
         let project = self.project.id;
         let changed = if is_bound {
-            self.runtime.block_on(self.ledger.bind_host(&self.caller, role, project))?
+            self.runtime.block_on(self.ledger.bind_role(&self.caller, purpose, role, project))?
         } else {
-            self.runtime.block_on(self.ledger.unbind_host(&self.caller, role, project))?
+            self.runtime.block_on(self.ledger.unbind_role(&self.caller, purpose, role, project))?
         };
         Ok((changed, project))
     }

@@ -38,6 +38,14 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// The noun of the events that tell of it.
+    pub(crate) const fn noun(self) -> &'static str {
+        match self {
+            Self::Host => "database_binding",
+            Self::Reader => "database_reader",
+        }
+    }
+
     const fn group(self) -> &'static str {
         match self {
             Self::Host => "audit_host",
@@ -45,7 +53,7 @@ impl Purpose {
         }
     }
 
-    const fn table(self) -> &'static str {
+    pub(crate) const fn table(self) -> &'static str {
         match self {
             Self::Host => "audit.bindings",
             Self::Reader => "audit.readers",

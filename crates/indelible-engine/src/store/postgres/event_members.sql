@@ -53,7 +53,7 @@ CREATE FUNCTION audit.content_members() RETURNS text[] LANGUAGE sql IMMUTABLE AS
 $$;
 
 CREATE FUNCTION audit.engine_nouns() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
-    SELECT ARRAY['api_key', 'audit', 'audit_stream', 'checkpoint', 'clock', 'database_binding', 'event_schema', 'integrity', 'invitation', 'key', 'legal_hold', 'organization', 'plaintext_inbox', 'project', 'project_settings', 'redaction_rule', 'retention_policy', 'row_capture', 'webhook_delivery', 'webhook_signing_key']
+    SELECT ARRAY['api_key', 'audit', 'audit_stream', 'checkpoint', 'clock', 'database_binding', 'database_reader', 'event_schema', 'integrity', 'invitation', 'key', 'legal_hold', 'organization', 'plaintext_inbox', 'project', 'project_settings', 'redaction_rule', 'retention_policy', 'row_capture', 'webhook_delivery', 'webhook_signing_key']
 $$;
 
 CREATE FUNCTION audit.is_engine_action(action text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$

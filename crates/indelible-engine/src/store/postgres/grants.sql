@@ -7,7 +7,7 @@
 -- table with row-level security: it copies into the partition of the month, which has none of its own. Nobody else has anything on a
 -- partition, and whoever reads does so by way of audit.events.
 
--- Which projects a role reads. The role is the one that a session runs as (current_user), not one that it is a member of.
+-- Which projects a role reads, each told by an event of its chain. The role is the one that a session runs as (current_user), not one that it is a member of.
 CREATE TABLE audit.readers (
     role       name NOT NULL,
     project_id uuid NOT NULL,
@@ -30,7 +30,8 @@ GRANT SELECT, INSERT, UPDATE ON audit.heads, audit.partial_tiles, audit.instance
 GRANT SELECT, INSERT, UPDATE ON audit.api_key_uses, audit.leases TO audit_server;
 GRANT SELECT, INSERT, DELETE ON audit.contents, audit.answers TO audit_server;
 GRANT SELECT, INSERT, UPDATE, DELETE ON audit.wraps TO audit_server;
-GRANT SELECT ON audit.migrations, audit.readers, audit.audit_events, audit.submissions TO audit_server;
+GRANT SELECT, INSERT, DELETE ON audit.readers TO audit_server;
+GRANT SELECT ON audit.migrations, audit.audit_events, audit.submissions TO audit_server;
 
 -- Partitions that are there; those to come get it as they are made.
 DO $$
@@ -58,5 +59,5 @@ CREATE POLICY reader ON audit.events FOR SELECT TO audit_reader
     USING (project_id = ANY (ARRAY(SELECT readers.project_id FROM audit.readers WHERE readers.role = current_user)));
 
 ALTER TABLE audit.readers ENABLE ROW LEVEL SECURITY;
-CREATE POLICY server ON audit.readers FOR SELECT TO audit_server USING (true);
+CREATE POLICY server ON audit.readers TO audit_server USING (true) WITH CHECK (true);
 CREATE POLICY reader ON audit.readers FOR SELECT TO audit_reader USING (role = current_user);

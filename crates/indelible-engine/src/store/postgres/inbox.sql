@@ -87,7 +87,7 @@ BEGIN
     IF stored IS NULL AND NOT EXISTS (SELECT FROM audit.instance AS i WHERE i.key = 'plaintext_inbox_accepted' AND i.value = 'true') THEN
         IF key IS NULL THEN
             PERFORM audit.refuse('IN006', '', 'the organization of the project has no key for its inbox',
-                'A server makes it when it starts; it is gone for good once the organization is deleted.');
+                'It is made when a role is bound; it is gone for good once the organization is deleted.');
         END IF;
         PERFORM audit.refuse('IN006', '', 'the extension pgcrypto is not there, and events in plain were not accepted',
             'CREATE EXTENSION pgcrypto; SELECT audit.inbox_use_pgcrypto(); or install with --accept-plaintext-inbox.');

@@ -110,10 +110,10 @@ pub fn has_pgcrypto_in(database: &Database) -> Result<bool, String> {
     session.query(&find, &[]).map(|rows| !rows.is_empty()).map_err(|error| error.to_string())
 }
 
-/// Makes a role that is bound to a project already a member of those who may append.
-pub fn let_host_in(database: &Database, role: &str, project_id: Uuid) -> Result<(), String> {
+/// Makes a role that is bound to a project already a member of those who may append, or read with SQL.
+pub fn let_in(database: &Database, purpose: Purpose, role: &str, project_id: Uuid) -> Result<(), String> {
     let mut session = Session::open(database).map_err(|error| error.to_string())?;
-    let bound = wait_for(bind(session.client_mut(), Purpose::Host, role, project_id), INSTALL_WAIT).map_err(|error| error.to_string())?;
+    let bound = wait_for(bind(session.client_mut(), purpose, role, project_id), INSTALL_WAIT).map_err(|error| error.to_string())?;
     bound.map_err(|error| format!("{database}: {error}"))
 }
 

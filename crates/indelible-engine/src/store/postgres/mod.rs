@@ -29,7 +29,7 @@ pub(crate) use columns::{differing, names as column_names};
 pub(crate) use connect::connect;
 pub(crate) use cursor::Cursor;
 pub(crate) use maintain::{Maintenance, Opening, look_over, partition};
-pub use maintain::{check_in, has_pgcrypto_in, install_in, let_host_in};
+pub use maintain::{check_in, has_pgcrypto_in, install_in, let_in};
 pub(crate) use session::{Prepared, Session};
 pub(crate) use staged::{NewHead, NewRow, Staged, find, of_projects};
 pub(crate) use turn::Turn;
