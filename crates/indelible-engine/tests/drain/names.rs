@@ -55,6 +55,7 @@ fn names_are_those_of_the_rules_of_the_project_and_its_organization_at_any_time(
 fn what_a_tenant_redacts_by_name_is_in_no_row_once_the_rule_is_acknowledged() {
     let place = Place::empty();
     let ledger = place.open("a");
+    place.owner.run("DROP EXTENSION pgcrypto; SELECT audit.inbox_use_pgcrypto()");
     let project = ledger.default_project_id();
     place.bind(&ledger, project);
     let (instance, host) = (place.instance(&ledger), place.host());
