@@ -27,9 +27,9 @@ enum Command {
     /// Look it over for what was weakened: a dropped trigger, a wrong grant, a missing partition; exit code 0 nothing, 1 faults, 2 could not
     Check(Which),
     /// Let a role append to a project in its own transactions (`audit.append`), or read its events with SQL; recorded
-    Bind(Role),
+    Bind(Binding),
     /// Let it no more; recorded
-    Unbind(Role),
+    Unbind(Binding),
 }
 
 #[derive(Debug, clap::Args)]
@@ -42,7 +42,7 @@ struct Install {
 }
 
 #[derive(Debug, clap::Args)]
-struct Role {
+struct Binding {
     /// A role of the database that logs in
     #[arg(value_name = "ROLE")]
     role: String,
@@ -112,8 +112,8 @@ fn install(options: &Install) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn bind(options: &Role, is_bound: bool) -> anyhow::Result<ExitCode> {
-    let Role { role, reader, target } = options;
+fn bind(options: &Binding, is_bound: bool) -> anyhow::Result<ExitCode> {
+    let Binding { role, reader, target } = options;
     let (purpose, does) = if *reader { (Purpose::Reader, "reads") } else { (Purpose::Host, "appends to") };
     if !target.database.is_named() {
         bail!(NAME_IT);
