@@ -133,7 +133,8 @@ const ASKED: &[Question] = &[
     ("matches nothing", |k, _| format!("actor.id eq \"nobody-{k}\"")),
 ];
 
-fn questions(server: &Server, rows: u64, name: &str, report: &mut Report) -> anyhow::Result<()> {
+/// Asks each question as often as there are rows for, to what was loaded.
+pub(crate) fn questions(server: &Server, rows: u64, name: &str, report: &mut Report) -> anyhow::Result<()> {
     let mut client = server.connect()?;
     let mut recording = Vec::new();
     for (question, filter) in ASKED {

@@ -184,6 +184,9 @@ impl Sealer {
                 Err(error) if error.is_taken_over() => {
                     tracing::info!(tried_again = left > 0, "another server took sealing over; what was published before stays");
                     self.follow();
+                    if is_asked_for && left == 0 {
+                        return Err(error);
+                    }
                 }
                 passed => return passed.map(|()| true),
             }
@@ -221,6 +224,9 @@ impl Sealer {
     /// Another server seals, and asks the witnesses.
     fn follow(&mut self) {
         (self.term, self.state) = (None, None);
+        // What was refused here may be sealed by now. Whoever seals tells.
+        self.refused.clear();
+        self.failing_keys.clear();
         if let Some(cosigning) = &self.parts.cosigning {
             cosigning.follow();
         }

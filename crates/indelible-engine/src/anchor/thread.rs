@@ -9,6 +9,7 @@ use indelible_core::note::Name;
 use tokio::sync::oneshot;
 
 use super::checkpoints::{Closer, closing};
+use super::interval::rows_anchored;
 use super::seal::{Parts, Sealer};
 use super::state::Standing;
 use super::{Refusal, SealingFailure};
@@ -163,6 +164,11 @@ fn run(shared: &Shared, mut sealer: Sealer, interval: Duration) {
 fn report(shared: &Shared, sealer: &Sealer, passed: Result<bool, (SealingFailure, String)>) {
     let is_ours = passed == Ok(true);
     let failing = passed.err();
+    let anchored = match &sealer.state {
+        Some(state) => Some(state.intervals.rows_anchored()),
+        // By another server, as far as it can be told now.
+        None => sealer.parts.source.open_reader().and_then(|ledger| rows_anchored(&ledger)).ok(),
+    };
     let mut state = shared.lock();
     let report = &mut state.report;
     match &failing {
@@ -179,7 +185,7 @@ fn report(shared: &Shared, sealer: &Sealer, passed: Result<bool, (SealingFailure
     report.refused = refused().map(|(origin, refused)| (origin.clone(), refused.refusal.clone())).collect();
     report.standings = refused().filter_map(|(origin, refused)| Some((origin.clone(), refused.standing.clone()?))).collect();
     report.failing_keys = sealer.failing_keys.len() as u64;
-    if let Some(state) = &sealer.state {
-        report.rows_anchored = state.intervals.rows_anchored();
+    if let Some(rows) = anchored {
+        report.rows_anchored = rows;
     }
 }

@@ -1,7 +1,7 @@
 //! The thread that looks: at the turn, for all who ask at the same time, and when nobody does: at the hint of another server that it
 //! committed, and now and then, since a hint may be lost. Nothing that must hold depends on a hint.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -72,7 +72,9 @@ impl Look {
         let asked = Arc::new(Mutex::new(Some(sender)));
         let clock = Compared::default();
         let clock_ahead = Arc::clone(&clock.ahead);
-        let looking = Looking { database, held, asked: Arc::downgrade(&asked), every, connection: None, row: 0, clock };
+        let door = Arc::downgrade(&asked);
+        let looking =
+            Looking { database, held, asked: door, hint_waits: Arc::default(), every, trouble: None, connection: None, row: 0, clock };
         let thread = std::thread::Builder::new().name("indelible-look".to_owned()).spawn(move || looking.run(&receiver))?;
         Ok(Self { clock_ahead, asked, thread: Mutex::new(Some(thread)) })
     }
@@ -114,7 +116,11 @@ struct Looking {
     held: Held,
     /// Where hints are handed in.
     asked: Weak<Door>,
+    /// Whether a hint waits there.
+    hint_waits: Arc<AtomicBool>,
     every: Duration,
+    /// Why it cannot look, as it was told last.
+    trouble: Option<String>,
     connection: Option<Connection>,
     /// How far the ledger had come when it looked last.
     row: i64,
@@ -150,10 +156,10 @@ impl Looking {
     fn run(mut self, asked: &Receiver<Asked>) {
         let mut looked_at = Instant::now();
         loop {
-            let first = match asked.recv_timeout(self.every) {
-                Ok(Asked::Hinted) => asked.recv_timeout(HINTED_EVERY.saturating_sub(looked_at.elapsed())),
-                first => first,
-            };
+            let mut first = asked.recv_timeout(self.every);
+            while let Ok(Asked::Hinted) = first {
+                first = asked.recv_timeout(HINTED_EVERY.saturating_sub(looked_at.elapsed()));
+            }
             let first = match first {
                 Ok(first) => Some(first),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -161,13 +167,14 @@ impl Looking {
             };
             // Who asks from here on is answered by the next look: this one may have begun before what they want to know.
             let all: Vec<Asked> = first.into_iter().chain(asked.try_iter()).collect();
+            self.hint_waits.store(false, Ordering::Relaxed);
             let seen = self.look();
             looked_at = Instant::now();
-            if let Err(error) = &seen {
+            if seen.is_err() {
                 // A connection that failed is opened anew.
                 self.connection = None;
-                tracing::warn!(%error, "the database cannot be looked at");
             }
+            self.tell(seen.as_ref().err().map(ToString::to_string));
             let answer = seen.map_err(|_| Blind);
             for asked in all {
                 asked.answer(answer);
@@ -175,14 +182,26 @@ impl Looking {
         }
     }
 
+    /// The log has each reason once.
+    fn tell(&mut self, trouble: Option<String>) {
+        match (&trouble, &self.trouble) {
+            (Some(reason), before) if before.as_ref() != Some(reason) => tracing::warn!(reason, "the database cannot be looked at"),
+            (None, Some(_)) => tracing::info!("the database can be looked at again"),
+            _ => {}
+        }
+        self.trouble = trouble;
+    }
+
     fn listen(&self) -> Result<Session, StoreError> {
-        let asked = Weak::clone(&self.asked);
+        let (asked, waits) = (Weak::clone(&self.asked), Arc::clone(&self.hint_waits));
         let hand_in = move || {
             if let Some(door) = asked.upgrade()
                 && let Some(sender) = door.lock().unwrap_or_else(PoisonError::into_inner).as_ref()
             {
-                // The thread has ended: so has what it listened for.
-                let _ = sender.send(Asked::Hinted);
+                // One that waits is as good as many. Where the thread has ended, so has what it listened for.
+                if !waits.swap(true, Ordering::Relaxed) {
+                    let _ = sender.send(Asked::Hinted);
+                }
             }
         };
         Ok(Session::open_listening(&self.database, Box::new(hand_in))?)

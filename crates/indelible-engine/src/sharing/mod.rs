@@ -41,6 +41,11 @@ impl Held {
     pub(crate) fn has_come_to(&self, row: i64) {
         self.index.committed(row);
         self.spending.found(row);
+        self.is_committed(row);
+    }
+
+    /// Rows up to this one are committed. Another server's later one may be known already.
+    pub(crate) fn is_committed(&self, row: i64) {
         self.committed.send_if_modified(|known| std::mem::replace(known, row.max(*known)) < row);
     }
 

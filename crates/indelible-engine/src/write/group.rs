@@ -3,7 +3,7 @@
 //! Order within it: each batch is planned, then written; at the end tiles and heads of every project that got rows;
 //! then COMMIT, which fsyncs. Only then do ids, committed rows and answers go out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -75,6 +75,8 @@ struct Group<'a> {
     used: Vec<(i64, Usage)>,
     tiles: Vec<Tile>,
     data_keys: Vec<Arc<DataKey>>,
+    /// The same, and those of which an event of their own tells: their rows are this transaction's.
+    written_keys: HashSet<i64>,
     last_row: i64,
     recorded_at: Timestamp,
     duplicates: u64,
@@ -159,6 +161,7 @@ impl Thread {
             used: Vec::new(),
             tiles: Vec::new(),
             data_keys: Vec::new(),
+            written_keys: HashSet::new(),
             last_row: self.last_row,
             recorded_at,
             duplicates: 0,
@@ -289,7 +292,7 @@ impl Group<'_> {
         });
         let of_events = work.events.iter().filter_map(|event| event.content.as_ref()).map(|content| (&content.data_key, true));
         for (key, is_told) in of_changes.chain(of_events) {
-            if key.is_stored() || self.data_keys.iter().any(|known| known.id == key.id) {
+            if key.is_stored() || self.written_keys.contains(&key.id) {
                 continue;
             }
             match self.inserter.data_key(key)? {
@@ -298,6 +301,7 @@ impl Group<'_> {
                 KeyRow::Written => {
                     // Other servers read what is sealed under it.
                     self.inserter.changes_control = true;
+                    self.written_keys.insert(key.id);
                     if is_told {
                         self.data_keys.push(Arc::clone(key));
                     }

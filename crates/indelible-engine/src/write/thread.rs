@@ -236,7 +236,7 @@ impl Thread {
             self.parts.held.index.committed(committed.last_row);
             self.parts.held.spending.committed(self.last_row + 1, committed.last_row, &committed.used);
             self.last_row = committed.last_row;
-            self.parts.held.committed.send_replace(committed.last_row);
+            self.parts.held.is_committed(committed.last_row);
         }
         self.figures.duplicates.fetch_add(committed.duplicates, Relaxed);
         // Before anybody is answered: who confirmed the clock finds it confirmed.

@@ -42,6 +42,11 @@ fn copy_name(held: u64) -> String {
     format!("PostgreSQL COPY, B-trees on the same attributes, {held} rows there")
 }
 
+/// Name of the figure of all that is loaded until there are so many.
+fn copied_to(held: u64) -> String {
+    format!("PostgreSQL COPY, B-trees on the same attributes, until there are {held} rows")
+}
+
 fn trigger_name(held: u64, of_each: u64) -> String {
     format!("audit by a trigger, {}, {held} rows there", in_each(of_each))
 }
@@ -55,7 +60,10 @@ fn copied(server: &Server, held: &[u64], measured: u64, report: &mut Report) -> 
     super::create(&mut client, true)?;
     let mut there = 0;
     for held in held {
-        super::copy(&mut client, there, *held)?;
+        let seconds = super::copy(&mut client, there, *held)?;
+        if *held > there {
+            report.add(copied_to(*held), (held - there) as f64 / seconds, "rows/s");
+        }
         there = held + measured;
         report.add(copy_name(*held), measured as f64 / super::copy(&mut client, *held, there)?, "rows/s");
     }
@@ -106,8 +114,14 @@ fn ledger(server: &Server, data: &Path, held: &[u64], measured: u64, report: &mu
     trigger::create_bookings(&mut server.connect("log", host::ROLE)?)?;
     let mut there = 0;
     for held in held {
+        let begin = Instant::now();
         load::append(&program, there..*held, Ids::V4, Order::Recorded)?;
         load::wait_until_findable(&program)?;
+        if *held > there {
+            let rate = (held - there) as f64 / begin.elapsed().as_secs_f64();
+            let name = format!("ledger in PostgreSQL, HTTP batches of {} until findable, until there are {held} rows", load::BATCH);
+            report.compare(name, rate, "rows/s", &copied_to(*held));
+        }
         there = at_size(server, &program, &mut owner, *held, measured, report)?;
     }
     load::wait_until_findable(&program)?;
@@ -119,6 +133,7 @@ fn ledger(server: &Server, data: &Path, held: &[u64], measured: u64, report: &mu
     report.add("ledger in PostgreSQL, bytes a row in the data folder of a server", index as f64 / there as f64, "bytes");
     report.add("ledger in PostgreSQL, greatest resident memory of the server", program.process().resident_max()? / 1e6, "MB");
     by_sql(server, &mut owner, report)?;
+    load::questions(&program, there, "in PostgreSQL", report)?;
     program.stop()?;
     let arguments = arguments.map(OsStr::new);
     load::verify(&arguments, there, " in PostgreSQL", report)?;

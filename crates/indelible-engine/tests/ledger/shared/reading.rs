@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use indelible_engine::access::Caller;
+use indelible_engine::access::{Caller, Owner};
 use indelible_engine::query::{Feed, Page, Search};
+use indelible_engine::resource::kind;
 
-use crate::bench::{event, wait};
+use crate::bench::{event, id, wait};
 use crate::clock::Turned;
 use crate::house::House;
 
@@ -27,13 +28,48 @@ fn sequences(page: &Page) -> Vec<u64> {
 fn a_hint_is_enough_to_hear_of_what_another_server_committed() {
     // Nobody asks, and nobody looks by himself while the test lasts.
     let house = House::of(2, |_, options| options.look_every = Duration::from_hours(1));
-    let admin = house.admin(1);
     house.append(0, &[event(0, "told of")]).expect("appended");
+    let rows = house.servers[0].status().rows;
     let until = Instant::now() + Duration::from_mins(1);
-    let own = || Search { filter: Some("action eq \"test.step\"".to_owned()), ..Search::default() };
-    while search(&house, 1, &admin, own()).records.is_empty() {
+    while house.servers[1].status().rows_indexed < rows {
         assert!(Instant::now() < until, "the hint did not come");
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn what_both_servers_record_as_spent_counts_once_on_each() {
+    let house = House::of(2, |_, _| {});
+    let own = Owner::Project(house.servers[0].default_project_id());
+    let make = |noun: &str, document: &str| {
+        let kind = kind(noun).expect("a kind");
+        wait(house.servers[0].create_resource(&house.instance(0), kind, Some(own), document, None)).expect("made").kept.id
+    };
+    // A token is a millionth.
+    make(
+        "model_price",
+        r#"{"provider":"p","model":"m","currency":"USD","input_micros_per_million":1000000,"output_micros_per_million":1}"#,
+    );
+    let budget = make(
+        "budget",
+        r#"{"name":"b","subject":{"type":"project"},"period":"total","limit_micros":1,"currency":"USD","on_exceed":"warn"}"#,
+    );
+    let used = |n: u64| {
+        format!(
+            r#"{{"id":"{}","action":"model.invoke","outcome":"allow","actor":{{"type":"agent","id":"a"}},"model":{{"provider":"p","id":"m"}},"usage":{{"input_tokens":1}}}}"#,
+            id(n)
+        )
+    };
+    // Each commit is seen by both before the one that made it has counted it.
+    std::thread::scope(|scope| {
+        for server in [0, 1] {
+            let (house, used) = (&house, &used);
+            scope.spawn(move || (0..200).for_each(|n| drop(house.append_again(server, &[used(1_000 * server as u64 + n)]))));
+        }
+    });
+    for server in [0, 1] {
+        let told = wait(house.servers[server].budget_spending(&house.admin(server), budget)).expect("told");
+        assert_eq!(told.spent_micros, 400, "server {server}");
     }
 }
 
