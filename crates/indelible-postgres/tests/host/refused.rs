@@ -52,7 +52,7 @@ fn each_refusal_is_told_by_its_kind_and_nothing_of_its_transaction_is_kept() {
     let refusal = refused(&place, &role, &Work { own: OWN, event: Some(&fine), ..Work::default() });
     assert_eq!(refusal.kind, RefusalKind::Unsealable);
     assert_eq!(refusal.message, "the organization of the project has no key for its inbox");
-    assert!(refusal.hint.expect("what to do").contains("A server makes it"));
+    assert!(refusal.hint.expect("what to do").contains("when a role is bound"));
     assert_eq!(
         place.owner.number("SELECT (SELECT count(*) FROM own) + (SELECT count(*) FROM watched) + (SELECT count(*) FROM audit.inbox)"),
         0
