@@ -95,16 +95,7 @@ fn batch(shared: &Shared, ledger: &Connection) -> Result<(), crate::store::Store
             used.push((row.get::<_, i64>(0)?, usage));
         }
     }
-    let mut state = shared.lock();
-    // The writer may have counted these meanwhile: a row is seen as soon as it is committed, and the writer goes on where the sums ended.
-    if state.through != through {
-        return Ok(());
-    }
-    for (project, usage) in &used {
-        shared.tallies.add(*project, usage);
-    }
-    state.through = last;
-    shared.through.send_replace(last);
+    shared.count(&mut shared.lock(), through, last, &used);
     Ok(())
 }
 

@@ -69,6 +69,30 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Adds what the rows after `after` up to `last` used, if the sums end there. The writer and the thread that follows may both come with the
+    /// same rows, for a row is seen as soon as it is committed: whoever is second finds that the sums have gone on.
+    fn count(&self, state: &mut State, after: i64, last: i64, used: &[(i64, Usage)]) -> bool {
+        if !state.goes_on(after, last) {
+            return false;
+        }
+        for (project, usage) in used {
+            self.tallies.add(*project, usage);
+        }
+        self.through.send_replace(last);
+        true
+    }
+}
+
+impl State {
+    /// From `after` to `last`, if they end at `after`.
+    fn goes_on(&mut self, after: i64, last: i64) -> bool {
+        let ends_there = self.through == after;
+        if ends_there {
+            self.through = last;
+        }
+        ends_there
+    }
 }
 
 impl Spending {
@@ -95,13 +119,7 @@ impl Spending {
     pub(crate) fn committed(&self, first: i64, last: i64, used: &[(i64, Usage)]) {
         let mut state = self.shared.lock();
         state.committed = state.committed.max(last);
-        if state.through + 1 == first {
-            for (project, usage) in used {
-                self.shared.tallies.add(*project, usage);
-            }
-            state.through = last;
-            self.shared.through.send_replace(last);
-        } else {
+        if !self.shared.count(&mut state, first - 1, last, used) {
             self.shared.bell.notify_all();
         }
     }

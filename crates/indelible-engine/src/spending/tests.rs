@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indelible_core::json;
 
-use super::Shared;
+use super::{Shared, State};
 use crate::access::{Caller, Owner};
 use crate::decide::{DecideError, Questions};
 use crate::ledger::{Ledger, Options};
@@ -75,4 +75,17 @@ fn a_decision_that_waited_in_vain_is_recorded_as_none() {
     let [only] = &page.records[..] else { panic!("{} records", page.records.len()) };
     let record: serde_json::Value = serde_json::from_slice(only).expect("JSON");
     assert_eq!((record["outcome"].as_str(), record["reason"].as_str()), (Some("error"), Some(reason.as_str())));
+}
+
+/// A row is seen as soon as it is committed, by the thread that follows as well as by its writer.
+#[test]
+fn rows_are_counted_by_whoever_comes_first_with_them_and_not_again() {
+    let mut state = State { through: 4, committed: 9, saved: 0, stop: false };
+    // The thread read rows 5 to 9 while the writer counted them.
+    assert!(state.goes_on(4, 9));
+    assert!(!state.goes_on(4, 9));
+    // It read fewer of them: the sums do not go back.
+    assert!(!state.goes_on(4, 7));
+    assert_eq!(state.through, 9);
+    assert!(state.goes_on(9, 10));
 }

@@ -98,6 +98,16 @@ fn load(urls: &[Mutex<Option<String>>], key: &str, handed: &AtomicU64) -> Outcom
     outcome.into_inner().expect("no client panics")
 }
 
+/// The one that sealed first was killed with the lease in hand: another takes it over once that has run out.
+fn wait_for_takeover(database: &Database) {
+    let sealed = "SELECT EXISTS (SELECT FROM audit.anchors) AND epoch > 1 FROM audit.leases WHERE work = 'seal'";
+    let until = Instant::now() + Duration::from_mins(1);
+    while database.ask(sealed) != "t" {
+        assert!(Instant::now() < until, "nobody took over");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 #[test]
 fn four_servers_on_one_database_lose_nothing_whichever_of_them_is_killed() {
     let (house, database) = (tempfile::tempdir().expect("a folder"), Database::start());
@@ -156,13 +166,7 @@ fn four_servers_on_one_database_lose_nothing_whichever_of_them_is_killed() {
     assert!(everywhere.windows(2).all(|two| two[0] == two[1]));
     let dense = "SELECT count(*) = max(row) AND min(row) = 1 FROM audit.events";
     assert_eq!(database.ask(dense), "t", "rows are dense");
-    // The one that sealed first was killed with the lease in hand: another takes it over once that has run out.
-    let sealed = "SELECT EXISTS (SELECT FROM audit.anchors) AND epoch > 1 FROM audit.leases WHERE work = 'seal'";
-    let until = Instant::now() + Duration::from_mins(1);
-    while database.ask(sealed) != "t" {
-        assert!(Instant::now() < until, "nobody took over");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    wait_for_takeover(&database);
     servers.into_iter().flatten().for_each(Server::stop);
     let report = check(house, &database);
     let anchors: BTreeMap<String, u64> = report["projects"]
