@@ -154,9 +154,10 @@ impl Compared {
 
 impl Looking {
     fn run(mut self, asked: &Receiver<Asked>) {
-        let mut looked_at = Instant::now();
+        // Hints are heard from the first look on: that one waits for nobody.
+        let (mut looked_at, mut wait) = (Instant::now(), Duration::ZERO);
         loop {
-            let mut first = asked.recv_timeout(self.every);
+            let mut first = asked.recv_timeout(std::mem::replace(&mut wait, self.every));
             while let Ok(Asked::Hinted) = first {
                 first = asked.recv_timeout(HINTED_EVERY.saturating_sub(looked_at.elapsed()));
             }
