@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indelible_core::hex;
 use indelible_engine::Ledger;
+use indelible_engine::append::AppendError;
 use indelible_engine::patrol::{PatrolOptions, PatrolStatus};
 use indelible_engine::query::Search;
 use indelible_engine::query::status::LedgerStatus;
@@ -177,7 +178,12 @@ fn beside_a_ledger_at_work_nothing_is_found() {
             scope.spawn(move || {
                 for n in (0_u64..).take_while(|_| !done.load(Ordering::SeqCst)) {
                     let first = writer * 100_000_000 + n * 40;
-                    bench.append(&(first..first + 40).map(|n| event(n, "load")).collect::<Vec<_>>()).expect("appended");
+                    let events: Vec<_> = (first..first + 40).map(|n| event(n, "load")).collect();
+                    // On a slow machine an index that is built anew may be too far behind to tell a retry.
+                    while let Err(error) = bench.append(&events) {
+                        assert!(matches!(error, AppendError::Unavailable { outcome_unknown: false, .. }), "{error}");
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
                 }
             });
         }
