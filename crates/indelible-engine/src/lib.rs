@@ -27,6 +27,7 @@ pub mod resource;
 mod sharing;
 pub mod spending;
 mod store;
+pub mod stream;
 pub mod verify;
 pub mod witness;
 mod write;
