@@ -21,6 +21,8 @@ pub enum Write {
     Anchor,
     /// INSERT into cosignatures
     Cosignature,
+    /// UPSERT into the cursors and deliveries of streams
+    Stream,
     /// DELETE from the inbox
     Drained,
     /// COMMIT, which fsyncs

@@ -26,6 +26,7 @@ use crate::sharing::{Control, ControlGuard, Sharing};
 use crate::spending::Spending;
 use crate::store::postgres::Maintenance;
 use crate::store::{Database, Folder, Readers, StoreError};
+use crate::stream::{self, StreamsStatus};
 use crate::write::{Privilege, Work, Writer};
 
 /// Disk space kept free for records of reads, bytes.
@@ -212,6 +213,8 @@ pub struct Status {
     pub cosigning: Option<CosigningStatus>,
     /// What verification in the background finds, where there is one.
     pub patrol: Option<PatrolStatus>,
+    /// How the streams go that this server delivers.
+    pub streams: StreamsStatus,
 }
 
 /// How sealing goes, over all trees. Names nobody's.
@@ -257,6 +260,8 @@ pub(crate) struct Inner {
     pub(crate) checkpoints: CheckpointStore,
     pub(crate) cosigning: Option<Arc<Cosigning>>,
     pub(crate) patrol: Option<Patrol>,
+    /// Of the streams that this server delivers.
+    pub(crate) streams: stream::Board,
     /// Takes in what host transactions appended, where the ledger is in PostgreSQL.
     drain: Option<Drain>,
     /// Held while a resource is read, changed and written.
@@ -318,6 +323,7 @@ impl Ledger {
             keys_failing: report.failing_keys,
         };
         status.cosigning = self.inner.cosigning.as_ref().map(|cosigning| cosigning.status());
+        status.streams = self.inner.streams.status(self.inner.clock.now());
         status.patrol = self.inner.patrol.as_ref().map(|patrol| patrol.status(self.inner.clock.monotonic()));
         status
     }

@@ -52,7 +52,7 @@ static NOUNS: &[Noun] = &[
         Home::Project,
         &["anchor", "append_rejected", "export", "rate_limited", "read", "start", "stop", "unauthenticated", "verify"],
     ),
-    own("audit_stream", Home::Project, &["create", "delete", "pause", "resume", "update"]),
+    own("audit_stream", Home::Project, &["create", "delete", "pause", "resume", "test", "update"]),
     open("budget", Home::Project, &["create", "delete", "update"]),
     own("checkpoint", Home::Instance, &["adopt"]),
     own("clock", Home::Instance, &["confirm"]),

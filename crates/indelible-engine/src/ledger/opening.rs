@@ -24,6 +24,7 @@ use crate::spending::Spending;
 use crate::store::postgres::{Opening, Turn, look_over};
 use crate::store::sql::{Connection, OptionalExtension as _};
 use crate::store::{Database, Folder, Readers, Source, StoreError};
+use crate::stream;
 use crate::write::{Parts, Writer, start};
 
 /// How much longer the lease of sealing lasts than two passes take.
@@ -276,6 +277,7 @@ impl Ledger {
             checkpoints,
             cosigning,
             patrol,
+            streams: stream::Board::default(),
             drain,
             control,
             sharing,

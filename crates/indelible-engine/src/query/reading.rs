@@ -17,7 +17,7 @@ use crate::append::{DecryptMembers, EngineEvent, ReadMembers, ResourceMembers};
 use crate::index::{Direction, IndexError, Postings, View};
 use crate::ledger::Ledger;
 use crate::resource::Project;
-use crate::store::sql::OptionalExtension;
+use crate::store::sql::{Connection, OptionalExtension, SqlResult};
 use indelible_core::filter::Filter;
 
 /// How long a read waits for the index to reach the ledger's head.
@@ -173,19 +173,19 @@ pub(crate) struct HeadMark {
     pub(crate) last_row: i64,
 }
 
+impl HeadMark {
+    /// That of a project as it is now.
+    pub(crate) fn read(ledger: &Connection, project: i64) -> SqlResult<Self> {
+        let mut statement = ledger.prepare("SELECT size, last_row FROM heads WHERE project = ?1")?;
+        let found = statement.query_row([project], |row| Ok(Self { size: row.get::<_, i64>(0)?.unsigned_abs(), last_row: row.get(1)? }));
+        Ok(found.optional()?.unwrap_or_default())
+    }
+}
+
 impl Lane<'_> {
     /// The head as it is now.
     pub(crate) fn head(&self) -> Result<HeadMark, ReadError> {
-        let reader = self.reader()?;
-        let head = reader
-            .prepare("SELECT size, last_row FROM heads WHERE project = ?1")
-            .and_then(|mut statement| {
-                statement
-                    .query_row([self.number], |row| Ok(HeadMark { size: row.get::<_, i64>(0)? as u64, last_row: row.get(1)? }))
-                    .optional()
-            })
-            .map_err(|error| unreadable(&ScanError::from(error)))?;
-        Ok(head.unwrap_or_default())
+        HeadMark::read(&*self.reader()?, self.number).map_err(|error| unreadable(&ScanError::from(error)))
     }
 
     /// A connection to the ledger.

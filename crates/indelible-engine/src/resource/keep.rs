@@ -12,7 +12,7 @@ use super::answers::{Asked, Once};
 use super::credential::{Credential, renewed};
 use super::kept::Kept;
 use super::kind::{Admission, Kind, Level, Number, Verb};
-use super::kinds::{event_schemas, organizations, projects, redaction_rules, sessions};
+use super::kinds::{audit_streams, event_schemas, organizations, projects, redaction_rules, sessions, webhook_signing_keys};
 use super::mutate::Mutation;
 use super::patch::merged;
 use super::sealed::{self, Parted, Shown};
@@ -397,6 +397,9 @@ impl Ledger {
 
     /// What is made of resources of a kind is made anew, before the change is acknowledged.
     pub(super) fn settle(&self, kind: &'static Kind, owner: Owner) {
+        if [audit_streams::KIND.noun, webhook_signing_keys::KIND.noun].contains(&kind.noun) {
+            self.inner.streams.ring();
+        }
         if [redaction_rules::KIND.noun, event_schemas::KIND.noun].contains(&kind.noun) {
             apart(true, || self.inner.desk.settle(kind, owner));
         }

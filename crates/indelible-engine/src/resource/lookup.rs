@@ -84,7 +84,7 @@ impl Ledger {
     }
 
     /// Looks, and records that it was looked.
-    async fn look<T>(
+    pub(crate) async fn look<T>(
         &self,
         caller: &Caller,
         (kind, id): (&'static Kind, String),

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::heads::Head;
 use super::inbox::Inbox;
-use super::{AnchorRow, AnswerRow, Change};
+use super::{AnchorRow, AnswerRow, Change, streams};
 use crate::append::{Prepared, PreparedContent};
 use crate::faults::{Faults, When, Write};
 use crate::keystore::DataKey;
@@ -295,6 +295,7 @@ impl<'c> Inserter<'c> {
                 // The one was written before anything else of the batch, for that may be in vain; the other goes with those of the whole group,
                 // at its end.
                 Change::DataKey(_) | Change::Drained { .. } => {}
+                Change::Stream(change) => streams::write(self.connection, change)?,
                 Change::InboxKey { organization_id, public_key } => self.inbox_key(*organization_id, public_key)?,
                 Change::Binding { purpose, role, project_id, organization_id } => {
                     self.bind(*purpose, role, *project_id, *organization_id)?;
@@ -388,6 +389,7 @@ const fn is_held_in_memory(change: &Change) -> bool {
         | Change::InstanceCheckpoint { .. }
         | Change::Cosignature { .. }
         | Change::Answer(_)
+        | Change::Stream(_)
         | Change::Drained { .. }
         | Change::InboxKey { .. }
         | Change::Binding { .. }
@@ -400,6 +402,7 @@ const fn kind(change: &Change) -> Write {
     match change {
         Change::Anchor(_) | Change::InstanceTile(_) | Change::InstanceEdge { .. } | Change::InstanceCheckpoint { .. } => Write::Anchor,
         Change::Cosignature { .. } => Write::Cosignature,
+        Change::Stream(_) => Write::Stream,
         _ => Write::Resource,
     }
 }

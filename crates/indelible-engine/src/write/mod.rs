@@ -13,6 +13,7 @@ mod insert;
 mod plan;
 mod queue;
 mod recover;
+mod streams;
 mod thread;
 mod time;
 
@@ -34,6 +35,7 @@ use crate::keystore::DataKey;
 use crate::ledger::Status;
 use crate::sharing::Term;
 use crate::store::postgres::bind::Purpose;
+use crate::stream::StreamChange;
 use disk::Disk;
 use queue::Queue;
 pub(crate) use thread::{Parts, start};
@@ -182,6 +184,8 @@ pub(crate) enum Change {
         /// Since when it signs no more.
         since: Timestamp,
     },
+    /// Rows of `stream_cursors` and `webhook_deliveries`.
+    Stream(StreamChange),
     /// A row of `inbox` goes: what it says is in the chain. It must still be there.
     Drained {
         /// Its number.
@@ -370,6 +374,11 @@ impl Writer {
     /// Hands work in without waiting for an answer; for what is written at closing.
     pub(crate) fn submit_unanswered(&self, work: Work) -> Result<(), AppendError> {
         self.queue.push(work)
+    }
+
+    /// Tells of commits: the last row, whoever wrote it.
+    pub(crate) fn commits(&self) -> watch::Receiver<i64> {
+        self.committed.clone()
     }
 
     /// The last row that is committed.

@@ -1,5 +1,5 @@
-//! Audit streams: where the committed events of a project are to be sent, which of them, and in what form. Delivery is not built
-//! yet: what is said here is checked, kept and recorded.
+//! Audit streams: where the committed events of a project are sent, which of them, and in what form. What is said here is checked, kept and
+//! recorded; delivery itself is in `stream/`.
 //!
 //! A header that holds a credential is sealed, and is given again when the address changes: nobody sends it elsewhere who does not
 //! know it. Contents are sent only by who may open them, for a purpose.
@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::filter::Filter;
 use indelible_core::limits::{FILTER_BYTES_MAX, NAME_BYTES_MAX, PURPOSE_BYTES_MAX, TEXT_BYTES_MAX};
+use indelible_core::{form, frame};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -17,6 +18,7 @@ use super::super::kind::{Actions, Admission, Kind, Level, Number, Rare, Spec, Ve
 use super::super::{Kept, MutateError};
 use super::{check_text, webhook_signing_keys};
 use crate::access::{Owner, Scope};
+use crate::stream::Route;
 
 /// Headers, of either sort, at most.
 const HEADERS_MAX: usize = 32;
@@ -24,6 +26,14 @@ const HEADERS_MAX: usize = 32;
 const URL_BYTES_MAX: usize = 2_048;
 /// Events of one delivery at most.
 const BATCH_EVENTS_MAX: u32 = 1_000;
+/// Events of one delivery to what is no webhook, where nobody says how many.
+const BATCH_EVENTS: u32 = 500;
+/// Tries before a dead letter at most.
+const TRIES_MAX: u32 = 20;
+/// Categories of a stream at most.
+const CATEGORIES_MAX: usize = 64;
+/// Of syslog over TLS (RFC 5425, section 4.1).
+const SYSLOG_PORT: u16 = 6514;
 
 /// A stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -32,7 +42,10 @@ pub(crate) struct AuditStream {
     /// A name for people.
     #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub(crate) name: String,
-    /// `https://`, without user, password and fragment.
+    /// What receives it.
+    #[serde(default)]
+    pub(crate) destination: Destination,
+    /// Of a webhook, of Splunk and of OTLP: `https://`, without user, password and fragment, as it is called. Of syslog: `tls://HOST` or `tls://HOST:PORT`; 6514 if no port is said. Of a file: `file:NAME`, its name in the folder of the server.
     pub(crate) url: String,
     /// Headers that are sent along and hold no credential. Refused are names that end with what names a credential (`key`, `auth`, `token`, `secret`, `password`, `signature` and the like, whatever the case, `-` and `_`): those belong into `secret_headers`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -49,14 +62,21 @@ pub(crate) struct AuditStream {
     /// What an event is sent as.
     #[serde(default)]
     pub(crate) format: Format,
-    /// Events in one delivery, 1 to 1000.
-    #[serde(default = "one")]
+    /// Events in one delivery, 1 to 1000. If absent, 1 of a webhook and 500 of anything else. A webhook that is sent several gets an array, of one event too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
-    pub(crate) batch_events_max: u32,
+    pub(crate) batch_events_max: Option<u32>,
+    /// With which event it begins. Said when the stream is made, and not changed; what came before is sent by `replay`.
+    #[serde(default)]
+    pub(crate) start: Start,
+    /// After so many tries, 1 to 20, an event that the receiver refuses (a 4xx that speaks of the event: not 401, 403, 404, 407, 408, 410, 425, 429) becomes a dead letter, and delivery goes on with the next. If absent it does not: the event is tried for a day, then the stream pauses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 20))]
+    pub(crate) dead_letter_after: Option<u32>,
     /// Send contents too, for this purpose. Needs `content:decrypt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) content_purpose: Option<String>,
-    /// The webhook signing key; the primary ones where none is given.
+    /// The key that signs deliveries to a webhook; the primary ones where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "uuid"))]
     pub(crate) signing_key_id: Option<String>,
@@ -66,6 +86,47 @@ pub(crate) struct AuditStream {
     /// Why it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state_reason: Option<String>,
+}
+
+/// What receives a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Destination {
+    /// Whoever understands Standard Webhooks.
+    #[default]
+    Webhook,
+    /// The HTTP event collector of Splunk.
+    SplunkHec,
+    /// A collector of OpenTelemetry, OTLP/HTTP with JSON.
+    Otlp,
+    /// A syslog server, RFC 5424 over TLS.
+    Syslog,
+    /// A file of the server, one JSON text a line.
+    File,
+}
+
+impl Destination {
+    /// As it is framed.
+    pub(crate) const fn framed(self) -> frame::Destination {
+        match self {
+            Self::Webhook => frame::Destination::Webhook,
+            Self::SplunkHec => frame::Destination::SplunkHec,
+            Self::Otlp => frame::Destination::Otlp,
+            Self::Syslog => frame::Destination::Syslog,
+            Self::File => frame::Destination::File,
+        }
+    }
+}
+
+/// With which event a stream begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Start {
+    /// With the first that was recorded after it was made.
+    #[default]
+    Now,
+    /// With the first of all.
+    Beginning,
 }
 
 /// What an event is sent as.
@@ -81,6 +142,18 @@ pub(crate) enum Format {
     Cloudevents,
     /// Elastic Common Schema.
     Ecs,
+}
+
+impl Format {
+    /// As it is written.
+    pub(crate) const fn written(self) -> form::Format {
+        match self {
+            Self::Native => form::Format::Native,
+            Self::Ocsf => form::Format::Ocsf,
+            Self::Cloudevents => form::Format::Cloudevents,
+            Self::Ecs => form::Format::Ecs,
+        }
+    }
 }
 
 /// Whether it delivers.
@@ -108,15 +181,46 @@ pub(crate) struct Pause {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Resume {}
 
-const fn one() -> u32 {
-    1
+impl AuditStream {
+    /// Events in one delivery.
+    pub(crate) fn batch_events(&self) -> u32 {
+        self.batch_events_max.unwrap_or(if self.destination == Destination::Webhook { 1 } else { BATCH_EVENTS })
+    }
+
+    /// Where it is sent; `None` where the URL is none of the destination.
+    pub(crate) fn route(&self) -> Option<Route> {
+        match self.destination {
+            Destination::Webhook | Destination::SplunkHec | Destination::Otlp => {
+                let host = self.url.strip_prefix("https://")?.split(['/', '?']).next()?;
+                (!host.is_empty() && !host.starts_with(':') && !host.contains('@')).then(|| Route::Https { url: self.url.clone() })
+            }
+            Destination::Syslog => {
+                let place = self.url.strip_prefix("tls://")?;
+                // The last colon, unless it is within the brackets of an IPv6 address.
+                let (host, port) = match place.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
+                    Some((host, port)) => (host, port.parse().ok().filter(|port| *port > 0)?),
+                    None => (place, SYSLOG_PORT),
+                };
+                let plain = !host.is_empty() && !host.contains(['/', '?', '@']) && (!host.contains(':') || host.starts_with('['));
+                plain.then(|| Route::Tls { host: host.to_owned(), port })
+            }
+            Destination::File => {
+                let name = self.url.strip_prefix("file:")?;
+                let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+                (plain && (1..=128).contains(&name.len()) && !name.starts_with('.')).then(|| Route::File { name: name.to_owned() })
+            }
+        }
+    }
 }
 
 impl Spec for AuditStream {
     fn check(&self) -> Result<(), Fault> {
         check_text("name", &self.name, NAME_BYTES_MAX)?;
-        check_url(&self.url)?;
+        check_url(self)?;
         check_headers(self)?;
+        if self.categories.len() > CATEGORIES_MAX {
+            return Err(Fault::new(FaultKind::Invalid, "/categories", format!("at most {CATEGORIES_MAX}")));
+        }
         if let Some(at) = self.categories.iter().position(|category| !is_category(category)) {
             let fault = Fault::new(FaultKind::Invalid, "", "is the first part of an action, as in `policy` of `policy.create`");
             return Err(fault.within(&at.to_string()).within("categories"));
@@ -128,8 +232,15 @@ impl Spec for AuditStream {
             }
             Filter::parse(filter).map_err(|error| wrong(format!("at byte {}: {}", error.at, error.message)))?;
         }
-        if !(1..=BATCH_EVENTS_MAX).contains(&self.batch_events_max) {
-            return Err(Fault::new(FaultKind::Invalid, "/batch_events_max", format!("is 1 to {BATCH_EVENTS_MAX}")));
+        for (member, number, max) in
+            [("batch_events_max", self.batch_events_max, BATCH_EVENTS_MAX), ("dead_letter_after", self.dead_letter_after, TRIES_MAX)]
+        {
+            if number.is_some_and(|number| !(1..=max).contains(&number)) {
+                return Err(Fault::new(FaultKind::Invalid, "", format!("is 1 to {max}")).within(member));
+            }
+        }
+        if self.signing_key_id.is_some() && self.destination != Destination::Webhook {
+            return Err(Fault::new(FaultKind::Invalid, "/signing_key_id", "only deliveries to a webhook are signed"));
         }
         if let Some(purpose) = &self.content_purpose {
             check_text("content_purpose", purpose, PURPOSE_BYTES_MAX)?;
@@ -149,19 +260,27 @@ fn is_category(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-fn check_url(url: &str) -> Result<(), Fault> {
-    let rest = url.strip_prefix("https://").unwrap_or_default();
-    let host = rest.split(['/', '?']).next().unwrap_or_default();
+fn check_url(stream: &AuditStream) -> Result<(), Fault> {
+    let url = &stream.url;
     let plain =
         url.len() <= URL_BYTES_MAX && url.bytes().all(|byte| (0x21..0x7f).contains(&byte)) && !url.contains(['#', '"', '<', '>', '\\']);
-    if !plain || host.is_empty() || host.starts_with(':') || host.contains('@') {
-        let message = format!("is an https URL of at most {URL_BYTES_MAX} bytes, without user, password and fragment");
-        return Err(Fault::new(FaultKind::Invalid, "/url", message));
+    if plain && stream.route().is_some() {
+        return Ok(());
     }
-    Ok(())
+    let form = match stream.destination {
+        Destination::Webhook | Destination::SplunkHec | Destination::Otlp => "an https URL, without user, password and fragment",
+        Destination::Syslog => "tls://HOST or tls://HOST:PORT",
+        Destination::File => "file:NAME, with 1 to 128 letters, digits, dots, - and _, and no dot at the beginning",
+    };
+    Err(Fault::new(FaultKind::Invalid, "/url", format!("is {form}, of at most {URL_BYTES_MAX} bytes")))
 }
 
 fn check_headers(stream: &AuditStream) -> Result<(), Fault> {
+    if matches!(stream.destination, Destination::Syslog | Destination::File) {
+        let given = [("headers", &stream.headers), ("secret_headers", &stream.secret_headers)];
+        let given = given.iter().find(|(_, headers)| !headers.is_empty());
+        return given.map_or(Ok(()), |(member, _)| Err(Fault::new(FaultKind::Invalid, "", "are sent over HTTP alone").within(member)));
+    }
     if stream.headers.len() + stream.secret_headers.len() > HEADERS_MAX {
         return Err(Fault::new(FaultKind::Invalid, "/headers", format!("at most {HEADERS_MAX} in all")));
     }
@@ -233,6 +352,9 @@ fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
         if admission.verb.is_none() && (was.state, &was.state_reason) != (stream.state, &stream.state_reason) {
             return fault("/state", "is changed by pause and resume");
         }
+        if was.start != stream.start {
+            return fault("/start", "is said when a stream is made");
+        }
         let stays =
             admission.before.is_some_and(|before| after.sealed.values().any(|sealed| before.sealed.values().any(|was| was == sealed)));
         if was.url != stream.url && stays {
@@ -280,7 +402,7 @@ fn resume(document: &str, said: &str) -> Result<String, MutateError> {
 pub(crate) static KIND: Kind = Kind {
     noun: "audit_stream",
     plural: "audit_streams",
-    doc: "Where the committed events of a project, or of all projects of an organization, are to be sent. Delivery itself is not built yet.",
+    doc: "Where the committed events of a project, or of all projects of an organization, are to be sent.",
     levels: &[Level::Organization, Level::Project],
     number: Number::Many,
     scope: Scope::AuditWrite,

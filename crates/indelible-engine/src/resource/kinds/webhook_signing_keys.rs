@@ -49,7 +49,7 @@ fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
 pub(crate) static KIND: Kind = Kind {
     noun: "webhook_signing_key",
     plural: "webhook_signing_keys",
-    doc: "A key that signs what streams deliver, made by Indelible and shown once. Delivery itself is not built yet.",
+    doc: "A key that signs what streams deliver, made by Indelible and shown once.",
     levels: &[Level::Organization, Level::Project],
     number: Number::Many,
     scope: Scope::AuditWrite,

@@ -84,5 +84,9 @@ SELECT audit.defend('contents', 'UPDATE');
 SELECT audit.defend('answers', 'UPDATE');
 SELECT audit.defend('wraps', '');
 
+-- How far streams have come, and what was sent: none of it is evidence.
+SELECT audit.defend('stream_cursors', '');
+SELECT audit.defend('webhook_deliveries', '');
+
 -- From here on every partition is made with the triggers.
 SELECT audit.make_partitions();

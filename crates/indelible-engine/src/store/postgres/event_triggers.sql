@@ -27,7 +27,8 @@ AS $$
     SELECT 'audit.' || name || ' must stay where it is' FROM unnest(ARRAY[
         'events', 'ids', 'tiles', 'anchors', 'instance', 'instance_leaves', 'instance_tiles', 'instance_checkpoints', 'cosignatures',
         'ledgers', 'data_keys', 'ring_keys', 'signing_keys', 'retired_signing_keys', 'turn', 'heads', 'partial_tiles',
-        'instance_edge', 'resources', 'api_key_uses', 'leases', 'contents', 'answers', 'wraps', 'readers'
+        'instance_edge', 'resources', 'api_key_uses', 'leases', 'contents', 'answers', 'wraps', 'readers',
+        'stream_cursors', 'webhook_deliveries'
     ]) AS name WHERE name NOT IN (SELECT relname FROM tables)
     UNION ALL
     SELECT format('audit.%s must stay a partition of audit.events', relname) FROM tables

@@ -29,7 +29,7 @@ GRANT SELECT, UPDATE ON audit.turn TO audit_server;
 GRANT SELECT, INSERT, UPDATE ON audit.heads, audit.partial_tiles, audit.instance_edge, audit.resources TO audit_server;
 GRANT SELECT, INSERT, UPDATE ON audit.api_key_uses, audit.leases TO audit_server;
 GRANT SELECT, INSERT, DELETE ON audit.contents, audit.answers TO audit_server;
-GRANT SELECT, INSERT, UPDATE, DELETE ON audit.wraps TO audit_server;
+GRANT SELECT, INSERT, UPDATE, DELETE ON audit.wraps, audit.stream_cursors, audit.webhook_deliveries TO audit_server;
 GRANT SELECT, INSERT, DELETE ON audit.readers TO audit_server;
 GRANT SELECT ON audit.migrations, audit.audit_events, audit.submissions TO audit_server;
 

@@ -186,6 +186,38 @@ CREATE TABLE audit.api_key_uses (
     used_at bigint NOT NULL -- microseconds since 1970
 );
 
+CREATE TABLE audit.stream_cursors (
+    stream        uuid NOT NULL,
+    lane          uuid NOT NULL,
+    project       bigint NOT NULL,
+    next_sequence bigint NOT NULL,
+    last_sequence bigint,
+    pending_last  bigint,
+    PRIMARY KEY (stream, lane, project)
+);
+
+CREATE TABLE audit.webhook_deliveries (
+    stream         uuid NOT NULL,
+    id             uuid NOT NULL,
+    lane           uuid NOT NULL,
+    project        bigint NOT NULL,
+    message_id     text NOT NULL,
+    first_sequence bigint NOT NULL,
+    last_sequence  bigint NOT NULL,
+    events         bigint NOT NULL,
+    state          text NOT NULL,
+    attempts       bigint NOT NULL,
+    created_at     bigint NOT NULL, -- microseconds since 1970, as all times here
+    attempted_at   bigint NOT NULL,
+    due_at         bigint,
+    status         bigint,
+    latency        bigint NOT NULL, -- microseconds
+    error          text,
+    answer         text,
+    PRIMARY KEY (stream, id)
+);
+CREATE INDEX webhook_deliveries_by_state ON audit.webhook_deliveries (stream, state, id);
+
 CREATE TABLE audit.anchors (
     project    bigint NOT NULL,
     number     bigint NOT NULL,

@@ -104,6 +104,43 @@ CREATE TABLE api_key_uses (
     used_at INTEGER NOT NULL -- microseconds since 1970
 ) STRICT;
 
+-- How far each stream has come in each project: what lies before next_sequence was delivered, is a dead letter, or was none of its events.
+-- lane is the stream's own id, or that of a replay, which ends at last_sequence. pending_last is the last event of the delivery under way,
+-- so that a retry sends the same events under the same id, after a restart too.
+CREATE TABLE stream_cursors (
+    stream        BLOB NOT NULL, -- id of an audit_stream
+    lane          BLOB NOT NULL,
+    project       INTEGER NOT NULL,
+    next_sequence INTEGER NOT NULL,
+    last_sequence INTEGER,
+    pending_last  INTEGER,
+    PRIMARY KEY (stream, lane, project)
+) STRICT, WITHOUT ROWID;
+
+-- What was sent, or is to be sent again. Nothing that must hold depends on it but dead letters.
+CREATE TABLE webhook_deliveries (
+    stream         BLOB NOT NULL,
+    id             BLOB NOT NULL,
+    lane           BLOB NOT NULL,
+    project        INTEGER NOT NULL,
+    message_id     TEXT NOT NULL,
+    first_sequence INTEGER NOT NULL,
+    last_sequence  INTEGER NOT NULL,
+    events         INTEGER NOT NULL,
+    state          TEXT NOT NULL,
+    attempts       INTEGER NOT NULL,
+    created_at     INTEGER NOT NULL, -- microseconds since 1970, as all times here
+    attempted_at   INTEGER NOT NULL,
+    due_at         INTEGER,
+    status         INTEGER,
+    latency        INTEGER NOT NULL, -- microseconds
+    error          TEXT,
+    answer         TEXT,
+    PRIMARY KEY (stream, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX webhook_deliveries_by_state ON webhook_deliveries (stream, state, id);
+
 -- What was signed of a chain and its tree, one an interval. anchor and the notes are TEXT so that anyone can look.
 CREATE TABLE anchors (
     project    INTEGER NOT NULL,

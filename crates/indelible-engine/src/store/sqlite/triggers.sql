@@ -240,6 +240,36 @@ BEGIN
     SELECT RAISE(ABORT, 'api_key_uses: rows are never deleted');
 END;
 
+CREATE TRIGGER stream_cursors_insert BEFORE INSERT ON stream_cursors
+BEGIN
+    SELECT RAISE(ABORT, 'stream_cursors: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER stream_cursors_update BEFORE UPDATE ON stream_cursors
+BEGIN
+    SELECT RAISE(ABORT, 'stream_cursors: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER stream_cursors_delete BEFORE DELETE ON stream_cursors
+BEGIN
+    SELECT RAISE(ABORT, 'stream_cursors: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER webhook_deliveries_insert BEFORE INSERT ON webhook_deliveries
+BEGIN
+    SELECT RAISE(ABORT, 'webhook_deliveries: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER webhook_deliveries_update BEFORE UPDATE ON webhook_deliveries
+BEGIN
+    SELECT RAISE(ABORT, 'webhook_deliveries: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
+CREATE TRIGGER webhook_deliveries_delete BEFORE DELETE ON webhook_deliveries
+BEGIN
+    SELECT RAISE(ABORT, 'webhook_deliveries: only the ledger writes here') WHERE NOT indelible_writes();
+END;
+
 CREATE TRIGGER signing_keys_insert BEFORE INSERT ON signing_keys
 BEGIN
     SELECT RAISE(ABORT, 'signing_keys: only the ledger writes here') WHERE NOT indelible_writes();

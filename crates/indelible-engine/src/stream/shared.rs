@@ -1,0 +1,153 @@
+//! What the workers of all streams share: the ledger, how requests are sent, how far projects have come, and how much may be in memory.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use uuid::Uuid;
+
+use super::board::Board;
+use super::gather::{Chunk, Unread, gather};
+use super::patience::Patience;
+use super::row::{Cursor, StreamChange};
+use super::target::Target;
+use super::transport::Transport;
+use super::worker::Bell;
+use crate::append::AppendError;
+use crate::ledger::Ledger;
+use crate::query::reading::HeadMark;
+use crate::resource::Kept;
+use crate::resource::kinds::audit_streams;
+use crate::sharing::Term;
+use crate::write::{Privilege, Work};
+
+/// Streams that have what they read in memory at one time, so many at most.
+const READING_MAX: usize = 64;
+/// The same of streams that failed last: a receiver that hangs costs those that do not nothing.
+const FAILING_MAX: usize = 16;
+
+/// Who is woken, and for which projects.
+struct Listener {
+    bell: Arc<Bell>,
+    projects: HashSet<i64>,
+}
+
+/// What workers share.
+pub(super) struct Shared {
+    pub(super) ledger: Ledger,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) patience: Patience,
+    /// Of projects that were written to since this server delivers; `ledgers.project`.
+    heads: Mutex<HashMap<i64, HeadMark>>,
+    /// Who is woken when a project was written to.
+    listeners: Mutex<HashMap<Uuid, Listener>>,
+    /// Under which lease it delivers.
+    term: Mutex<Option<Term>>,
+    reading: Semaphore,
+    failing: Semaphore,
+}
+
+impl Shared {
+    pub(super) fn new(ledger: Ledger, transport: Arc<dyn Transport>, patience: Patience) -> Self {
+        Self {
+            ledger,
+            transport,
+            patience,
+            heads: Mutex::default(),
+            listeners: Mutex::default(),
+            term: Mutex::default(),
+            reading: Semaphore::new(READING_MAX),
+            failing: Semaphore::new(FAILING_MAX),
+        }
+    }
+
+    pub(super) fn heads(&self) -> MutexGuard<'_, HashMap<i64, HeadMark>> {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Under which lease what is delivered is recorded from now on.
+    pub(super) fn set_term(&self, term: Option<Term>) {
+        *self.term.lock().unwrap_or_else(PoisonError::into_inner) = term;
+    }
+
+    /// How far these projects have come, at least.
+    pub(super) fn know(&self, found: Vec<(i64, HeadMark)>) {
+        let mut heads = self.heads();
+        for (project, head) in found {
+            let known = heads.entry(project).or_default();
+            if head.size > known.size {
+                *known = head;
+            }
+        }
+    }
+
+    /// A stream wants to be woken when one of these projects was written to.
+    pub(super) fn listen(&self, stream: Uuid, bell: &Arc<Bell>, projects: HashSet<i64>) {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).insert(stream, Listener { bell: Arc::clone(bell), projects });
+    }
+
+    /// These projects were written to.
+    pub(super) fn wake(&self, projects: &[i64]) {
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        for listener in listeners.values() {
+            if projects.iter().any(|project| listener.projects.contains(project)) {
+                listener.bell.wake.notify_one();
+            }
+        }
+    }
+
+    /// The stream as it is now; `None` where there is none any more.
+    pub(super) fn kept(&self, stream: Uuid) -> Option<Arc<Kept>> {
+        self.ledger.inner.registry.kept(&audit_streams::KIND, stream)
+    }
+
+    /// This server delivers a stream no more.
+    pub(super) fn leave(&self, stream: Uuid) {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).remove(&stream);
+        self.transport.forget(stream);
+        self.board().forget(stream);
+    }
+
+    /// Where it is seen how streams go.
+    pub(super) fn board(&self) -> &Board {
+        &self.ledger.inner.streams
+    }
+
+    /// Room for what one stream reads.
+    pub(super) async fn room(&self, is_failing: bool) -> SemaphorePermit<'_> {
+        let rooms = if is_failing { &self.failing } else { &self.reading };
+        rooms.acquire().await.expect("nobody closes it")
+    }
+
+    /// [`gather`], beside the runtime.
+    pub(super) async fn read(
+        self: &Arc<Self>,
+        target: &Arc<Target>,
+        cursor: &Cursor,
+        project_id: Uuid,
+        events_max: usize,
+    ) -> Result<Chunk, Unread> {
+        let (shared, target, cursor) = (Arc::clone(self), Arc::clone(target), cursor.clone());
+        self.apart(move || gather(&shared.ledger, &target, &cursor, project_id, events_max)).await
+    }
+
+    /// Runs what may block.
+    pub(super) async fn apart<T: Send + 'static, E: From<crate::store::StoreError> + Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "reading for a stream panicked");
+            Err(crate::store::StoreError::Corrupt("reading failed".to_owned()).into())
+        })
+    }
+
+    /// Has rows of streams written. Refused where another server delivers by now.
+    pub(super) async fn store(&self, changes: Vec<StreamChange>) -> Result<(), AppendError> {
+        let changes = changes.into_iter().map(crate::write::Change::Stream).collect();
+        let work = Work::with_changes(Vec::new(), changes, Privilege::Engine);
+        let term = *self.term.lock().unwrap_or_else(PoisonError::into_inner);
+        let work = if let Some(term) = term { work.under(term) } else { work };
+        self.ledger.inner.writer.submit(work).await.map(drop)
+    }
+}
