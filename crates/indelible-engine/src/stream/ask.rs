@@ -49,8 +49,8 @@ pub struct StreamStatus {
     pub lag: Duration,
     /// Why nothing is delivered now.
     pub trouble: Option<String>,
-    /// The delivery that it is at, where that was tried and not taken.
-    pub pending: Option<Delivery>,
+    /// The delivery that it is at, where that was tried and not taken; with its project.
+    pub pending: Option<(Delivery, Option<Uuid>)>,
     /// Deliveries that were given up, and wait for being sent again.
     pub dead_letters: u64,
     /// Replays that are not over.
@@ -124,6 +124,8 @@ pub struct Tested {
     pub is_taken: bool,
     /// What was sent, and the answer. It is kept nowhere.
     pub delivery: Delivery,
+    /// The project whose event was sent.
+    pub project_id: Uuid,
 }
 
 impl Ledger {
@@ -162,7 +164,7 @@ impl Ledger {
                 trouble: standing
                     .and_then(|standing| standing.trouble)
                     .or_else(|| pending.as_ref().and_then(|pending| pending.error.clone())),
-                pending,
+                pending: pending.map(|pending| self.placed(pending)),
                 dead_letters: stored::dead(&reader, id).map_err(unreadable)?,
                 replays: stored::replays(&reader, id).map_err(unreadable)?,
                 positions,
@@ -259,7 +261,7 @@ impl Ledger {
         let mut chunk = chunk.map_err(|unread| unavailable(&unread.to_string()))?;
         let parcel = chunk.parcels.pop().ok_or_else(|| unavailable("the event of the test cannot be read"))?;
         let (_, delivery) = shared.attempt(&target, &cursor, parcel, None).await;
-        Ok(Tested { is_taken: delivery.state == DeliveryState::Delivered, delivery })
+        Ok(Tested { is_taken: delivery.state == DeliveryState::Delivered, delivery, project_id: home.id })
     }
 
     /// Has something sent again, in the order of the chain and beside what the stream sends of itself.

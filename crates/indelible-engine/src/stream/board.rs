@@ -77,6 +77,11 @@ impl Board {
         self.bell.notify_all();
     }
 
+    /// How much was changed so far.
+    pub(super) fn rung(&self) -> u64 {
+        self.lock().rung
+    }
+
     /// Waits until something was changed since `heard`, so long at most; how much was, `None` at closing.
     pub(super) fn wait(&self, heard: u64, at_most: Duration) -> Option<u64> {
         let waits = |state: &mut State| state.rung == heard && !state.closing;

@@ -22,7 +22,7 @@ mod worker;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-pub use ask::{DeliveriesAsked, DeliveryPage, Replay, Replayed, StreamStatus, Tested};
+pub use ask::{DeliveriesAsked, DeliveryPage, Position, Replay, Replayed, StreamStatus, Tested};
 pub use board::StreamsStatus;
 pub use patience::Patience;
 pub use row::{Delivery, DeliveryState};

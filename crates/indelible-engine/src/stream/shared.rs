@@ -108,6 +108,11 @@ impl Shared {
         self.board().forget(stream);
     }
 
+    /// Whether a stream is still what it was.
+    pub(super) fn is_as(&self, target: &Target) -> bool {
+        self.kept(target.id).is_some_and(|kept| kept.version == target.version)
+    }
+
     /// Where it is seen how streams go.
     pub(super) fn board(&self) -> &Board {
         &self.ledger.inner.streams

@@ -127,6 +127,7 @@ impl Worker {
 
     async fn step(&mut self, first: bool) -> Result<(), Halt> {
         self.record_if_due().await?;
+        let rung = self.shared.board().rung();
         let target = match Target::of(&self.shared.ledger, self.id) {
             Ok(target) => Arc::new(target),
             Err(Idle::Ended) => return Err(Halt::End),
@@ -157,7 +158,7 @@ impl Worker {
             self.rest();
             return Err(Halt::Rest);
         };
-        self.advance(&target, at).await
+        self.advance(&target, at, rung).await
     }
 
     /// Reads what is stored of the stream; a project that it has not come to yet gets a cursor.
@@ -228,7 +229,7 @@ impl Worker {
     }
 
     /// Sends what comes next on one lane.
-    async fn advance(&mut self, target: &Arc<Target>, at: usize) -> Result<(), Halt> {
+    async fn advance(&mut self, target: &Arc<Target>, at: usize, rung: u64) -> Result<(), Halt> {
         let shared = Arc::clone(&self.shared);
         let _room = shared.room(self.trouble.is_some()).await;
         let (cursor, project_id) = (self.lanes[at].cursor.clone(), self.lanes[at].project_id);
@@ -255,8 +256,8 @@ impl Worker {
                 return Ok(());
             }
             self.record_if_due().await?;
-            // What was changed meanwhile holds for the next one.
-            if shared.kept(self.id).is_none_or(|kept| kept.version != target.version) {
+            // What was changed meanwhile, of the stream or of a key, holds for the next one.
+            if shared.board().rung() != rung || !shared.is_as(target) {
                 return Ok(());
             }
         }

@@ -33,6 +33,8 @@ fn a_server_adds_and_does_what_keeping_needs() {
         "UPDATE audit.resources SET version = 2; UPDATE audit.api_key_uses SET used_at = 1; UPDATE audit.leases SET epoch = 2",
         "UPDATE audit.wraps SET wrap = ''",
         "DELETE FROM audit.contents; DELETE FROM audit.wraps; DELETE FROM audit.answers",
+        "UPDATE audit.stream_cursors SET next_sequence = 1; UPDATE audit.webhook_deliveries SET state = 'replayed'",
+        "DELETE FROM audit.stream_cursors; DELETE FROM audit.webhook_deliveries",
         "INSERT INTO audit.readers VALUES ('x', gen_random_uuid()); DELETE FROM audit.readers WHERE role = 'x'",
         "SELECT * FROM audit.migrations",
         "SELECT count(*) FROM audit.audit_events",

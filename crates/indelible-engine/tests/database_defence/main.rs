@@ -39,8 +39,16 @@ const KEPT: &[(&str, &str)] = &[
 ];
 
 /// Tables that are emptied in time, with a row each.
-const EMPTIED: &[(&str, &str)] =
-    &[("contents", "1, ''"), ("answers", "gen_random_uuid(), '', '', 't', gen_random_uuid(), 0"), ("wraps", "1, 1, ''")];
+const EMPTIED: &[(&str, &str)] = &[
+    ("contents", "1, ''"),
+    ("answers", "gen_random_uuid(), '', '', 't', gen_random_uuid(), 0"),
+    ("wraps", "1, 1, ''"),
+    ("stream_cursors", "gen_random_uuid(), gen_random_uuid(), 1, 0, NULL, NULL"),
+    (
+        "webhook_deliveries",
+        "gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 1, 'm', 0, 0, 1, 'dead', 1, 0, 0, NULL, NULL, 0, NULL, NULL",
+    ),
+];
 
 /// An event of a project, as an INSERT; its entry is what its columns say.
 fn event(row: i64, project_id: &str, principal: &str, entry: &str) -> String {

@@ -34,6 +34,7 @@ mod schemas;
 mod shared;
 mod shell;
 mod spending;
+mod streams;
 mod tenancy;
 mod twins;
 

@@ -25,7 +25,7 @@ use crate::clock::Turned;
 use crate::shell::Shell;
 
 /// Each table with the columns that both stores have.
-const TABLES: [(&str, &str); 18] = [
+const TABLES: [(&str, &str); 20] = [
     ("instance", "key, value"),
     ("ledgers", "project, project_id, organization_id"),
     ("contents", "row, stored"),
@@ -36,6 +36,8 @@ const TABLES: [(&str, &str); 18] = [
     ("data_keys", "id, organization_id, wrapped, created_at"),
     ("resources", "project_id, type, id, version, body"),
     ("api_key_uses", "used_at"),
+    ("stream_cursors", "stream, lane, project, next_sequence, last_sequence, pending_last"),
+    ("webhook_deliveries", "stream, id, state, message_id, first_sequence, last_sequence"),
     ("anchors", "project, number, tree_size, last_row, anchor, note, checkpoint"),
     ("instance_leaves", "position, project, number, leaf"),
     ("instance_tiles", "level, position, hashes"),

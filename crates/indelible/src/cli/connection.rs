@@ -7,6 +7,7 @@ use indelible_engine::access::Owner;
 use indelible_engine::export::ExportRequest;
 use indelible_engine::query::{Opening, Page, Search};
 use indelible_engine::resource::{Kind, Verb};
+use indelible_engine::stream::{DeliveriesAsked, Replay};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -118,6 +119,14 @@ operations! {
     test_redaction(sample: &Value, rule: Option<&Value>) -> Vec<u8>;
     /// What was spent of a budget.
     budget_spending(id: Uuid) -> Vec<u8>;
+    /// How a stream goes.
+    stream_status(id: Uuid) -> Vec<u8>;
+    /// A page of deliveries of a stream.
+    deliveries(id: Uuid, asked: &DeliveriesAsked) -> Vec<u8>;
+    /// Tries a stream; what came of it.
+    test_stream(id: Uuid) -> Vec<u8>;
+    /// Has something sent again.
+    replay(id: Uuid, replay: Replay) -> Vec<u8>;
     /// Takes the clock for right; the time that was confirmed.
     confirm_clock() -> String;
     /// Rotates a key; what serves now.

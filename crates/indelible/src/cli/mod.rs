@@ -29,6 +29,7 @@ mod show;
 mod spending;
 mod sql;
 mod status;
+mod streams;
 mod target;
 mod verify;
 mod verify_bundle;
@@ -80,6 +81,8 @@ pub enum Command {
     RedactionTest(redaction_test::Args),
     /// Show what was spent of a budget
     Spending(spending::Args),
+    /// Streams at work: how one goes, what it sent, a try, sending again
+    Stream(streams::Args),
     /// The PostgreSQL database of a ledger: make it, look it over
     Database(database::Args),
     /// Say that the system clock is right, after a jump stopped appends
@@ -111,6 +114,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Decide(args) => decide::run(&args),
         Command::RedactionTest(args) => redaction_test::run(&args),
         Command::Spending(args) => spending::run(&args),
+        Command::Stream(args) => streams::run(&args),
         Command::Database(args) => database::run(&args),
         Command::Clock(args) => clock::run(&args),
         Command::Resource(args) => resources::run(&args),

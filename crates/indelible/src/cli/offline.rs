@@ -15,6 +15,7 @@ use indelible_engine::decide::Questions;
 use indelible_engine::export::ExportRequest;
 use indelible_engine::query::{Opening, Page, ReadError, Search};
 use indelible_engine::resource::{Kind, Level, Listing, Project, Verb};
+use indelible_engine::stream::{DeliveriesAsked, Replay};
 use indelible_engine::{Ledger, Options, Rotation};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -22,8 +23,9 @@ use uuid::Uuid;
 use super::export::Written;
 use super::output;
 use crate::http::{
-    Ids, render_adopted, render_anchor_status, render_anchors, render_chain_keys, render_decisions, render_proof, render_rehearsed,
-    render_resource, render_rewrapped, render_rotated, render_spending, render_status,
+    Ids, render_adopted, render_anchor_status, render_anchors, render_chain_keys, render_decisions, render_deliveries, render_proof,
+    render_rehearsed, render_replayed, render_resource, render_rewrapped, render_rotated, render_spending, render_status,
+    render_stream_status,
 };
 use crate::import::load::{Foretold, NotAppended, Sink};
 
@@ -219,6 +221,23 @@ impl Offline {
 
     pub(super) fn budget_spending(&self, id: Uuid) -> anyhow::Result<Vec<u8>> {
         Ok(render_spending(&self.runtime.block_on(self.ledger.budget_spending(&self.caller, id))?))
+    }
+
+    pub(super) fn stream_status(&self, id: Uuid) -> anyhow::Result<Vec<u8>> {
+        Ok(render_stream_status(&self.runtime.block_on(self.ledger.stream_status(&self.caller, id))?))
+    }
+
+    pub(super) fn deliveries(&self, id: Uuid, asked: &DeliveriesAsked) -> anyhow::Result<Vec<u8>> {
+        Ok(render_deliveries(&self.runtime.block_on(self.ledger.deliveries(&self.caller, id, *asked))?))
+    }
+
+    #[expect(clippy::unused_self, reason = "it is one of the operations, of which each way has all")]
+    pub(super) fn test_stream(&self, _id: Uuid) -> anyhow::Result<Vec<u8>> {
+        bail!("a server sends: start one with `indelible serve`, and go through it with --server http://127.0.0.1:4680 --key-file FILE")
+    }
+
+    pub(super) fn replay(&self, id: Uuid, replay: Replay) -> anyhow::Result<Vec<u8>> {
+        Ok(render_replayed(self.runtime.block_on(self.ledger.replay(&self.caller, id, replay))?))
     }
 
     pub(super) fn rotate_key(&self, rotation: &Rotation) -> anyhow::Result<Vec<u8>> {

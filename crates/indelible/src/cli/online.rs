@@ -2,6 +2,7 @@
 
 mod download;
 mod resources;
+mod streams;
 mod url;
 
 use std::path::Path;

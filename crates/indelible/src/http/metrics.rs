@@ -9,6 +9,7 @@ use std::time::Duration;
 use indelible_engine::Status;
 use indelible_engine::cosigning::{CosigningStatus, WitnessStatus};
 use indelible_engine::patrol::PatrolStatus;
+use indelible_engine::stream::StreamsStatus;
 
 /// Upper bounds of the latency buckets, microseconds.
 const BUCKETS_MICROS: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000, 10_000_000];
@@ -88,6 +89,7 @@ impl Metrics {
             head(&mut out, name, "gauge", "How far the clock of this server is ahead of the database's; below zero where it is behind.");
             let _ = writeln!(out, "{name} {seconds}");
         }
+        streamed(&mut out, &status.streams);
         if let Some(patrol) = &status.patrol {
             patrolled(&mut out, patrol);
         }
@@ -109,6 +111,30 @@ impl Metrics {
         let _ = writeln!(out, "{name}_bucket{{le=\"+Inf\"}} {count}");
         let _ = writeln!(out, "{name}_sum {}", seconds(self.micros.load(Ordering::Relaxed)));
         let _ = writeln!(out, "{name}_count {count}");
+    }
+}
+
+/// How the streams go that this server delivers.
+fn streamed(out: &mut String, status: &StreamsStatus) {
+    let gauges = [
+        ("indelible_streams_running", "Streams that this server delivers.", status.running as f64),
+        ("indelible_streams_failing", "Streams of these that deliver nothing now.", status.failing as f64),
+        ("indelible_stream_lag_events", "Events before the stream that is the furthest behind.", status.lag_events_max as f64),
+        ("indelible_stream_lag_seconds", "How long ago the oldest event was recorded that a stream is at.", status.lag_max.as_secs_f64()),
+    ];
+    for (name, help, value) in gauges {
+        head(out, name, "gauge", help);
+        let _ = writeln!(out, "{name} {value}");
+    }
+    let counters = [
+        ("indelible_stream_deliveries_total", "Deliveries that were taken since start.", status.delivered_total),
+        ("indelible_stream_events_total", "Events in them.", status.events_total),
+        ("indelible_stream_failures_total", "Attempts that failed since start.", status.failed_total),
+        ("indelible_stream_dead_letters_total", "Deliveries that became dead letters since start.", status.dead_total),
+    ];
+    for (name, help, value) in counters {
+        head(out, name, "counter", help);
+        let _ = writeln!(out, "{name} {value}");
     }
 }
 
@@ -229,7 +255,15 @@ mod tests {
         let sealing = Sealing { since: Duration::from_millis(61_500), refused: 2, rows_waiting: 3, ..Sealing::default() };
         let since = Duration::from_millis(90_500);
         let patrol = PatrolStatus { findings: 3, rows_verified: 6, since, rounds_total: 1, failing: false };
-        let text = metrics.text(&Status { rows: 7, rows_indexed: 5, sealing, patrol: Some(patrol), ..Status::default() });
+        let streams = StreamsStatus {
+            running: 4,
+            failing: 1,
+            lag_events_max: 30,
+            lag_max: Duration::from_millis(2_500),
+            dead_total: 2,
+            ..StreamsStatus::default()
+        };
+        let text = metrics.text(&Status { rows: 7, rows_indexed: 5, sealing, patrol: Some(patrol), streams, ..Status::default() });
         for line in [
             "indelible_http_requests_total{status=\"2xx\"} 2",
             "indelible_http_requests_total{status=\"5xx\"} 1",
@@ -248,6 +282,9 @@ mod tests {
             "indelible_verification_age_seconds 90.5",
             "indelible_verification_failing 0",
             "indelible_verifications_total 1",
+            "indelible_streams_failing 1",
+            "indelible_stream_lag_seconds 2.5",
+            "indelible_stream_dead_letters_total 2",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} in\n{text}");
         }

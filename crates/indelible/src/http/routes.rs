@@ -18,7 +18,7 @@ use super::query::Query;
 use super::route::{Answer, Audit, Handler, Route, Verb};
 use super::{
     anchors, body, chain_keys, checkpoints, clock, consistency, conversations, decisions, enter, events, exports, invitations, keys,
-    openapi, process, redaction, resources, rewrap, rotation, runs, spending, status, tlog, verify,
+    openapi, process, redaction, resources, rewrap, rotation, runs, spending, status, streams, tlog, verify,
 };
 
 /// URLs of their own.
@@ -51,6 +51,11 @@ static ROUTES: &[&Route] = &[
     &decisions::evaluations::ROUTE,
     &decisions::configuration::ROUTE,
     &spending::ROUTE,
+    &streams::status::ROUTE,
+    &streams::deliveries::ROUTE,
+    &streams::delivery::ROUTE,
+    &streams::test::ROUTE,
+    &streams::replay::ROUTE,
     &redaction::ROUTE,
     &invitations::ROUTE,
     &process::healthz::ROUTE,
