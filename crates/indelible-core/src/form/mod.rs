@@ -9,7 +9,7 @@ mod ocsf;
 mod record;
 mod severity;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::fault::Fault;
 use crate::json::{Value, write_verbatim};

@@ -85,14 +85,15 @@ fn write_param(text: &str, out: &mut Vec<u8>) {
 /// JSON in ASCII: what is not stands in strings only, where it may be an escape.
 fn write_ascii(json: &[u8], out: &mut Vec<u8>) {
     for chunk in json.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if matches!(c, ' '..='~') {
-                out.push(c as u8);
-                continue;
-            }
+        let mut rest = chunk.valid();
+        loop {
+            let plain = rest.bytes().take_while(|byte| (b' '..=b'~').contains(byte)).count();
+            out.extend_from_slice(&rest.as_bytes()[..plain]);
+            let Some(c) = rest[plain..].chars().next() else { break };
             for unit in c.encode_utf16(&mut [0; 2]) {
                 out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
             }
+            rest = &rest[plain + c.len_utf8()..];
         }
     }
 }

@@ -62,12 +62,13 @@ pub(super) fn actor<'a>(record: &mut Record<'a>) -> Option<Value<'a>> {
 
 fn user<'a>(record: &mut Record<'a>, keys: Option<Value<'a>>) -> Option<Value<'a>> {
     let kind = record.text(&["actor", "type"]);
-    let type_id = match kind.as_deref() {
-        Some("human") => 1,
-        Some("system") => 3,
-        Some("service_account") => 4,
-        Some("agent") => 99,
-        _ => 0,
+    // The name goes with the number; a sort that the schema has no number for keeps its own.
+    let (type_id, type_name) = match kind.as_deref() {
+        Some("human") => (1, Some(Value::string("User"))),
+        Some("system") => (3, Some(Value::string("System"))),
+        Some("service_account") => (4, Some(Value::string("Service"))),
+        Some("agent") => (99, record.take_text(&["actor", "type"])),
+        _ => (0, Some(Value::string("Unknown"))),
     };
     let id = record.take_text(&["actor", "id"]);
     let name = record.take_text(&["actor", "display"]);
@@ -76,7 +77,7 @@ fn user<'a>(record: &mut Record<'a>, keys: Option<Value<'a>>) -> Option<Value<'a
     object([
         ("uid", id),
         ("name", name),
-        ("type", record.take_text(&["actor", "type"])),
+        ("type", type_name),
         ("type_id", Some(Value::integer(type_id))),
         ("programmatic_credentials", keys),
     ])
@@ -100,16 +101,17 @@ pub(super) fn resource<'a>(record: &mut Record<'a>) -> Option<Value<'a>> {
 pub(super) fn entity<'a>(record: &mut Record<'a>) -> Option<Value<'a>> {
     let noun = Value::string(record.noun().to_owned());
     let id = record.take_text(&["resource", "id"]);
-    let kind = record.take_text(&["resource", "type"]).unwrap_or_else(|| noun.clone());
-    let type_id = match kind.as_str() {
-        Some("user") => 2,
-        Some("group") => 3,
-        Some("organization") => 4,
-        Some("policy") => 5,
-        _ => 99,
+    let kind = record.text(&["resource", "type"]).unwrap_or_else(|| record.noun().to_owned().into());
+    // As with actors: the schema's name goes with its number.
+    let (type_id, type_name) = match kind.as_ref() {
+        "user" => (2, Value::string("User")),
+        "group" => (3, Value::string("Group")),
+        "organization" => (4, Value::string("Organization")),
+        "policy" => (5, Value::string("Policy")),
+        _ => (99, record.take_text(&["resource", "type"]).unwrap_or(Value::String(kind))),
     };
     let name = id.is_none().then_some(noun);
-    object([("uid", id), ("name", name), ("type", Some(kind)), ("type_id", Some(Value::integer(type_id)))])
+    object([("uid", id), ("name", name), ("type", Some(type_name)), ("type_id", Some(Value::integer(type_id)))])
 }
 
 /// `group`, and the `user` who came into it or left it: a membership names its group as its parent.
