@@ -2,7 +2,7 @@
 //! and what a filter means.
 //!
 //! In scope: strict parsing, redaction, canonical entries, sealing, the HMAC chain, the RFC 6962 tree,
-//! SCIM filters, verification, signed notes and what is built of them. Everything here is a function of its arguments.
+//! SCIM filters, verification, signed notes and what is built of them, and what streams send. Everything here is a function of its arguments.
 //!
 //! Out of scope, and absent: files, sockets, SQL, threads, clocks, and randomness that was not handed in.
 //!

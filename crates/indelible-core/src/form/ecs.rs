@@ -5,6 +5,7 @@
 //! type is one that the schema expects with the category; they follow from the class that the action is of in OCSF.
 
 use core::net::IpAddr;
+use std::borrow::Cow;
 
 use super::ocsf::class::{Activity, Class, activity};
 use super::record::{list, object};
@@ -98,7 +99,7 @@ fn event<'a>(record: &mut Record<'a>) -> Option<Value<'a>> {
         ("outcome", text(outcome)),
         ("reason", record.take_text(&["reason"])),
         ("sequence", record.take_count(&["sequence"], i64::MAX)),
-        ("created", record.take_text(&["recorded_at"])),
+        ("created", record.take_time(&["recorded_at"])),
         ("duration", duration.map(|millis| Value::integer(millis * NANOS_A_MILLI))),
         ("module", text("indelible")),
         ("dataset", text("indelible.audit")),
@@ -225,13 +226,15 @@ fn gen_ai<'a>(record: &mut Record<'a>) -> Option<Value<'a>> {
     ])
 }
 
-/// `labels.*`: the context. A key with a dot would become an object there, which may stand against another key; it stays in the rest, as an item of a list.
+/// `labels.*`: the context, whose values are texts. A key with a dot would become an object there, which may stand against another key; it stays in the
+/// rest, as an item of a list.
 fn labels<'a>(record: &mut Record<'a>) -> Option<Value<'a>> {
     let is_object = |value: &Value<'_>| value.as_object().is_some_and(|context| !context.is_empty());
     let Some(Value::Object(context)) = record.take_if(&["context"], is_object) else { return None };
-    let (dotted, plain): (Vec<_>, Vec<_>) = context.into_members().into_iter().partition(|(key, _)| key.contains('.'));
-    if !dotted.is_empty() {
-        let items = dotted.into_iter().filter_map(|(key, value)| object([("key", Some(Value::String(key))), ("value", Some(value))]));
+    let is_plain = |(key, value): &(Cow<'_, str>, Value<'_>)| !key.contains('.') && value.as_str().is_some();
+    let (plain, odd): (Vec<_>, Vec<_>) = context.into_members().into_iter().partition(is_plain);
+    if !odd.is_empty() {
+        let items = odd.into_iter().filter_map(|(key, value)| object([("key", Some(Value::String(key))), ("value", Some(value))]));
         record.put("context", Value::Array(items.collect()));
     }
     (!plain.is_empty()).then(|| Value::Object(Object::from_distinct(plain)))

@@ -78,6 +78,11 @@ impl<'a> Record<'a> {
         self.take_if(path, |value| value.as_str().is_some())
     }
 
+    /// Takes out a text that is a time.
+    pub(crate) fn take_time(&mut self, path: &[&str]) -> Option<Value<'a>> {
+        self.take_if(path, |value| value.as_str().and_then(Timestamp::parse).is_some())
+    }
+
     /// Takes out an integer of 0 to `most`: a field that holds less must not get more.
     pub(crate) fn take_count(&mut self, path: &[&str], most: i64) -> Option<Value<'a>> {
         self.take_if(path, |value| value.as_integer().is_some_and(|number| (0..=most).contains(&number)))

@@ -34,7 +34,7 @@ pub(super) fn metadata<'a>(record: &mut Record<'a>, origin: &Origin<'a>, profile
         ("log_provider", Some(Value::string(PRODUCT))),
         ("log_version", log_version),
         ("logged_time", recorded_at.map(millis)),
-        ("logged_time_dt", record.take_text(&["recorded_at"])),
+        ("logged_time_dt", record.take_time(&["recorded_at"])),
         ("original_time", record.take_text(&["claimed_at"])),
         ("reporter", object([("uid", record.take_text(&["recorder", "api_key_id"]))])),
         ("loggers", list(logger)),
@@ -125,7 +125,8 @@ pub(super) fn group<'a>(record: &mut Record<'a>) -> super::Members<'a> {
 /// Who signs in, to what. `user` is the actor again, since the class asks for both.
 pub(super) fn authentication<'a>(record: &mut Record<'a>, origin: &Origin<'a>) -> super::Members<'a> {
     let id = record.text(&["actor", "id"]).map(Value::String);
-    let name = record.text(&["actor", "display"]).or_else(|| record.text(&["actor", "type"])).map(Value::String);
+    let name = record.text(&["actor", "display"]).or_else(|| record.text(&["actor", "type"]));
+    let name = name.or_else(|| id.is_none().then(|| "unknown".into())).map(Value::String);
     let method = record.take_text(&["request", "auth_method"]);
     let protocol_id = method.is_some().then(|| Value::integer(99));
     let is_mfa = (record.noun() == "mfa").then_some(Value::Bool(true));

@@ -40,6 +40,15 @@ fn with_hashes(mut entry: Vec<u8>) -> Vec<u8> {
     entry
 }
 
+/// The entries of `testdata/entries.json`, which another implementation made.
+pub(crate) fn golden() -> Vec<Vec<u8>> {
+    let file: serde_json::Value = serde_json::from_slice(include_bytes!("../../../testdata/entries.json")).expect("valid");
+    let entries = file.as_array().expect("an array").iter();
+    let entries: Vec<_> = entries.map(|case| with_hashes(case["entry"].as_str().expect("text").as_bytes().to_vec())).collect();
+    assert!(entries.len() >= 3);
+    entries
+}
+
 /// An event of this action with no more than it must have.
 pub(crate) fn least(action: &str) -> Value<'static> {
     let text = format!(r#"{{"action":"{action}","actor":{{"type":"anonymous"}},"outcome":"allow"}}"#);
