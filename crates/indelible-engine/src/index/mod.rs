@@ -36,6 +36,7 @@ pub(crate) use fill::{Stored, tokens};
 pub(crate) use posting::{Direction, Postings};
 pub(crate) use token::{LETTERS, Token, TokenKey};
 
+use crate::query::follow::Places;
 use crate::query::polls::Polls;
 use crate::store::sql::SqlResult;
 use crate::store::{Readers, Source, StoreError};
@@ -106,6 +107,8 @@ pub(crate) struct Index {
     pub(crate) exports: Arc<Semaphore>,
     /// Polls of feeds.
     pub(crate) polls: Polls,
+    /// Who follows live.
+    pub(crate) places: Places,
     /// The ledger, where it is a database: it tells ids itself, of rows that others wrote too.
     ids: Option<Arc<Readers>>,
 }
@@ -167,6 +170,7 @@ impl Index {
             verifications: Arc::new(Semaphore::new(1)),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             polls: Polls::default(),
+            places: Places::default(),
             ids: ledger.database().map(|_| Readers::new(ledger.clone())),
         }
     }

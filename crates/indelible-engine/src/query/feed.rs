@@ -79,6 +79,12 @@ fn first_row(scan: &Scan<'_>, sequence: u64) -> Result<Option<i64>, ScanError> {
     Ok(Some(block.first_row))
 }
 
+/// A row at or before the one with this sequence, near it, and its own sequence; `None` where what is indexed ends before it.
+pub(crate) fn place_before(scan: &Scan<'_>, sequence: u64) -> Result<Option<(i64, u64)>, ScanError> {
+    let Some(row) = first_row(scan, sequence)? else { return Ok(None) };
+    Ok(sequence_at(scan, row)?.map(|there| (row, there)))
+}
+
 /// The sequence of a row, by the ledger.
 fn sequence_at(scan: &Scan<'_>, row: i64) -> Result<Option<u64>, ScanError> {
     scan.ledger

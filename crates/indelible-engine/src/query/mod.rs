@@ -6,6 +6,7 @@ pub mod checkpoints;
 mod conversation;
 mod explorer;
 pub(crate) mod feed;
+pub mod follow;
 mod joined;
 pub(crate) mod newest;
 pub(crate) mod open;
@@ -99,6 +100,9 @@ pub enum ReadError {
     /// There is none that the caller may see (404).
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// The project was deleted: nothing comes any more (410).
+    #[error("the project was deleted: nothing comes any more")]
+    Deleted,
     /// Nothing that was signed covers it yet (409).
     #[error("{detail}")]
     NotAnchored {

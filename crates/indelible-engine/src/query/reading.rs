@@ -148,7 +148,7 @@ impl Reading {
             ReadError::Cursor => ("error", "the cursor does not belong to this query".to_owned()),
             ReadError::Purpose(reason) | ReadError::Options(reason) | ReadError::Unavailable(reason) => ("error", reason.clone()),
             ReadError::NotAnchored { .. } => ("error", "nothing that was signed covers it yet".to_owned()),
-            ReadError::Unprovable(_) => ("error", error.to_string()),
+            ReadError::Deleted | ReadError::Unprovable(_) => ("error", error.to_string()),
             ReadError::Append(_) => ("error", "the read could not be recorded".to_owned()),
         };
         self.event(outcome, 0, Some(reason))

@@ -386,6 +386,11 @@ impl Writer {
         *self.committed.borrow()
     }
 
+    /// Tells of each row that is committed, whoever wrote it.
+    pub(crate) fn committed(&self) -> watch::Receiver<i64> {
+        self.committed.clone()
+    }
+
     /// Fills in what the writer knows.
     pub(crate) fn report(&self, status: &mut Status) {
         status.refusing = self.refusing();

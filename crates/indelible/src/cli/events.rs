@@ -106,7 +106,11 @@ fn next(page: &Page, got: usize, until: Option<u64>) -> Option<Next> {
 }
 
 fn row(record: &[u8]) -> anyhow::Result<Vec<String>> {
-    let event: Value = serde_json::from_slice(record)?;
+    Ok(cells(&serde_json::from_slice(record)?).to_vec())
+}
+
+/// Time, actor, action, outcome, resource, on behalf of whom, id.
+pub(super) fn cells(event: &Value) -> [String; 7] {
     let get = |pointer: &str| event.pointer(pointer).map(output::cell).unwrap_or_default();
     let actor = match get("/actor/display") {
         display if display.is_empty() => get("/actor/id"),
@@ -117,7 +121,7 @@ fn row(record: &[u8]) -> anyhow::Result<Vec<String>> {
         outcome if outcome.is_empty() => get("/phase"),
         outcome => outcome,
     };
-    Ok(vec![get("/occurred_at"), actor, get("/action"), outcome, resource.trim().to_owned(), get("/actor/on_behalf_of"), get("/id")])
+    [get("/occurred_at"), actor, get("/action"), outcome, resource.trim().to_owned(), get("/actor/on_behalf_of"), get("/id")]
 }
 
 fn limit(text: &str) -> Result<usize, String> {

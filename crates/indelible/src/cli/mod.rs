@@ -30,6 +30,7 @@ mod spending;
 mod sql;
 mod status;
 mod streams;
+mod tail;
 mod target;
 mod verify;
 mod verify_bundle;
@@ -47,6 +48,8 @@ pub enum Command {
     Append(append::Args),
     /// Find events
     Events(events::Args),
+    /// Follow events live, through a server
+    Tail(tail::Args),
     /// Show one event
     Show(show::Args),
     /// Show one agent run as one record
@@ -97,6 +100,7 @@ pub fn run(command: Command) -> ExitCode {
     exit(match command {
         Command::Append(args) => append::run(&args),
         Command::Events(args) => events::run(&args),
+        Command::Tail(args) => tail::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Verify(args) => verify::run(&args),

@@ -2,6 +2,7 @@
 
 mod download;
 mod resources;
+mod stream;
 mod streams;
 mod url;
 
@@ -22,6 +23,7 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 use uuid::Uuid;
 
+pub(super) use self::stream::{Came, NotFollowed};
 use self::url::escaped;
 use super::connection::Verification;
 use super::target::read_key;

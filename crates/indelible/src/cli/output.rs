@@ -28,8 +28,8 @@ pub(super) fn line(bytes: &[u8]) -> io::Result<()> {
 pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(header.iter().copied());
-    let width = io::stdout().is_terminal().then(|| rustix::termios::tcgetwinsize(io::stdout()).map_or(WIDTH_DEFAULT, |size| size.ws_col));
-    if let Some(width) = width.filter(|width| *width > 0) {
+    let width = width();
+    if let Some(width) = width {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width).set_truncation_indicator("…");
     }
     for cells in rows {
@@ -46,8 +46,14 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     Ok(())
 }
 
+/// The width of the terminal, where standard output is one that says so.
+pub(super) fn width() -> Option<u16> {
+    let width = io::stdout().is_terminal().then(|| rustix::termios::tcgetwinsize(io::stdout()).map_or(WIDTH_DEFAULT, |size| size.ws_col));
+    width.filter(|width| *width > 0)
+}
+
 /// Text without what would move the cursor, cut to a length that a table can bear.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     let mut out: String = text.chars().take(CELL_CHARS_MAX).map(clean).collect();
     if text.chars().nth(CELL_CHARS_MAX).is_some() {

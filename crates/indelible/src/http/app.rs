@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use indelible_engine::Ledger;
 use indelible_engine::clock::Clock;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 use super::ids::Ids;
@@ -33,6 +33,8 @@ pub struct HttpOptions {
     pub idle_timeout: Duration,
     /// Time for a whole body.
     pub body_timeout: Duration,
+    /// A stream of events sends something this often, so that nobody between takes the connection for dead.
+    pub keep_alive: Duration,
     /// Time that requests under way get when the server stops.
     pub drain_timeout: Duration,
 }
@@ -48,6 +50,7 @@ impl Default for HttpOptions {
             head_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_mins(2),
+            keep_alive: Duration::from_secs(15),
             drain_timeout: Duration::from_secs(30),
         }
     }
@@ -66,6 +69,8 @@ pub(super) struct App {
     pub(super) keys: Buckets<Uuid>,
     pub(super) strangers: Buckets<IpAddr>,
     pub(super) metrics: Metrics,
+    /// Whether the server stops: what has no end of its own ends then.
+    pub(super) stopping: watch::Sender<bool>,
     /// The OpenAPI document.
     pub(super) openapi: Bytes,
 }
@@ -79,6 +84,7 @@ impl App {
             keys: Buckets::new(Rate { per_second: options.key_rate, burst: options.key_rate }),
             strangers: Buckets::new(Rate { per_second: options.stranger_rate, burst: options.stranger_burst }),
             metrics: Metrics::default(),
+            stopping: watch::Sender::new(false),
             openapi: Bytes::from(super::openapi::document()),
             options,
         }

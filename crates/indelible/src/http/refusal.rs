@@ -112,6 +112,7 @@ impl From<ReadError> for Problem {
             ReadError::Cursor => Self::new(Kind::InvalidCursor, detail),
             ReadError::Options(_) => Self::new(Kind::InvalidQuery, detail),
             ReadError::NotFound(_) => Self::new(Kind::NotFound, detail),
+            ReadError::Deleted => Self::new(Kind::Deleted, detail),
             ReadError::Unavailable(_) => Self::new(Kind::Unavailable, detail),
             ReadError::NotAnchored { retry_after, .. } => Self::new(Kind::NotAnchored, detail).retry_after(retry_after),
             ReadError::Unprovable(_) => Self::new(Kind::Unprovable, detail),

@@ -27,6 +27,7 @@ static ROUTES: &[&Route] = &[
     &events::check::ROUTE,
     &events::list::ROUTE,
     &events::explore::ROUTE,
+    &events::stream::ROUTE,
     &events::show::ROUTE,
     &events::verify::ROUTE,
     &events::proof::ROUTE,

@@ -74,7 +74,7 @@ impl Server {
     /// Serves until `stop` comes, then lets requests under way finish, within [`HttpOptions::drain_timeout`].
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { listener, metrics, app, router } = self;
-        let (stopping, stopped) = watch::channel(false);
+        let stopped = app.stopping.subscribe();
         let metrics = metrics.map(|listener| tokio::spawn(serve_metrics(listener, Arc::clone(&app), stopped.clone())));
         let connections_max = app.options.connections_max;
         let places = Arc::new(Semaphore::new(connections_max));
@@ -91,7 +91,7 @@ impl Server {
             () = stop => {}
         }
         drop(listener);
-        let _ = stopping.send(true);
+        app.stopping.send_replace(true);
         let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
         let quiet = tokio::time::timeout(drain_timeout, places.acquire_many(all)).await;
         if quiet.is_err() {

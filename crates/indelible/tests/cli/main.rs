@@ -16,6 +16,7 @@ mod proofs;
 mod refusals;
 mod resources;
 mod secrets;
+mod tail;
 mod tamper;
 mod walk;
 

@@ -120,8 +120,19 @@ impl Server {
 
     /// Starts it with further arguments; also what it says after the address.
     pub(crate) fn start_saying(data: &Path, arguments: &[&str]) -> (Self, mpsc::Receiver<String>) {
+        Self::start_at("127.0.0.1:0", data, arguments)
+    }
+
+    /// Kills it, and starts another on the same address.
+    pub(crate) fn again(mut self, data: &Path) -> Self {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+        Self::start_at(self.address(), data, &[]).0
+    }
+
+    fn start_at(address: &str, data: &Path, arguments: &[&str]) -> (Self, mpsc::Receiver<String>) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_indelible"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--no-metrics", "--log", "error", "--data"])
+            .args(["serve", "--listen", address, "--no-metrics", "--log", "error", "--data"])
             .arg(data)
             .args(arguments)
             .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))

@@ -6,6 +6,7 @@ pub(super) mod list;
 mod prepare;
 pub(super) mod proof;
 pub(super) mod show;
+pub(super) mod stream;
 pub(super) mod submit;
 pub(super) mod verify;
 

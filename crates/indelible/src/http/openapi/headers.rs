@@ -19,13 +19,18 @@ const EVERY_REQUEST: &[Header] = &[
 ];
 const BODIED: &[Header] =
     &[choice("Content-Encoding", &["gzip", "zstd", "identity", ""], "How the body is compressed; empty for not at all.")];
+const RESUMING: &[Header] = &[field("Last-Event-ID", "The last `id` that was read: the stream goes on after it.")];
 const SUBMISSION: &[Header] = &[choice("X-Indelible-Path", &["import"], "The events come from another log.")];
 
 /// Header fields that every request of a route may have, beside those of [`Route::headers`].
 pub(super) fn asked(route: &Route) -> impl Iterator<Item = &'static Header> {
     let bodied = if (route.body)(route).is_empty() { &[][..] } else { BODIED };
-    let submission = if matches!(route.name, "submit_events" | "check_events") { SUBMISSION } else { &[] };
-    EVERY_REQUEST.iter().chain(bodied).chain(submission)
+    let own = match route.name {
+        "submit_events" | "check_events" => SUBMISSION,
+        "stream_events" => RESUMING,
+        _ => &[],
+    };
+    EVERY_REQUEST.iter().chain(bodied).chain(own)
 }
 
 const EVERY_ANSWER: &[Header] = &[
@@ -47,6 +52,7 @@ const BUNDLE: &[Header] = &[
     field("X-Indelible-Left-Out", "Events of the range that are not in it."),
     field("X-Indelible-Events-After", "Events after the newest signed checkpoint, which no bundle holds yet."),
 ];
+const STREAM: &[Header] = &[field("X-Accel-Buffering", "`no`: a proxy is not to gather the answer.")];
 const TILE: &[Header] = &[field("Vary", "`Authorization`, on full tiles of hashes.")];
 
 /// Header fields of the answer of success.
@@ -58,6 +64,7 @@ fn succeeded(route: &Route) -> Vec<&'static [Header]> {
         (None, _) => match route.name {
             "list_events" => &[NEXT, TIMING],
             "explore_organization" => &[NEXT],
+            "stream_events" => &[STREAM],
             "export_bundle" => &[BUNDLE],
             "read_tile" => &[TILE],
             _ => &[],

@@ -191,8 +191,9 @@ fn whatever_one_tenant_tries_with_anothers_ids_shows_nothing_and_is_in_his_own_l
     let ids = Ids { theirs, nowhere: mutated, none };
     let mut other = Other { house: &house, home, key, refused: BTreeMap::new() };
     let operations = operations::all(&house);
-    // What there is to list is his own.
-    for operation in operations.iter().filter(|operation| operation.method == "GET" && !operation.has_variable()) {
+    // What there is to list is his own. What has no end is asked where streams are.
+    let ends = |operation: &&Operation| !operation.path.ends_with("/stream");
+    for operation in operations.iter().filter(|operation| operation.method == "GET" && !operation.has_variable()).filter(ends) {
         let answer = house.get(&operation.path).key(&other.key).send();
         let shown = ids.theirs.iter().find(|id| answer.text().contains(*id));
         assert!(shown.is_none() && !answer.text().contains(PLANTED), "{}: {shown:?}", operation.name());

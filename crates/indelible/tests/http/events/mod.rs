@@ -6,4 +6,5 @@ pub(crate) mod forms;
 mod limits;
 mod list;
 mod retries;
+mod stream;
 mod trouble;
