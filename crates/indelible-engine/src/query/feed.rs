@@ -3,8 +3,12 @@
 
 use crate::store::sql::OptionalExtension as _;
 
+use super::reading::HeadMark;
 use super::scan::{Found, Scan, ScanError};
 use crate::index::{BLOCK_ROWS, Direction};
+
+/// Rows of a project that are looked over at once: many blocks of the index.
+const WINDOW_ROWS: u64 = 16 * BLOCK_ROWS;
 
 /// The first `limit` matches from the sequence `first` on.
 pub(crate) fn ascending(scan: &Scan<'_>, first: u64, limit: usize) -> Result<Vec<Found>, ScanError> {
@@ -79,10 +83,17 @@ fn first_row(scan: &Scan<'_>, sequence: u64) -> Result<Option<i64>, ScanError> {
     Ok(Some(block.first_row))
 }
 
-/// A row at or before the one with this sequence, near it, and its own sequence; `None` where what is indexed ends before it.
-pub(crate) fn place_before(scan: &Scan<'_>, sequence: u64) -> Result<Option<(i64, u64)>, ScanError> {
-    let Some(row) = first_row(scan, sequence)? else { return Ok(None) };
-    Ok(sequence_at(scan, row)?.map(|there| (row, there)))
+/// As much of a project as is looked over at once, from the sequence `next` on: its head, or what would be its head if it ended there; and the
+/// sequence after the last. `scan` is one of the whole project.
+pub(crate) fn window(scan: &Scan<'_>, head: HeadMark, next: u64) -> Result<(HeadMark, u64), ScanError> {
+    let whole = (head, head.size);
+    if head.size.saturating_sub(next) <= WINDOW_ROWS {
+        return Ok(whole);
+    }
+    let Some(last_row) = first_row(scan, next + WINDOW_ROWS)? else { return Ok(whole) };
+    // Where rows were taken out, the block may begin before what is looked for.
+    let last = sequence_at(scan, last_row)?.filter(|last| *last > next);
+    Ok(last.map_or(whole, |last| (HeadMark { size: head.size, last_row }, last + 1)))
 }
 
 /// The sequence of a row, by the ledger.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::row::Cursor;
 use super::target::Target;
 use crate::ledger::Ledger;
-use crate::query::feed::each_ascending;
+use crate::query::feed::{each_ascending, window};
 use crate::query::open::{Opened, open, record};
 use crate::query::reading::HeadMark;
 use crate::query::scan::{Deadline, Found, Scan, ScanError};
@@ -81,7 +81,7 @@ impl From<StoreError> for Unread {
 /// Reads on from a cursor: what a delivery that is under way holds, else so many events at most.
 pub(super) fn gather(ledger: &Ledger, target: &Target, cursor: &Cursor, project_id: Uuid, events_max: usize) -> Result<Chunk, Unread> {
     let head = head(ledger, cursor.project)?;
-    let end = cursor.pending.or(cursor.last).unwrap_or(u64::MAX).min(head.size.saturating_sub(1));
+    let mut end = cursor.pending.or(cursor.last).unwrap_or(u64::MAX).min(head.size.saturating_sub(1));
     if head.size <= cursor.next || end < cursor.next {
         return Ok(Chunk { parcels: Vec::new(), next: cursor.next });
     }
@@ -96,7 +96,14 @@ pub(super) fn gather(ledger: &Ledger, target: &Target, cursor: &Cursor, project_
     let index = view.reader().map_err(ScanError::from)?;
     let connection = ledger.inner.readers.get()?;
     let names = (cursor.project, project_id);
-    let scan = Scan::new(&view, (&index, &connection), names, head.last_row, target.filter.as_ref(), Deadline::after(SCAN_TIME_MAX));
+    let scan = |last_row, filter| Scan::new(&view, (&index, &connection), names, last_row, filter, Deadline::after(SCAN_TIME_MAX));
+    let mut last_row = head.last_row;
+    // What is under way was found within one.
+    if cursor.pending.is_none() {
+        let (part, after) = window(&scan(head.last_row, None), head, cursor.next)?;
+        (last_row, end) = (part.last_row, end.min(after - 1));
+    }
+    let scan = scan(last_row, target.filter.as_ref());
     let (mut taken, mut bytes, mut full) = (Vec::new(), 0, false);
     each_ascending(&scan, cursor.next, &mut |found| {
         if found.sequence > end {

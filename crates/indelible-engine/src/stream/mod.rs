@@ -58,7 +58,7 @@ impl Ledger {
             .build()?;
         self.inner.streams.open(Arc::clone(&transport));
         let shared = Arc::new(Shared::new(self.clone(), transport, patience));
-        runtime.spawn(follow(Arc::clone(&shared), self.inner.writer.commits()));
+        runtime.spawn(follow(Arc::clone(&shared), self.inner.writer.committed()));
         let database = self.inner.readers.source().database();
         let lease = database.map(|database| Lease::new(Arc::clone(database), "stream", self.new_id(), LEASE_LASTS));
         let deliverer = Deliverer::new(shared, runtime, lease);

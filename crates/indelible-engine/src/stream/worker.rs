@@ -267,12 +267,13 @@ impl Worker {
     /// Everything that was read is behind the cursor.
     async fn pass(&mut self, at: usize, next: u64, is_empty: bool) -> Result<(), Halt> {
         let lane = &mut self.lanes[at];
+        let is_at_its_end = is_empty && next == lane.cursor.next;
         if next > lane.cursor.next || lane.cursor.pending.is_some() {
             lane.set(|cursor| (cursor.next, cursor.pending) = (next.max(cursor.next), None));
             self.unrecorded_since.get_or_insert_with(Instant::now);
         }
         let cursor = &self.lanes[at].cursor;
-        if cursor.is_over() || (cursor.is_replay() && is_empty) {
+        if cursor.is_over() || (cursor.is_replay() && is_at_its_end) {
             let lane = self.lanes.remove(at);
             self.unrecorded.push(StreamChange::End(lane.cursor));
             self.bell.reload.store(true, Ordering::Release);

@@ -376,11 +376,6 @@ impl Writer {
         self.queue.push(work)
     }
 
-    /// Tells of commits: the last row, whoever wrote it.
-    pub(crate) fn commits(&self) -> watch::Receiver<i64> {
-        self.committed.clone()
-    }
-
     /// The last row that is committed.
     pub(crate) fn committed_row(&self) -> i64 {
         *self.committed.borrow()

@@ -8,9 +8,9 @@ use std::time::Duration;
 use indelible_core::filter::Filter;
 
 use super::super::ReadError;
-use super::super::feed::{each_ascending, place_before};
+use super::super::feed::{each_ascending, window};
 use super::super::open::Opened;
-use super::super::reading::{HeadMark, Lane, Reading};
+use super::super::reading::{Lane, Reading};
 use super::super::scan::Deadline;
 use crate::ledger::Ledger;
 
@@ -18,8 +18,6 @@ use crate::ledger::Ledger;
 const EVENTS_MAX: usize = 64;
 /// Bytes of their entries; the first fits in any case.
 const BYTES_MAX: usize = 256 * 1024;
-/// Rows of the project that one look goes over: many blocks of the index.
-const WINDOW_ROWS: u64 = 16 * crate::index::BLOCK_ROWS;
 /// How long one look may take, the wait for a free lane included.
 const TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -57,7 +55,7 @@ fn look_on(lane: &Lane<'_>, filter: Option<&Filter>, next: u64) -> Result<Looked
     if head.size <= next {
         return Ok(Looked { next, ..Looked::default() });
     }
-    let (head, end) = window(lane, head, next)?;
+    let (head, end) = lane.scan(head, None, |scan| window(scan, head, next))?;
     let (mut events, mut bytes, mut full) = (Vec::new(), 0, false);
     lane.scan(head, filter, |scan| {
         each_ascending(scan, next, &mut |found| {
@@ -70,16 +68,4 @@ fn look_on(lane: &Lane<'_>, filter: Option<&Filter>, next: u64) -> Result<Looked
     let last = events.last().filter(|_| full).map(|(sequence, _)| sequence + 1);
     let looked_to = last.unwrap_or(end);
     Ok(Looked { events, next: looked_to, more: looked_to < head.size })
-}
-
-/// As much of the project as one look goes over: its head, or what would be its head if it ended there; and the sequence after the last.
-fn window(lane: &Lane<'_>, head: HeadMark, next: u64) -> Result<(HeadMark, u64), ReadError> {
-    let whole = (head, head.size);
-    if head.size - next <= WINDOW_ROWS {
-        return Ok(whole);
-    }
-    let place = lane.scan(head, None, |scan| place_before(scan, next + WINDOW_ROWS))?;
-    // Where rows were taken out, the block may begin before what is looked for.
-    let part = place.filter(|(_, sequence)| *sequence > next);
-    Ok(part.map_or(whole, |(last_row, sequence)| (HeadMark { size: head.size, last_row }, sequence + 1)))
 }
