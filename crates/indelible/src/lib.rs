@@ -15,4 +15,6 @@ pub mod demo;
 pub mod http;
 pub mod import;
 pub mod serve;
+#[cfg(test)]
+mod streams;
 pub mod witness;

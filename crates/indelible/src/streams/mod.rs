@@ -1,0 +1,6 @@
+//! How what streams send leaves the server.
+
+mod allowed;
+mod guard;
+mod host;
+mod reach;
