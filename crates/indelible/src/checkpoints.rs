@@ -40,7 +40,7 @@ impl Checkpoints {
 }
 
 /// Where a path leads, whatever links are on the way, as far as it is there; what is not there is no link.
-fn place(path: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn place(path: &Path) -> anyhow::Result<PathBuf> {
     let absolute = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
     let there = absolute.ancestors().find_map(|beginning| Some((beginning, beginning.canonicalize().ok()?)));
     let (beginning, mut place) = there.with_context(|| format!("nothing of {} can be looked at", path.display()))?;

@@ -15,6 +15,5 @@ pub mod demo;
 pub mod http;
 pub mod import;
 pub mod serve;
-#[cfg(test)]
-mod streams;
+pub mod streams;
 pub mod witness;

@@ -19,6 +19,7 @@ use crate::cosigning::WitnessPolicy;
 use crate::database::LedgerDatabase;
 use crate::demo::Questions;
 use crate::http::{HttpOptions, Server};
+use crate::streams::StreamOptions;
 
 /// Options of `serve`.
 #[derive(Debug, Clone, Args)]
@@ -53,6 +54,9 @@ pub struct ServeArgs {
     /// Who cosigns it.
     #[command(flatten)]
     pub witnesses: WitnessPolicy,
+    /// What streams may reach.
+    #[command(flatten)]
+    pub streams: StreamOptions,
     /// Seconds between two anchors: what was committed meanwhile is signed.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub anchor_interval_seconds: u32,
@@ -140,7 +144,7 @@ impl ServeArgs {
 }
 
 /// Reads a number of bytes: plain, or with the suffix MiB or GiB in any case.
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let lower = text.to_ascii_lowercase();
     let (digits, unit) = match (lower.strip_suffix("mib"), lower.strip_suffix("gib")) {
         (Some(digits), _) => (digits, 1 << 20),
@@ -159,6 +163,8 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     let options = args.options()?;
     let clock = options.clock.clone();
+    // What streams send goes through this: it is made first, so that an option that does not hold starts nothing.
+    let streams = args.streams.transport(&args.data, clock.clone())?;
     let opened = Ledger::open(options).with_context(|| format!("opening {}", args.data.display()))?;
     let ledger = opened.ledger;
     // Never into a ledger that somebody uses already.
@@ -180,6 +186,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     });
     runtime.shutdown_timeout(Duration::from_secs(5));
     ledger.close();
+    drop(streams);
     served
 }
 

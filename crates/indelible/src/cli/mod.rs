@@ -39,7 +39,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 pub use offline::Offline;
-pub(crate) use online::tls;
+pub(crate) use online::{CA_FILES, tls};
 
 /// The commands.
 #[derive(Debug, clap::Subcommand)]

@@ -36,7 +36,7 @@ const ANSWER_BYTES_MAX: u64 = 20 * 1024 * 1024 * 1024;
 /// Where events are handed in.
 const EVENTS: &str = "/v1/audit/events";
 /// Where systems keep the certificates they trust.
-const CA_FILES: &[&str] =
+pub(crate) const CA_FILES: &[&str] =
     &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem"];
 
 /// For what has no content to open.

@@ -8,7 +8,7 @@ use super::reach::Network;
 
 /// An entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allowed {
+pub(super) struct Allowed {
     place: Place,
     /// Any, where none is named.
     port: Option<u16>,

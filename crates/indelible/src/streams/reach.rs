@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 /// Where it begins, bits of prefix, what it is for.
 const IPV4: &[(Ipv4Addr, u8, &str)] = &[
-    (Ipv4Addr::new(0, 0, 0, 0), 8, "this network, RFC 791"),
+    (Ipv4Addr::UNSPECIFIED, 8, "this network, RFC 791"),
     (Ipv4Addr::new(10, 0, 0, 0), 8, "private, RFC 1918"),
     (Ipv4Addr::new(100, 64, 0, 0), 10, "shared between carriers, RFC 6598"),
     (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback, RFC 1122"),
@@ -26,7 +26,7 @@ const IPV4: &[(Ipv4Addr, u8, &str)] = &[
     (Ipv4Addr::new(198, 51, 100, 0), 24, "documentation, RFC 5737"),
     (Ipv4Addr::new(203, 0, 113, 0), 24, "documentation, RFC 5737"),
     (Ipv4Addr::new(224, 0, 0, 0), 4, "multicast, RFC 5771"),
-    (Ipv4Addr::new(255, 255, 255, 255), 32, "broadcast, RFC 919"),
+    (Ipv4Addr::BROADCAST, 32, "broadcast, RFC 919"),
     (Ipv4Addr::new(240, 0, 0, 0), 4, "reserved, RFC 1112"),
 ];
 
@@ -90,7 +90,7 @@ fn is_within(address: IpAddr, base: IpAddr, prefix: u8) -> bool {
 
 /// A network, or one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
+pub(super) struct Network {
     base: IpAddr,
     prefix: u8,
 }
