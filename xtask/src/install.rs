@@ -1,6 +1,6 @@
-//! Installs what the tests and the bench need and the machine lacks: programs through the system's package manager, and two programs in
-//! Python into folders of their own below `target/`: moto, which imitates Amazon's services, and Schemathesis, which holds a server
-//! against its OpenAPI document.
+//! Installs what the tests and the bench need and the machine lacks: programs through the system's package manager, and what is in Python
+//! into folders of their own below `target/`: moto, which imitates Amazon's services, Schemathesis, which holds a server against its
+//! OpenAPI document, and the reference library of Standard Webhooks, which receivers verify deliveries with.
 
 use std::path::Path;
 use std::process::Command;
@@ -24,6 +24,9 @@ const MOTO: &[&str] = &["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5", 
 
 /// Schemathesis and what it draws its requests with, which the seed of a run belongs to.
 const SCHEMATHESIS: &[&str] = &["schemathesis==4.32.5", "hypothesis==6.170.17"];
+
+/// What verifies a delivery; it needs nothing else.
+const STANDARD_WEBHOOKS: &[&str] = &["standardwebhooks==1.1.0"];
 
 /// Where Debian keeps PostgreSQL's server programs, which are not on the path.
 const POSTGRES_FOLDER: &str = "/usr/lib/postgresql";
@@ -64,10 +67,11 @@ fn apt(arguments: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Installs the programs in Python where tests look for them, unless these versions are there.
+/// Installs what is in Python where tests look for it, unless these versions are there.
 pub(crate) fn python() -> anyhow::Result<()> {
     environment("target/moto", MOTO)?;
-    environment("target/schemathesis", SCHEMATHESIS)
+    environment("target/schemathesis", SCHEMATHESIS)?;
+    environment("target/standardwebhooks", STANDARD_WEBHOOKS)
 }
 
 /// Installs packages into a virtual environment of their own.

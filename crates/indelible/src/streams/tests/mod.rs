@@ -6,6 +6,7 @@ mod https;
 mod kept;
 mod options;
 mod receiver;
+mod reference;
 mod syslog;
 mod tls;
 
