@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use indelible_engine::patrol::PatrolOptions;
+use indelible_engine::stream::Patience;
 use indelible_engine::{FirstStart, KeyArn, Ledger, Mode, Options};
 use tracing_subscriber::EnvFilter;
 
@@ -163,8 +164,8 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     let options = args.options()?;
     let clock = options.clock.clone();
-    // What streams send goes through this: it is made first, so that an option that does not hold starts nothing.
-    let streams = args.streams.transport(&args.data, clock.clone())?;
+    // First, so that an option that does not hold starts nothing.
+    let transport = args.streams.transport(&args.data, clock.clone())?;
     let opened = Ledger::open(options).with_context(|| format!("opening {}", args.data.display()))?;
     let ledger = opened.ledger;
     // Never into a ledger that somebody uses already.
@@ -173,6 +174,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
         tracing::info!(target: "indelible::serve", events, "loaded the sample events");
     }
     let questions = if args.demo { crate::demo::questions(&ledger).context("looking for what to ask")? } else { None };
+    let streaming = ledger.deliver_streams(transport, Patience::default()).context("starting the delivery of streams")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     let http = HttpOptions { key_rate: args.rate_limit, connections_max: args.connections, ..HttpOptions::default() };
     let metrics = (!args.no_metrics).then_some(args.metrics_listen);
@@ -185,8 +187,8 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
         anyhow::Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(5));
+    streaming.close();
     ledger.close();
-    drop(streams);
     served
 }
 
