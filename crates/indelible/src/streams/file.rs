@@ -1,7 +1,7 @@
 //! Streams to files: lines of JSON at the end of a file in the folder that the operator named.
 //!
-//! What was written counts once it is on the disk. A write that fails is taken back, and a line that a crash left without its end is cut off
-//! before the next is written, so that every line in a file is whole; some may be there twice. A file that has grown to its size is
+//! What was written counts once it is on the disk. A write that fails is taken back, and a line that a crash left without its end is cut
+//! off before the next is written, so that every line in a file is whole; some may be there twice. A file that has grown to its size is
 //! renamed to its name with the time, and a new one begun; none is ever removed.
 //!
 //! A file belongs to the stream that began it, which `.<name>.stream` beside it says: no other stream, of whatever project, writes into

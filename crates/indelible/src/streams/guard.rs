@@ -1,7 +1,7 @@
 //! The guard against requests that a tenant has the server make where only the server can reach (SSRF).
 //!
-//! A name is resolved here and nowhere else, every address that it leads to is looked at, and a connection is made to a [`Checked`] address,
-//! which only this file makes: a name that leads elsewhere a moment later changes nothing. Where one address of several is not
+//! A name is resolved here and nowhere else, every address that it leads to is looked at, and a connection is made to a [`Checked`]
+//! address, which only this file makes: a name that leads elsewhere a moment later changes nothing. Where one address of several is not
 //! allowed, all are refused: a name that leads inside and outside at once is either wrong or an attempt.
 //!
 //! Whoever made the stream is told what kind of address it was and not which: names within a network are not for him to look up.
@@ -20,7 +20,7 @@ use super::reach::special;
 /// Addresses of each family that are tried: of IPv6 and of IPv4, so that either can be out of order.
 const FAMILY_ADDRESSES_MAX: usize = 2;
 /// Lookups at a time. Each has a thread until the system gives up, and threads are needed for other things.
-const LOOKUPS_MAX: usize = 16;
+const LOOKUPS_MAX: usize = 64;
 
 /// What comes of looking up a name.
 pub(super) type Resolving<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>>;

@@ -17,7 +17,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::header::{self, HeaderName, HeaderValue};
-use hyper::{HeaderMap, Method, Response as Answer};
+use hyper::{HeaderMap, Method, Response as Answer, Uri};
 use hyper_util::rt::TokioIo;
 use indelible_core::time::Timestamp;
 use indelible_engine::clock::Clock;
@@ -83,6 +83,7 @@ impl Https {
         let url = HttpsUrl::parse(url)?;
         let headers = headers(&url, &request)?;
         let purpose = Purpose { version: request.version, host: url.host.clone(), port: url.port };
+        let target: Uri = url.target.parse().map_err(|_| "the URL has a path or a query that cannot be sent".to_owned())?;
         let body = Bytes::from(request.body);
         let (place, mut kept) = self.kept.take(request.stream_id);
         if let Some(connection) = &mut kept
@@ -95,7 +96,7 @@ impl Https {
                 Some(connection) => (connection, true),
                 None => (Connection::new(self.dialer.open(purpose.clone(), self.tls.as_ref()).await?).await?, false),
             };
-            match connection.ask(&url.target, &headers, body.clone()).await {
+            match connection.ask(&target, &headers, body.clone()).await {
                 Ok(answer) => {
                     let (response, is_whole) = read(answer, self.clock.now()).await?;
                     if is_whole {
@@ -125,12 +126,12 @@ impl Connection {
         Ok(Self { origin: opened.origin, sender, _driver: driver, has_read })
     }
 
-    async fn ask(&mut self, target: &str, headers: &HeaderMap, body: Bytes) -> hyper::Result<Answer<Incoming>> {
+    async fn ask(&mut self, target: &Uri, headers: &HeaderMap, body: Bytes) -> hyper::Result<Answer<Incoming>> {
         self.has_read.store(false, Ordering::Relaxed);
         self.sender.ready().await?;
         let mut request = hyper::Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = target.parse().unwrap_or_default();
+        target.clone_into(request.uri_mut());
         headers.clone_into(request.headers_mut());
         self.sender.send_request(request).await
     }

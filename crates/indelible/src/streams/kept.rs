@@ -1,7 +1,7 @@
 //! Connections that are kept open between requests: one for each stream at most, for as long as it is used now and then.
 //!
-//! Whoever sends takes a place for the stream, with the connection in it, and puts the connection back when all went well. So a connection is
-//! in one request at most, and one whose request was given up, or whose stream was forgotten meanwhile, is closed.
+//! Whoever sends takes a place for the stream, with the connection in it, and puts the connection back when all went well. So a connection
+//! is in one request at most, and one whose request was given up, or whose stream was forgotten meanwhile, is closed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -37,6 +37,9 @@ use crate::serve::size;
 /// Smallest size at which files are renamed: below, there would be more files than lines.
 const FILE_BYTES_MIN: u64 = 1024 * 1024;
 
+/// Characters of a sentence about what was not sent.
+const SENTENCE_MAX: usize = 500;
+
 /// The options that say what streams may reach.
 #[derive(Debug, Clone, clap::Args)]
 pub struct StreamOptions {
@@ -108,7 +111,7 @@ impl Transport for Streams {
                     None => Err("the server has no folder for streams to files: it is named with --stream-files".to_owned()),
                 },
             };
-            sent.map_err(SendError)
+            sent.map_err(|sentence| SendError(cut(sentence)))
         })
     }
 
@@ -116,4 +119,13 @@ impl Transport for Streams {
         self.https.forget(stream_id);
         self.syslog.forget(stream_id);
     }
+}
+
+/// Cuts a sentence that became long: of what is wrong with a certificate, the names in it are told, of which there may be thousands.
+fn cut(mut sentence: String) -> String {
+    if let Some((end, _)) = sentence.char_indices().nth(SENTENCE_MAX) {
+        sentence.truncate(end);
+        sentence.push('…');
+    }
+    sentence
 }

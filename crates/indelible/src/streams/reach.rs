@@ -1,8 +1,8 @@
 //! Which addresses a server on the Internet has, and networks: what is kept for other purposes is named, with its source.
 //!
 //! After the IANA IPv4 and IPv6 Special-Purpose Address Registries as they were in October 2025, the multicast registries, and RFC 3879 and
-//! RFC 4291 for what was withdrawn. Of IPv6 only 2000::/3 is assigned to anybody, so that everything outside of it is refused whatever comes
-//! to be registered there.
+//! RFC 4291 for what was withdrawn. Of IPv6 only 2000::/3 is assigned to anybody, so that everything outside of it is refused whatever
+//! comes to be registered there.
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -1,8 +1,10 @@
 //! What is sent, and what comes back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use indelible_engine::stream::{ANSWER_BYTES_MAX, Response};
+use uuid::Uuid;
 
 use super::receiver::{Deed, Receiver, answer};
 use super::{PATIENCE, ask, on_loopback, streams, to, until};
@@ -23,6 +25,34 @@ async fn a_request_is_what_the_engine_said_and_no_more() {
     let agent = format!("user-agent: indelible/{}", env!("CARGO_PKG_VERSION"));
     let expected = ["POST /hooks/a?b=%20c HTTP/1.1", &length, "content-type: application/json", &host, &agent, "webhook-id: msg_1"];
     assert_eq!((lines.as_slice(), &seen.body), (&expected[..], &body));
+}
+
+#[tokio::test]
+async fn a_path_is_a_path_whatever_it_looks_like() {
+    let (receiver, streams) = (Receiver::start(&[answer("200 OK", "", "")]).await, on_loopback());
+    for path in ["//10.0.0.1/x?y", "/https://10.0.0.1/", "/a/../../b", "/?url=http://10.0.0.1", "/%00%0d%0a", "/*", "/a:b@c"] {
+        ask(&streams, to(&receiver.url(path))).await.expect(path);
+        let seen = receiver.seen().pop().expect("seen");
+        assert!(seen.head.starts_with(&format!("POST {path} HTTP/1.1\n")), "{path}: {}", seen.head);
+        assert!(seen.head.contains(&format!("\nhost: localhost:{}\n", receiver.port)), "{path}: {}", seen.head);
+    }
+    let error = ask(&streams, to(&receiver.url(&"/x".repeat(40_000)))).await.expect_err("longer than any request line");
+    assert!(error.contains("cannot be sent"), "{error}");
+}
+
+#[tokio::test]
+async fn a_hundred_streams_send_at_once() {
+    let (receiver, streams) = (Receiver::start(&[answer("200 OK", "", "")]).await, Arc::new(on_loopback()));
+    for _ in 0..2 {
+        let mut all = tokio::task::JoinSet::new();
+        for n in 0..100 {
+            let (mut request, streams) = (to(&receiver.url("/")), Arc::clone(&streams));
+            request.stream_id = Uuid::from_u128(n);
+            all.spawn(async move { ask(&streams, request).await });
+        }
+        assert!(all.join_all().await.iter().all(|sent| sent.as_ref().is_ok_and(|answered| answered.status == Some(200))));
+    }
+    assert_eq!((receiver.connections(), receiver.seen().len()), ((100, 100), 200));
 }
 
 #[tokio::test]

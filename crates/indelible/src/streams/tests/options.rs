@@ -10,7 +10,15 @@ use indelible_engine::stream::{Response, Route, SendError, Transport};
 
 use super::receiver::{Receiver, answer};
 use super::{request, tls_file, to};
-use crate::streams::StreamOptions;
+use crate::streams::{StreamOptions, cut};
+
+#[test]
+fn a_long_sentence_is_cut() {
+    for length in [0, 500] {
+        assert_eq!(cut("ü".repeat(length)), "ü".repeat(length));
+    }
+    assert_eq!(cut("ü".repeat(501)), "ü".repeat(500) + "…");
+}
 
 #[derive(Debug, Parser)]
 struct Line {
