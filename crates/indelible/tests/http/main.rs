@@ -27,6 +27,7 @@ mod rules;
 mod runs;
 mod server;
 mod status;
+mod streams;
 mod verify;
 mod wire;
 

@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use clap::Parser;
 use indelible::http::{HttpOptions, Server};
+use indelible::streams::StreamOptions;
+use indelible_engine::stream::Patience;
 use indelible_engine::{Ledger, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -18,6 +21,17 @@ use ureq::http::{HeaderMap, Request};
 pub(crate) const EVENTS: &str = "/v1/audit/events";
 
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+/// Impatient, so that a test sees many attempts.
+const PATIENCE: Patience =
+    Patience { retry_min: Duration::from_millis(10), retry_max: Duration::from_millis(100), give_up_after: Duration::from_hours(1) };
+
+/// What streams may reach, as it is told on the command line.
+#[derive(Parser)]
+struct Told {
+    #[command(flatten)]
+    streams: StreamOptions,
+}
 
 /// A running server with its data folder.
 pub(crate) struct House {
@@ -44,6 +58,16 @@ impl House {
 
     /// A server with these limits, on a ledger that was opened as `open` says.
     pub(crate) fn with(http: HttpOptions, open: impl FnOnce(&mut Options)) -> Self {
+        Self::that(http, open, None)
+    }
+
+    /// A server that delivers streams, and is told this of what they may reach.
+    pub(crate) fn delivering(arguments: &[&str]) -> Self {
+        let told = Told::parse_from(std::iter::once(&"indelible").chain(arguments));
+        Self::that(HttpOptions::default(), |_| (), Some(&told.streams))
+    }
+
+    fn that(http: HttpOptions, open: impl FnOnce(&mut Options), streams: Option<&StreamOptions>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut options = Options::new(folder.path().join("data"));
         open(&mut options);
@@ -52,6 +76,10 @@ impl House {
         let first = opened.first_start.expect("a first start");
         let key = |path: &Path| std::fs::read_to_string(path).expect("a key file").trim().to_owned();
         let ledger = opened.ledger;
+        let streaming = streams.map(|streams| {
+            let transport = streams.transport(&folder.path().join("data"), Arc::clone(&clock)).expect("options that hold");
+            ledger.deliver_streams(transport, PATIENCE).expect("it delivers")
+        });
         let (system, anywhere) = (ledger.system_project_id().to_string(), "127.0.0.1:0".parse().expect("an address"));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let server = runtime.block_on(Server::bind(ledger.clone(), clock, http, anywhere, Some(anywhere))).expect("a socket");
@@ -62,6 +90,7 @@ impl House {
                 stopped.await.ok();
             }));
             runtime.shutdown_timeout(Duration::from_secs(5));
+            drop(streaming);
             ledger.close();
         });
         Self {

@@ -1,0 +1,38 @@
+//! The reference library of Standard Webhooks, in Python: whether it takes what came.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::receiver::Came;
+
+/// Says of each line whether it verifies.
+const SCRIPT: &str = "
+import json, sys
+from standardwebhooks import Webhook, WebhookVerificationError
+for line in sys.stdin:
+    case = json.loads(line)
+    try:
+        Webhook(case['secret']).verify(bytes(case['body']), case['headers'])
+        print('accepted')
+    except WebhookVerificationError as error:
+        print(error)
+";
+
+/// What the library says to deliveries, each under a secret.
+pub(super) fn told(deliveries: &[(&Came, &str)]) -> Vec<String> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/standardwebhooks/bin/python");
+    assert!(python.is_file(), "the library is not installed in target/standardwebhooks: `cargo xtask install` does it");
+    let mut child = Command::new(python).args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python starts");
+    let mut input = child.stdin.take().expect("piped");
+    for (came, secret) in deliveries {
+        let case: Value = json!({"secret": secret, "body": came.body, "headers": came.headers});
+        writeln!(input, "{case}").expect("written");
+    }
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
+}
