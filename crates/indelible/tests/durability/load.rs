@@ -108,6 +108,14 @@ impl Client<'_> {
         (answer.status().as_u16(), serde_json::from_str(&text).expect("JSON"))
     }
 
+    /// A POST of JSON; the answer as JSON too.
+    pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let request = Self::agent().post(format!("{}{path}", self.url)).header("Authorization", format!("Bearer {}", self.key));
+        let mut answer = request.header("Content-Type", "application/json").send(body.to_string()).expect("the server answers");
+        let text = answer.body_mut().read_to_string().expect("a body");
+        (answer.status().as_u16(), serde_json::from_str(&text).expect("JSON"))
+    }
+
     /// Everything in the project, by the feed: (sequence, id, action), oldest first.
     pub(crate) fn everything(&self) -> Vec<(u64, String, String)> {
         let (mut all, mut after) = (Vec::new(), String::new());

@@ -9,6 +9,9 @@ mod kill;
 mod load;
 mod memory;
 mod process;
+#[path = "../http/streams/receiver.rs"]
+mod receiver;
 mod sealing;
 mod servers;
+mod streams;
 mod syscalls;
