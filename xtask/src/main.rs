@@ -45,7 +45,7 @@ struct BenchArguments {
     /// Write the figures here as JSON too
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Parts to run: raw, sqlite, postgres, database, engine, proof, http, decide, load, load-v7, load-shuffled, load-late; all by default
+    /// Parts to run: raw, sqlite, postgres, database, engine, proof, http, decide, streams, load, load-v7, load-shuffled, load-late; all by default
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Folder for the data, on the disk to be measured

@@ -39,6 +39,11 @@ impl Client {
         self.request("GET", path, "Accept: application/json\r\n", &[])
     }
 
+    /// Deletes, and takes whatever comes.
+    pub(crate) fn delete(&mut self, path: &str) -> anyhow::Result<Answer> {
+        self.request("DELETE", path, "", &[])
+    }
+
     /// Posts and expects 201.
     pub(crate) fn append(&mut self, content_type: &str, body: &[u8]) -> anyhow::Result<Answer> {
         let answer = self.post("/v1/audit/events", content_type, body)?;
@@ -84,6 +89,7 @@ impl Client {
                 _ => {}
             }
         }
+        let length = if status == 204 { Some(0) } else { length };
         let mut body = vec![0; length.context("no content-length")?];
         self.stream.read_exact(&mut body)?;
         Ok(Answer { status, timing, body })

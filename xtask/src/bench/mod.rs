@@ -13,6 +13,7 @@ mod raw;
 mod report;
 mod server;
 mod sqlite;
+mod streams;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,9 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     }
     if wanted("decide") {
         decide::run(&folder, arguments.rows, &mut report)?;
+    }
+    if wanted("streams") {
+        streams::run(&folder, arguments.rows, &mut report)?;
     }
     if load::LOADS.iter().any(|(part, ..)| wanted(part)) {
         load::run(&folder, arguments.rows, wanted, &mut report)?;
@@ -95,5 +99,11 @@ mod tests {
         );
         let decided = |figure: &&serde_json::Value| figure["unit"] == "decisions/s" && figure["median"].as_f64() > Some(0.0);
         assert_eq!(figures.iter().filter(decided).count(), 7, "Cedar, the engine twice, HTTP four times");
+        let streamed = |figure: &&serde_json::Value| {
+            figure["what"].as_str().is_some_and(|what| what.contains("stream"))
+                && figure["against"].is_string()
+                && figure["ratio"].as_f64() > Some(0.0)
+        };
+        assert_eq!(figures.iter().filter(streamed).count(), 2, "against no ledger, and beside a dead one");
     }
 }
