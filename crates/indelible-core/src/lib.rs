@@ -20,6 +20,7 @@ pub mod cursor;
 pub mod diff;
 pub mod entry;
 pub mod event;
+pub mod extract;
 pub mod fault;
 pub mod filter;
 pub mod form;

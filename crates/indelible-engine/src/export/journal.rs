@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use indelible_core::bundle::Manifest;
+use indelible_core::extract::Head;
 use uuid::Uuid;
 
 use super::write::Sent;
@@ -35,6 +36,11 @@ impl Journal {
         Ok(Self { ledger: ledger.clone(), reading, operation, details: asked, sent: Sent::default(), ended: false })
     }
 
+    /// What intent and outcome have in common.
+    pub(super) const fn operation(&self) -> Uuid {
+        self.operation
+    }
+
     /// What is made, for the outcome.
     pub(super) fn describe(&mut self, manifest: &Manifest) {
         self.details = vec![
@@ -45,6 +51,22 @@ impl Journal {
             ("entries", manifest.entries_included.to_string()),
             ("content", manifest.content_included.to_string()),
         ];
+    }
+
+    /// The same of an extract.
+    pub(super) fn describe_extract(&mut self, form: &'static str, head: &Head) {
+        self.details = vec![
+            ("form", form.to_owned()),
+            ("first_sequence", head.first_sequence.to_string()),
+            ("last_sequence", head.last_sequence.to_string()),
+            ("tree_size", head.tree_size.to_string()),
+            ("content", head.content_included.to_string()),
+        ];
+    }
+
+    /// Something more for the outcome.
+    pub(super) fn add(&mut self, details: Vec<(&'static str, String)>) {
+        self.details.extend(details);
     }
 
     fn outcome(&self, outcome: &'static str, reason: Option<String>) -> EngineEvent {
@@ -92,12 +114,14 @@ impl Journal {
     }
 }
 
-impl Drop for Journal {
-    fn drop(&mut self) {
+impl Journal {
+    /// Records that it was broken off, and does not wait until that is durable: for who must not block.
+    pub(super) fn left(&mut self, reason: &str) {
         if self.ended {
             return;
         }
-        let event = self.outcome(self.word(), Some("whoever asked went away".to_owned()));
+        self.ended = true;
+        let event = self.outcome(self.word(), Some(reason.to_owned()));
         let recorded = self.ledger.prepare_all(vec![event]).and_then(|batch| {
             let work = Work::new(batch, Privilege::Engine);
             self.ledger.inner.writer.submit_unanswered(work)
@@ -105,5 +129,11 @@ impl Drop for Journal {
         if let Err(error) = recorded {
             tracing::error!(%error, operation_id = %self.operation, "the end of an export could not be recorded: its intent stays open");
         }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.left("whoever asked went away");
     }
 }

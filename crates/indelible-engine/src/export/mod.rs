@@ -11,6 +11,7 @@
 
 mod ask;
 mod contents;
+pub mod extract;
 mod foundation;
 mod journal;
 mod rows;

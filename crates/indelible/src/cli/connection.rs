@@ -11,7 +11,7 @@ use indelible_engine::stream::{DeliveriesAsked, Replay};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::export::Written;
+use super::export::{Part, Written};
 use super::offline::Offline;
 use super::online::Online;
 
@@ -101,6 +101,8 @@ operations! {
     proof(id: Uuid) -> Vec<u8>;
     /// Writes an evidence bundle.
     export(request: &ExportRequest, out: &mut dyn std::io::Write) -> Written;
+    /// Writes events as lines.
+    extract(request: &ExportRequest, part: &mut Part) -> ();
     /// Makes a resource.
     create_resource(kind: &'static Kind, owner: Option<Owner>, document: &Value) -> Vec<u8>;
     /// One resource.

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, bail};
 use indelible_core::event::{Source, Submission};
@@ -20,7 +21,7 @@ use indelible_engine::{Ledger, Options, Rotation};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::export::Written;
+use super::export::{Part, Written};
 use super::output;
 use crate::http::{
     Ids, render_adopted, render_anchor_status, render_anchors, render_chain_keys, render_decisions, render_deliveries, render_proof,
@@ -269,6 +270,12 @@ impl Offline {
         let sent = export.write(out, &mut |bytes| bar.set_position(bytes))?;
         bar.finish_and_clear();
         Ok(Written { entries: sent.entries, left_out: manifest.entries_left_out(), events_after, bytes: sent.bytes })
+    }
+
+    pub(super) fn extract(&self, request: &ExportRequest, part: &mut Part) -> anyhow::Result<()> {
+        let extract = self.runtime.block_on(self.ledger.extract(&self.caller, &self.project, request.clone(), "file"))?;
+        part.begin(extract.head().clone(), extract.events_after())?;
+        part.write(|take| Ok(extract.write(take, &AtomicBool::new(false)).map(drop)?))
     }
 
     pub(super) fn confirm_clock(&self) -> anyhow::Result<String> {

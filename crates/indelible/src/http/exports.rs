@@ -1,7 +1,9 @@
-//! `POST /v1/audit/exports`: an evidence bundle, streamed as a tar.
+//! `POST /v1/audit/exports`: an evidence bundle, streamed as a tar; or an extract, streamed as lines (`lines.rs`).
 //!
 //! A thread of its own makes it, and waits for whoever reads: no more than [`PIECES_MAX`] pieces lie between them. A reader that goes
 //! away, or takes nothing for as long as a connection may stand still, ends it, and the ledger records how far it came.
+
+mod lines;
 
 use std::io::{self, Write};
 use std::pin::Pin;
@@ -12,6 +14,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, HeaderVa
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
+use indelible_core::extract::{Columns, Format};
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::json::{Object, Value};
 use indelible_core::time::Timestamp;
@@ -21,7 +24,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::call::{Call, PROJECT_ID};
-use super::json::{members, string};
+use super::json::{boolean, members, string};
 use super::problem::{Kind, Problem};
 use super::route::{Audit, Handler, Route, Verb};
 use super::{document, refusal};
@@ -29,48 +32,45 @@ use super::{document, refusal};
 /// Bytes handed over at once.
 const PIECE_BYTES: usize = 64 * 1024;
 /// Pieces on the way.
-const PIECES_MAX: usize = 4;
+pub(super) const PIECES_MAX: usize = 4;
 /// Entries in the bundle.
 const X_ENTRIES: HeaderName = HeaderName::from_static("x-indelible-entries");
 /// Entries of the range that are not in it.
 const X_LEFT_OUT: HeaderName = HeaderName::from_static("x-indelible-left-out");
 /// Events after the checkpoint.
 const X_EVENTS_AFTER: HeaderName = HeaderName::from_static("x-indelible-events-after");
-const MEMBERS: [&str; 8] = ["filter", "from_sequence", "to_sequence", "from", "to", "content", "purpose", "since"];
+/// Those of any export.
+pub(super) const MEMBERS: [&str; 7] = ["filter", "from_sequence", "to_sequence", "from", "to", "content", "purpose"];
+/// Those of one that is streamed.
+const STREAMED: [&str; 4] = ["since", "format", "columns", "manifest"];
 
 pub(super) static ROUTE: Route = Route {
     name: "export_bundle",
     verb: Verb::Post,
     path: "/v1/audit/exports",
-    summary: "Export an evidence bundle",
+    summary: "Export an evidence bundle, or events as lines",
     description: "A tar that proves entries to whoever has the log's public key, and nothing else. Without `filter`, `from` and `to` it is a range, \
                   which proves that nothing in it is missing; with any of them a selection. It is made against the newest signed checkpoint; a key \
                   with `audit:admin` has everything sealed first, which appends `audit.anchor`. Events after the checkpoint are left out: `X-Indelible-Events-After` says how \
                   many. Appends `audit.export` before the first byte (the intent) and before the last ones (the outcome), and `content.decrypt` for \
-                  each content before its key leaves. Needs `audit:read`, and `content:decrypt` with a purpose for `content`.",
+                  each content before its key leaves. Needs `audit:read`, and `content:decrypt` with a purpose for `content`.\n\n\
+                  With `format` `ndjson` or `csv` the events themselves, a line each and by sequence, up to the newest signed checkpoint; contents \
+                  are opened. It has no length: what does not end as HTTP says was broken off, and goes on with `from_sequence`.",
     variables: &[],
     parameters: &[PROJECT_ID],
     body: |_| {
-        let sequence = json!({"type": "integer", "minimum": 0});
-        let time = json!({"type": "string", "format": "date-time"});
-        let schema = json!({
-            "type": "object",
-            "additionalProperties": false,
-            "properties": {
-                "filter": {"type": "string"},
-                "from_sequence": sequence,
-                "to_sequence": sequence,
-                "from": time,
-                "to": time,
-                "content": {"type": "boolean"},
-                "purpose": {"type": "string"},
-                "since": {"type": "string", "description": "The file `checkpoint` of an earlier bundle."},
-            },
-        });
+        let mut schema = schema();
+        schema["properties"]["since"] = json!({"type": "string", "description": "The file `checkpoint` of an earlier bundle."});
+        schema["properties"]["format"] = json!({"type": "string", "enum": ["bundle", "ndjson", "csv"]});
+        schema["properties"]["manifest"] =
+            json!({"type": "boolean", "description": "Of ndjson: what is known of it before comes on the first line."});
         vec![("application/json", schema)]
     },
     status: 200,
-    answers: |_| vec![("application/x-tar", json!({"type": "string", "format": "binary"}))],
+    answers: |_| {
+        let text = || json!({"type": "string"});
+        vec![("application/x-tar", json!({"type": "string", "format": "binary"})), ("application/x-ndjson", text()), ("text/csv", text())]
+    },
     problems: &[
         Kind::InvalidQuery,
         Kind::InvalidFilter,
@@ -91,35 +91,107 @@ pub(super) static ROUTE: Route = Route {
     handler: Handler::Keyed(|call, unread| Box::pin(handle(call, unread))),
 };
 
-async fn handle(call: Call, unread: Body) -> Result<Response<Body>, Problem> {
-    let text = document::read(&call, unread).await?;
-    let request = document::parse(&text).and_then(|value| read(&value)).map_err(|fault| refusal::resource(&fault))?;
-    let project = call.project().await?;
-    let made = call.app.ledger.export(&call.caller, &project, request).await;
-    let export = made.map_err(|error| match error {
-        // What is at fault is in the document here, not in the query.
-        ReadError::Options(detail) => Problem::new(Kind::InvalidResource, detail).recorded(),
-        error => error.into(),
-    })?;
-    Ok(answer(export))
+/// The schema of what any export takes.
+pub(super) fn schema() -> serde_json::Value {
+    let sequence = json!({"type": "integer", "minimum": 0});
+    let time = json!({"type": "string", "format": "date-time"});
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "filter": {"type": "string"},
+            "from_sequence": sequence,
+            "to_sequence": sequence,
+            "from": time,
+            "to": time,
+            "content": {"type": "boolean"},
+            "purpose": {"type": "string"},
+            "columns": {"type": "array", "items": {"type": "string"}, "description": "Of csv: members by their dotted path, `context.<key>`."},
+        },
+    })
 }
 
-fn read(value: &Value<'_>) -> Result<ExportRequest, Fault> {
-    let object = members(value, &MEMBERS)?;
-    let text = |name: &str| Ok::<_, Fault>(string(object, name)?.filter(|text| !text.is_empty()).map(str::to_owned));
-    let content = match object.get("content") {
-        None => false,
-        Some(Value::Bool(content)) => *content,
-        Some(_) => return Err(Fault::new(FaultKind::Invalid, "/content", "must be true or false")),
+async fn handle(call: Call, unread: Body) -> Result<Response<Body>, Problem> {
+    let text = document::read(&call, unread).await?;
+    let asked = document::parse(&text).and_then(|value| Streamed::read(&value)).map_err(|fault| refusal::resource(&fault))?;
+    let project = call.project().await?;
+    let ledger = &call.app.ledger;
+    let made = match asked.lines {
+        None => ledger.export(&call.caller, &project, asked.request).await.map(answer),
+        Some(format) => {
+            let made = ledger.extract(&call.caller, &project, asked.request, format.as_str()).await;
+            made.map(|extract| lines::answer(extract, format, asked.manifest))
+        }
     };
+    made.map_err(refused)
+}
+
+/// What is at fault is in the document here, not in the query.
+pub(super) fn refused(error: ReadError) -> Problem {
+    match error {
+        ReadError::Options(detail) => Problem::new(Kind::InvalidResource, detail).recorded(),
+        error => error.into(),
+    }
+}
+
+/// An export that is streamed.
+struct Streamed {
+    request: ExportRequest,
+    /// `None` for a bundle.
+    lines: Option<Format>,
+    manifest: bool,
+}
+
+impl Streamed {
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        let object = members(value, &[&MEMBERS[..], &STREAMED[..]].concat())?;
+        let mut request = read(object)?;
+        request.since = string(object, "since")?.filter(|text| !text.is_empty()).map(str::to_owned);
+        let lines = match string(object, "format")? {
+            None | Some("bundle") => None,
+            Some(_) => Some(format(object, request.opening.content)?),
+        };
+        let manifest = boolean(object, "manifest")?;
+        let only = |name: &str, of: &str| Err(Fault::new(FaultKind::Invalid, "", format!("is of {of} alone")).within(name));
+        match &lines {
+            Some(_) if request.since.is_some() => only("since", "a bundle"),
+            None if object.get("columns").is_some() => only("columns", "csv"),
+            None | Some(Format::Csv(_)) if manifest => only("manifest", "ndjson"),
+            _ => Ok(Self { request, lines, manifest }),
+        }
+    }
+}
+
+/// The form of the lines, as `format` and `columns` say.
+pub(super) fn format(object: &Object<'_>, content: bool) -> Result<Format, Fault> {
+    let wrong = |name: &str, message: &str| Fault::new(FaultKind::Invalid, "", message.to_owned()).within(name);
+    let names = match object.get("columns") {
+        None => None,
+        Some(value) => {
+            let names = value.as_array().and_then(|names| names.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+            Some(names.ok_or_else(|| wrong("columns", "must be an array of strings"))?)
+        }
+    };
+    match (string(object, "format")?, names) {
+        (Some("ndjson"), None) => Ok(Format::Ndjson),
+        (Some("ndjson"), Some(_)) => Err(wrong("columns", "is of csv alone")),
+        (Some("csv"), None) => Ok(Format::Csv(Columns::all(content))),
+        (Some("csv"), Some(names)) => Ok(Format::Csv(Columns::read(names).map_err(|message| wrong("columns", &message))?)),
+        _ => Err(wrong("format", "must be one of: ndjson, csv; a bundle is streamed alone")),
+    }
+}
+
+/// What any export takes.
+pub(super) fn read(object: &Object<'_>) -> Result<ExportRequest, Fault> {
+    let text = |name: &str| Ok::<_, Fault>(string(object, name)?.filter(|text| !text.is_empty()).map(str::to_owned));
     Ok(ExportRequest {
         filter: text("filter")?,
         first_sequence: sequence(object, "from_sequence")?,
         last_sequence: sequence(object, "to_sequence")?,
         from: time(object, "from")?,
         to: time(object, "to")?,
-        opening: Opening { content, purpose: text("purpose")? },
-        since: text("since")?,
+        opening: Opening { content: boolean(object, "content")?, purpose: text("purpose")? },
+        since: None,
     })
 }
 
@@ -139,7 +211,7 @@ fn answer(export: Export) -> Response<Body> {
     let counts =
         [(X_ENTRIES, manifest.entries_included), (X_LEFT_OUT, manifest.entries_left_out()), (X_EVENTS_AFTER, export.events_after())];
     let (pieces, taken) = mpsc::channel(PIECES_MAX);
-    let mut response = Response::new(Body::new(Download { pieces: taken, left: export.bytes() }));
+    let mut response = Response::new(Body::new(Download::new(taken, export.bytes())));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
@@ -150,7 +222,7 @@ fn answer(export: Export) -> Response<Body> {
         headers.insert(name, HeaderValue::from(count));
     }
     tokio::task::spawn_blocking(move || {
-        let mut sink = Sink { pieces: pieces.clone(), piece: Vec::with_capacity(PIECE_BYTES) };
+        let mut sink = Sink::new(pieces.clone());
         if let Err(error) = export.write(&mut sink, &mut |_| {}) {
             tracing::warn!(target: "indelible::http", %error, "an export was broken off");
             // Whoever still reads is told; the length that was announced tells as well.
@@ -161,12 +233,16 @@ fn answer(export: Export) -> Response<Body> {
 }
 
 /// What the thread writes to.
-struct Sink {
+pub(super) struct Sink {
     pieces: mpsc::Sender<io::Result<Bytes>>,
     piece: Vec<u8>,
 }
 
 impl Sink {
+    pub(super) fn new(pieces: mpsc::Sender<io::Result<Bytes>>) -> Self {
+        Self { pieces, piece: Vec::with_capacity(PIECE_BYTES) }
+    }
+
     fn hand_over(&mut self) -> io::Result<()> {
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
         let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads any more");
@@ -190,9 +266,16 @@ impl Write for Sink {
 }
 
 /// What the connection reads from.
-struct Download {
+pub(super) struct Download {
     pieces: mpsc::Receiver<io::Result<Bytes>>,
     left: u64,
+}
+
+impl Download {
+    /// So many bytes.
+    pub(super) const fn new(pieces: mpsc::Receiver<io::Result<Bytes>>, bytes: u64) -> Self {
+        Self { pieces, left: bytes }
+    }
 }
 
 impl HttpBody for Download {
@@ -232,12 +315,21 @@ mod tests {
             (r#"{"to":1}"#, "/to"),
             (r#"{"content":"yes"}"#, "/content"),
             (r#"{"since":{}}"#, "/since"),
+            (r#"{"format":"xml"}"#, "/format"),
+            (r#"{"format":"csv","columns":"id"}"#, "/columns"),
+            (r#"{"format":"csv","columns":["colour"]}"#, "/columns"),
+            (r#"{"format":"csv","columns":[]}"#, "/columns"),
+            (r#"{"format":"ndjson","columns":["id"]}"#, "/columns"),
+            (r#"{"columns":["id"]}"#, "/columns"),
+            (r#"{"format":"csv","since":"x"}"#, "/since"),
+            (r#"{"format":"csv","manifest":true}"#, "/manifest"),
+            (r#"{"manifest":true}"#, "/manifest"),
         ];
         for (text, pointer) in cases {
-            assert_eq!(read(&parse(text.as_bytes()).expect(text)).expect_err(text).pointer, pointer, "{text}");
+            assert_eq!(Streamed::read(&parse(text.as_bytes()).expect(text)).err().expect(text).pointer, pointer, "{text}");
         }
         let text = br#"{"filter":"","from_sequence":3,"to_sequence":9,"content":true,"purpose":"p","to":"2026-01-01T00:00:00Z"}"#;
-        let request = read(&parse(text).expect("JSON")).expect("valid");
+        let request = Streamed::read(&parse(text).expect("JSON")).expect("valid").request;
         assert_eq!((request.filter, request.first_sequence, request.last_sequence), (None, Some(3), Some(9)));
         assert_eq!((request.opening.content, request.opening.purpose.as_deref()), (true, Some("p")));
         assert!(request.from.is_none() && request.to.is_some());

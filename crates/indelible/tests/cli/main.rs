@@ -6,6 +6,7 @@ mod bundles;
 mod commands;
 mod decisions;
 mod demo;
+mod extracts;
 mod https;
 mod import;
 #[cfg(feature = "aws")]

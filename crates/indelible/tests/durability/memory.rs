@@ -77,4 +77,31 @@ fn an_export_and_its_verification_take_no_more_for_more_events() {
         let said = String::from_utf8_lossy(&verified.stdout);
         assert!(verified.status.success() && said.starts_with("intact"), "{said}{}", String::from_utf8_lossy(&verified.stderr));
     }
+    lines_take_no_more_either(&server, &key, before);
+}
+
+/// Nor do events as lines, streamed or made in the background.
+fn lines_take_no_more_either(server: &Server, key: &str, before: u64) {
+    let post = |path: &str, body: &str| {
+        let asked = ureq::post(format!("{}{path}", server.url)).header("authorization", key);
+        asked.header("content-type", "application/json").send(body).expect("taken")
+    };
+    let lines = |mut answer: ureq::http::Response<ureq::Body>| {
+        let reader = std::io::BufReader::new(answer.body_mut().with_config().limit(u64::MAX).reader());
+        std::io::BufRead::lines(reader).map(|line| line.expect("whole")).filter(|line| !line.is_empty()).count()
+    };
+    for body in [r#"{"format":"ndjson"}"#, r#"{"format":"csv","filter":"action eq \"small.event\""}"#] {
+        let count = lines(post("/v1/audit/exports", body));
+        assert!(count >= EXPORTED, "{count} lines of {body}");
+    }
+    let place = post("/v1/audit/export_jobs", r#"{"format":"ndjson"}"#).headers()["location"].to_str().expect("text").to_owned();
+    let get = |path: &str| ureq::get(format!("{}{path}", server.url)).header("authorization", key).call().expect("an answer");
+    let until = std::time::Instant::now() + std::time::Duration::from_mins(2);
+    while !get(&place).body_mut().read_to_string().expect("text").contains("\"state\":\"done\"") && std::time::Instant::now() < until {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let count = lines(get(&format!("{place}/file")));
+    assert!(count >= EXPORTED, "{count} lines of the job");
+    let cost = server.resident_max().saturating_sub(before);
+    assert!(cost < EXPORT_MIB_MAX * MIB, "{} MiB for lines", cost / MIB);
 }

@@ -1,0 +1,253 @@
+//! Extracts (`docs/export.md`): events of a project as records, by sequence, in one pass, up to the newest checkpoint that was signed.
+//!
+//! Recorded as a bundle is: what is asked before anything is read, each content before it leaves, and how it ended before the last records
+//! leave. A range without a filter is held against the checkpoint as it is read; one that does not lead there is broken off.
+
+mod writing;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use indelible_core::bundle::FileName;
+use indelible_core::extract::Head;
+use indelible_core::proof::RangeCheck;
+use indelible_core::tree::leaf_hash;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::ask::{Asked, ExportRequest};
+use super::foundation::{self, Foundation};
+use super::journal::Journal;
+use super::rows::Rows;
+use super::write::ExportError;
+use super::{not_as_signed, unreadable};
+use crate::access::{Caller, Scope};
+use crate::ledger::Ledger;
+use crate::query::ReadError;
+use crate::query::open::{Opened, open};
+use crate::query::reading::Reading;
+use crate::query::scan::Found;
+use crate::resource::Project;
+pub use writing::{Take, Writing};
+
+/// Contents whose events are appended at once, and whose records are held meanwhile: how many, and bytes.
+const CONTENTS_MAX: usize = 256;
+/// See [`CONTENTS_MAX`]; the first fits in any case.
+const CONTENTS_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A record with its sequence.
+pub type Record = (u64, Vec<u8>);
+
+/// An extract that is ready to be written. One that is dropped unwritten is recorded as broken off.
+pub struct Extract {
+    journal: Journal,
+    foundation: Foundation,
+    head: Head,
+    asked: Asked,
+    number: i64,
+    _place: OwnedSemaphorePermit,
+}
+
+/// An extract that was asked for and recorded, and for which nothing was read yet.
+pub(super) struct Begun {
+    pub(super) journal: Journal,
+    asked: Asked,
+    number: i64,
+    form: &'static str,
+}
+
+impl Ledger {
+    /// Makes an extract ready: records the intent, seals where the caller has `audit:admin`. Needs `audit:read`; with contents
+    /// `content:decrypt` and a purpose. `form` says in the record what it is for; `since` has no meaning here.
+    pub async fn extract(
+        &self,
+        caller: &Caller,
+        project: &Project,
+        request: ExportRequest,
+        form: &'static str,
+    ) -> Result<Extract, ReadError> {
+        let place = Arc::clone(&self.inner.index.exports).try_acquire_owned();
+        let place = place.map_err(|_| ReadError::Unavailable("too many exports are under way; try again later".to_owned()));
+        let (begun, place) = self.begin_extract(caller, project, &request, form, place).await?;
+        begun.ready(place).await
+    }
+
+    /// Records that it is asked for, if `room` says that it is taken; a refusal is recorded too.
+    pub(super) async fn begin_extract<T>(
+        &self,
+        caller: &Caller,
+        project: &Project,
+        request: &ExportRequest,
+        form: &'static str,
+        room: Result<T, ReadError>,
+    ) -> Result<(Begun, T), ReadError> {
+        let mut reading = Reading::new(caller, project, "audit_extract", "", &request.opening);
+        reading.action = "audit.export";
+        reading.filter = request.claim(&self.inner.desk.rules.for_question(project));
+        let asked = reading.authorise(self).and_then(|()| Asked::read(request, reading.filter.clone()));
+        let number = self.inner.registry.number_of(project.id).ok_or(ReadError::NotFound("project"));
+        let (asked, number, room) = match asked.and_then(|asked| Ok((asked, number?, room?))) {
+            Ok(ready) => ready,
+            Err(error) => {
+                // As with every read, a stranger's project learns nothing.
+                if error != ReadError::NotFound("project") {
+                    self.record(vec![reading.refusal(&error)]).await?;
+                }
+                return Err(error);
+            }
+        };
+        let mut details = request.details();
+        details.push(("form", form.to_owned()));
+        let journal = Journal::begin(self, Arc::new(reading), details).await?;
+        Ok((Begun { journal, asked, number, form }, room))
+    }
+}
+
+impl Begun {
+    /// Seals where the caller may, and takes the newest checkpoint.
+    pub(super) async fn ready(self, place: OwnedSemaphorePermit) -> Result<Extract, ReadError> {
+        let Self { mut journal, asked, number, form } = self;
+        let (ledger, reading) = (journal.ledger.clone(), Arc::clone(&journal.reading));
+        if reading.caller.has(Scope::AuditAdmin)
+            && let Err(error) = ledger.seal(&reading.caller, &reading.project).await
+        {
+            tracing::warn!(%error, "nothing was sealed before an export; the newest checkpoint is taken");
+        }
+        let task = tokio::task::spawn_blocking(move || -> Result<Extract, ReadError> {
+            let project = &reading.project;
+            let read = foundation::await_witnesses(&ledger, number).and_then(|()| foundation::read(&ledger, number, project, &asked));
+            let foundation = read.inspect_err(|error| journal.fail(error))?;
+            let head = head(project, &foundation, &asked);
+            journal.describe_extract(form, &head);
+            Ok(Extract { journal, foundation, head, asked, number, _place: place })
+        });
+        task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "an export panicked");
+            Err(ReadError::Unavailable("the export failed".to_owned()))
+        })
+    }
+}
+
+/// What is known before the first record.
+fn head(project: &Project, foundation: &Foundation, asked: &Asked) -> Head {
+    let file = |wanted| foundation.files.iter().find(|(file, _)| *file == wanted).map(|(_, bytes)| String::from_utf8_lossy(bytes));
+    Head {
+        organization_id: project.organization_id,
+        project_id: project.id,
+        origin: foundation.origin.clone(),
+        filter: asked.claim.clone(),
+        first_sequence: foundation.first,
+        last_sequence: foundation.last,
+        tree_size: foundation.tree.size,
+        content_included: asked.content,
+        checkpoint: foundation.note.to_string(),
+        verifier_keys: file(FileName::VerifierKeys).unwrap_or_default().lines().map(str::to_owned).collect(),
+        range_proof: foundation.range_proof.as_ref().map(ToString::to_string),
+    }
+}
+
+impl Extract {
+    /// What is known of it before its first record.
+    pub const fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Events of the project after the checkpoint, which are not in it.
+    pub const fn events_after(&self) -> u64 {
+        self.foundation.events_after
+    }
+
+    /// Hands all records to `take`; how many. Blocks; takes as long as `take` does, and stops soon after `gone` is raised.
+    pub fn write(mut self, take: &mut dyn Take, gone: &AtomicBool) -> Result<u64, ExportError> {
+        let written = self.write_all(take, gone);
+        match &written {
+            Ok(()) => {}
+            Err(ExportError::Sink(_)) => self.journal.break_off("it was not read to its end".to_owned()),
+            Err(ExportError::Read(error)) => self.journal.fail(error),
+        }
+        written.map(|()| self.journal.sent.entries)
+    }
+
+    fn write_all(&mut self, take: &mut dyn Take, gone: &AtomicBool) -> Result<(), ExportError> {
+        let mut check = self.foundation.range_proof.as_ref().map(indelible_core::proof::RangeProof::check);
+        let (ledger, reading, filter) = (self.journal.ledger.clone(), Arc::clone(&self.journal.reading), self.asked.filter.take());
+        let mut rows = Rows {
+            ledger: &ledger,
+            reading: &reading,
+            number: self.number,
+            head: self.foundation.head,
+            filter: filter.as_ref(),
+            next: self.foundation.first,
+            last: self.foundation.last,
+        };
+        loop {
+            let chunk = rows.chunk(gone)?;
+            if chunk.is_empty() {
+                break;
+            }
+            if let Some(check) = &mut check {
+                hold_against(check, &chunk)?;
+            }
+            if self.asked.content { self.opened(&chunk, take)? } else { self.plain(&chunk, take)? }
+        }
+        if check.is_some_and(|check| check.root() != Some(self.foundation.tree.root)) {
+            return Err(not_as_signed(self.foundation.first).into());
+        }
+        self.journal.add(take.told());
+        self.journal.succeed()?;
+        Ok(take.end()?)
+    }
+
+    fn plain(&mut self, chunk: &[Found], take: &mut dyn Take) -> Result<(), ExportError> {
+        let records: Vec<Record> = chunk.iter().map(|row| (row.sequence, crate::query::open::record(row, &Opened::None))).collect();
+        self.hand_over(&records, take)
+    }
+
+    /// Opens contents, a few at a time; each is recorded before it leaves.
+    fn opened(&mut self, chunk: &[Found], take: &mut dyn Take) -> Result<(), ExportError> {
+        let (mut records, mut bytes, mut events) = (Vec::new(), 0, Vec::new());
+        for row in chunk {
+            let opened = {
+                let reader = self.journal.ledger.inner.readers.get().map_err(|error| unreadable(&error))?;
+                open(&reader, &self.journal.ledger.inner.desk.data_keys, row).map_err(|error| unreadable(&error))?
+            };
+            match &opened {
+                Opened::None => {}
+                Opened::Content(_) => events.push(self.journal.reading.decrypt(row.id(), None)),
+                Opened::Failed(reason) => events.push(self.journal.reading.decrypt(row.id(), Some(reason))),
+            }
+            let record = crate::query::open::record(row, &opened);
+            bytes += record.len();
+            records.push((row.sequence, record));
+            if events.len() >= CONTENTS_MAX || bytes >= CONTENTS_BYTES_MAX {
+                self.told_of(std::mem::take(&mut events))?;
+                self.hand_over(&std::mem::take(&mut records), take)?;
+                bytes = 0;
+            }
+        }
+        self.told_of(events)?;
+        self.hand_over(&records, take)
+    }
+
+    fn told_of(&mut self, events: Vec<crate::append::EngineEvent>) -> Result<(), ExportError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        self.journal.sent.content_keys += events.iter().filter(|event| event.outcome == "allow").count() as u64;
+        Ok(self.journal.record(events)?)
+    }
+
+    fn hand_over(&mut self, records: &[Record], take: &mut dyn Take) -> Result<(), ExportError> {
+        self.journal.sent.bytes += take.take(records)?;
+        self.journal.sent.entries += records.len() as u64;
+        Ok(())
+    }
+}
+
+fn hold_against(check: &mut RangeCheck, chunk: &[Found]) -> Result<(), ReadError> {
+    for row in chunk {
+        if check.next() != row.sequence || !check.push(leaf_hash(&row.entry)) {
+            return Err(not_as_signed(check.next()));
+        }
+    }
+    Ok(())
+}

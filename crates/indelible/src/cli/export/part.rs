@@ -1,0 +1,251 @@
+//! A file of events while it is made: its bytes in `FILE.part`, and in `FILE.part.json` how far they are known to have come. The bytes are
+//! on the disk before the other file says so; what was broken off, by whatever, goes on from there.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use indelible_core::extract::{Format, Head, Lines, Manifest, Written};
+use indelible_core::hex;
+use indelible_core::json::Value as CoreValue;
+use indelible_engine::export::extract::{Take, Writing};
+use serde_json::{Value, json};
+
+use super::super::output;
+
+/// It is written down how far it came after so much, bytes, or so long.
+const NOTED_BYTES: u64 = 16 * 1024 * 1024;
+const NOTED_AFTER: Duration = Duration::from_secs(1);
+/// Read at once, bytes.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// A file that is being made.
+pub struct Part {
+    path: PathBuf,
+    format: Format,
+    /// What was asked for: the same has to be asked for when it goes on.
+    asked: Value,
+    head: Option<Head>,
+    lines: Option<Lines>,
+    out: BufWriter<File>,
+    events_after: u64,
+    noted: Noted,
+}
+
+/// How far it is written down to have come.
+struct Noted {
+    path: PathBuf,
+    bytes: u64,
+    at: Instant,
+}
+
+fn with(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path.as_os_str());
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+impl Part {
+    /// A new file.
+    pub(super) fn begin_new(path: &Path, format: Format, asked: Value) -> anyhow::Result<Self> {
+        if path.exists() {
+            bail!("{} is there already", path.display());
+        }
+        let part = with(path, ".part");
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
+        let file = match made {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                bail!("{} is of an export that was broken off: go on with --resume, or remove it", part.display())
+            }
+            made => made.with_context(|| format!("cannot make {}", part.display()))?,
+        };
+        Ok(Self::of(path, format.clone(), asked, None, Lines::new(format), file))
+    }
+
+    /// One that was broken off.
+    pub(super) fn resume(path: &Path, format: Format, asked: Value) -> anyhow::Result<Self> {
+        let (part, noted) = (with(path, ".part"), with(path, ".part.json"));
+        if !part.exists() {
+            bail!("there is nothing to go on with: no {}", part.display());
+        }
+        let text = match std::fs::read(&noted) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // It broke off before anything was written down.
+                let file = OpenOptions::new().write(true).truncate(true).open(&part);
+                let file = file.with_context(|| format!("cannot write {}", part.display()))?;
+                return Ok(Self::of(path, format.clone(), asked, None, Lines::new(format), file));
+            }
+            text => text.with_context(|| format!("cannot read {}", noted.display()))?,
+        };
+        let damaged = || format!("{} cannot be read as what it should be: remove it and {}", noted.display(), part.display());
+        let value: Value = serde_json::from_slice(&text).with_context(damaged)?;
+        if value["asked"] != asked {
+            bail!("{} is of another export: ask for the same again, or remove it and {}", noted.display(), part.display());
+        }
+        let head = value["head"].as_str().and_then(|head| Head::parse(head.as_bytes()).ok()).with_context(damaged)?;
+        let number = |name: &str| value[name].as_u64();
+        let written = Written {
+            entries: number("entries").with_context(damaged)?,
+            bytes: number("bytes").with_context(damaged)?,
+            first_included: number("first_included"),
+            last_included: number("last_included"),
+        };
+        let mut lines = Lines::resumed(format.clone(), written);
+        let mut file = OpenOptions::new().read(true).write(true).open(&part).with_context(|| format!("cannot open {}", part.display()))?;
+        read_again(&mut file, written.bytes, &mut lines).with_context(|| format!("cannot read {}", part.display()))?;
+        if value["sha256"] != hex::encode(&lines.sha256()) {
+            bail!("{} was changed: remove it and {}", part.display(), noted.display());
+        }
+        // What came after was not known to be there.
+        file.set_len(written.bytes)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(Self::of(path, format, asked, Some(head), lines, file))
+    }
+
+    fn of(path: &Path, format: Format, asked: Value, head: Option<Head>, lines: Lines, file: File) -> Self {
+        let noted = Noted { path: with(path, ".part.json"), bytes: lines.written().bytes, at: Instant::now() };
+        let out = BufWriter::with_capacity(PIECE_BYTES, file);
+        Self { path: path.to_owned(), format, asked, head, lines: Some(lines), out, events_after: 0, noted }
+    }
+
+    /// Where to go on, and to where, if it was begun before: as it was fixed then.
+    pub(super) fn range(&self) -> Option<(u64, u64)> {
+        let head = self.head.as_ref()?;
+        let next = self.lines.as_ref()?.written().last_included.map_or(head.first_sequence, |last| last + 1);
+        Some((next, head.last_sequence))
+    }
+
+    /// What whoever hands records over knows before the first one.
+    pub(in crate::cli) fn begin(&mut self, head: Head, events_after: u64) -> anyhow::Result<()> {
+        match &self.head {
+            Some(begun) => {
+                let same = (begun.project_id, &begun.origin, begun.last_sequence) == (head.project_id, &head.origin, head.last_sequence);
+                if !same {
+                    bail!("{} is of another project or log", with(&self.path, ".part").display());
+                }
+            }
+            None => {
+                self.head = Some(head);
+                self.events_after = events_after;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has records written by `hand_over`; what was written is kept, also where that fails.
+    pub(in crate::cli) fn write(&mut self, hand_over: impl FnOnce(&mut dyn Take) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let (Some(lines), Some(head)) = (self.lines.take(), self.head.clone()) else { bail!("nothing was begun") };
+        let bar = output::bar(head.last_sequence - head.first_sequence + 1, false);
+        let mut come = lines.written();
+        // The digest of what is written is not that of the lines, of which some are held back.
+        let mut digest = Lines::new(Format::Ndjson);
+        if come.bytes > 0 {
+            let file = File::open(with(&self.path, ".part"));
+            file.and_then(|mut file| read_again(&mut file, come.bytes, &mut digest)).context("cannot read what is there")?;
+        }
+        let (asked, noted) = (&self.asked, &mut self.noted);
+        let mut tee = Tee { out: &mut self.out, digest };
+        let mut progress = |tee: &mut Tee<'_>, written: Written| -> io::Result<()> {
+            come = written;
+            bar.set_position(written.last_included.map_or(0, |last| last + 1 - head.first_sequence));
+            if written.bytes - noted.bytes >= NOTED_BYTES || noted.at.elapsed() >= NOTED_AFTER {
+                tee.sync()?;
+                noted.note(asked, &head, written, &tee.digest)?;
+            }
+            Ok(())
+        };
+        let mut writing = Writing::new(lines, &mut tee, &mut progress);
+        let handed = hand_over(&mut writing);
+        let lines = writing.into_lines();
+        bar.finish_and_clear();
+        tee.sync().context("cannot write")?;
+        self.noted.note(&self.asked, &head, come, &tee.digest).context("cannot write down how far it came")?;
+        self.lines = Some(lines);
+        handed
+    }
+
+    /// The file is whole: gives it its name, and writes the manifest beside.
+    pub(super) fn keep(mut self) -> anyhow::Result<(Manifest, u64)> {
+        self.out.flush()?;
+        let (Some(lines), Some(head)) = (self.lines, self.head) else { bail!("nothing was written") };
+        let name = self.path.file_name().and_then(|name| name.to_str()).context("the name of the file is not UTF-8")?;
+        let manifest = Manifest { head, format: self.format, file: name.to_owned(), written: lines.written(), sha256: lines.sha256() };
+        let mut text = manifest.to_bytes();
+        text.push(b'\n');
+        replace(&with(&self.path, ".manifest.json"), &text)?;
+        let part = with(&self.path, ".part");
+        // Never over a file that came meanwhile.
+        std::fs::hard_link(&part, &self.path).with_context(|| format!("cannot make {}", self.path.display()))?;
+        std::fs::remove_file(&part)?;
+        std::fs::remove_file(&self.noted.path)?;
+        Ok((manifest, self.events_after))
+    }
+}
+
+impl Noted {
+    fn note(&mut self, asked: &Value, head: &Head, written: Written, digest: &Lines) -> io::Result<()> {
+        let text = json!({
+            "asked": asked,
+            "head": String::from_utf8_lossy(&CoreValue::Object(head.to_object()).to_canonical()),
+            "entries": written.entries,
+            "bytes": written.bytes,
+            "first_included": written.first_included,
+            "last_included": written.last_included,
+            "sha256": hex::encode(&digest.sha256()),
+        });
+        replace(&self.path, text.to_string().as_bytes())?;
+        (self.bytes, self.at) = (written.bytes, Instant::now());
+        Ok(())
+    }
+}
+
+/// The file, and the digest of what is in it.
+struct Tee<'a> {
+    out: &'a mut BufWriter<File>,
+    digest: Lines,
+}
+
+impl Tee<'_> {
+    fn sync(&mut self) -> io::Result<()> {
+        self.out.flush()?;
+        self.out.get_ref().sync_data()
+    }
+}
+
+impl io::Write for Tee<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.out.write(bytes)?;
+        self.digest.again(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Hands the first so many bytes of a file to `lines`.
+fn read_again(file: &mut File, bytes: u64, lines: &mut Lines) -> io::Result<()> {
+    let (mut left, mut piece) = (bytes, vec![0; PIECE_BYTES]);
+    while left > 0 {
+        let some = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        file.read_exact(&mut piece[..some])?;
+        lines.again(&piece[..some]);
+        left -= some as u64;
+    }
+    Ok(())
+}
+
+/// Writes a small file in one step: it is the old one or the new one, whatever happens.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".indelible-export-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_data()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
