@@ -13,6 +13,7 @@ mod ask;
 mod contents;
 pub mod extract;
 mod foundation;
+pub mod jobs;
 mod journal;
 mod rows;
 mod survey;

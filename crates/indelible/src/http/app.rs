@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use indelible_engine::Ledger;
 use indelible_engine::clock::Clock;
+use indelible_engine::export::jobs::Jobs;
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
@@ -69,6 +70,8 @@ pub(super) struct App {
     pub(super) keys: Buckets<Uuid>,
     pub(super) strangers: Buckets<IpAddr>,
     pub(super) metrics: Metrics,
+    /// Exports in the background.
+    pub(super) jobs: Jobs,
     /// Whether the server stops: what has no end of its own ends then.
     pub(super) stopping: watch::Sender<bool>,
     /// The OpenAPI document.
@@ -78,14 +81,15 @@ pub(super) struct App {
 impl App {
     pub(super) fn new(ledger: Ledger, clock: Arc<dyn Clock>, options: HttpOptions) -> Self {
         Self {
-            ledger,
             ids: Ids::new(clock),
             bodies: Arc::new(Semaphore::new(options.bodies_bytes_max / BODY_UNIT_BYTES)),
             keys: Buckets::new(Rate { per_second: options.key_rate, burst: options.key_rate }),
             strangers: Buckets::new(Rate { per_second: options.stranger_rate, burst: options.stranger_burst }),
             metrics: Metrics::default(),
+            jobs: Jobs::start(&ledger),
             stopping: watch::Sender::new(false),
             openapi: Bytes::from(super::openapi::document()),
+            ledger,
             options,
         }
     }

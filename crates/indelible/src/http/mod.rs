@@ -23,6 +23,7 @@ mod document;
 mod enter;
 mod events;
 mod exchange;
+mod export_jobs;
 mod exports;
 mod ids;
 mod invitations;

@@ -94,6 +94,8 @@ kinds! {
     UnsupportedMediaType = 415 "unsupported-media-type" "The media type is not supported";
     /// `Content-Encoding` is not one that this URL takes. `Accept-Encoding` lists those that are.
     UnsupportedEncoding = 415 "unsupported-encoding" "The content coding is not supported";
+    /// `Range` asks for bytes that the file does not have; `detail` says how many it has.
+    NoSuchRange = 416 "no-such-range" "The file has no such bytes";
     /// An event breaks a rule. `errors` points at each fault; in a batch each pointer begins with the event's index.
     InvalidEvent = 422 "invalid-event" "The event is not valid";
     /// An event sets a member that only the server sets. The attempt is recorded.

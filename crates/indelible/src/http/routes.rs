@@ -17,8 +17,8 @@ use super::problem::{Kind, Problem};
 use super::query::Query;
 use super::route::{Answer, Audit, Handler, Route, Verb};
 use super::{
-    anchors, body, chain_keys, checkpoints, clock, consistency, conversations, decisions, enter, events, exports, invitations, keys,
-    openapi, process, redaction, resources, rewrap, rotation, runs, spending, status, streams, tlog, verify,
+    anchors, body, chain_keys, checkpoints, clock, consistency, conversations, decisions, enter, events, export_jobs, exports, invitations,
+    keys, openapi, process, redaction, resources, rewrap, rotation, runs, spending, status, streams, tlog, verify,
 };
 
 /// URLs of their own.
@@ -43,6 +43,11 @@ static ROUTES: &[&Route] = &[
     &tlog::checkpoint::ROUTE,
     &tlog::tile::ROUTE,
     &exports::ROUTE,
+    &export_jobs::create::ROUTE,
+    &export_jobs::list::ROUTE,
+    &export_jobs::show::ROUTE,
+    &export_jobs::file::ROUTE,
+    &export_jobs::remove::ROUTE,
     &clock::ROUTE,
     &rotation::ROUTE,
     &rewrap::ROUTE,

@@ -4,7 +4,7 @@ use indelible_core::event::members::{CONTENT, ENTRY, Member, Owner, Shape};
 use indelible_core::limits::{ACTION_BYTES_MAX, CONTEXT_KEY_BYTES_MAX, CONTEXT_KEYS_MAX, CONTEXT_VALUE_BYTES_MAX};
 use serde_json::{Map, Value, json};
 
-use super::{anchors, events, resources};
+use super::{anchors, events, export_jobs, resources};
 
 /// A reference to one of [`components`].
 pub(super) fn reference(name: &str) -> Value {
@@ -19,6 +19,7 @@ pub(super) fn components() -> Vec<(String, Value)> {
         ("Page", events::list::page_schema()),
         ("Receipt", receipt()),
         ("Anchor", anchors::anchor_schema()),
+        ("ExportJob", export_jobs::schema()),
         ("Problem", problem()),
     ];
     let own = own.into_iter().map(|(name, schema)| (name.to_owned(), schema));

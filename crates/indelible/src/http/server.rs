@@ -92,6 +92,7 @@ impl Server {
         }
         drop(listener);
         app.stopping.send_replace(true);
+        app.jobs.close().await;
         let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
         let quiet = tokio::time::timeout(drain_timeout, places.acquire_many(all)).await;
         if quiet.is_err() {

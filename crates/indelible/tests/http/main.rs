@@ -13,6 +13,7 @@ mod documents;
 mod door;
 mod event;
 mod events;
+mod export_jobs;
 mod exports;
 mod keys;
 #[cfg(feature = "aws")]

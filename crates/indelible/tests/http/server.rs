@@ -172,6 +172,12 @@ impl House {
         member["key"].as_str().expect("a key").to_owned()
     }
 
+    /// An export of the default project in the background.
+    pub(crate) fn export_job(&self) -> String {
+        let job = self.post("/v1/audit/export_jobs", r#"{"format":"ndjson"}"#).send().is(202);
+        job["id"].as_str().expect("an id").to_owned()
+    }
+
     /// Makes a project and an administrator's key of its own: its id and the key.
     pub(crate) fn tenant(&self, name: &str) -> (String, String) {
         let project = self.post("/v1/projects", &json!({"name": name})).key(&self.instance).send().is(201);

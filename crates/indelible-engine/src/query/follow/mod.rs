@@ -168,7 +168,7 @@ impl Ledger {
         Ok((filter, number, place))
     }
 
-    fn is_deleted(&self, project: Uuid) -> bool {
+    pub(crate) fn is_deleted(&self, project: Uuid) -> bool {
         self.inner.registry.project(project).is_none_or(|project| project.deleted_at.is_some())
     }
 }

@@ -52,6 +52,12 @@ const BUNDLE: &[Header] = &[
     field("X-Indelible-Left-Out", "Events of the range that are not in it."),
     field("X-Indelible-Events-After", "Events after the newest signed checkpoint, which no bundle holds yet."),
 ];
+const FILE: &[Header] = &[
+    field("Content-Disposition", "A name for the file."),
+    field("ETag", "The SHA-256 of the file, for `If-Range`."),
+    field("Accept-Ranges", "`bytes`"),
+    field("Content-Range", "On 206: which bytes these are."),
+];
 const STREAM: &[Header] = &[field("X-Accel-Buffering", "`no`: a proxy is not to gather the answer.")];
 const TILE: &[Header] = &[field("Vary", "`Authorization`, on full tiles of hashes.")];
 
@@ -65,6 +71,8 @@ fn succeeded(route: &Route) -> Vec<&'static [Header]> {
             "list_events" => &[NEXT, TIMING],
             "explore_organization" => &[NEXT],
             "stream_events" => &[STREAM],
+            "create_export_job" => &[PLACE],
+            "download_export_job" => &[FILE],
             "export_bundle" => &[BUNDLE],
             "read_tile" => &[TILE],
             _ => &[],

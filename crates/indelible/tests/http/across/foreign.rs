@@ -73,6 +73,7 @@ fn plant(house: &House) -> Vec<String> {
     said["content"] = json!({"output": PLANTED});
     ids.push(id(&house.post(EVENTS, &said).send().is(201)));
     ids.extend(["run-of-the-one", "thread-of-the-one"].map(str::to_owned));
+    ids.push(house.export_job());
     house.ask("POST", "/v1/audit/anchors").send().is(200);
     ids
 }

@@ -147,6 +147,8 @@ pub(super) fn recipe(house: &House, operation: &Operation, made: &dyn Fn(&'stati
         ("POST", EVENTS | "/v1/audit/events/check") => (project, "events:append", event("walk.step"), r#"{"x":1}"#),
         ("POST", "/v1/audit/anchors" | "/v1/audit/keys/chain") => (project, "audit:admin", json!({}), ""),
         ("POST", "/v1/audit/exports") => (project, "audit:read", json!({}), r#"{"x":1}"#),
+        ("POST", "/v1/audit/export_jobs") => (project, "audit:read", json!({"format": "ndjson"}), r#"{"format":"ndjson","x":1}"#),
+        ("DELETE", "/v1/audit/export_jobs/{id}") => (project, "audit:read", json!({}), ""),
         ("POST", "/v1/audit/clock" | "/v1/audit/checkpoints/adopt") => (instance, "audit:admin", json!({}), ""),
         ("POST", "/v1/audit/keys/rotate") => (instance, "audit:admin", json!({"kind": "data"}), r#"{"kind":"master"}"#),
         ("POST", "/v1/audit/keys/rewrap") => (instance, "audit:admin", json!({}), r#"{"x":1}"#),
@@ -155,5 +157,7 @@ pub(super) fn recipe(house: &House, operation: &Operation, made: &dyn Fn(&'stati
         ("POST", "/v1/invitations/accept") => (&invited, "control:write", json!({}), ""),
         _ => return None,
     };
-    Some(Recipe { key: key.clone(), body: body.to_string(), wrong, variable: String::new(), needs })
+    // One of its own, so that it is there.
+    let variable = if operation.path.starts_with("/v1/audit/export_jobs/") { house.export_job() } else { String::new() };
+    Some(Recipe { key: key.clone(), body: body.to_string(), wrong, variable, needs })
 }

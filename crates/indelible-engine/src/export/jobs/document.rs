@@ -1,0 +1,214 @@
+//! A job as a small file of JSON, and the folder of all of them.
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indelible_core::extract::{Format, Manifest};
+use indelible_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Held;
+use crate::ledger::Ledger;
+
+/// How a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Its turn has not come.
+    Queued,
+    /// It is being made.
+    Running,
+    /// Its file can be fetched.
+    Done,
+    /// It came to no end; `reason` says why.
+    Failed,
+}
+
+impl State {
+    /// The word used in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether it will change no more.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Done | Self::Failed)
+    }
+}
+
+/// An export job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its id.
+    #[serde(with = "text")]
+    pub id: Uuid,
+    /// Whose events.
+    #[serde(with = "text")]
+    pub project_id: Uuid,
+    /// The key that asked for it.
+    #[serde(with = "maybe_text")]
+    pub made_by: Option<Uuid>,
+    /// Of the events that tell of it.
+    #[serde(with = "text")]
+    pub operation_id: Uuid,
+    /// `ndjson` or `csv`.
+    pub format: String,
+    /// Filter and times, as recorded.
+    pub filter: Option<String>,
+    /// Whether contents are opened in it.
+    pub content: bool,
+    /// When it was asked for.
+    #[serde(with = "micros")]
+    pub created_at: Timestamp,
+    /// When it was over.
+    #[serde(with = "maybe_micros")]
+    pub finished_at: Option<Timestamp>,
+    /// How it stands.
+    pub state: State,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// Rows of the range that were gone through.
+    pub rows: u64,
+    /// Rows of the range, once it is known.
+    pub rows_all: Option<u64>,
+    /// Events in the file.
+    pub entries: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// The manifest as JSON, once it is done.
+    pub manifest: Option<String>,
+}
+
+mod text {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+    use uuid::Uuid;
+
+    pub(super) fn serialize<S: Serializer>(id: &Uuid, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Uuid, D::Error> {
+        Uuid::try_parse(&String::deserialize(from)?).map_err(|_| D::Error::custom("no UUID"))
+    }
+}
+
+mod maybe_text {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
+    use uuid::Uuid;
+
+    #[expect(clippy::ref_option, reason = "serde hands it over so")]
+    pub(super) fn serialize<S: Serializer>(id: &Option<Uuid>, to: S) -> Result<S::Ok, S::Error> {
+        id.map(|id| id.to_string()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Option<Uuid>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| Uuid::try_parse(&text).map_err(|_| D::Error::custom("no UUID"))).transpose()
+    }
+}
+
+mod micros {
+    use indelible_core::time::Timestamp;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+    pub(super) fn serialize<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_i64(time.as_micros())
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Timestamp, D::Error> {
+        Timestamp::from_micros(i64::deserialize(from)?).ok_or_else(|| D::Error::custom("no time"))
+    }
+}
+
+mod maybe_micros {
+    use indelible_core::time::Timestamp;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde hands it over so")]
+    pub(super) fn serialize<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+        time.map(Timestamp::as_micros).serialize(to)
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+        Ok(Option::<i64>::deserialize(from)?.and_then(Timestamp::from_micros))
+    }
+}
+
+impl Job {
+    /// The name of its file for who fetches it.
+    pub fn file_name(&self) -> String {
+        format!("indelible-{}.{}", self.id, self.format)
+    }
+}
+
+fn described(folder: &Path, id: Uuid) -> PathBuf {
+    folder.join(format!("{id}.json"))
+}
+
+/// Where the file of a job is.
+pub(super) fn file(folder: &Path, id: Uuid) -> PathBuf {
+    folder.join(format!("{id}.data"))
+}
+
+/// Writes what is known of a job, in one step.
+pub(super) fn write(folder: &Path, job: &Job) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let new = folder.join(format!("{}.new", job.id));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(&serde_json::to_vec(job)?)?;
+    file.sync_data()?;
+    std::fs::rename(&new, described(folder, job.id))
+}
+
+/// Removes a job's files.
+pub(super) fn remove(folder: &Path, id: Uuid) {
+    for path in [file(folder, id), described(folder, id)] {
+        if let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::error!(%error, path = %path.display(), "a file of an export could not be removed");
+        }
+    }
+}
+
+/// What lies in the folder when a server starts: what is done stays, what is not is failed, anything else goes.
+pub(super) fn take_up(ledger: &Ledger, folder: &Path) -> BTreeMap<Uuid, Held> {
+    let mut all = BTreeMap::new();
+    let Ok(names) = std::fs::read_dir(folder) else { return all };
+    let paths: Vec<PathBuf> = names.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
+        let read = std::fs::read(path).ok().and_then(|text| serde_json::from_slice::<Job>(&text).ok());
+        let Some(mut job) = read.filter(|job| &described(folder, job.id) == path) else { continue };
+        if !job.state.is_over() {
+            let reason = "the server stopped before it was done";
+            (job.state, job.reason, job.finished_at) = (State::Failed, Some(reason.to_owned()), Some(ledger.inner.clock.now()));
+            (job.bytes, job.entries) = (0, 0);
+            ledger.told_late(&job, reason);
+            if let Err(error) = write(folder, &job) {
+                tracing::error!(%error, "an export job could not be written");
+            }
+            let _ = std::fs::remove_file(file(folder, job.id));
+        }
+        let format = job.manifest.as_deref().and_then(|text| Manifest::parse(text.as_bytes()).ok());
+        let format = format.map_or(Format::Ndjson, |manifest| manifest.format);
+        all.insert(job.id, Held { job, begun: None, format, gone: Arc::default() });
+    }
+    for path in paths {
+        let id = path.file_stem().and_then(|stem| Uuid::try_parse(stem.to_str()?).ok());
+        if id.is_none_or(|id| !all.contains_key(&id)) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    all
+}

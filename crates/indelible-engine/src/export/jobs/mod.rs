@@ -1,0 +1,253 @@
+//! Exports in the background: extracts written to a file of the data folder, to be fetched for a day, whole or in parts.
+//!
+//! One at a time is made. A job is a small file of JSON beside the file that it makes, both their owner's alone; it belongs to the server that
+//! made it, and goes with its project. What was not done when the server ended is failed. The request is recorded when it is taken (the intent),
+//! its end before the last bytes are in the file, each content before it is, and each download as an export of its own. A job with contents is
+//! fetched by the key that asked for it, and by no other.
+
+mod document;
+mod fetch;
+mod run;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use indelible_core::extract::Format;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+pub use document::{Job, State};
+pub use fetch::{Fetch, Wanted};
+
+use super::ExportRequest;
+use super::extract::Begun;
+use crate::access::{Caller, Owner, Scope};
+use crate::append::EngineEvent;
+use crate::ledger::Ledger;
+use crate::query::ReadError;
+use crate::query::reading::Reading;
+use crate::resource::Project;
+
+/// The folder in the data folder.
+const FOLDER: &str = "exports";
+/// Jobs of a server, and of a project, whether they are done or not.
+const ALL_MAX: usize = 200;
+/// See [`ALL_MAX`].
+const OF_PROJECT_MAX: usize = 20;
+/// How long what is done is kept, microseconds.
+const KEPT_MICROS: i64 = 24 * 3_600 * 1_000_000;
+/// What has to stay free on the disk, bytes.
+const FREE_MIN_BYTES: u64 = 512 * 1024 * 1024;
+/// How often what is past its time is looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Why a job is not taken, shown, fetched or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// As for any read. Recorded.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// There are as many as there may be, or it is not done. Recorded.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+impl From<crate::append::AppendError> for JobError {
+    fn from(error: crate::append::AppendError) -> Self {
+        Self::Read(error.into())
+    }
+}
+
+/// A job as it is held.
+struct Held {
+    job: Job,
+    /// Until its turn comes.
+    begun: Option<Begun>,
+    format: Format,
+    /// Raised where it is to stop.
+    gone: Arc<AtomicBool>,
+}
+
+struct Shared {
+    ledger: Ledger,
+    folder: PathBuf,
+    all: Mutex<BTreeMap<Uuid, Held>>,
+    bell: Notify,
+    stopping: AtomicBool,
+    /// Held while a job is made.
+    busy: tokio::sync::Mutex<()>,
+}
+
+/// The export jobs of a server.
+#[derive(Clone)]
+pub struct Jobs(Arc<Shared>);
+
+impl Shared {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Uuid, Held>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Jobs {
+    /// Takes up what lies in the folder, and begins to make what is asked for. Within a runtime.
+    pub fn start(ledger: &Ledger) -> Self {
+        let folder = ledger.inner.folder().root().join(FOLDER);
+        let all = document::take_up(ledger, &folder);
+        let shared = Arc::new(Shared {
+            ledger: ledger.clone(),
+            folder,
+            all: Mutex::new(all),
+            bell: Notify::new(),
+            stopping: AtomicBool::new(false),
+            busy: tokio::sync::Mutex::new(()),
+        });
+        tokio::spawn(run::run(Arc::downgrade(&shared)));
+        tokio::spawn(run::sweep(Arc::downgrade(&shared)));
+        Self(shared)
+    }
+
+    /// Stops what is being made; returns once its end is recorded.
+    pub async fn close(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.all().values().for_each(|held| held.gone.store(true, Ordering::Relaxed));
+        self.0.bell.notify_waiters();
+        drop(self.0.busy.lock().await);
+        run::give_up(&self.0);
+    }
+
+    /// Takes a job. Needs `audit:read`; with contents `content:decrypt` and a purpose.
+    pub async fn create(&self, caller: &Caller, project: &Project, request: ExportRequest, format: Format) -> Result<Job, JobError> {
+        let ledger = &self.0.ledger;
+        let room = self.room(project.id);
+        let full = room.as_ref().err().cloned();
+        let (begun, ()) = ledger.begin_extract(caller, project, &request, "job", room).await.map_err(|error| match full {
+            Some(ReadError::Options(full)) if error == ReadError::Options(full.clone()) => JobError::Conflict(full),
+            _ => JobError::Read(error),
+        })?;
+        let job = Job {
+            id: ledger.new_id(),
+            project_id: project.id,
+            made_by: caller.known_by(),
+            operation_id: begun.journal.operation(),
+            format: format.as_str().to_owned(),
+            filter: begun.journal.reading.filter.clone(),
+            content: request.opening.content,
+            created_at: ledger.inner.clock.now(),
+            finished_at: None,
+            state: State::Queued,
+            reason: None,
+            rows: 0,
+            rows_all: None,
+            entries: 0,
+            bytes: 0,
+            manifest: None,
+        };
+        document::write(&self.0.folder, &job).map_err(|error| ReadError::Unavailable(format!("the job cannot be written: {error}")))?;
+        let held = Held { job: job.clone(), begun: Some(begun), format, gone: Arc::default() };
+        self.0.all().insert(job.id, held);
+        self.0.bell.notify_one();
+        Ok(job)
+    }
+
+    /// Whether one more may be taken.
+    fn room(&self, project: Uuid) -> Result<(), ReadError> {
+        let all = self.0.all();
+        if all.len() >= ALL_MAX || all.values().filter(|held| held.job.project_id == project).count() >= OF_PROJECT_MAX {
+            let full = format!("there are {OF_PROJECT_MAX} export jobs of a project, and {ALL_MAX} of a server: remove one");
+            return Err(ReadError::Options(full));
+        }
+        drop(all);
+        if self.0.ledger.is_deleted(project) {
+            return Err(ReadError::Deleted);
+        }
+        if run::free_bytes(&self.0.folder) < FREE_MIN_BYTES {
+            return Err(ReadError::Unavailable("the disk of the server has no room for an export".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The jobs of a project, the newest first. Needs `audit:read`.
+    pub async fn list(&self, caller: &Caller, project: &Project) -> Result<Vec<Job>, JobError> {
+        self.authorise(caller, project.id).await?;
+        let mut jobs: Vec<Job> =
+            self.0.all().values().filter(|held| held.job.project_id == project.id).map(|held| held.job.clone()).collect();
+        jobs.sort_unstable_by_key(|job| std::cmp::Reverse((job.created_at, job.id)));
+        Ok(jobs)
+    }
+
+    /// One job. Needs `audit:read`.
+    pub async fn show(&self, caller: &Caller, id: Uuid) -> Result<Job, JobError> {
+        self.find(caller, id, "audit.read").await
+    }
+
+    /// Stops a job and removes what there is of it. Needs `audit:read`, and of others' jobs `audit:admin`.
+    pub async fn remove(&self, caller: &Caller, id: Uuid) -> Result<(), JobError> {
+        let ledger = &self.0.ledger;
+        let job = self.find(caller, id, "audit.export").await?;
+        let reading = self.reading(caller, &job)?;
+        if job.made_by != caller.known_by() && !caller.has(Scope::AuditAdmin) {
+            let error = ReadError::Forbidden(Scope::AuditAdmin.as_str().to_owned());
+            ledger.record(vec![reading.refusal(&error)]).await?;
+            return Err(error.into());
+        }
+        let mut event = reading.event("allow", 0, Some("the job was removed".to_owned()));
+        event.context = vec![("form", "job".to_owned()), ("job_operation_id", job.operation_id.to_string())];
+        ledger.record(vec![event]).await?;
+        self.0.remove(id, "it was cancelled");
+        Ok(())
+    }
+
+    /// The job, for who may see it. A job of another project and one that is nowhere are answered alike.
+    async fn find(&self, caller: &Caller, id: Uuid, action: &'static str) -> Result<Job, JobError> {
+        let ledger = &self.0.ledger;
+        let job = self.0.all().get(&id).map(|held| held.job.clone());
+        let seen = job.filter(|job| ledger.inner.registry.is_within(Owner::Project(job.project_id), caller.owner()));
+        let Some(job) = seen else { return Err(ledger.unseen(caller, action, ReadError::NotFound("export job")).await.into()) };
+        if let Err(error) = self.reading(caller, &job).and_then(|reading| reading.authorise(ledger)) {
+            let mut reading = self.reading(caller, &job)?;
+            reading.action = action;
+            ledger.record(vec![reading.refusal(&error)]).await?;
+            return Err(error.into());
+        }
+        Ok(job)
+    }
+
+    async fn authorise(&self, caller: &Caller, project: Uuid) -> Result<(), JobError> {
+        let ledger = &self.0.ledger;
+        let project = ledger.inner.registry.project(project).ok_or(ReadError::NotFound("project"))?;
+        let reading = Reading::new(caller, &project, "export_job", "", &crate::query::Opening::default());
+        if let Err(error) = reading.authorise(ledger) {
+            ledger.record(vec![reading.refusal(&error)]).await?;
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    /// What is recorded of something that is done to a job.
+    fn reading(&self, caller: &Caller, job: &Job) -> Result<Reading, ReadError> {
+        let project = self.0.ledger.inner.registry.project(job.project_id).ok_or(ReadError::NotFound("export job"))?;
+        let mut reading = Reading::new(caller, &project, "export_job", job.id.to_string(), &crate::query::Opening::default());
+        reading.action = "audit.export";
+        reading.filter.clone_from(&job.filter);
+        Ok(reading)
+    }
+}
+
+impl Ledger {
+    /// The end of a job that nobody could record: the server ended in the midst of it.
+    fn told_late(&self, job: &Job, reason: &str) {
+        let Some(project) = self.inner.registry.project(job.project_id) else { return };
+        let mut event = EngineEvent::new(&Caller::engine(), &project, "audit.export", "error").because(reason);
+        event.operation = Some((job.operation_id, "outcome"));
+        let recorded = self.prepare_all(vec![event]).and_then(|batch| {
+            let work = crate::write::Work::new(batch, crate::write::Privilege::Engine);
+            self.inner.writer.submit_unanswered(work)
+        });
+        if let Err(error) = recorded {
+            tracing::error!(%error, operation_id = %job.operation_id, "the end of an export could not be recorded: its intent stays open");
+        }
+    }
+}

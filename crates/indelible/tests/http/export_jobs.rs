@@ -1,0 +1,252 @@
+//! `/v1/audit/export_jobs`: made in the background, fetched in parts, gone with their project; and what the log says of each.
+
+use std::time::{Duration, Instant};
+
+use indelible::http::{HttpOptions, Server};
+use indelible_core::extract::{Check, Manifest};
+use indelible_engine::{Ledger, Options};
+use serde_json::{Value, json};
+
+use crate::server::{Answer, EVENTS, House, event};
+
+const JOBS: &str = "/v1/audit/export_jobs";
+
+fn fill(house: &House, key: &str, count: usize) {
+    let batch: Vec<Value> = (0..count)
+        .map(|n| {
+            let mut event = event("job.fill");
+            event["content"] = json!({"output": format!("said {n}")});
+            event["reason"] = json!("r".repeat(500));
+            event
+        })
+        .collect();
+    house.post(EVENTS, &json!(batch)).key(key).send().is(201);
+}
+
+/// Asks for one; the path of the job.
+fn create(house: &House, key: &str, body: &Value) -> String {
+    let answer = house.post(JOBS, body).key(key).send();
+    let job = answer.is(202);
+    let path = format!("{JOBS}/{}", job["id"].as_str().expect("an id"));
+    assert_eq!(answer.header("location"), Some(path.as_str()));
+    assert!(["queued", "running"].contains(&job["state"].as_str().expect("a state")), "{job}");
+    path
+}
+
+/// Once it is over.
+fn over(house: &House, key: &str, path: &str) -> Value {
+    let until = Instant::now() + Duration::from_mins(1);
+    loop {
+        let job = house.get(path).key(key).send().is(200);
+        if ["done", "failed"].contains(&job["state"].as_str().expect("a state")) || Instant::now() > until {
+            return job;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn done(house: &House, key: &str, path: &str) -> Value {
+    let job = over(house, key, path);
+    assert_eq!(job["state"], "done", "{job}");
+    job
+}
+
+fn part(house: &House, path: &str, range: &str, tag: &str) -> Answer {
+    house.get(&format!("{path}/file")).header("range", range).header("if-range", tag).send()
+}
+
+#[test]
+fn a_job_tells_how_far_it_is_and_its_file_is_fetched_in_parts() {
+    let house = House::start();
+    fill(&house, &house.admin, 1_000);
+    let path = create(&house, &house.admin, &json!({"format": "ndjson", "from_sequence": 5, "to_sequence": 904}));
+    let job = done(&house, &house.admin, &path);
+    assert_eq!((&job["rows"], &job["rows_all"], &job["entries"]), (&json!(900), &json!(900), &json!(900)));
+    let whole = house.get(&format!("{path}/file")).send();
+    assert_eq!(
+        (whole.status, whole.header("content-type"), whole.header("accept-ranges")),
+        (200, Some("application/x-ndjson"), Some("bytes"))
+    );
+    let bytes = whole.body.len();
+    assert_eq!((job["bytes"].as_u64(), whole.header("content-length")), (Some(bytes as u64), Some(bytes.to_string().as_str())));
+    let tag = whole.header("etag").expect("a tag").to_owned();
+    assert_eq!(tag, format!("\"{}\"", job["manifest"]["sha256"].as_str().expect("a digest")));
+    let manifest = Manifest::parse(job["manifest"].to_string().as_bytes()).expect("a manifest");
+    let mut check = Check::new(&manifest);
+    check.piece(&whole.body);
+    let checked = check.finish();
+    assert_eq!((checked.findings, checked.proved), (Vec::new(), true));
+    // Broken off and gone on with, three times.
+    let mut pieces = Vec::new();
+    for _ in 0..3 {
+        let range = format!("bytes={}-{}", pieces.len(), pieces.len() + bytes / 3);
+        let answer = part(&house, &path, &range, &tag);
+        let last = (pieces.len() + bytes / 3).min(bytes - 1);
+        let said = format!("bytes {}-{last}/{bytes}", pieces.len());
+        assert_eq!((answer.status, answer.header("content-range")), (206, Some(said.as_str())));
+        pieces.extend_from_slice(&answer.body);
+    }
+    assert!(pieces == whole.body, "the parts are the whole");
+    assert_eq!(part(&house, &path, "bytes=10-", "\"other\"").body.len(), bytes, "of another file everything is sent");
+    let project = house.project.clone();
+    let asked = house.get(&format!("{path}/file")).header("range", &format!("bytes={bytes}-"));
+    asked.refused(416, "no-such-range", (&project, "audit.export", "error"));
+    let list = house.get(JOBS).send().is(200);
+    assert_eq!(list["data"].as_array().map(Vec::len), Some(1));
+    let told = house.log("action eq \"audit.export\" and phase eq \"outcome\"");
+    let of = |form: &str| told.iter().filter(|event| event["context"]["form"] == form).cloned().collect::<Vec<_>>();
+    assert_eq!((of("job").len(), &of("job")[0]["context"]["sha256"]), (1, &job["manifest"]["sha256"]));
+    assert_eq!((&of("job")[0]["read"]["returned"], &of("job")[0]["operation_id"]), (&json!(900), &job["operation_id"]));
+    let fetched = of("job_file");
+    assert_eq!((fetched.len(), &fetched[0]["read"]["returned"], &fetched[1]["context"]["first_byte"]), (5, &json!(900), &json!("0")));
+    // Its owner's alone, and gone when it is removed.
+    let folder = house.data().join("exports");
+    let files = || std::fs::read_dir(&folder).map_or(0, Iterator::count);
+    assert_eq!(files(), 2);
+    for entry in std::fs::read_dir(&folder).expect("a folder") {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&entry.expect("a file").metadata().expect("about it").permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    assert_eq!(house.ask("DELETE", &path).send().status, 204);
+    assert_eq!(files(), 0);
+    house.get(&path).refused(404, "not-found", (&project, "audit.read", "deny"));
+}
+
+#[test]
+fn contents_are_fetched_by_the_key_that_asked_for_them_alone() {
+    let house = House::start();
+    fill(&house, &house.admin, 30);
+    let project = house.project.clone();
+    let key = house.make_key(&project, "application", &["audit:read", "content:decrypt"]);
+    let other = house.make_key(&project, "application", &["audit:read", "content:decrypt"]);
+    let narrow = house.make_key(&project, "application", &["audit:read"]);
+    house.ask("POST", "/v1/audit/anchors").send().is(200);
+    let body = json!({"format": "csv", "filter": "action eq \"job.fill\"", "columns": ["sequence", "content"], "content": true, "purpose": "an audit"});
+    let path = create(&house, &key, &body);
+    let job = done(&house, &key, &path);
+    assert_eq!((&job["entries"], &job["made_by"], &job["content"]), (&json!(30), &json!(&key[4..40]), &json!(true)));
+    assert_eq!(house.log("action eq \"content.decrypt\" and decrypt.purpose eq \"an audit\"").len(), 30);
+    let file = format!("{path}/file");
+    let text = house.get(&file).key(&key).send();
+    assert!(text.text().starts_with("sequence,content\r\n") && text.text().contains("said 29"), "{}", text.text());
+    let denied = (project.as_str(), "audit.export", "deny");
+    for key in [&other, &narrow, &house.admin, &house.instance] {
+        house.get(&file).key(key).refused(403, "forbidden", denied);
+    }
+    for (key, body, status, kind, outcome) in [
+        (&narrow, json!({"format": "ndjson", "content": true, "purpose": "p"}), 403, "forbidden", "deny"),
+        (&key, json!({"format": "ndjson", "content": true}), 400, "invalid-purpose", "error"),
+        (&key, json!({"format": "xml"}), 422, "invalid-resource", "error"),
+        (&key, json!({"format": "csv", "columns": ["colour"]}), 422, "invalid-resource", "error"),
+        (&key, json!({"format": "ndjson", "filter": "nothing eq 1"}), 400, "invalid-filter", "error"),
+    ] {
+        house.post(JOBS, &body).key(key).refused(status, kind, (&project, "audit.export", outcome));
+    }
+    house.ask("DELETE", &path).key(&other).refused(403, "forbidden", denied);
+    assert_eq!(house.ask("DELETE", &path).key(&key).send().status, 204);
+    assert_eq!(house.log("action eq \"content.decrypt\"").len(), 30);
+}
+
+#[test]
+fn a_job_is_its_projects_and_goes_with_it() {
+    let house = House::start();
+    let (one, key) = house.tenant("north");
+    let (other, other_key) = house.tenant("south");
+    fill(&house, &key, 5);
+    let seal = |project: &str| house.ask("POST", &format!("/v1/audit/anchors?project_id={project}")).key(&house.instance).send().is(200);
+    seal(&one);
+    let path = create(&house, &key, &json!({"format": "ndjson"}));
+    assert!(done(&house, &key, &path)["entries"].as_u64() > Some(5));
+    for (method, path, action) in
+        [("GET", path.clone(), "audit.read"), ("GET", format!("{path}/file"), "audit.export"), ("DELETE", path.clone(), "audit.export")]
+    {
+        house.ask(method, &path).key(&other_key).refused(404, "not-found", (&other, action, "deny"));
+    }
+    assert_eq!(house.get(JOBS).key(&other_key).send().is(200)["data"], json!([]));
+    house.ask("DELETE", &format!("/v1/projects/{one}")).key(&house.instance).send();
+    house.get(&format!("{path}/file")).key(&house.instance).send();
+    let (folder, until) = (house.data().join("exports"), Instant::now() + Duration::from_secs(20));
+    while std::fs::read_dir(&folder).map_or(0, Iterator::count) > 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(std::fs::read_dir(&folder).map_or(0, Iterator::count), 0);
+    house.post(&format!("{JOBS}?project_id={one}"), &json!({"format": "ndjson"})).key(&house.instance).refused(
+        410,
+        "deleted",
+        (&one, "audit.export", "error"),
+    );
+}
+
+#[test]
+fn jobs_are_bounded_and_one_that_is_removed_stops() {
+    let house = House::start();
+    fill(&house, &house.admin, 5);
+    let project = house.project.clone();
+    let paths: Vec<String> = (0..20).map(|_| create(&house, &house.admin, &json!({"format": "csv"}))).collect();
+    house.post(JOBS, &json!({"format": "csv"})).refused(409, "conflict", (&project, "audit.export", "error"));
+    // Some are done by now, some wait; each intent has its end.
+    for path in &paths {
+        assert_eq!(house.ask("DELETE", path).send().status, 204);
+    }
+    let until = Instant::now() + Duration::from_secs(20);
+    let ends = || house.log("action eq \"audit.export\" and phase eq \"outcome\" and context.form eq \"job\"").len();
+    while ends() < 20 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(ends(), 20);
+    create(&house, &house.admin, &json!({"format": "csv"}));
+}
+
+/// Serves a folder that was served before.
+fn serve_again(data: &std::path::Path, with: impl FnOnce(std::net::SocketAddr)) {
+    let options = Options::new(data);
+    let clock = std::sync::Arc::clone(&options.clock);
+    let ledger = Ledger::open(options).expect("a ledger").ledger;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let anywhere = "127.0.0.1:0".parse().expect("an address");
+    let server = runtime.block_on(Server::bind(ledger.clone(), clock, HttpOptions::default(), anywhere, None)).expect("a socket");
+    let address = server.address().expect("bound");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        runtime.block_on(server.run(async {
+            stopped.await.ok();
+        }));
+        runtime.shutdown_timeout(Duration::from_secs(5));
+        ledger.close();
+    });
+    with(address);
+    stop.send(()).expect("it runs");
+    thread.join().expect("it did not panic");
+}
+
+#[test]
+fn what_was_done_is_there_after_a_restart_and_what_was_not_is_failed() {
+    let mut house = House::start();
+    fill(&house, &house.admin, 50);
+    let path = create(&house, &house.admin, &json!({"format": "ndjson", "to_sequence": 40}));
+    let job = done(&house, &house.admin, &path);
+    let whole = house.get(&format!("{path}/file")).send().body;
+    house.close();
+    // As a server leaves it that is killed in the midst of a job.
+    let folder = house.data().join("exports");
+    let id = "00000000-0000-4000-8000-00000000dead";
+    let text = std::fs::read_to_string(folder.join(format!("{}.json", job["id"].as_str().expect("an id")))).expect("a file");
+    let mut left: Value = serde_json::from_str(&text).expect("JSON");
+    (left["id"], left["state"], left["manifest"]) = (json!(id), json!("running"), Value::Null);
+    std::fs::write(folder.join(format!("{id}.json")), left.to_string()).expect("written");
+    std::fs::write(folder.join(format!("{id}.data")), b"half of a li").expect("written");
+    std::fs::write(folder.join("stray.data"), b"x").expect("written");
+    let admin = house.admin.clone();
+    serve_again(&house.data(), |address| {
+        let get = |path: &str| {
+            let asked = ureq::get(format!("http://{address}{path}")).header("authorization", format!("Bearer {admin}"));
+            let mut answer = asked.config().http_status_as_error(false).build().call().expect("an answer");
+            (answer.status().as_u16(), answer.body_mut().read_to_vec().expect("a body"))
+        };
+        assert!(get(&format!("{path}/file")) == (200, whole), "the same bytes");
+        let failed: Value = serde_json::from_slice(&get(&format!("{JOBS}/{id}")).1).expect("JSON");
+        assert_eq!((&failed["state"], &failed["reason"]), (&json!("failed"), &json!("the server stopped before it was done")));
+        assert_eq!(get(&format!("{JOBS}/{id}/file")).0, 409);
+    });
+    assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 3, "two jobs, one of which has a file");
+}
