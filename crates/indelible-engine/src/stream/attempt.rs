@@ -91,11 +91,6 @@ impl Shared {
         }
     }
 
-    /// The id of something new; in the order of time.
-    pub(super) fn new_id(&self) -> Uuid {
-        self.ledger.new_id()
-    }
-
     /// Now.
     pub(super) fn now(&self) -> Timestamp {
         self.ledger.inner.clock.now()

@@ -20,7 +20,7 @@ use crate::query::scan::{Deadline, Found, Scan, ScanError};
 use crate::store::StoreError;
 
 /// Bytes of records that are read at once; the first fits in any case.
-const CHUNK_BYTES_MAX: usize = 512 * 1024;
+const CHUNK_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Events that are read at once, where each is a delivery of its own.
 const SINGLE_EVENTS_MAX: usize = 128;
 /// How long is waited for the index, and how long looking may take.

@@ -22,9 +22,9 @@ use crate::sharing::Term;
 use crate::write::{Privilege, Work};
 
 /// Streams that have what they read in memory at one time, so many at most.
-const READING_MAX: usize = 64;
+const READING_MAX: usize = 32;
 /// The same of streams that failed last: a receiver that hangs costs those that do not nothing.
-const FAILING_MAX: usize = 16;
+const FAILING_MAX: usize = 8;
 
 /// Who is woken, and for which projects.
 struct Listener {
@@ -43,6 +43,8 @@ pub(super) struct Shared {
     listeners: Mutex<HashMap<Uuid, Listener>>,
     /// Under which lease it delivers.
     term: Mutex<Option<Term>>,
+    /// The id that was given last.
+    last_id: Mutex<Uuid>,
     reading: Semaphore,
     failing: Semaphore,
 }
@@ -56,9 +58,17 @@ impl Shared {
             heads: Mutex::default(),
             listeners: Mutex::default(),
             term: Mutex::default(),
+            last_id: Mutex::default(),
             reading: Semaphore::new(READING_MAX),
             failing: Semaphore::new(FAILING_MAX),
         }
+    }
+
+    /// An id greater than every one before it: deliveries are listed by it, and are more than one a millisecond.
+    pub(super) fn new_id(&self) -> Uuid {
+        let mut last = self.last_id.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = self.ledger.new_id().max(Uuid::from_u128(last.as_u128().wrapping_add(1)));
+        *last
     }
 
     pub(super) fn heads(&self) -> MutexGuard<'_, HashMap<i64, HeadMark>> {

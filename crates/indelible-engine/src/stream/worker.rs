@@ -127,6 +127,9 @@ impl Worker {
 
     async fn step(&mut self, first: bool) -> Result<(), Halt> {
         self.record_if_due().await?;
+        if let Some(left) = self.still() {
+            return Err(Halt::Wait(left));
+        }
         let rung = self.shared.board().rung();
         let target = match Target::of(&self.shared.ledger, self.id) {
             Ok(target) => Arc::new(target),
@@ -159,6 +162,15 @@ impl Worker {
             return Err(Halt::Rest);
         };
         self.advance(&target, at, rung).await
+    }
+
+    /// How long it waits still before it tries again, where nobody changed the stream meanwhile. Asked first, for a stream in trouble is woken
+    /// by each commit as well.
+    fn still(&self) -> Option<Duration> {
+        let trouble = self.trouble.as_ref()?;
+        let left = trouble.due.saturating_duration_since(Instant::now());
+        let is_as_it_was = self.shared.kept(self.id).is_some_and(|kept| kept.version == trouble.version);
+        (is_as_it_was && !left.is_zero()).then_some(left)
     }
 
     /// Reads what is stored of the stream; a project that it has not come to yet gets a cursor.
