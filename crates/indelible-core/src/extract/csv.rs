@@ -20,8 +20,7 @@ pub(super) fn line<'a>(cells: impl Iterator<Item = Option<Value<'a>>>, out: &mut
         }
         match value {
             None | Some(Value::Null) => {}
-            Some(Value::String(text)) => cell(&text, out),
-            Some(Value::Number(text)) => cell(&text, out),
+            Some(Value::String(text) | Value::Number(text)) => cell(&text, out),
             Some(other) => cell(&String::from_utf8_lossy(&other.to_verbatim()), out),
         }
     }

@@ -228,7 +228,7 @@ impl Ledger {
     pub async fn test_stream(&self, caller: &Caller, id: Uuid) -> Result<Tested, MutateError> {
         let refused = (TEST, KIND.noun, id.to_string());
         let prepared = self.changeable(caller, id).and_then(|(kept, home)| {
-            let transport = self.inner.streams.transport().ok_or_else(|| unavailable("this server sends nothing"))?;
+            let transport = self.inner.streams.transport().ok_or(MutateError::Conflict("this server delivers no streams"))?;
             let target = Target::for_test(self, &kept).map_err(|idle| match idle {
                 Idle::Unready(why) => MutateError::Conflict(why),
                 Idle::Ended | Idle::Paused => MutateError::NotFound(KIND.noun),

@@ -178,6 +178,13 @@ impl House {
         job["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Makes a stream that can sign, whose receiver is nowhere.
+    pub(crate) fn stream(&self) -> String {
+        self.post("/v1/webhook_signing_keys", r#"{"name":"k","primary":true}"#).send().is(201);
+        let stream = self.post("/v1/audit_streams", r#"{"name":"s","url":"https://nowhere.invalid/"}"#).send().is(201);
+        stream["id"].as_str().expect("an id").to_owned()
+    }
+
     /// Makes a project and an administrator's key of its own: its id and the key.
     pub(crate) fn tenant(&self, name: &str) -> (String, String) {
         let project = self.post("/v1/projects", &json!({"name": name})).key(&self.instance).send().is(201);

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use indelible_core::time::Timestamp;
 
-pub use bundle::Written;
-pub use part::Part;
+pub(super) use bundle::Written;
+pub(super) use part::Part;
 
 /// Options.
 #[derive(Debug, clap::Args)]

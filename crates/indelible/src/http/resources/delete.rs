@@ -26,6 +26,7 @@ pub(super) fn route(kind: &'static Kind, action: &'static str) -> Route {
             problem::Kind::Forbidden,
             problem::Kind::NotFound,
             problem::Kind::Conflict,
+            problem::Kind::Deleted,
             problem::Kind::StaleVersion,
             problem::Kind::QueueFull,
             problem::Kind::OutcomeUnknown,

@@ -8,8 +8,8 @@ use serde_json::Value;
 const BEGINNING: &str = "# Resources
 
 What is configured in Indelible: organizations, projects, keys, policies, budgets, halts, holds and the rest. They are kept and recorded here, and count from their
-acknowledgement on: policies, halts and budgets in [decisions](policy.md), redaction rules and event schemas for every event. Purging and delivery, which others
-are for, are not built yet. Every kind has the same URLs, and each change is in the record in the
+acknowledgement on: policies, halts and budgets in [decisions](policy.md), redaction rules and event schemas for every event. Streams
+[deliver](streams.md); purging is not built yet. Every kind has the same URLs, and each change is in the record in the
 transaction that makes it: before, after and what differs, or why it was refused.
 
 | request | does | headers |

@@ -196,7 +196,7 @@ fn by_request(house: &House) -> BTreeMap<String, Left> {
 
 #[test]
 fn every_change_that_succeeds_is_denied_or_fails_is_one_event_of_the_action_that_is_promised() {
-    let mut house = House::start();
+    let mut house = House::delivering(&[]);
     let others = Others::of(&house);
     // Everything is permitted, so that a decision is a success.
     house.post("/v1/policies", r#"{"name":"all","text":"permit (principal, action, resource);"}"#).send().is(201);

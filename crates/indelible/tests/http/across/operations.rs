@@ -148,6 +148,8 @@ pub(super) fn recipe(house: &House, operation: &Operation, made: &dyn Fn(&'stati
         ("POST", "/v1/audit/anchors" | "/v1/audit/keys/chain") => (project, "audit:admin", json!({}), ""),
         ("POST", "/v1/audit/exports") => (project, "audit:read", json!({}), r#"{"x":1}"#),
         ("POST", "/v1/audit/export_jobs") => (project, "audit:read", json!({"format": "ndjson"}), r#"{"format":"ndjson","x":1}"#),
+        ("POST", "/v1/audit_streams/{id}/test") => (project, "audit:write", json!({}), ""),
+        ("POST", "/v1/audit_streams/{id}/replay") => (project, "audit:write", json!({"dead_letters": true}), r#"{"x":1}"#),
         ("DELETE", "/v1/audit/export_jobs/{id}") => (project, "audit:read", json!({}), ""),
         ("POST", "/v1/audit/clock" | "/v1/audit/checkpoints/adopt") => (instance, "audit:admin", json!({}), ""),
         ("POST", "/v1/audit/keys/rotate") => (instance, "audit:admin", json!({"kind": "data"}), r#"{"kind":"master"}"#),
@@ -158,6 +160,10 @@ pub(super) fn recipe(house: &House, operation: &Operation, made: &dyn Fn(&'stati
         _ => return None,
     };
     // One of its own, so that it is there.
-    let variable = if operation.path.starts_with("/v1/audit/export_jobs/") { house.export_job() } else { String::new() };
+    let variable = match operation.path.as_str() {
+        path if path.starts_with("/v1/audit/export_jobs/") => house.export_job(),
+        path if path.starts_with("/v1/audit_streams/") => house.stream(),
+        _ => String::new(),
+    };
     Some(Recipe { key: key.clone(), body: body.to_string(), wrong, variable, needs })
 }
