@@ -1,3 +1,5 @@
+//! What is written by lines is what its manifest says, and whatever is done to it is found.
+
 use super::*;
 use crate::checkpoint::Checkpoint;
 use crate::note::{Name, Note};

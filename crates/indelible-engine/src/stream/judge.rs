@@ -63,33 +63,38 @@ fn judge_body(destination: Destination, status: u16, response: &Response) -> Ver
 mod tests {
     use super::*;
 
-    fn answered(status: u16) -> Result<Response, SendError> {
-        Ok(Response { status: Some(status), retry_after: Some(Duration::from_secs(7)), body: Vec::new() })
+    const AFTER: Option<Duration> = Some(Duration::from_secs(7));
+
+    fn said(destination: Destination, status: u16, body: &str) -> Verdict {
+        judge(destination, &Ok(Response { status: Some(status), retry_after: AFTER, body: body.as_bytes().to_vec() }))
     }
 
     #[test]
     fn a_status_says_whether_it_is_sent_again() {
+        let webhook = |status| said(Destination::Webhook, status, "");
         for status in [200, 201, 202, 204, 299] {
-            assert_eq!(judge(Destination::Webhook, &answered(status)), Verdict::Taken, "{status}");
+            assert_eq!(webhook(status), Verdict::Taken, "{status}");
         }
         for status in [400, 402, 405, 406, 409, 411, 413, 415, 422, 451, 499] {
-            assert!(matches!(judge(Destination::Webhook, &answered(status)), Verdict::Refused(_)), "{status}");
+            assert!(matches!(webhook(status), Verdict::Refused(_)), "{status}");
         }
-        let after = Some(Duration::from_secs(7));
         for status in [100, 301, 302, 307, 401, 403, 404, 407, 408, 421, 425, 429, 500, 502, 503, 599] {
-            assert!(matches!(judge(Destination::Webhook, &answered(status)), Verdict::Failed(_, wait) if wait == after), "{status}");
+            assert!(matches!(webhook(status), Verdict::Failed(_, wait) if wait == AFTER), "{status}");
         }
-        assert_eq!(judge(Destination::Webhook, &answered(410)), Verdict::Gone);
+        assert_eq!(webhook(410), Verdict::Gone);
         let unreached = Err(SendError("refused".to_owned()));
         assert_eq!(judge(Destination::Webhook, &unreached), Verdict::Failed("refused".to_owned(), None));
-        let said =
-            |destination, body: &str| judge(destination, &Ok(Response { body: body.as_bytes().to_vec(), ..answered(200).expect("one") }));
-        assert_eq!(said(Destination::SplunkHec, r#"{"text":"Success","code":0}"#), Verdict::Taken);
-        assert!(matches!(said(Destination::SplunkHec, r#"{"text":"Server is busy","code":9}"#), Verdict::Failed(..)));
-        assert!(matches!(said(Destination::SplunkHec, "<html>a proxy</html>"), Verdict::Failed(..)));
-        assert_eq!(said(Destination::Otlp, "{}"), Verdict::Taken);
-        let partly = said(Destination::Otlp, r#"{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"too old"}}"#);
-        assert_eq!(partly, Verdict::Partly("the receiver rejected 2 events: too old".to_owned()));
         assert_eq!(judge(Destination::File, &Ok(Response::default())), Verdict::Taken);
+    }
+
+    #[test]
+    fn some_say_in_the_body_what_they_took() {
+        let splunk = |body| said(Destination::SplunkHec, 200, body);
+        assert_eq!(splunk(r#"{"text":"Success","code":0}"#), Verdict::Taken);
+        assert!(matches!(splunk(r#"{"text":"Server is busy","code":9}"#), Verdict::Failed(..)));
+        assert!(matches!(splunk("<html>a proxy</html>"), Verdict::Failed(..)));
+        assert_eq!(said(Destination::Otlp, 200, "{}"), Verdict::Taken);
+        let partly = said(Destination::Otlp, 200, r#"{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"too old"}}"#);
+        assert_eq!(partly, Verdict::Partly("the receiver rejected 2 events: too old".to_owned()));
     }
 }

@@ -79,7 +79,7 @@ impl Delivering {
     }
 
     fn until(&self, stream: Uuid, what: &str, holds: impl Fn(&StreamStatus) -> bool) -> StreamStatus {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_mins(1);
         loop {
             let status = self.status(stream);
             if holds(&status) {

@@ -45,16 +45,22 @@ const SENTENCE_MAX: usize = 500;
 pub struct StreamOptions {
     /// What streams may reach though it is not on the Internet: a host by its name, to whatever address that leads, or addresses; both
     /// with a port if only that is meant; may be given more than once
-    #[arg(long = "stream-allow", value_name = "HOST[:PORT]|NETWORK", env = "INDELIBLE_STREAM_ALLOW", value_delimiter = ',')]
+    #[arg(
+        id = "stream_allow",
+        long = "stream-allow",
+        value_name = "HOST[:PORT]|NETWORK",
+        env = "INDELIBLE_STREAM_ALLOW",
+        value_delimiter = ','
+    )]
     allow: Vec<Allowed>,
     /// File with the certificates to trust for streams, instead of the system's
-    #[arg(long = "stream-ca-file", value_name = "FILE")]
+    #[arg(id = "stream_ca_file", long = "stream-ca-file", value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// The folder of streams to files; made if it is not there. Without it there are none
-    #[arg(long = "stream-files", value_name = "DIR")]
+    #[arg(id = "stream_files", long = "stream-files", value_name = "DIR")]
     files: Option<PathBuf>,
     /// Size at which such a file is renamed and a new one begun: bytes, or with a suffix `64MiB`, `1GiB`
-    #[arg(long = "stream-file-bytes", value_name = "SIZE", value_parser = size, default_value = "64MiB", requires = "files")]
+    #[arg(id = "stream_file_bytes", long = "stream-file-bytes", value_name = "SIZE", value_parser = size, default_value = "64MiB", requires = "stream_files")]
     file_bytes: u64,
 }
 

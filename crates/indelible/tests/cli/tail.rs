@@ -40,9 +40,10 @@ impl Tail {
 }
 
 fn append(server: &Server, from: usize, to: usize) {
-    let lines: String = (from..to)
+    let lines: Vec<String> = (from..to)
         .map(|n| format!("{{\"action\":\"tail.step\",\"outcome\":\"allow\",\"actor\":{{\"type\":\"human\",\"id\":\"step {n}\"}}}}\n"))
         .collect();
+    let lines = lines.concat();
     let target = server.target();
     let arguments: Vec<&str> = ["append"].into_iter().chain(target.iter().map(String::as_str)).collect();
     run_with(&arguments, lines.as_bytes()).ok();

@@ -161,7 +161,9 @@ fn kill_nine_skips_no_event_of_any_stream_whatever_its_receiver_does() {
     let random = RandomState::new().hash_one(());
     for round in 0..KILLS {
         let desk = Desk::of(&server);
-        streams.iter().for_each(|(_, stream)| desk.resume(stream));
+        for (_, stream) in &streams {
+            desk.resume(stream);
+        }
         let after = Duration::from_millis(200 + (random >> (4 * round)) % 1_000);
         eprintln!("kill {round}: after {after:?}");
         let killer = std::thread::spawn(move || {
@@ -174,7 +176,9 @@ fn kill_nine_skips_no_event_of_any_stream_whatever_its_receiver_does() {
     }
     receiver.says(noting(|_, _| TAKE));
     let desk = Desk::of(&server);
-    streams.iter().for_each(|(_, stream)| desk.resume(stream));
+    for (_, stream) in &streams {
+        desk.resume(stream);
+    }
     // What was cut off is sent by its client again, so that everything is there in the end.
     assert_eq!(desk.client().load(KILLS * ROUND, 20, 4).statuses.keys().collect::<Vec<_>>(), [&201]);
     let all = desk.client().everything();

@@ -121,17 +121,13 @@ impl Part {
 
     /// What whoever hands records over knows before the first one.
     pub(in crate::cli) fn begin(&mut self, head: Head, events_after: u64) -> anyhow::Result<()> {
-        match &self.head {
-            Some(begun) => {
-                let same = (begun.project_id, &begun.origin, begun.last_sequence) == (head.project_id, &head.origin, head.last_sequence);
-                if !same {
-                    bail!("{} is of another project or log", with(&self.path, ".part").display());
-                }
+        if let Some(begun) = &self.head {
+            if (begun.project_id, &begun.origin, begun.last_sequence) != (head.project_id, &head.origin, head.last_sequence) {
+                bail!("{} is of another project or log", with(&self.path, ".part").display());
             }
-            None => {
-                self.head = Some(head);
-                self.events_after = events_after;
-            }
+        } else {
+            self.head = Some(head);
+            self.events_after = events_after;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::http::Response;
@@ -20,6 +21,9 @@ use tokio::sync::mpsc;
 
 use super::{PIECES_MAX, Sink, X_EVENTS_AFTER};
 
+/// How often it is looked whether anybody reads still.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// The answer; where `manifest` is asked for, what is known of it before comes on the first line.
 pub(super) fn answer(extract: Extract, format: Format, manifest: bool) -> Response<Body> {
     let head = extract.head().clone();
@@ -33,11 +37,15 @@ pub(super) fn answer(extract: Extract, format: Format, manifest: bool) -> Respon
     }
     headers.insert(X_EVENTS_AFTER, HeaderValue::from(extract.events_after()));
     let gone = Arc::<AtomicBool>::default();
-    let (closed, flag) = (pieces.clone(), Arc::clone(&gone));
-    // What is looked for by a filter that matches nothing is told nowhere else that nobody waits for it.
+    let (weak, flag) = (pieces.downgrade(), Arc::clone(&gone));
+    // What is looked for by a filter that matches nothing is told nowhere else that nobody waits for it. A sender that were kept would keep
+    // whoever reads waiting for more.
     tokio::spawn(async move {
-        closed.closed().await;
-        flag.store(true, Ordering::Relaxed);
+        while let Some(sender) = weak.upgrade() {
+            flag.store(sender.is_closed(), Ordering::Relaxed);
+            drop(sender);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     });
     tokio::task::spawn_blocking(move || {
         let mut sink = Sink::new(pieces.clone());
