@@ -77,8 +77,10 @@ impl Shared {
 
     fn kept_of(&self, target: &Target, answer: &Result<Response, SendError>) -> Option<String> {
         let body = &answer.as_ref().ok()?.body;
-        let text = String::from_utf8_lossy(&body[..body.len().min(ANSWER_KEPT_BYTES)]);
-        (!text.is_empty()).then(|| self.harmless(target, &text))
+        // Cut last: of a secret that lies across the cut nothing is left either.
+        let mut text = self.harmless(target, &String::from_utf8_lossy(body));
+        text.truncate(text.floor_char_boundary(ANSWER_KEPT_BYTES));
+        (!text.is_empty()).then_some(text)
     }
 
     /// A text of a receiver as it may be kept: without what it was sent in confidence, and redacted like everything else.

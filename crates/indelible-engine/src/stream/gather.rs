@@ -21,6 +21,10 @@ use crate::store::StoreError;
 
 /// Bytes of records that are read at once; the first fits in any case.
 const CHUNK_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// The same of a delivery that is under way, which was no greater when it was made; and its events.
+const PENDING_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// See [`PENDING_BYTES_MAX`].
+const PENDING_EVENTS_MAX: usize = 1_000;
 /// Events that are read at once, where each is a delivery of its own.
 const SINGLE_EVENTS_MAX: usize = 128;
 /// How long is waited for the index, and how long looking may take.
@@ -86,7 +90,7 @@ pub(super) fn gather(ledger: &Ledger, target: &Target, cursor: &Cursor, project_
         return Ok(Chunk { parcels: Vec::new(), next: cursor.next });
     }
     let events_max = match cursor.pending {
-        Some(_) => usize::MAX,
+        Some(_) => PENDING_EVENTS_MAX,
         None if target.is_single() => SINGLE_EVENTS_MAX,
         None => events_max,
     };
@@ -114,8 +118,9 @@ pub(super) fn gather(ledger: &Ledger, target: &Target, cursor: &Cursor, project_
             None => Opened::None,
         };
         let record = record(&found, &opened);
-        // A delivery that is under way is sent as it was, however great.
-        if !taken.is_empty() && cursor.pending.is_none() && bytes + record.len() > CHUNK_BYTES_MAX {
+        // A delivery that is under way is sent as it was, unless a change of the stream has made another of it, which is too great.
+        let bytes_max = if cursor.pending.is_some() { PENDING_BYTES_MAX } else { CHUNK_BYTES_MAX };
+        if !taken.is_empty() && bytes + record.len() > bytes_max {
             full = true;
             return Ok(false);
         }

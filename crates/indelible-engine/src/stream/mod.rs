@@ -36,10 +36,13 @@ use crate::sharing::Lease;
 use shared::Shared;
 use thread::{Deliverer, LEASE_LASTS, follow};
 
-/// Threads that send, and threads that read for them.
+/// Threads that send, threads that read for them, and threads that sending itself may block: names are looked up and files written there, and
+/// however many of those hang, reading goes on.
 const SENDERS: usize = 2;
 /// See [`SENDERS`].
 const READERS: usize = 8;
+/// See [`SENDERS`].
+const BLOCKED_MAX: usize = 96;
 
 /// A ledger that delivers. It is closed before the ledger is.
 pub struct Streaming {
@@ -52,7 +55,7 @@ impl Ledger {
     pub fn deliver_streams(&self, transport: Arc<dyn Transport>, patience: Patience) -> std::io::Result<Streaming> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(SENDERS)
-            .max_blocking_threads(READERS)
+            .max_blocking_threads(READERS + BLOCKED_MAX)
             .thread_name("indelible-stream")
             .enable_all()
             .build()?;

@@ -118,7 +118,8 @@ impl Worker {
         self.shared.board().note(self.id, |standing| (standing.attempts, standing.due_at) = (delivery.attempts, delivery.due_at));
         self.lanes[at].set(|cursor| cursor.pending = Some(delivery.last_sequence));
         self.unrecorded.push(StreamChange::Delivery(Box::new(delivery.clone())));
-        self.trouble = Some(Trouble { delivery, version: target.version, since, due: Instant::now() + wait });
+        self.trouble =
+            Some(Trouble { delivery, version: target.version, opened_under: Some(target.version), since, due: Instant::now() + wait });
         self.record().await?;
         Ok(since)
     }

@@ -1,11 +1,13 @@
 //! What the workers of all streams share: the ledger, how requests are sent, how far projects have come, and how much may be in memory.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
+use super::READERS;
 use super::board::Board;
 use super::gather::{Chunk, Unread, gather};
 use super::patience::Patience;
@@ -45,6 +47,10 @@ pub(super) struct Shared {
     term: Mutex<Option<Term>>,
     /// The id that was given last.
     last_id: Mutex<Uuid>,
+    /// Once is enough: what is missing then is missing.
+    pub(super) index_was_rebuilt: AtomicBool,
+    /// Threads that read.
+    readers: Semaphore,
     reading: Semaphore,
     failing: Semaphore,
 }
@@ -59,6 +65,8 @@ impl Shared {
             listeners: Mutex::default(),
             term: Mutex::default(),
             last_id: Mutex::default(),
+            index_was_rebuilt: AtomicBool::default(),
+            readers: Semaphore::new(READERS),
             reading: Semaphore::new(READING_MAX),
             failing: Semaphore::new(FAILING_MAX),
         }
@@ -151,6 +159,7 @@ impl Shared {
         &self,
         work: impl FnOnce() -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
+        let _thread = self.readers.acquire().await.expect("nobody closes it");
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
             tracing::error!(%error, "reading for a stream panicked");
             Err(crate::store::StoreError::Corrupt("reading failed".to_owned()).into())

@@ -133,13 +133,17 @@ impl Target {
     /// A text in which no secret of the stream stands, though its receiver may repeat what it was sent.
     pub(super) fn without_secrets(&self, text: &str) -> String {
         let values = self.headers.iter().map(|(_, value)| value.as_str()).chain(self.secrets.iter().flatten().map(String::as_str));
-        // A value such as `1` says nothing, and would be found everywhere.
-        values.filter(|value| value.len() >= SECRET_BYTES_MIN).fold(text.to_owned(), |text, value| text.replace(value, "[REDACTED]"))
+        // A receiver may repeat a token without the word before it. The whole of a value comes first, for its parts lie in it.
+        let wholes = values.clone().filter(|value| value.len() >= SECRET_BYTES_MIN);
+        let parts = values.flat_map(str::split_ascii_whitespace).filter(|part| part.len() >= SECRET_PART_BYTES_MIN);
+        wholes.chain(parts).fold(text.to_owned(), |text, value| text.replace(value, "[REDACTED]"))
     }
 }
 
 /// Shorter values of headers are looked for in no answer.
 const SECRET_BYTES_MIN: usize = 4;
+/// Nor are shorter words of them.
+const SECRET_PART_BYTES_MIN: usize = 8;
 
 fn opened(ledger: &Ledger, home: &Project, (kind, kept): (&'static crate::resource::Kind, &Kept), path: &[&str]) -> Option<String> {
     let mut pointer = String::new();

@@ -93,7 +93,10 @@ impl Deliverer {
                     tracing::info!("this server delivers streams");
                 }
                 lease.let_go(false);
-                self.shared.set_term(term);
+                // One that was lost stays: what is recorded under it is refused.
+                if term.is_some() {
+                    self.shared.set_term(term);
+                }
                 term.is_some()
             }
             Err(error) => {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::gather::{Chunk, Unread, first_since};
-use super::row::{Cursor, Delivery, StreamChange};
+use super::row::{Cursor, Delivery, DeliveryState, StreamChange};
 use super::shared::Shared;
 use super::stored;
 use super::target::{Idle, Target};
@@ -24,6 +24,9 @@ use crate::append::AppendError;
 const LATER: Duration = Duration::from_secs(1);
 /// How long a stream that has nothing to do waits, unless it is woken.
 const REST: Duration = Duration::from_secs(5);
+
+/// How long a stream sends of what it read, one delivery and what is left of the time.
+const TURN_MAX: Duration = Duration::from_secs(1);
 
 /// Rings for one worker.
 #[derive(Default)]
@@ -38,6 +41,8 @@ pub(super) struct Trouble {
     pub(super) delivery: Delivery,
     /// The version of the stream then: whoever changes a stream has it tried at once.
     pub(super) version: u64,
+    /// The version under which it is recorded that its contents were opened; nothing is known of that after a restart.
+    pub(super) opened_under: Option<u64>,
     /// Since when it fails.
     pub(super) since: Timestamp,
     pub(super) due: Instant,
@@ -58,7 +63,6 @@ pub(super) struct Worker {
     pub(super) unrecorded: Vec<StreamChange>,
     pub(super) unrecorded_since: Option<Instant>,
     pub(super) since_pruned: u32,
-    index_was_rebuilt: bool,
 }
 
 /// A cursor at work.
@@ -100,7 +104,6 @@ impl Worker {
             unrecorded: Vec::new(),
             unrecorded_since: None,
             since_pruned: 0,
-            index_was_rebuilt: false,
         }
     }
 
@@ -204,7 +207,8 @@ impl Worker {
         self.shared.listen(self.id, &self.bell, projects.iter().map(|(number, _)| *number).collect());
         for cursor in stored.into_iter().chain(new) {
             // Of a cursor that is known, what is known here is newer.
-            if self.lanes.iter().any(|lane| lane.cursor.is(&cursor)) {
+            let is_over = |change: &StreamChange| matches!(change, StreamChange::End(over) if over.is(&cursor));
+            if self.lanes.iter().any(|lane| lane.cursor.is(&cursor)) || self.unrecorded.iter().any(is_over) {
                 continue;
             }
             if let Some((_, project_id)) = projects.iter().find(|(number, _)| *number == cursor.project) {
@@ -212,9 +216,18 @@ impl Worker {
             }
         }
         if let Some(delivery) = pending.filter(|_| first) {
+            let lane = delivery.replay_id.unwrap_or(self.id);
+            let is_at_it = |cursor: &Cursor| {
+                let is_its = (cursor.lane, cursor.project) == (lane, delivery.project);
+                is_its && cursor.pending == Some(delivery.last_sequence) && cursor.next <= delivery.first_sequence
+            };
+            let is_under_way = self.lanes.iter().any(|lane| is_at_it(&lane.cursor));
             let changed_at = self.shared.kept(self.id).map(|kept| kept.updated_at);
             let since = changed_at.map_or(delivery.created_at, |changed_at| changed_at.max(delivery.created_at));
-            self.trouble = Some(Trouble { delivery, version: target.version, since, due: Instant::now() });
+            self.trouble = Some(Trouble { delivery, version: target.version, opened_under: None, since, due: Instant::now() });
+            if !is_under_way {
+                self.give_over();
+            }
         }
         Ok(())
     }
@@ -226,7 +239,7 @@ impl Worker {
             if let Some(at) = self.lanes.iter().position(|lane| (lane.cursor.lane, lane.cursor.project) == key) {
                 return Some(at);
             }
-            self.trouble = None;
+            self.give_over();
         }
         let heads = self.shared.heads();
         let is_due = |lane: &Lane| {
@@ -244,6 +257,7 @@ impl Worker {
     async fn advance(&mut self, target: &Arc<Target>, at: usize, rung: u64) -> Result<(), Halt> {
         let shared = Arc::clone(&self.shared);
         let _room = shared.room(self.trouble.is_some()).await;
+        let began = Instant::now();
         let (cursor, project_id) = (self.lanes[at].cursor.clone(), self.lanes[at].project_id);
         let events_max = self.narrow.unwrap_or(target.batch_events);
         let read = shared.read(target, &cursor, project_id, events_max).await;
@@ -259,7 +273,9 @@ impl Worker {
                 self.record().await?;
             }
             let before = self.trouble.take();
-            if before.is_none() {
+            let is_recorded =
+                |before: &Trouble| before.opened_under == Some(target.version) && before.delivery.message_id == parcel.message_id;
+            if !before.as_ref().is_some_and(is_recorded) {
                 shared.record_opened(target, project_id, &parcel).await?;
             }
             let earlier = before.as_ref().map(|before| &before.delivery);
@@ -268,12 +284,25 @@ impl Worker {
                 return Ok(());
             }
             self.record_if_due().await?;
+            // One that is slow makes room for others: it reads on when its turn comes again.
+            if began.elapsed() > TURN_MAX {
+                return self.record().await;
+            }
             // What was changed meanwhile, of the stream or of a key, holds for the next one.
             if shared.board().rung() != rung || !shared.is_as(target) {
                 return Ok(());
             }
         }
         self.pass(at, next, is_empty).await
+    }
+
+    /// The delivery that was in trouble is none any more: its events go on in others, or are none of the stream's.
+    fn give_over(&mut self) {
+        if let Some(Trouble { mut delivery, .. }) = self.trouble.take() {
+            (delivery.state, delivery.due_at) = (DeliveryState::Split, None);
+            self.unrecorded.push(StreamChange::Delivery(Box::new(delivery)));
+            self.unrecorded_since.get_or_insert_with(Instant::now);
+        }
     }
 
     /// Everything that was read is behind the cursor.
@@ -288,12 +317,13 @@ impl Worker {
         if cursor.is_over() || (cursor.is_replay() && is_at_its_end) {
             let lane = self.lanes.remove(at);
             self.unrecorded.push(StreamChange::End(lane.cursor));
+            self.record().await?;
             self.bell.reload.store(true, Ordering::Release);
-            return self.record().await;
+            return Ok(());
         }
         if is_empty {
             // What was in trouble is none of the stream's events any more.
-            self.trouble = None;
+            self.give_over();
             return Ok(());
         }
         self.record().await
@@ -307,8 +337,7 @@ impl Worker {
                 return Halt::Wait(LATER);
             }
             // A row that the index alone hides is there once it is built anew.
-            Unread::Missing(_) if !self.index_was_rebuilt => {
-                self.index_was_rebuilt = true;
+            Unread::Missing(_) if !self.shared.index_was_rebuilt.swap(true, Ordering::Relaxed) => {
                 tracing::error!(stream = %self.id, %unread, "the index is built anew");
                 self.shared.ledger.inner.index.rebuild();
                 return Halt::Wait(LATER);

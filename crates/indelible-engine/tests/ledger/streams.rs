@@ -323,3 +323,40 @@ fn contents_leave_where_the_stream_has_a_purpose_with_an_event_a_record() {
     assert!(delivering.deliveries(closed, None).len() == 5);
     delivering.bench.verify();
 }
+
+/// Whoever may not open contents sends none elsewhere, and what is in a delivery that failed before is recorded like the rest.
+#[test]
+fn contents_leave_by_no_change_of_a_stream_that_is_not_recorded_or_not_allowed() {
+    let delivering = Delivering::new(PATIENCE);
+    let stream = delivering.stream(&said());
+    delivering.receiver.says(|_| Say::Status(500));
+    delivering.append(0, 5);
+    delivering.until(stream, "it fails", |status| status.pending.is_some());
+    let (ledger, admin) = (&delivering.bench.ledger, delivering.bench.admin());
+    let change = |caller: &Caller, patch: &str| wait(ledger.update_resource(caller, streams(), stream, None, patch));
+    change(&admin, r#"{"content_purpose":"the archive","secret_headers":{"X-Api-Key":"one"}}"#).expect("changed");
+    delivering.receiver.says(|_| Say::Status(200));
+    delivering.receiver.until("all arrived", |came| came.iter().filter(|came| came.taken).count() >= 5);
+    let with_content = |came: &&Came| came.taken && came.events()[0].get("content").is_some();
+    let sent: BTreeSet<String> =
+        delivering.receiver.came().iter().filter(with_content).map(|came| came.header("webhook-id").to_owned()).collect();
+    let told = delivering.told("content.decrypt");
+    let recorded: BTreeSet<String> = told.iter().map(|event| event["decrypt"]["record_id"].as_str().expect("an id").to_owned()).collect();
+    assert!(!sent.is_empty() && sent.is_subset(&recorded), "{sent:?} and {recorded:?}");
+
+    let new = indelible_engine::resource::NewApiKey {
+        name: "streams".to_owned(),
+        owner: indelible_engine::access::Owner::Project(delivering.bench.project().id),
+        kind: indelible_engine::access::KeyKind::Application,
+        scopes: vec![indelible_engine::access::Scope::AuditWrite],
+        expires_at: None,
+    };
+    let (_, secret) = wait(ledger.create_api_key(&delivering.bench.instance(), new)).expect("made");
+    let caller = ledger.authenticate(Some(&secret), indelible_engine::access::Envelope::default()).expect("recognised");
+    for patch in [r#"{"secret_headers":{"X-Api-Key":"theirs"}}"#, r#"{"filter":null}"#, r#"{"name":"m"}"#] {
+        let refused = change(&caller, patch).expect_err(patch);
+        assert_eq!(refused, indelible_engine::resource::MutateError::Forbidden("content:decrypt".to_owned()), "{patch}");
+    }
+    let verb = streams().verb("pause").expect("a verb");
+    wait(ledger.act_on_resource(&caller, streams(), verb, (stream, None), "{}", None)).expect("pausing needs no more");
+}

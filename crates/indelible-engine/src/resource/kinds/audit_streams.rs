@@ -361,7 +361,11 @@ fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
             return fault("/secret_headers", "are given anew with a new url, so that nobody sends them elsewhere who does not know them");
         }
     }
-    let same = |was: &AuditStream| AuditStream { state: stream.state, state_reason: stream.state_reason.clone(), ..was.clone() } == stream;
+    // Nor does a credential change, by which a receiver that is many people's tells them apart.
+    let stays_sealed = admission.before.is_some_and(|before| before.sealed == after.sealed);
+    let same = |was: &AuditStream| {
+        stays_sealed && AuditStream { state: stream.state, state_reason: stream.state_reason.clone(), ..was.clone() } == stream
+    };
     if stream.content_purpose.is_some() && !was.as_ref().is_some_and(same) && !admission.caller.has(Scope::ContentDecrypt) {
         return Err(MutateError::Forbidden(Scope::ContentDecrypt.as_str().to_owned()));
     }

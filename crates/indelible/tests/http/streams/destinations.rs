@@ -75,7 +75,7 @@ fn a_collector_of_splunk_takes_events_with_its_token_alone() {
     let told = wait(|| Some(status()).filter(|status| status["pending"].is_object()), || status().to_string());
     assert_eq!((&told["pending"]["status"], &told["dead_letters"]), (&json!(403), &json!(0)));
     let right = json!({"secret_headers": {"Authorization": "Splunk 2f1c7a4e-of-the-test"}});
-    let change = house.ask("PATCH", &stream).header("content-type", "application/merge-change+json").header("if-match", "*");
+    let change = house.ask("PATCH", &stream).header("content-type", "application/merge-patch+json").header("if-match", "*");
     change.body(right.to_string()).send().is(200);
     let objects = || -> Vec<Value> {
         let parse = |came: &Came| {
