@@ -8,8 +8,16 @@ use crate::store::sqlite::tables;
 use crate::verify::{Request, verify_folder};
 
 /// Columns that are compared with nothing. The page says why.
-const NOT_COMPARED: &[&str] =
-    &["answers", "cosignatures.received_at", "data_keys.created_at", "instance", "ring_keys.since", "signing_keys.since"];
+const NOT_COMPARED: &[&str] = &[
+    "answers",
+    "cosignatures.received_at",
+    "data_keys.created_at",
+    "instance",
+    "ring_keys.since",
+    "signing_keys.since",
+    "stream_cursors",
+    "webhook_deliveries",
+];
 
 fn is_compared(table: &str, column: &str) -> bool {
     !NOT_COMPARED.contains(&table) && !NOT_COMPARED.contains(&format!("{table}.{column}").as_str())
@@ -43,8 +51,8 @@ fn every_column_is_compared_or_named_in_the_documentation() {
             for (at, other) in others(&kind, &column).into_iter().enumerate() {
                 let forge = Forge::new();
                 let one = match table {
-                    // The one is empty, the other is looked at row by row.
-                    "answers" | "instance" => continue,
+                    // One is looked at row by row, the others are empty.
+                    "instance" | "answers" | "stream_cursors" | "webhook_deliveries" => continue,
                     // It has no rowid, and one row of the oldest size.
                     "cosignatures" => "size = (SELECT min(size) FROM cosignatures)".to_owned(),
                     _ => format!("rowid = (SELECT max(rowid) FROM {table})"),
