@@ -1,6 +1,6 @@
 //! Streams: every committed event of a project, delivered to whoever an `audit_stream` names, at least once and in the order of the chain.
 //!
-//! A stream is a cursor over the ledger, and no copy of it ([`row`]). `thread` starts a `worker` for each, on one server at a time; a worker
+//! A stream is a cursor over the ledger, and no copy of it (`row`). `thread` starts a `worker` for each, on one server at a time; a worker
 //! reads on (`gather`), sends (`attempt`), and settles what came of it (`settle`). What it goes by is read anew each time (`target`). How
 //! requests are sent is handed in ([`Transport`]). A ledger delivers nothing until somebody asks it to ([`Ledger::deliver_streams`]).
 
