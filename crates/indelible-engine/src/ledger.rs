@@ -267,6 +267,8 @@ pub(crate) struct Inner {
     /// Held while a resource is read, changed and written.
     pub(crate) control: Control,
     pub(crate) sharing: Sharing,
+    /// What appends leave free; whatever else writes leaves more.
+    pub(crate) disk_reserve_bytes: u64,
     /// Holds the lock; released last.
     folder: Folder,
 }

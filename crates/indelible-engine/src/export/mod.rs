@@ -23,7 +23,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indelible_core::bundle::Manifest;
-use tokio::sync::OwnedSemaphorePermit;
 
 use ask::Asked;
 pub use ask::ExportRequest;
@@ -35,6 +34,7 @@ pub use write::{ExportError, Sent};
 use crate::access::{Caller, Scope};
 use crate::ledger::Ledger;
 use crate::query::ReadError;
+use crate::query::places::Place;
 use crate::query::reading::Reading;
 use crate::resource::Project;
 
@@ -49,7 +49,7 @@ pub struct Export {
     number: i64,
     content: bool,
     /// Given back at the end.
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Export {
@@ -87,8 +87,7 @@ impl Ledger {
         reading.filter = request.claim(&self.inner.desk.rules.for_question(project));
         let asked = reading.authorise(self).and_then(|()| Asked::read(&request, reading.filter.clone()));
         let number = self.inner.registry.number_of(project.id).ok_or(ReadError::NotFound("project"));
-        let place = Arc::clone(&self.inner.index.exports).try_acquire_owned();
-        let place = place.map_err(|_| ReadError::Unavailable("too many exports are under way; try again later".to_owned()));
+        let place = self.place_of_export(caller, project);
         let ready = asked.and_then(|asked| Ok((asked, number?, place?)));
         let (asked, number, place) = match ready {
             Ok(ready) => ready,
@@ -117,6 +116,12 @@ impl Ledger {
         drop(gone);
         made
     }
+
+    /// A place among the exports that somebody waits for.
+    fn place_of_export(&self, caller: &Caller, project: &Project) -> Result<Place, ReadError> {
+        let place = self.inner.index.exports.take(project.organization_id, caller.known_by());
+        place.ok_or_else(|| ReadError::Unavailable("too many exports are under way; try again later".to_owned()))
+    }
 }
 
 fn make_ready(
@@ -125,7 +130,7 @@ fn make_ready(
     mut journal: Journal,
     asked: &Asked,
     number: i64,
-    place: OwnedSemaphorePermit,
+    place: Place,
     gone: &AtomicBool,
 ) -> Result<Export, ReadError> {
     let read = || {

@@ -36,7 +36,7 @@ pub(crate) use fill::{Stored, tokens};
 pub(crate) use posting::{Direction, Postings};
 pub(crate) use token::{LETTERS, Token, TokenKey};
 
-use crate::query::follow::Places;
+use crate::query::places::{Limits, Places};
 use crate::query::polls::Polls;
 use crate::store::sql::SqlResult;
 use crate::store::{Readers, Source, StoreError};
@@ -58,7 +58,11 @@ const NOT_OPEN: i64 = -1;
 /// Idle reading connections kept.
 const IDLE_MAX: usize = 8;
 /// Bundles that are made at once.
-const EXPORTS_MAX: usize = 4;
+const EXPORTS: Limits = Limits { all: 4, of_one: 3 };
+/// Downloads of files at once, each with a thread of its own.
+const DOWNLOADS: Limits = Limits { all: 16, of_one: 8 };
+/// Followers at once, each with a connection and a batch.
+const FOLLOWERS: Limits = Limits { all: 256, of_one: 32 };
 /// Reads that run at once, at least.
 const LANES_MIN: usize = 4;
 
@@ -103,12 +107,14 @@ pub(crate) struct Index {
     pub(crate) lanes: Arc<Semaphore>,
     /// Verifications of whole projects, which take long: one at a time, and none of the lanes.
     pub(crate) verifications: Arc<Semaphore>,
-    /// Evidence bundles, each of which may be read for hours: a few at a time, and none of the lanes.
-    pub(crate) exports: Arc<Semaphore>,
+    /// Exports that are streamed, each of which may be read for hours: a few at a time, and none of the lanes. Whose: the key's.
+    pub(crate) exports: Places,
+    /// Downloads of what was exported in the background. Whose: the key's.
+    pub(crate) downloads: Places,
     /// Polls of feeds.
     pub(crate) polls: Polls,
-    /// Who follows live.
-    pub(crate) places: Places,
+    /// Who follows live. Whose: the key's.
+    pub(crate) followers: Places,
     /// The ledger, where it is a database: it tells ids itself, of rows that others wrote too.
     ids: Option<Arc<Readers>>,
 }
@@ -168,9 +174,10 @@ impl Index {
             thread: Mutex::new(thread.ok()),
             lanes: Arc::new(Semaphore::new(lanes)),
             verifications: Arc::new(Semaphore::new(1)),
-            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            exports: Places::new(EXPORTS),
+            downloads: Places::new(DOWNLOADS),
             polls: Polls::default(),
-            places: Places::default(),
+            followers: Places::new(FOLLOWERS),
             ids: ledger.database().map(|_| Readers::new(ledger.clone())),
         }
     }

@@ -258,7 +258,7 @@ impl Ledger {
         let anchoring = ground.anchoring(&instance, (&desk, &writer), cosigning.clone(), rows_anchored, server)?;
         let patrol = ground.patrol(&instance, (&desk, &index, &writer, &readers), server)?;
         let drain = ground.drain(&desk, &writer)?;
-        let Options { clock, checkpoints, organization_kms, .. } = ground.options;
+        let Options { clock, checkpoints, organization_kms, disk_reserve_bytes, .. } = ground.options;
         let inner = Inner {
             instance,
             organization_kms,
@@ -281,6 +281,7 @@ impl Ledger {
             drain,
             control,
             sharing,
+            disk_reserve_bytes,
             folder: ground.folder,
         };
         Ok(Opened { ledger: Self { inner: Arc::new(inner) }, first_start })

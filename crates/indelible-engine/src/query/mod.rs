@@ -10,6 +10,7 @@ pub mod follow;
 mod joined;
 pub(crate) mod newest;
 pub(crate) mod open;
+pub(crate) mod places;
 pub(crate) mod polls;
 pub mod proofs;
 mod published;

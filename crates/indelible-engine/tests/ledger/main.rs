@@ -17,6 +17,7 @@ mod embedded;
 mod faults;
 mod files;
 mod house;
+mod jobs;
 mod leases;
 #[cfg(feature = "aws")]
 mod moto;

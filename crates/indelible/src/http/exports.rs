@@ -1,11 +1,12 @@
 //! `POST /v1/audit/exports`: an evidence bundle, streamed as a tar; or an extract, streamed as lines (`lines.rs`).
 //!
 //! A thread of its own makes it, and waits for whoever reads: no more than [`PIECES_MAX`] pieces lie between them. A reader that goes
-//! away, or takes nothing for as long as a connection may stand still, ends it, and the ledger records how far it came.
+//! away, takes nothing for as long as a connection may stand still, or drips ([`sink`]) ends it, and the ledger records how far it came.
 
 mod lines;
+mod sink;
 
-use std::io::{self, Write};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -24,13 +25,12 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::call::{Call, PROJECT_ID};
-use super::json::{boolean, members, string};
+use super::json::{boolean, members, sequence, string};
 use super::problem::{Kind, Problem};
 use super::route::{Audit, Handler, Route, Verb};
 use super::{document, refusal};
+pub(super) use sink::Sink;
 
-/// Bytes handed over at once.
-const PIECE_BYTES: usize = 64 * 1024;
 /// Pieces on the way.
 pub(super) const PIECES_MAX: usize = 4;
 /// Entries in the bundle.
@@ -195,11 +195,6 @@ pub(super) fn read(object: &Object<'_>) -> Result<ExportRequest, Fault> {
     })
 }
 
-fn sequence(object: &Object<'_>, name: &str) -> Result<Option<u64>, Fault> {
-    let wrong = || Fault::new(FaultKind::Invalid, "", "must be an integer from 0").within(name);
-    object.get(name).map(|value| value.as_integer().and_then(|n| u64::try_from(n).ok()).ok_or_else(wrong)).transpose()
-}
-
 fn time(object: &Object<'_>, name: &str) -> Result<Option<Timestamp>, Fault> {
     let wrong = || Fault::new(FaultKind::Invalid, "", "must be a time of RFC 3339").within(name);
     string(object, name)?.map(|text| Timestamp::parse(text).ok_or_else(wrong)).transpose()
@@ -230,39 +225,6 @@ fn answer(export: Export) -> Response<Body> {
         }
     });
     response
-}
-
-/// What the thread writes to.
-pub(super) struct Sink {
-    pieces: mpsc::Sender<io::Result<Bytes>>,
-    piece: Vec<u8>,
-}
-
-impl Sink {
-    pub(super) fn new(pieces: mpsc::Sender<io::Result<Bytes>>) -> Self {
-        Self { pieces, piece: Vec::with_capacity(PIECE_BYTES) }
-    }
-
-    fn hand_over(&mut self) -> io::Result<()> {
-        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
-        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads any more");
-        self.pieces.blocking_send(Ok(Bytes::from(piece))).map_err(gone)
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(PIECE_BYTES - self.piece.len());
-        self.piece.extend_from_slice(&bytes[..taken]);
-        if self.piece.len() == PIECE_BYTES {
-            self.hand_over()?;
-        }
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.piece.is_empty() { Ok(()) } else { self.hand_over() }
-    }
 }
 
 /// What the connection reads from.

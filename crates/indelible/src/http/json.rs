@@ -166,6 +166,12 @@ pub(super) fn uuid(object: &Object<'_>, name: &str) -> Result<Option<Uuid>, Faul
     string(object, name)?.map(|text| Uuid::try_parse(text).map_err(|_| wrong())).transpose()
 }
 
+/// A member that must be an integer from 0, if it is there.
+pub(super) fn sequence(object: &Object<'_>, name: &str) -> Result<Option<u64>, Fault> {
+    let wrong = || Fault::new(FaultKind::Invalid, "", "must be an integer from 0").within(name);
+    object.get(name).map(|value| value.as_integer().and_then(|n| u64::try_from(n).ok()).ok_or_else(wrong)).transpose()
+}
+
 /// A member that must be true or false, if it is there; false where it is not.
 pub(super) fn boolean(object: &Object<'_>, name: &str) -> Result<bool, Fault> {
     match object.get(name) {

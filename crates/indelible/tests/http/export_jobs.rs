@@ -182,10 +182,17 @@ fn jobs_are_bounded_and_one_that_is_removed_stops() {
     let house = House::start();
     fill(&house, &house.admin, 5);
     let project = house.project.clone();
-    let paths: Vec<String> = (0..20).map(|_| create(&house, &house.admin, &json!({"format": "csv"}))).collect();
+    // However many ask at once.
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..30).map(|_| scope.spawn(|| house.post(JOBS, &json!({"format": "csv"})).send())).collect();
+        asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
+    });
+    let taken: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 202).collect();
+    assert!(taken.len() == 20 && answers.iter().filter(|answer| answer.status == 409).count() == 10, "{}", taken.len());
+    let paths: Vec<&str> = taken.iter().filter_map(|answer| answer.header("location")).collect();
     house.post(JOBS, &json!({"format": "csv"})).refused(409, "conflict", (&project, "audit.export", "error"));
     // Some are done by now, some wait; each intent has its end.
-    for path in &paths {
+    for path in paths {
         assert_eq!(house.ask("DELETE", path).send().status, 204);
     }
     let until = Instant::now() + Duration::from_secs(20);

@@ -12,7 +12,6 @@ use indelible_core::bundle::FileName;
 use indelible_core::extract::Head;
 use indelible_core::proof::RangeCheck;
 use indelible_core::tree::leaf_hash;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::ask::{Asked, ExportRequest};
 use super::foundation::{self, Foundation};
@@ -24,6 +23,7 @@ use crate::access::{Caller, Scope};
 use crate::ledger::Ledger;
 use crate::query::ReadError;
 use crate::query::open::{Opened, open};
+use crate::query::places::Place;
 use crate::query::reading::Reading;
 use crate::query::scan::Found;
 use crate::resource::Project;
@@ -44,7 +44,7 @@ pub struct Extract {
     head: Head,
     asked: Asked,
     number: i64,
-    _place: OwnedSemaphorePermit,
+    _place: Option<Place>,
 }
 
 /// An extract that was asked for and recorded, and for which nothing was read yet.
@@ -65,10 +65,9 @@ impl Ledger {
         request: ExportRequest,
         form: &'static str,
     ) -> Result<Extract, ReadError> {
-        let place = Arc::clone(&self.inner.index.exports).try_acquire_owned();
-        let place = place.map_err(|_| ReadError::Unavailable("too many exports are under way; try again later".to_owned()));
+        let place = self.place_of_export(caller, project);
         let (begun, place) = self.begin_extract(caller, project, &request, form, place).await?;
-        begun.ready(place).await
+        begun.ready(Some(place)).await
     }
 
     /// Records that it is asked for, if `room` says that it is taken; a refusal is recorded too.
@@ -103,8 +102,9 @@ impl Ledger {
 }
 
 impl Begun {
-    /// Seals where the caller may, and takes the newest checkpoint.
-    pub(super) async fn ready(self, place: OwnedSemaphorePermit) -> Result<Extract, ReadError> {
+    /// Seals where the caller may, and takes the newest checkpoint. What is made in the background, one at a time, has no place among those
+    /// that somebody waits for.
+    pub(super) async fn ready(self, place: Option<Place>) -> Result<Extract, ReadError> {
         let Self { mut journal, asked, number, form } = self;
         let (ledger, reading) = (journal.ledger.clone(), Arc::clone(&journal.reading));
         if reading.caller.has(Scope::AuditAdmin)

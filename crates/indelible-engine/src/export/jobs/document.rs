@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::Held;
 use crate::ledger::Ledger;
+use crate::query::places::Places;
 
 /// How a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,7 +184,7 @@ pub(super) fn remove(folder: &Path, id: Uuid) {
 }
 
 /// What lies in the folder when a server starts: what is done stays, what is not is failed, anything else goes.
-pub(super) fn take_up(ledger: &Ledger, folder: &Path) -> BTreeMap<Uuid, Held> {
+pub(super) fn take_up(ledger: &Ledger, folder: &Path, places: &Places) -> BTreeMap<Uuid, Held> {
     let mut all = BTreeMap::new();
     let Ok(names) = std::fs::read_dir(folder) else { return all };
     let paths: Vec<PathBuf> = names.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -202,7 +203,9 @@ pub(super) fn take_up(ledger: &Ledger, folder: &Path) -> BTreeMap<Uuid, Held> {
         }
         let format = job.manifest.as_deref().and_then(|text| Manifest::parse(text.as_bytes()).ok());
         let format = format.map_or(Format::Ndjson, |manifest| manifest.format);
-        all.insert(job.id, Held { job, begun: None, format, gone: Arc::default() });
+        let project = ledger.inner.registry.project(job.project_id);
+        let place = project.and_then(|project| places.take(project.organization_id, Some(project.id)));
+        all.insert(job.id, Held { job, begun: None, format, gone: Arc::default(), _place: place });
     }
     for path in paths {
         let id = path.file_stem().and_then(|stem| Uuid::try_parse(stem.to_str()?).ok());

@@ -15,6 +15,7 @@ use super::{Job, JobError, Jobs};
 use crate::access::{Caller, Scope};
 use crate::export::ExportError;
 use crate::query::ReadError;
+use crate::query::places::Place;
 
 /// Read at once, bytes.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -25,6 +26,7 @@ pub struct Fetch {
     file: File,
     job: Job,
     range: Range<u64>,
+    _place: Place,
 }
 
 /// What is asked of the file once its size is known: which bytes; `None` where there are no such bytes.
@@ -62,6 +64,13 @@ impl Jobs {
             ledger.record(vec![reading.event("error", 0, Some(reason))]).await?;
             return Ok(Err(job));
         };
+        let place = match self.place(caller, &job) {
+            Ok(place) => place,
+            Err(error) => {
+                ledger.record(vec![reading.refusal(&error)]).await?;
+                return Err(error.into());
+            }
+        };
         let details = vec![
             ("form", "job_file".to_owned()),
             ("content", job.content.to_string()),
@@ -69,7 +78,14 @@ impl Jobs {
             ("last_byte", range.end.saturating_sub(1).to_string()),
         ];
         let journal = Journal::begin(ledger, Arc::new(reading), details).await?;
-        Ok(Ok(Fetch { journal, file, job, range }))
+        Ok(Ok(Fetch { journal, file, job, range, _place: place }))
+    }
+
+    fn place(&self, caller: &Caller, job: &Job) -> Result<Place, ReadError> {
+        let inner = &self.0.ledger.inner;
+        let project = inner.registry.project(job.project_id).ok_or(ReadError::NotFound("export job"))?;
+        let place = inner.index.downloads.take(project.organization_id, caller.known_by());
+        place.ok_or_else(|| ReadError::Unavailable("too many downloads are under way; try again later".to_owned()))
     }
 
     /// The form of a job's lines.

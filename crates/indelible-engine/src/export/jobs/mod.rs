@@ -28,19 +28,18 @@ use crate::access::{Caller, Owner, Scope};
 use crate::append::EngineEvent;
 use crate::ledger::Ledger;
 use crate::query::ReadError;
+use crate::query::places::{Limits, Place, Places};
 use crate::query::reading::Reading;
 use crate::resource::Project;
 
 /// The folder in the data folder.
 const FOLDER: &str = "exports";
 /// Jobs of a server, and of a project, whether they are done or not.
-const ALL_MAX: usize = 200;
-/// See [`ALL_MAX`].
-const OF_PROJECT_MAX: usize = 20;
+const JOBS: Limits = Limits { all: 200, of_one: 20 };
 /// How long what is done is kept, microseconds.
 const KEPT_MICROS: i64 = 24 * 3_600 * 1_000_000;
-/// What has to stay free on the disk, bytes.
-const FREE_MIN_BYTES: u64 = 512 * 1024 * 1024;
+/// What has to stay free on the disk beside what appends leave free, bytes: a disk full of exports is to stop no append.
+const FREE_SPARE_BYTES: u64 = 512 * 1024 * 1024;
 /// How often what is past its time is looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -69,12 +68,15 @@ struct Held {
     format: Format,
     /// Raised where it is to stop.
     gone: Arc<AtomicBool>,
+    /// Of a job that was taken up, `None` where its project is gone: it goes too.
+    _place: Option<Place>,
 }
 
 struct Shared {
     ledger: Ledger,
     folder: PathBuf,
     all: Mutex<BTreeMap<Uuid, Held>>,
+    places: Places,
     bell: Notify,
     stopping: AtomicBool,
     /// Held while a job is made.
@@ -95,11 +97,13 @@ impl Jobs {
     /// Takes up what lies in the folder, and begins to make what is asked for. Within a runtime.
     pub fn start(ledger: &Ledger) -> Self {
         let folder = ledger.inner.folder().root().join(FOLDER);
-        let all = document::take_up(ledger, &folder);
+        let places = Places::new(JOBS);
+        let all = document::take_up(ledger, &folder, &places);
         let shared = Arc::new(Shared {
             ledger: ledger.clone(),
             folder,
             all: Mutex::new(all),
+            places,
             bell: Notify::new(),
             stopping: AtomicBool::new(false),
             busy: tokio::sync::Mutex::new(()),
@@ -121,9 +125,9 @@ impl Jobs {
     /// Takes a job. Needs `audit:read`; with contents `content:decrypt` and a purpose.
     pub async fn create(&self, caller: &Caller, project: &Project, request: ExportRequest, format: Format) -> Result<Job, JobError> {
         let ledger = &self.0.ledger;
-        let room = self.room(project.id);
+        let room = self.room(project);
         let full = room.as_ref().err().cloned();
-        let (begun, ()) = ledger.begin_extract(caller, project, &request, "job", room).await.map_err(|error| match full {
+        let (begun, place) = ledger.begin_extract(caller, project, &request, "job", room).await.map_err(|error| match full {
             Some(ReadError::Options(full)) if error == ReadError::Options(full.clone()) => JobError::Conflict(full),
             _ => JobError::Read(error),
         })?;
@@ -146,27 +150,22 @@ impl Jobs {
             manifest: None,
         };
         document::write(&self.0.folder, &job).map_err(|error| ReadError::Unavailable(format!("the job cannot be written: {error}")))?;
-        let held = Held { job: job.clone(), begun: Some(begun), format, gone: Arc::default() };
+        let held = Held { job: job.clone(), begun: Some(begun), format, gone: Arc::default(), _place: Some(place) };
         self.0.all().insert(job.id, held);
         self.0.bell.notify_one();
         Ok(job)
     }
 
-    /// Whether one more may be taken.
-    fn room(&self, project: Uuid) -> Result<(), ReadError> {
-        let all = self.0.all();
-        if all.len() >= ALL_MAX || all.values().filter(|held| held.job.project_id == project).count() >= OF_PROJECT_MAX {
-            let full = format!("there are {OF_PROJECT_MAX} export jobs of a project, and {ALL_MAX} of a server: remove one");
-            return Err(ReadError::Options(full));
-        }
-        drop(all);
-        if self.0.ledger.is_deleted(project) {
+    /// The place of one more, where it may be taken.
+    fn room(&self, project: &Project) -> Result<Place, ReadError> {
+        if self.0.ledger.is_deleted(project.id) {
             return Err(ReadError::Deleted);
         }
-        if run::free_bytes(&self.0.folder) < FREE_MIN_BYTES {
+        if !self.0.has_room() {
             return Err(ReadError::Unavailable("the disk of the server has no room for an export".to_owned()));
         }
-        Ok(())
+        let full = || format!("there are {} export jobs of a project, and {} of a server: remove one", JOBS.of_one, JOBS.all);
+        self.0.places.take(project.organization_id, Some(project.id)).ok_or_else(|| ReadError::Options(full()))
     }
 
     /// The jobs of a project, the newest first. Needs `audit:read`.

@@ -13,14 +13,14 @@ use uuid::Uuid;
 use super::super::ExportError;
 use super::super::extract::{Begun, Extract, Writing};
 use super::document::{self, State};
-use super::{FREE_MIN_BYTES, KEPT_MICROS, SWEEP_EVERY, Shared};
+use super::{FREE_SPARE_BYTES, KEPT_MICROS, SWEEP_EVERY, Shared};
 use crate::query::ReadError;
 
 /// How often it is looked whether the disk has room, bytes.
 const LOOK_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What is free on the disk of a folder, which need not be there yet.
-pub(super) fn free_bytes(folder: &Path) -> u64 {
+fn free_bytes(folder: &Path) -> u64 {
     let stat = rustix::fs::statvfs(folder).or_else(|_| rustix::fs::statvfs(folder.parent().unwrap_or(folder)));
     stat.map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
 }
@@ -79,6 +79,11 @@ pub(super) fn give_up(shared: &Shared) {
 }
 
 impl Shared {
+    /// Whether the disk has room for more of an export.
+    pub(super) fn has_room(&self) -> bool {
+        free_bytes(&self.folder) >= self.ledger.inner.disk_reserve_bytes.saturating_add(FREE_SPARE_BYTES)
+    }
+
     /// The job whose turn it is.
     fn next(&self) -> Option<(Uuid, Begun, Format, Arc<AtomicBool>)> {
         let mut all = self.all();
@@ -127,9 +132,8 @@ impl Shared {
 }
 
 async fn make(shared: &Arc<Shared>, id: Uuid, begun: Begun, format: Format, gone: Arc<AtomicBool>) -> Result<Manifest, String> {
-    let place = Arc::clone(&shared.ledger.inner.index.exports).acquire_owned().await.map_err(|error| error.to_string())?;
     let begun = still_allowed(shared, begun).await?;
-    let extract = begun.ready(place).await.map_err(|error| error.to_string())?;
+    let extract = begun.ready(None).await.map_err(|error| error.to_string())?;
     let head = extract.head();
     let (first, all) = (head.first_sequence, head.last_sequence - head.first_sequence + 1);
     if let Some(held) = shared.all().get_mut(&id) {
@@ -180,7 +184,7 @@ fn write(
         }
         if written.bytes - looked >= LOOK_BYTES {
             looked = written.bytes;
-            if free_bytes(&shared.folder) < FREE_MIN_BYTES {
+            if !shared.has_room() {
                 return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk has no room for the export"));
             }
         }

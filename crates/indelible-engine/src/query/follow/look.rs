@@ -45,7 +45,7 @@ pub(super) async fn look((ledger, reading, filter, gone): Parts, number: i64, ne
         looked
     });
     task.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a look of a stream panicked");
+        tracing::error!(%error, "a look of somebody who follows panicked");
         Err(ReadError::Unavailable("the read failed".to_owned()))
     })
 }

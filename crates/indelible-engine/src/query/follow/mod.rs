@@ -6,7 +6,6 @@
 //! with a key. Contents are not opened here.
 
 mod look;
-mod places;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +17,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use self::look::{Looked, look};
-use self::places::Place;
-pub(crate) use self::places::Places;
+use super::places::Place;
 use super::reading::Reading;
 use super::{Opening, ReadError};
 use crate::access::Caller;
@@ -75,6 +73,9 @@ pub enum Ended {
     /// The project was deleted.
     #[error("the project was deleted")]
     Deleted,
+    /// A batch lay untaken for too long.
+    #[error("it was read too slowly")]
+    TooSlow,
     /// The ledger could not be read for too long.
     #[error("{0}")]
     Failed(String),
@@ -163,8 +164,8 @@ impl Ledger {
         if self.is_deleted(project.id) {
             return Err(ReadError::Deleted);
         }
-        let place = self.inner.index.places.take(caller.known_by());
-        let place = place.ok_or_else(|| ReadError::Unavailable("too many streams are open; close one, or try again later".to_owned()))?;
+        let place = self.inner.index.followers.take(project.organization_id, caller.known_by());
+        let place = place.ok_or_else(|| ReadError::Unavailable("too many follow the log live; end one, or try again later".to_owned()))?;
         Ok((filter, number, place))
     }
 
@@ -210,7 +211,7 @@ impl Following {
                 }
                 Ok(Err(error)) => self.failed(error.to_string()).await?,
                 Err(error) => {
-                    tracing::error!(%error, "a look of a stream panicked");
+                    tracing::error!(%error, "a look of somebody who follows panicked");
                     return Err(Ended::Failed("the read failed".to_owned()));
                 }
             }
@@ -251,7 +252,7 @@ impl Following {
         if now.saturating_sub(*self.failing_since.get_or_insert(now)) >= FAILING_MAX {
             return Err(Ended::Failed(reason));
         }
-        tracing::debug!(%reason, "a stream waits");
+        tracing::debug!(%reason, "somebody who follows waits");
         tokio::time::sleep(TRY_AFTER).await;
         Ok(())
     }
@@ -260,7 +261,7 @@ impl Following {
     pub async fn close(mut self, ended: &Ended) {
         let event = self.end(ended);
         if let Err(error) = self.ledger.record(vec![event]).await {
-            tracing::error!(%error, operation_id = %self.operation, "the end of a stream could not be recorded: its intent stays open");
+            tracing::error!(%error, operation_id = %self.operation, "that somebody follows no more could not be recorded: its intent stays open");
         }
     }
 
@@ -292,7 +293,7 @@ impl Drop for Following {
             self.ledger.inner.writer.submit_unanswered(work)
         });
         if let Err(error) = recorded {
-            tracing::error!(%error, operation_id = %self.operation, "the end of a stream could not be recorded: its intent stays open");
+            tracing::error!(%error, operation_id = %self.operation, "that somebody follows no more could not be recorded: its intent stays open");
         }
     }
 }

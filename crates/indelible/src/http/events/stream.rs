@@ -16,6 +16,7 @@ use hyper::body::Frame;
 use indelible_core::limits::INTEGER_MAX;
 use indelible_engine::query::follow::{Batch, Ended, FollowRequest, Following};
 use serde_json::json;
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{mpsc, watch};
 
 use super::super::call::{Call, PROJECT_ID, PURPOSE};
@@ -28,6 +29,8 @@ use super::list::FILTER;
 const RETRY_MS: u32 = 2_000;
 /// Batches on the way.
 const BATCHES_MAX: usize = 1;
+/// How long a batch may lie untaken: no reader that drips stays past its hour, or past the end of its key.
+const UNTAKEN_MAX: Duration = Duration::from_secs(30);
 /// Where whoever comes again had come to.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Asks a proxy of the nginx family not to gather the answer.
@@ -41,8 +44,8 @@ pub(in super::super) static ROUTE: Route = Route {
     description: "Server-sent events, for as long as the connection lasts: `event: audit_event`, `id:` the `sequence`, `data:` the record as \
                   in the list. Begins now, or after `after_sequence`; whoever comes again sends `Last-Event-ID` and misses nothing and gets \
                   nothing twice. Something is sent every 15 seconds. Ends when the server stops, the key is revoked or the project deleted, \
-                  and after an hour: then come again. Contents are not opened here. Appends `audit.read` when it begins (the intent) and when \
-                  it ends (the outcome, with the number returned). At most 256 at once on a server, 32 of one key. Needs `audit:read`.",
+                  and after an hour, or where a batch lies untaken for 30 seconds: then come again. Contents are not opened here. Appends `audit.read` when it begins (the intent) and when \
+                  it ends (the outcome, with the number returned). At most 256 at once on a server, 32 of one key and 192 of one organization. Needs `audit:read`.",
     variables: &[],
     parameters: &[
         FILTER,
@@ -80,7 +83,8 @@ async fn handle(call: Call) -> Result<Response<Body>, Problem> {
     };
     let following = call.app.ledger.follow(&call.caller, &project, request).await?;
     let (pieces, taken) = mpsc::channel(BATCHES_MAX);
-    tokio::spawn(hand_over(following, pieces, call.app.options.keep_alive, call.app.stopping.subscribe()));
+    let waits = Waits { keep_alive: call.app.options.keep_alive, untaken: UNTAKEN_MAX };
+    tokio::spawn(hand_over(following, pieces, waits, call.app.stopping.subscribe()));
     let mut response = Response::new(Body::new(Stream(taken)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -100,20 +104,31 @@ fn last_event_id(call: &Call) -> Result<Option<u64>, Problem> {
     text.parse().ok().filter(|id| digits && *id <= INTEGER_MAX as u64).map(Some).ok_or_else(wrong)
 }
 
+/// How long it is waited.
+#[derive(Clone, Copy)]
+struct Waits {
+    /// For events, until something is sent for them.
+    keep_alive: Duration,
+    /// For the reader.
+    untaken: Duration,
+}
+
 /// Until either side ends it.
-async fn hand_over(mut following: Following, pieces: mpsc::Sender<Bytes>, keep_alive: Duration, mut stopping: watch::Receiver<bool>) {
+async fn hand_over(mut following: Following, pieces: mpsc::Sender<Bytes>, waits: Waits, mut stopping: watch::Receiver<bool>) {
     // At once, so that whoever loses the connection before the first event knows after what to come again.
     let mut next = opened(following.through());
     let ended = loop {
         let taken = tokio::select! {
-            taken = pieces.send(next) => taken,
+            taken = pieces.send_timeout(next, waits.untaken) => taken,
             _ = stopping.wait_for(|stopping| *stopping) => break Ended::Stopping,
         };
-        if taken.is_err() {
-            break Ended::Gone;
+        match taken {
+            Ok(()) => {}
+            Err(SendTimeoutError::Timeout(_)) => break Ended::TooSlow,
+            Err(SendTimeoutError::Closed(_)) => break Ended::Gone,
         }
         next = tokio::select! {
-            came = tokio::time::timeout(keep_alive, following.next()) => match came {
+            came = tokio::time::timeout(waits.keep_alive, following.next()) => match came {
                 Ok(Ok(batch)) => render(&batch),
                 Ok(Err(ended)) => break ended,
                 Err(_) => alive(following.through()),
@@ -122,7 +137,7 @@ async fn hand_over(mut following: Following, pieces: mpsc::Sender<Bytes>, keep_a
             _ = stopping.wait_for(|stopping| *stopping) => break Ended::Stopping,
         };
     };
-    tracing::debug!(target: "indelible::http", reason = %ended, "a stream ended");
+    tracing::debug!(target: "indelible::http", reason = %ended, "somebody follows no more");
     // What is sent ends after this.
     following.close(&ended).await;
 }
@@ -164,6 +179,10 @@ impl HttpBody for Stream {
 
 #[cfg(test)]
 mod tests {
+    use indelible_engine::access::Envelope;
+    use indelible_engine::query::Search;
+    use indelible_engine::{Ledger, Options};
+
     use super::*;
 
     #[test]
@@ -174,5 +193,27 @@ mod tests {
         assert_eq!(opened(Some(3)), "retry: 2000\nid: 3\n\n");
         assert_eq!(opened(None), "retry: 2000\n\n");
         assert_eq!(alive(Some(9)), ": still here\nid: 9\n\n");
+    }
+
+    #[test]
+    fn a_reader_that_leaves_a_batch_untaken_loses_its_place_and_the_log_says_why() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let opened = Ledger::open(Options { disk_reserve_bytes: 0, ..Options::new(folder.path().join("data")) }).expect("it opens");
+        let (ledger, first) = (opened.ledger, opened.first_start.expect("the first start"));
+        let key = std::fs::read_to_string(first.admin_key_file).expect("a key");
+        let caller = ledger.authenticate(Some(key.trim()), Envelope::default()).expect("recognised");
+        let project = ledger.project_of(&caller, None).expect("a project");
+        let follow = || ledger.follow(&caller, &project, FollowRequest::default());
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        // One batch on the way, and one that waits for it.
+        let (pieces, taken) = mpsc::channel(BATCHES_MAX);
+        let (_running, stopping) = watch::channel(false);
+        let waits = Waits { keep_alive: Duration::from_millis(10), untaken: Duration::from_millis(100) };
+        runtime.block_on(async { hand_over(follow().await.expect("it follows"), pieces, waits, stopping).await });
+        drop(taken);
+        let filter = Some("reason eq \"it was read too slowly\"".to_owned());
+        let page = runtime.block_on(ledger.search(&caller, &project, Search { filter, ..Search::default() })).expect("a page");
+        assert_eq!(page.records.len(), 1);
+        ledger.close();
     }
 }
