@@ -14,6 +14,7 @@ pub mod database;
 pub mod demo;
 pub mod http;
 pub mod import;
+mod rename;
 pub mod serve;
 pub mod streams;
 pub mod witness;

@@ -17,6 +17,7 @@ use crate::keystore::{KeyStore, ended};
 use crate::ledger::Ledger;
 use crate::store::StoreError;
 use crate::store::sql::{Connection, Param};
+use crate::stream::StreamChange;
 use crate::write::{Change, Privilege, Work};
 
 /// `context` member of the event about a resource: version of its document, ring id, and MAC
@@ -43,10 +44,13 @@ impl Mutation<'_> {
     pub(crate) fn event(&mut self, keystore: &KeyStore) -> EngineEvent {
         let mut event = EngineEvent::new(self.caller, &self.home, self.action, "allow");
         let root = self.root.map(|root| root.to_string());
-        let parent = root.clone().filter(|root| *root != self.id);
+        let replay = self.changes.iter().find_map(|change| if let Change::Stream(change) = change { Some(change) } else { None });
+        let stream = replay.and_then(StreamChange::stream).map(|stream| stream.to_string());
+        let parent = root.clone().or(stream).filter(|root| *root != self.id);
         event.resource = Some(ResourceMembers { kind: self.kind, id: self.id.clone(), parent });
         event.members.extend(root.map(|root| ("cascade_root_id", Value::string(root))));
         event.context.extend(ended(&self.changes));
+        event.context.extend(replay.map(StreamChange::replayed).unwrap_or_default());
         event.before = self.before.take();
         event.after = self.after.take();
         let own = self.changes.iter().find_map(|change| match change {

@@ -152,7 +152,7 @@ impl Ledger {
                 }
             }
             let now = self.inner.clock.now();
-            let pending = stored::pending(&reader, id).map_err(unreadable)?;
+            let pending = stored::pending(&reader, id).map_err(unreadable)?.into_iter().next();
             let standing = self.inner.streams.standing(id);
             Ok(StreamStatus {
                 is_running: stream.state == State::Running,
@@ -267,9 +267,19 @@ impl Ledger {
     /// Has something sent again, in the order of the chain and beside what the stream sends of itself.
     pub async fn replay(&self, caller: &Caller, id: Uuid, replay: Replay) -> Result<Replayed, MutateError> {
         let _control = self.control().await?;
-        let refused = (REPLAY, DELIVERY, if let Replay::Delivery(delivery) = replay { delivery.to_string() } else { id.to_string() });
+        let refused = match replay {
+            Replay::Delivery(delivery) => (REPLAY, DELIVERY, delivery.to_string()),
+            Replay::DeadLetters | Replay::Range { .. } => (REPLAY, KIND.noun, id.to_string()),
+        };
         let caller = &self.caller_now(caller, refused.clone()).await?;
-        let intended = self.changeable(caller, id).and_then(|(kept, home)| Ok((self.intended(&kept, replay)?, home)));
+        let intended = self.changeable(caller, id).and_then(|(kept, home)| {
+            // What it sends again it opens again.
+            let opens = kept.typed::<AuditStream>().is_none_or(|stream| stream.content_purpose.is_some());
+            if opens && !caller.has(Scope::ContentDecrypt) {
+                return Err(MutateError::Forbidden(Scope::ContentDecrypt.as_str().to_owned()));
+            }
+            Ok((self.intended(&kept, replay)?, home))
+        });
         let ((changes, replayed), home) = match intended {
             Ok(intended) => intended,
             Err(error) => return Err(self.refuse(caller, None, refused, error).await),
@@ -278,7 +288,7 @@ impl Ledger {
             caller,
             home,
             action: REPLAY,
-            kind: DELIVERY,
+            kind: refused.1,
             id: refused.2,
             before: None,
             after: Some(told(id, replay, replayed)),

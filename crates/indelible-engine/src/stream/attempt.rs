@@ -4,7 +4,7 @@ use indelible_core::time::Timestamp;
 use uuid::Uuid;
 
 use super::gather::Parcel;
-use super::judge::{Verdict, judge};
+use super::judge::{self, Verdict, judge};
 use super::row::{Cursor, Delivery, DeliveryState};
 use super::shared::Shared;
 use super::target::Target;
@@ -26,8 +26,11 @@ impl Shared {
         let answer = self.transport.send(request).await;
         let latency = clock.monotonic().saturating_sub(began);
         let verdict = judge(target.destination, &answer);
+        // An answer may repeat what was sent: contents are shown to those who may open them, and to nobody by this way.
+        let is_opened = !parcel.opened.is_empty();
         let error = match &verdict {
             Verdict::Taken => None,
+            _ if is_opened && answer.is_ok() && verdict != Verdict::Gone => Some(judge::in_short(&verdict, &answer)),
             Verdict::Refused(why) | Verdict::Partly(why) | Verdict::Failed(why, _) => Some(self.harmless(target, why)),
             Verdict::Gone => Some("the receiver answered 410: it wants no more deliveries".to_owned()),
         };
@@ -49,7 +52,7 @@ impl Shared {
             status,
             latency_micros: u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
             error,
-            answer: self.kept_of(target, &answer),
+            answer: if is_opened { None } else { self.kept_of(target, &answer) },
         };
         (verdict, delivery)
     }

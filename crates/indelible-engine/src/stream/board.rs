@@ -19,10 +19,17 @@ pub(crate) struct Standing {
     pub(super) attempts: u32,
     /// When that is sent again.
     pub(super) due_at: Option<Timestamp>,
-    /// Events that lie before it.
-    pub(super) lag_events: u64,
-    /// When the first of them that it has read was recorded.
-    pub(super) behind_since: Option<Timestamp>,
+}
+
+/// How far streams are behind, and how many there are; all zero where another server delivers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lag {
+    pub(super) running: u64,
+    pub(super) paused: u64,
+    /// Events before the stream that is the furthest behind.
+    pub(super) events_max: u64,
+    /// When the oldest event was recorded that lies before a stream.
+    pub(super) since: Option<Timestamp>,
 }
 
 /// Figures over all streams that this server delivers. Names nobody's.
@@ -30,6 +37,8 @@ pub(crate) struct Standing {
 pub struct StreamsStatus {
     /// Streams that it delivers.
     pub running: u64,
+    /// Streams that are paused.
+    pub paused: u64,
     /// Of these, how many are failing.
     pub failing: u64,
     /// Events that lie before the stream that is the furthest behind.
@@ -49,6 +58,7 @@ pub struct StreamsStatus {
 #[derive(Default)]
 struct State {
     standings: HashMap<Uuid, Standing>,
+    lag: Lag,
     transport: Option<Arc<dyn Transport>>,
     /// Counts what was changed.
     rung: u64,
@@ -114,6 +124,11 @@ impl Board {
         change(self.lock().standings.entry(stream).or_default());
     }
 
+    /// How far streams are behind now.
+    pub(super) fn lagging(&self, lag: Lag) {
+        self.lock().lag = lag;
+    }
+
     /// This server delivers it no more.
     pub(super) fn forget(&self, stream: Uuid) {
         self.lock().standings.remove(&stream);
@@ -140,10 +155,11 @@ impl Board {
         let state = self.lock();
         let age = |since: Timestamp| Duration::from_micros(u64::try_from(now.as_micros() - since.as_micros()).unwrap_or(0));
         StreamsStatus {
-            running: state.standings.len() as u64,
+            running: state.lag.running,
+            paused: state.lag.paused,
             failing: state.standings.values().filter(|standing| standing.trouble.is_some()).count() as u64,
-            lag_events_max: state.standings.values().map(|standing| standing.lag_events).max().unwrap_or(0),
-            lag_max: state.standings.values().filter_map(|standing| standing.behind_since).map(age).max().unwrap_or_default(),
+            lag_events_max: state.lag.events_max,
+            lag_max: state.lag.since.map(age).unwrap_or_default(),
             delivered_total: self.delivered.load(Relaxed),
             events_total: self.events.load(Relaxed),
             failed_total: self.failed.load(Relaxed),

@@ -44,8 +44,6 @@ pub(super) struct Parcel {
     pub(super) body: Vec<u8>,
     /// Contents that are in it: each event, and why its content did not open.
     pub(super) opened: Vec<(Uuid, Option<&'static str>)>,
-    /// When its first event was recorded.
-    pub(super) recorded_at: Timestamp,
 }
 
 /// What comes next.
@@ -156,7 +154,6 @@ fn parcels(ledger: &Ledger, target: &Target, taken: Vec<Taken>) -> Result<Vec<Pa
 fn parcel(ledger: &Ledger, target: &Target, taken: Vec<Taken>) -> Result<Parcel, Unread> {
     let ids: Vec<Uuid> = taken.iter().map(|(found, ..)| found.id()).collect();
     let (first, last) = (taken[0].0.sequence, taken[taken.len() - 1].0.sequence);
-    let outline = Outline::read(&taken[0].0.entry).ok_or_else(|| Unread::Unfit(first, "it is no entry".to_owned()))?;
     let opened = taken.iter().filter_map(|(found, opened, _)| match opened {
         Opened::None => None,
         Opened::Content(_) => Some((found.id(), None)),
@@ -175,7 +172,6 @@ fn parcel(ledger: &Ledger, target: &Target, taken: Vec<Taken>) -> Result<Parcel,
         content_type: framed.content_type,
         body: framed.body,
         opened,
-        recorded_at: outline.recorded_at,
     })
 }
 

@@ -42,6 +42,14 @@ pub(super) fn judge(destination: Destination, answer: &Result<Response, SendErro
     }
 }
 
+/// What came of an attempt in words that hold nothing of the answer.
+pub(super) fn in_short(verdict: &Verdict, answer: &Result<Response, SendError>) -> String {
+    let status = answer.as_ref().ok().and_then(|response| response.status);
+    let status = status.map_or_else(|| "in words that are not kept".to_owned(), |status| status.to_string());
+    let partly = if matches!(verdict, Verdict::Partly(_)) { ", and rejected some of the events" } else { "" };
+    format!("the receiver answered {status}{partly}")
+}
+
 /// Of those that say more in the body.
 fn judge_body(destination: Destination, status: u16, response: &Response) -> Verdict {
     match destination {

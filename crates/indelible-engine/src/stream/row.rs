@@ -141,3 +141,20 @@ pub(crate) enum StreamChange {
         stream: Uuid,
     },
 }
+
+impl StreamChange {
+    /// The stream whose replay is begun by it.
+    pub(crate) fn stream(&self) -> Option<Uuid> {
+        match self {
+            Self::First(cursor) => Some(cursor.stream),
+            Self::Revive { stream } => Some(*stream),
+            _ => None,
+        }
+    }
+
+    /// What is told of such a replay: its id, and the range that it goes over.
+    pub(crate) fn replayed(&self) -> Vec<(&'static str, String)> {
+        let Self::First(Cursor { lane, next, last: Some(last), .. }) = self else { return Vec::new() };
+        vec![("replay_id", lane.to_string()), ("from_sequence", next.to_string()), ("to_sequence", last.to_string())]
+    }
+}

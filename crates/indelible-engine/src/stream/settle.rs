@@ -41,18 +41,21 @@ impl Worker {
     ) -> Result<bool, Halt> {
         let tries = target.dead_letter_after.filter(|_| matches!(verdict, Verdict::Refused(_)));
         let is_partly = matches!(verdict, Verdict::Partly(_));
-        let is_given_up = is_partly || tries.is_some_and(|tries| delivery.attempts >= tries);
-        let is_taken_apart = tries.is_some() && delivery.events > 1 && (is_given_up || self.narrow.is_some());
+        let is_given_up = (is_partly && target.dead_letter_after.is_some())
+            || tries.is_some_and(|tries| delivery.attempts >= tries)
+            || self.is_stuck(at, before.as_ref(), &verdict);
+        let is_taken_apart = tries.is_some() && delivery.events > 1 && (is_given_up || self.lanes[at].narrow.is_some());
         match verdict {
             Verdict::Taken => {
                 self.shared.board().took(u64::from(delivery.events));
-                self.narrow = self.narrow.map(|events| events * 2).filter(|events| *events < target.batch_events);
+                let narrow = &mut self.lanes[at].narrow;
+                *narrow = narrow.map(|events| events * 2).filter(|events| *events < target.batch_events);
                 self.done(at, delivery);
                 Ok(true)
             }
             _ if is_taken_apart => {
                 self.shared.board().failed_once();
-                self.narrow = Some(usize::try_from(delivery.events / 2).unwrap_or(1));
+                self.lanes[at].narrow = Some(usize::try_from(delivery.events / 2).unwrap_or(1));
                 delivery.state = DeliveryState::Split;
                 self.lanes[at].set(|cursor| cursor.pending = None);
                 self.unrecorded.push(StreamChange::Delivery(Box::new(delivery)));
@@ -61,33 +64,47 @@ impl Worker {
             }
             _ if is_given_up => {
                 self.shared.board().failed_once();
-                if self.dead().await? >= DEAD_MAX {
+                let dead = match self.dead().await {
+                    Ok(dead) => dead,
+                    Err(halt) => {
+                        *self.trouble_of(delivery.replay_id.is_some()) = before;
+                        return Err(halt);
+                    }
+                };
+                if dead >= DEAD_MAX {
                     self.try_again(target, at, delivery, before, None).await?;
                     let why = format!("it has {DEAD_MAX} dead letters: have them sent again, or pause it and make another");
-                    return Err(self.pause(target, &why).await);
+                    return Err(self.pause(target.version, &why).await);
                 }
                 self.shared.board().buried();
                 delivery.state = DeliveryState::Dead;
                 self.done(at, delivery);
                 Ok(true)
             }
-            Verdict::Gone => {
+            // Of what was taken in part nothing is sent again unless somebody says so.
+            Verdict::Gone | Verdict::Partly(_) => {
                 self.shared.board().failed_once();
                 let why = delivery.error.clone().unwrap_or_default();
                 self.try_again(target, at, delivery, before, None).await?;
-                Err(self.pause(target, &why).await)
+                Err(self.pause(target.version, &why).await)
             }
-            Verdict::Refused(_) | Verdict::Partly(_) | Verdict::Failed(..) => {
+            Verdict::Refused(_) | Verdict::Failed(..) => {
                 self.shared.board().failed_once();
                 let asked = if let Verdict::Failed(_, asked) = verdict { asked } else { None };
                 let why = delivery.error.clone().unwrap_or_default();
                 let since = self.try_again(target, at, delivery, before, asked).await?;
                 if self.shared.patience.is_over(since, self.shared.now()) {
-                    return Err(self.pause(target, &format!("nothing could be delivered for a day: {why}")).await);
+                    return Err(self.pause(target.version, &format!("nothing could be delivered for a day: {why}")).await);
                 }
                 Ok(false)
             }
         }
+    }
+
+    /// Whether a delivery of a replay failed for so long that the replay goes on without it: the stream is not paused for what it sent before.
+    fn is_stuck(&self, at: usize, before: Option<&Trouble>, verdict: &Verdict) -> bool {
+        let is_replay = self.lanes[at].cursor.is_replay() && !matches!(verdict, Verdict::Taken | Verdict::Gone);
+        is_replay && before.is_some_and(|before| self.shared.patience.is_over(before.since, self.shared.now()))
     }
 
     /// A delivery is done with.
@@ -96,6 +113,9 @@ impl Worker {
         self.unrecorded.push(StreamChange::Delivery(Box::new(delivery)));
         self.unrecorded_since.get_or_insert_with(Instant::now);
         self.since_pruned += 1;
+        if self.lanes[at].cursor.is_replay() {
+            return;
+        }
         self.shared.board().note(self.id, |standing| {
             (standing.trouble, standing.attempts, standing.due_at) = (None, 0, None);
         });
@@ -114,25 +134,28 @@ impl Worker {
         let since = before.map_or(now, |before| before.since);
         let wait = self.shared.patience.wait(delivery.attempts, asked);
         delivery.due_at = Some(now.saturating_add_micros(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX)));
-        self.tell(delivery.error.clone().unwrap_or_default());
-        self.shared.board().note(self.id, |standing| (standing.attempts, standing.due_at) = (delivery.attempts, delivery.due_at));
+        let is_replay = self.lanes[at].cursor.is_replay();
+        if !is_replay {
+            self.tell(delivery.error.clone().unwrap_or_default());
+            self.shared.board().note(self.id, |standing| (standing.attempts, standing.due_at) = (delivery.attempts, delivery.due_at));
+        }
         self.lanes[at].set(|cursor| cursor.pending = Some(delivery.last_sequence));
         self.unrecorded.push(StreamChange::Delivery(Box::new(delivery.clone())));
-        self.trouble =
-            Some(Trouble { delivery, version: target.version, opened_under: Some(target.version), since, due: Instant::now() + wait });
+        let trouble = Trouble { delivery, version: target.version, opened_under: Some(target.version), since, due: Instant::now() + wait };
+        *self.trouble_of(is_replay) = Some(trouble);
         self.record().await?;
         Ok(since)
     }
 
     /// Pauses the stream, as an event that says why. Its cursors stay where they are.
-    pub(super) async fn pause(&mut self, target: &Target, why: &str) -> Halt {
+    pub(super) async fn pause(&mut self, version: u64, why: &str) -> Halt {
         tracing::warn!(stream = %self.id, why, "a stream is paused");
         let Some(verb) = audit_streams::KIND.verb("pause") else { return Halt::Rest };
         let caller = Caller { scopes: vec![Scope::AuditWrite], ..Caller::engine() };
         let mut said = Object::new();
         said.insert("reason", Value::string(why.replace(char::is_control, " ")));
         let said = String::from_utf8_lossy(&Value::Object(said).to_canonical()).into_owned();
-        let at = (self.id, Some(target.version));
+        let at = (self.id, Some(version));
         match self.shared.ledger.act_on_resource(&caller, &audit_streams::KIND, verb, at, &said, None).await {
             // Somebody changed it meanwhile.
             Ok(_) | Err(MutateError::Stale { .. } | MutateError::Conflict(_) | MutateError::NotFound(_)) => Halt::Rest,
@@ -191,21 +214,8 @@ impl Worker {
         });
     }
 
-    /// Where it stands, with an event before it that was recorded then.
-    pub(super) fn stand(&self, at: usize, recorded_at: Timestamp) {
-        let cursor = &self.lanes[at].cursor;
-        if cursor.is_replay() {
-            return;
-        }
-        let head = self.shared.heads().get(&cursor.project).copied().unwrap_or_default();
-        let lag = head.size.saturating_sub(cursor.next);
-        self.shared.board().note(self.id, |standing| (standing.lag_events, standing.behind_since) = (lag, Some(recorded_at)));
-    }
-
     /// Nothing lies before it.
     pub(super) fn rest(&self) {
-        self.shared.board().note(self.id, |standing| {
-            (standing.lag_events, standing.behind_since, standing.trouble) = (0, None, None);
-        });
+        self.shared.board().note(self.id, |standing| standing.trouble = None);
     }
 }

@@ -1,16 +1,18 @@
 //! What the workers of all streams share: the ledger, how requests are sent, how far projects have come, and how much may be in memory.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::READERS;
 use super::board::Board;
 use super::gather::{Chunk, Unread, gather};
 use super::patience::Patience;
+use super::rooms::Rooms;
 use super::row::{Cursor, StreamChange};
 use super::target::Target;
 use super::transport::Transport;
@@ -23,10 +25,8 @@ use crate::resource::kinds::audit_streams;
 use crate::sharing::Term;
 use crate::write::{Privilege, Work};
 
-/// Streams that have what they read in memory at one time, so many at most.
-const READING_MAX: usize = 32;
-/// The same of streams that failed last: a receiver that hangs costs those that do not nothing.
-const FAILING_MAX: usize = 8;
+/// An index that was built anew within so long is not doubted.
+const REBUILT_LATELY: Duration = Duration::from_hours(1);
 
 /// Who is woken, and for which projects.
 struct Listener {
@@ -47,12 +47,13 @@ pub(super) struct Shared {
     term: Mutex<Option<Term>>,
     /// The id that was given last.
     last_id: Mutex<Uuid>,
-    /// Once is enough: what is missing then is missing.
-    pub(super) index_was_rebuilt: AtomicBool,
+    /// Whether this server delivers.
+    delivers: AtomicBool,
+    /// How often the index was built anew because it hid a row, and when last.
+    rebuilt: Mutex<(u64, Option<Instant>)>,
     /// Threads that read.
     readers: Semaphore,
-    reading: Semaphore,
-    failing: Semaphore,
+    pub(super) rooms: Rooms,
 }
 
 impl Shared {
@@ -65,10 +66,10 @@ impl Shared {
             listeners: Mutex::default(),
             term: Mutex::default(),
             last_id: Mutex::default(),
-            index_was_rebuilt: AtomicBool::default(),
+            delivers: AtomicBool::default(),
+            rebuilt: Mutex::default(),
             readers: Semaphore::new(READERS),
-            reading: Semaphore::new(READING_MAX),
-            failing: Semaphore::new(FAILING_MAX),
+            rooms: Rooms::default(),
         }
     }
 
@@ -86,6 +87,38 @@ impl Shared {
     /// Under which lease what is delivered is recorded from now on.
     pub(super) fn set_term(&self, term: Option<Term>) {
         *self.term.lock().unwrap_or_else(PoisonError::into_inner) = term;
+    }
+
+    pub(super) fn set_delivers(&self, delivers: bool) {
+        self.delivers.store(delivers, Ordering::Relaxed);
+    }
+
+    pub(super) fn delivers(&self) -> bool {
+        self.delivers.load(Ordering::Relaxed)
+    }
+
+    fn rebuilt(&self) -> MutexGuard<'_, (u64, Option<Instant>)> {
+        self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often the index was built anew so far.
+    pub(super) fn rebuilds(&self) -> u64 {
+        self.rebuilt().0
+    }
+
+    /// Has the index built anew, of which a row was missing when so many times had been; whether it is worth to read again. It is not where the
+    /// row is missing in one that was built of late: then the ledger has lost it.
+    pub(super) fn mend_index(&self, rebuilds: u64) -> bool {
+        let mut rebuilt = self.rebuilt();
+        if rebuilt.0 != rebuilds {
+            return true;
+        }
+        if rebuilt.1.is_some_and(|at| at.elapsed() < REBUILT_LATELY) {
+            return false;
+        }
+        *rebuilt = (rebuilds + 1, Some(Instant::now()));
+        self.ledger.inner.index.rebuild();
+        true
     }
 
     /// How far these projects have come, at least.
@@ -136,12 +169,6 @@ impl Shared {
         &self.ledger.inner.streams
     }
 
-    /// Room for what one stream reads.
-    pub(super) async fn room(&self, is_failing: bool) -> SemaphorePermit<'_> {
-        let rooms = if is_failing { &self.failing } else { &self.reading };
-        rooms.acquire().await.expect("nobody closes it")
-    }
-
     /// [`gather`], beside the runtime.
     pub(super) async fn read(
         self: &Arc<Self>,
@@ -161,7 +188,10 @@ impl Shared {
     ) -> Result<T, E> {
         let _thread = self.readers.acquire().await.expect("nobody closes it");
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "reading for a stream panicked");
+            // One that is cancelled is one of a server that ends.
+            if error.is_panic() {
+                tracing::error!(%error, "reading for a stream panicked");
+            }
             Err(crate::store::StoreError::Corrupt("reading failed".to_owned()).into())
         })
     }

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use crate::store::sql::{Connection, OptionalExtension as _, Row, SqlError, SqlResult, params};
 
 /// Replays that are known at one time; of more, the oldest come first.
-const REPLAYS_MAX: i64 = 100;
+pub(super) const REPLAYS_MAX: u16 = 100;
 
 const CURSORS: &str = "SELECT lane, project, next_sequence, last_sequence, pending_last FROM stream_cursors";
 const COLUMNS: &str = "SELECT id, lane, project, message_id, first_sequence, last_sequence, events, state, attempts, created_at,
@@ -20,7 +20,7 @@ pub(super) fn cursors(ledger: &Connection, stream: Uuid) -> Result<Vec<Cursor>, 
     let mut live = ledger.prepare(&format!("{CURSORS} WHERE stream = ?1 AND lane = ?1 ORDER BY project"))?;
     let mut cursors = live.query_map([stream], read)?.collect::<SqlResult<Vec<_>>>()?;
     let mut replays = ledger.prepare(&format!("{CURSORS} WHERE stream = ?1 AND lane <> ?1 ORDER BY lane, project LIMIT ?2"))?;
-    for cursor in replays.query_map((stream, REPLAYS_MAX), read)? {
+    for cursor in replays.query_map((stream, i64::from(REPLAYS_MAX)), read)? {
         cursors.push(cursor?);
     }
     Ok(cursors)
@@ -33,22 +33,33 @@ pub(super) fn replays(ledger: &Connection, stream: Uuid) -> Result<u64, StoreErr
     Ok(count.unsigned_abs())
 }
 
+/// Cursors that follow a project and lie before its end: stream, project, the next sequence, events of the project.
+pub(super) fn behind(ledger: &Connection) -> Result<Vec<(Uuid, i64, u64, u64)>, StoreError> {
+    let sql = "SELECT stream_cursors.stream, stream_cursors.project, stream_cursors.next_sequence, heads.size FROM stream_cursors
+        JOIN heads ON heads.project = stream_cursors.project
+        WHERE stream_cursors.lane = stream_cursors.stream AND heads.size > stream_cursors.next_sequence";
+    let mut statement = ledger.prepare(sql)?;
+    Ok(statement.query_map([], |row| Ok((id(row, 0)?, row.get(1)?, number(row, 2)?, number(row, 3)?)))?.collect::<SqlResult<_>>()?)
+}
+
 /// Streams of which there are cursors.
 pub(super) fn streams(ledger: &Connection) -> Result<Vec<Uuid>, StoreError> {
     let mut statement = ledger.prepare("SELECT DISTINCT stream FROM stream_cursors")?;
     Ok(statement.query_map([], |row| id(row, 0))?.collect::<SqlResult<_>>()?)
 }
 
-/// Streams of which something is to be sent again.
-pub(super) fn replayed(ledger: &Connection) -> Result<Vec<Uuid>, StoreError> {
-    let mut statement = ledger.prepare("SELECT DISTINCT stream FROM stream_cursors WHERE lane <> stream")?;
-    Ok(statement.query_map([], |row| id(row, 0))?.collect::<SqlResult<_>>()?)
+/// Streams of which something is to be sent again, with how many replays.
+pub(super) fn replayed(ledger: &Connection) -> Result<Vec<(Uuid, u64)>, StoreError> {
+    let mut statement = ledger.prepare("SELECT stream, count(*) FROM stream_cursors WHERE lane <> stream GROUP BY stream")?;
+    Ok(statement.query_map([], |row| Ok((id(row, 0)?, number(row, 1)?)))?.collect::<SqlResult<_>>()?)
 }
 
-/// The delivery that a stream is at, where it was tried and not taken.
-pub(super) fn pending(ledger: &Connection, stream: Uuid) -> Result<Option<Delivery>, StoreError> {
-    let mut statement = ledger.prepare(&format!("{COLUMNS} WHERE stream = ?1 AND state = 'pending' ORDER BY id DESC LIMIT 1"))?;
-    Ok(statement.query_row([stream], delivery).optional()?)
+/// The deliveries that a stream is at, which were tried and not taken: one of those that it sends of itself, and one of a replay. That of the
+/// stream itself comes first, then the newest.
+pub(super) fn pending(ledger: &Connection, stream: Uuid) -> Result<Vec<Delivery>, StoreError> {
+    let order = "ORDER BY CASE WHEN lane = stream THEN 0 ELSE 1 END, id DESC";
+    let mut statement = ledger.prepare(&format!("{COLUMNS} WHERE stream = ?1 AND state = 'pending' {order} LIMIT 100"))?;
+    Ok(statement.query_map([stream], delivery)?.collect::<SqlResult<_>>()?)
 }
 
 /// Deliveries of a stream, newest first: those before an id, and of one state, where these are given.

@@ -23,7 +23,6 @@ pub(super) struct Target {
     pub(super) version: u64,
     /// The chain that tells of the stream.
     pub(super) home: Arc<Project>,
-    pub(super) owner: Owner,
     pub(super) route: Arc<Route>,
     pub(super) destination: Destination,
     pub(super) format: Format,
@@ -33,11 +32,19 @@ pub(super) struct Target {
     pub(super) batch_events: usize,
     pub(super) purpose: Option<String>,
     pub(super) dead_letter_after: Option<u32>,
-    /// What was recorded before is not sent; `None` where everything is.
-    pub(super) since: Option<Timestamp>,
     headers: Vec<(String, String)>,
     /// Whether deliveries are signed, and with what.
     secrets: Option<Vec<String>>,
+}
+
+/// What a stream follows, whether it delivers now or not.
+pub(super) struct Followed {
+    pub(super) version: u64,
+    /// When the stream was last changed.
+    pub(super) changed_at: Timestamp,
+    owner: Owner,
+    /// What was recorded before is not sent; `None` where everything is.
+    pub(super) since: Option<Timestamp>,
 }
 
 /// Why a stream delivers nothing now.
@@ -51,54 +58,13 @@ pub(super) enum Idle {
     Unready(&'static str),
 }
 
-impl Target {
-    /// The stream of this id.
+impl Followed {
+    /// By the stream of this id.
     pub(super) fn of(ledger: &Ledger, id: Uuid) -> Result<Self, Idle> {
-        let kept = ledger.inner.registry.kept(&audit_streams::KIND, id).filter(|kept| kept.ended_at.is_none()).ok_or(Idle::Ended)?;
+        let kept = kept(ledger, id)?;
         let stream: AuditStream = kept.typed().ok_or(Idle::Unready("its document cannot be read"))?;
-        if stream.state == State::Paused {
-            return Err(Idle::Paused);
-        }
-        Self::read(ledger, &kept, &stream)
-    }
-
-    /// The same for a test: it may be paused, and takes any event, without its content.
-    pub(super) fn for_test(ledger: &Ledger, kept: &Kept) -> Result<Self, Idle> {
-        let stream: AuditStream = kept.typed().ok_or(Idle::Unready("its document cannot be read"))?;
-        Ok(Self { filter: None, purpose: None, ..Self::read(ledger, kept, &stream)? })
-    }
-
-    fn read(ledger: &Ledger, kept: &Kept, stream: &AuditStream) -> Result<Self, Idle> {
-        let home = ledger.home_of(kept.owner).map_err(|_| Idle::Unready("there is no chain that tells of it"))?;
-        let route = stream.route().ok_or(Idle::Unready("its url is none of its destination"))?;
-        let mut headers: Vec<_> = stream.headers.clone().into_iter().collect();
-        for name in stream.secret_headers.keys() {
-            let value = opened(ledger, &home, (&audit_streams::KIND, kept), &["secret_headers", name]);
-            headers.push((name.clone(), value.ok_or(Idle::Unready("its secret headers cannot be opened"))?));
-        }
-        let is_signed = stream.destination == audit_streams::Destination::Webhook;
-        let secrets = is_signed.then(|| signing_secrets(ledger, &home, kept.owner, stream)).transpose()?;
-        Ok(Self {
-            id: kept.id,
-            version: kept.version,
-            owner: kept.owner,
-            route: Arc::new(route),
-            destination: stream.destination.framed(),
-            format: stream.format.written(),
-            filter: filter_of(stream).map_err(|_| Idle::Unready("its filter is not valid"))?,
-            batch_events: usize::try_from(stream.batch_events()).unwrap_or(usize::MAX),
-            purpose: stream.content_purpose.clone(),
-            dead_letter_after: stream.dead_letter_after,
-            since: (stream.start == Start::Now).then_some(kept.created_at),
-            home,
-            headers,
-            secrets,
-        })
-    }
-
-    /// Whether an event is a delivery of its own.
-    pub(super) const fn is_single(&self) -> bool {
-        self.batch_events == 1
+        let since = (stream.start == Start::Now).then_some(kept.created_at);
+        Ok(Self { version: kept.version, changed_at: kept.updated_at, owner: kept.owner, since })
     }
 
     /// The projects whose events it sends, each with its number.
@@ -114,6 +80,59 @@ impl Target {
                     .collect()
             }
         }
+    }
+}
+
+fn kept(ledger: &Ledger, id: Uuid) -> Result<Arc<Kept>, Idle> {
+    ledger.inner.registry.kept(&audit_streams::KIND, id).filter(|kept| kept.ended_at.is_none()).ok_or(Idle::Ended)
+}
+
+impl Target {
+    /// The stream of this id.
+    pub(super) fn of(ledger: &Ledger, id: Uuid) -> Result<Self, Idle> {
+        let kept = kept(ledger, id)?;
+        let stream: AuditStream = kept.typed().ok_or(Idle::Unready("its document cannot be read"))?;
+        if stream.state == State::Paused {
+            return Err(Idle::Paused);
+        }
+        Self::read(ledger, &kept, &stream)
+    }
+
+    /// The same for a test: it may be paused, and takes any event, without its content.
+    pub(super) fn for_test(ledger: &Ledger, kept: &Kept) -> Result<Self, Idle> {
+        let stream: AuditStream = kept.typed().ok_or(Idle::Unready("its document cannot be read"))?;
+        Ok(Self { filter: None, purpose: None, ..Self::read(ledger, kept, &stream)? })
+    }
+
+    fn read(ledger: &Ledger, kept: &Kept, stream: &AuditStream) -> Result<Self, Idle> {
+        let home = ledger.home_of(kept.owner).map_err(|_| Idle::Unready("there is no chain that tells of it"))?;
+        let route = stream.route().map_err(|_| Idle::Unready("its url is none of its destination"))?;
+        let mut headers: Vec<_> = stream.headers.clone().into_iter().collect();
+        for name in stream.secret_headers.keys() {
+            let value = opened(ledger, &home, (&audit_streams::KIND, kept), &["secret_headers", name]);
+            headers.push((name.clone(), value.ok_or(Idle::Unready("its secret headers cannot be opened"))?));
+        }
+        let is_signed = stream.destination == audit_streams::Destination::Webhook;
+        let secrets = is_signed.then(|| signing_secrets(ledger, &home, kept.owner, stream)).transpose()?;
+        Ok(Self {
+            id: kept.id,
+            version: kept.version,
+            route: Arc::new(route),
+            destination: stream.destination.framed(),
+            format: stream.format.written(),
+            filter: filter_of(stream).map_err(|_| Idle::Unready("its filter is not valid"))?,
+            batch_events: usize::try_from(stream.batch_events()).unwrap_or(usize::MAX),
+            purpose: stream.content_purpose.clone(),
+            dead_letter_after: stream.dead_letter_after,
+            home,
+            headers,
+            secrets,
+        })
+    }
+
+    /// Whether an event is a delivery of its own.
+    pub(super) const fn is_single(&self) -> bool {
+        self.batch_events == 1
     }
 
     /// The headers of a delivery: those of the stream, and those by which the receiver knows it (Standard Webhooks), signed at this time.
@@ -153,23 +172,25 @@ fn opened(ledger: &Ledger, home: &Project, (kind, kept): (&'static crate::resour
     sealed::open(&ledger.inner.keystore, home.organization_id, (kind, kept.id), &pointer, kept.sealed.get(&pointer)?)
 }
 
-/// The secrets that sign: of the key that the stream names; else of the primary keys of its project, or where that has none, of its
+/// The secrets that sign: of the keys that the stream names; else of the primary keys of its project, or where that has none, of its
 /// organization.
 fn signing_secrets(ledger: &Ledger, home: &Project, owner: Owner, stream: &AuditStream) -> Result<Vec<String>, Idle> {
     let (registry, kind) = (&ledger.inner.registry, &webhook_signing_keys::KIND);
-    let named = stream.signing_key_id.as_ref().map(|id| Uuid::try_parse(id).ok().and_then(|id| registry.kept(kind, id)));
+    let is_named = stream.signing_key_id.is_some();
+    let named = stream.signing_keys().filter_map(|(_, id)| registry.kept(kind, Uuid::try_parse(id).ok()?));
     let primary = |owner: Owner| {
         let keys = registry.kept_of(kind, owner).into_iter().filter(|key| key.ended_at.is_none());
         keys.filter(|key| key.typed::<WebhookSigningKey>().is_some_and(|key| key.primary)).collect::<Vec<_>>()
     };
-    let keys = match named {
-        Some(key) => key.filter(|key| key.ended_at.is_none()).into_iter().collect(),
-        None => match primary(owner) {
+    let keys: Vec<_> = if is_named {
+        named.filter(|key| key.ended_at.is_none()).collect()
+    } else {
+        match primary(owner) {
             own if own.is_empty() && owner != Owner::Organization(home.organization_id) => {
                 primary(Owner::Organization(home.organization_id))
             }
             own => own,
-        },
+        }
     };
     if keys.is_empty() {
         return Err(Idle::Unready("there is no webhook signing key: make one that is primary, or name one"));

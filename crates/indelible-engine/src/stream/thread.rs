@@ -66,6 +66,7 @@ impl Deliverer {
                 leased = Some(now);
                 delivers = self.hold();
             }
+            self.shared.set_delivers(delivers);
             if delivers {
                 self.look();
             } else {
@@ -86,13 +87,16 @@ impl Deliverer {
     /// Takes the lease, or keeps it; whether this server delivers.
     fn hold(&mut self) -> bool {
         let Some(lease) = &mut self.lease else { return true };
-        match lease.hold(false) {
+        let held = lease.hold(false);
+        lease.let_go(false);
+        match held {
             Ok(held) => {
                 let (term, is_new) = held.map_or((None, false), |(term, is_new)| (Some(term), is_new));
                 if is_new {
                     tracing::info!("this server delivers streams");
+                    // Another may have delivered meanwhile: what workers know of cursors is of no use.
+                    self.stop();
                 }
-                lease.let_go(false);
                 // One that was lost stays: what is recorded under it is refused.
                 if term.is_some() {
                     self.shared.set_term(term);
@@ -130,10 +134,12 @@ impl Deliverer {
         let more = std::mem::replace(&mut self.projects, projects) != projects;
         let replayed = self.replayed().unwrap_or_else(|error| {
             tracing::debug!(%error, "replays cannot be looked for");
-            HashSet::new()
+            HashMap::new()
         });
         for (id, running) in &self.workers {
-            if more || replayed.contains(id) {
+            // Those that a worker knows are all stored, until they are over: where there are as many, they are the same.
+            let stored = replayed.get(id).map_or(0, |count| (*count).min(u64::from(stored::REPLAYS_MAX)));
+            if more || stored > running.bell.replays.load(Ordering::Acquire) as u64 {
                 running.bell.reload.store(true, Ordering::Release);
             }
             running.bell.wake.notify_one();
@@ -144,7 +150,7 @@ impl Deliverer {
         }
     }
 
-    fn replayed(&self) -> Result<HashSet<Uuid>, StoreError> {
+    fn replayed(&self) -> Result<HashMap<Uuid, u64>, StoreError> {
         let reader = self.shared.ledger.inner.readers.get()?;
         Ok(stored::replayed(&reader)?.into_iter().collect())
     }

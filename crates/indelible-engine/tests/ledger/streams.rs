@@ -1,6 +1,7 @@
 //! Streams: what a receiver gets, whatever it answers and whenever the server is killed: every event, at least once, in the order of the chain.
 
 mod broken;
+mod contents;
 mod receiver;
 mod replayed;
 
@@ -12,8 +13,8 @@ use indelible_core::webhook;
 use indelible_engine::Ledger;
 use indelible_engine::access::Caller;
 use indelible_engine::query::Search;
-use indelible_engine::resource::{Kind, kind};
-use indelible_engine::stream::{DeliveriesAsked, Delivery, DeliveryState, Patience, StreamStatus, Streaming};
+use indelible_engine::resource::{Kind, MutateError, kind};
+use indelible_engine::stream::{DeliveriesAsked, Delivery, DeliveryState, Patience, StreamStatus, Streaming, StreamsStatus};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -90,6 +91,19 @@ impl Delivering {
         }
     }
 
+    /// The figures of the server, once they are so.
+    fn figures(&self, what: &str, holds: impl Fn(&StreamsStatus) -> bool) -> StreamsStatus {
+        let end = Instant::now() + Duration::from_mins(1);
+        loop {
+            let figures = self.bench.ledger.status().streams;
+            if holds(&figures) {
+                return figures;
+            }
+            assert!(Instant::now() < end, "{what}: {figures:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Every event of the chain whose action is one of a bench event.
     fn told(&self, action: &str) -> Vec<Value> {
         let search = Search { filter: Some(format!("action eq \"{action}\"")), limit: Some(1_000), ..Search::default() };
@@ -120,6 +134,34 @@ fn said() -> Value {
 fn once(sequences: &[u64]) -> Vec<u64> {
     let mut seen = BTreeSet::new();
     sequences.iter().copied().filter(|sequence| seen.insert(*sequence)).collect()
+}
+
+#[test]
+fn a_stream_that_could_send_nothing_is_not_made() {
+    let bench = Bench::new();
+    let cases = [
+        ("webhook", "http://receiver.example/", "does not begin with https://"),
+        ("webhook", "https://127.1/in", "ends in a number"),
+        ("webhook", "https://0x7f000001/in", "ends in a number"),
+        ("splunk_hec", "https://user:pass@receiver.example/", "a user or a password"),
+        ("otlp", "https://receiver.example/a b", "percent-encoded"),
+        ("otlp", "https://receiver.example/#part", "a fragment"),
+        ("webhook", "https://receiver.example:0/", "port"),
+        ("webhook", "https:///in", "empty part"),
+        ("syslog", "tls://receiver.example:65536", "port"),
+        ("syslog", "tls://receiver.example/in", "more than letters"),
+        ("syslog", "https://receiver.example", "tls://HOST"),
+        ("file", "file:../audit", "a file's name has"),
+        ("file", "audit", "file:NAME"),
+    ];
+    let create = |document: Value| wait(bench.ledger.create_resource(&bench.admin(), streams(), None, &document.to_string(), None));
+    for (destination, url, words) in cases {
+        let error = create(json!({"name": "n", "destination": destination, "url": url})).err();
+        let Some(MutateError::Fault(fault)) = error else { panic!("{url}: {error:?}") };
+        assert!(fault.pointer == "/url" && fault.message.contains(words), "{url}: {fault:?}");
+    }
+    let error = create(json!({"name": "n", "url": "https://receiver.example/", "headers": {"Expect": "100-continue"}})).err();
+    assert!(matches!(&error, Some(MutateError::Fault(fault)) if fault.pointer == "/headers/Expect"), "{error:?}");
 }
 
 #[test]
@@ -246,8 +288,9 @@ fn a_dead_stream_costs_the_others_nothing() {
     let status = delivering.until(dead, "it is behind", |status| status.trouble.is_some());
     assert!(status.lag_events >= 20 && status.is_running && status.pending.is_some(), "{status:?}");
     assert_eq!(delivering.receiver.taken(dead), [0_u64; 0]);
-    let figures = delivering.bench.ledger.status().streams;
+    let figures = delivering.figures("one is behind", |figures| figures.lag_events_max >= 20);
     assert!(figures.running == 100 && figures.failing == 1 && figures.delivered_total >= 99 * 20, "{figures:?}");
+    assert!(figures.lag_max > Duration::ZERO && figures.lag_max < Duration::from_mins(5), "{figures:?}");
 }
 
 #[test]
@@ -260,6 +303,7 @@ fn a_stream_that_nobody_wants_pauses_says_why_and_goes_on_from_where_it_was() {
     assert!(status.state_reason.as_deref().is_some_and(|why| why.contains("410")), "{status:?}");
     let told = delivering.told("audit_stream.pause");
     assert_eq!((told.len(), &told[0]["actor"]["type"], &told[0]["resource"]["id"]), (1, &json!("system"), &json!(stream.to_string())));
+    delivering.figures("it is paused", |figures| (figures.running, figures.paused, figures.lag_events_max) == (0, 1, 0));
     let came = delivering.receiver.came().len();
     delivering.append(5, 10);
     std::thread::sleep(Duration::from_millis(100));
@@ -271,14 +315,46 @@ fn a_stream_that_nobody_wants_pauses_says_why_and_goes_on_from_where_it_was() {
 }
 
 #[test]
-fn a_stream_that_fails_for_long_pauses() {
-    let delivering = Delivering::new(Patience { give_up_after: Duration::from_millis(80), ..PATIENCE });
+fn a_stream_that_fails_for_long_pauses_and_goes_on_with_the_same_delivery_also_after_a_restart() {
+    let mut delivering = Delivering::new(Patience { give_up_after: Duration::from_millis(80), ..PATIENCE });
     let stream = delivering.stream(&said());
     delivering.receiver.says(|_| Say::Status(503));
     delivering.append(0, 5);
     let status = delivering.until(stream, "it pauses", |status| !status.is_running);
     assert!(status.state_reason.as_deref().is_some_and(|why| why.contains("503")), "{status:?}");
-    assert!(status.lag_events >= 5 && status.pending.is_some_and(|(pending, _)| pending.attempts > 2 && pending.status == Some(503)));
+    let pending = status.pending.expect("one is pending").0;
+    assert!(status.lag_events >= 5 && pending.attempts > 2 && pending.status == Some(503));
+    delivering = delivering.reopen(PATIENCE);
+    delivering.until(stream, "it is paused still", |status| !status.is_running && status.pending.is_some());
+    delivering.receiver.says(|_| Say::Status(200));
+    delivering.act(stream, "resume");
+    let status = delivering.until(stream, "it is through", |status| status.is_running && status.pending.is_none());
+    assert_eq!(status.trouble, None);
+    let first = delivering.deliveries(stream, None).pop().expect("the first of all");
+    assert!(first.id == pending.id && first.state == DeliveryState::Delivered && first.attempts == pending.attempts + 1, "{first:?}");
+}
+
+/// What streams do is told of in no event, or one that sends everything would never come to its end.
+#[test]
+fn deliveries_are_no_events() {
+    let delivering = Delivering::new(PATIENCE);
+    let members = json!({"start": "beginning", "batch_events_max": 1, "categories": ["test", "audit_stream"]});
+    let (stream, all) = (delivering.stream(&members), delivering.stream(&json!({"start": "beginning"})));
+    delivering.append(0, 30);
+    let last = delivering.bench.events();
+    delivering
+        .receiver
+        .until("all arrived", |came| came.iter().filter(|came| came.stream == all).flat_map(Came::sequences).max() == Some(last - 1));
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(delivering.bench.events(), last, "deliveries, and their records");
+    let actions: BTreeSet<String> = delivering
+        .receiver
+        .came()
+        .iter()
+        .filter(|came| came.stream == stream)
+        .map(|came| came.events()[0]["action"].as_str().expect("an action").to_owned())
+        .collect();
+    assert_eq!(actions, ["audit_stream.create", "test.step"].map(str::to_owned).into());
 }
 
 #[test]
@@ -290,6 +366,8 @@ fn a_stream_without_a_signing_key_says_so_and_goes_on_once_there_is_one() {
     delivering.append(0, 5);
     delivering.until(stream, "it says so", |status| status.trouble.as_deref().is_some_and(|why| why.contains("signing key")));
     assert!(delivering.receiver.came().is_empty());
+    // One that has nothing to sign with is behind like one that is refused.
+    delivering.figures("it is behind", |figures| figures.running == 1 && figures.lag_events_max >= 5);
     let keys = kind("webhook_signing_key").expect("a kind");
     for _ in 0..2 {
         wait(delivering.bench.ledger.create_resource(&delivering.bench.admin(), keys, None, keys.example, None)).expect("made");
@@ -302,61 +380,35 @@ fn a_stream_without_a_signing_key_says_so_and_goes_on_once_there_is_one() {
 }
 
 #[test]
-fn contents_leave_where_the_stream_has_a_purpose_with_an_event_a_record() {
+fn a_stream_that_names_its_keys_is_signed_by_those_while_one_takes_the_place_of_the_other() {
     let delivering = Delivering::new(PATIENCE);
-    let open = delivering.stream(&json!({"filter": "action eq \"test.step\"", "content_purpose": "the archive of the bank"}));
-    let closed = delivering.stream(&said());
-    delivering.append(0, 5);
-    delivering.receiver.until("all arrived", |came| came.len() >= 10);
-    for came in delivering.receiver.came() {
-        assert_eq!(came.events()[0].get("content").is_some(), came.stream == open);
-    }
-    let told = delivering.told("content.decrypt");
-    assert_eq!(told.len(), 5, "{told:#?}");
-    let ids: BTreeSet<String> = told.iter().map(|event| event["decrypt"]["record_id"].as_str().expect("an id").to_owned()).collect();
-    let came = delivering.receiver.came();
-    let sent: BTreeSet<String> = came.iter().filter(|came| came.stream == open).map(|came| came.header("webhook-id").to_owned()).collect();
-    assert_eq!(ids, sent);
-    assert!(
-        told.iter().all(|event| event["decrypt"]["purpose"] == "the archive of the bank" && event["resource"]["id"] == open.to_string())
-    );
-    assert!(delivering.deliveries(closed, None).len() == 5);
-    delivering.bench.verify();
-}
-
-/// Whoever may not open contents sends none elsewhere, and what is in a delivery that failed before is recorded like the rest.
-#[test]
-fn contents_leave_by_no_change_of_a_stream_that_is_not_recorded_or_not_allowed() {
-    let delivering = Delivering::new(PATIENCE);
-    let stream = delivering.stream(&said());
-    delivering.receiver.says(|_| Say::Status(500));
-    delivering.append(0, 5);
-    delivering.until(stream, "it fails", |status| status.pending.is_some());
     let (ledger, admin) = (&delivering.bench.ledger, delivering.bench.admin());
-    let change = |caller: &Caller, patch: &str| wait(ledger.update_resource(caller, streams(), stream, None, patch));
-    change(&admin, r#"{"content_purpose":"the archive","secret_headers":{"X-Api-Key":"one"}}"#).expect("changed");
-    delivering.receiver.says(|_| Say::Status(200));
-    delivering.receiver.until("all arrived", |came| came.iter().filter(|came| came.taken).count() >= 5);
-    let with_content = |came: &&Came| came.taken && came.events()[0].get("content").is_some();
-    let sent: BTreeSet<String> =
-        delivering.receiver.came().iter().filter(with_content).map(|came| came.header("webhook-id").to_owned()).collect();
-    let told = delivering.told("content.decrypt");
-    let recorded: BTreeSet<String> = told.iter().map(|event| event["decrypt"]["record_id"].as_str().expect("an id").to_owned()).collect();
-    assert!(!sent.is_empty() && sent.is_subset(&recorded), "{sent:?} and {recorded:?}");
-
-    let new = indelible_engine::resource::NewApiKey {
-        name: "streams".to_owned(),
-        owner: indelible_engine::access::Owner::Project(delivering.bench.project().id),
-        kind: indelible_engine::access::KeyKind::Application,
-        scopes: vec![indelible_engine::access::Scope::AuditWrite],
-        expires_at: None,
+    let keys = kind("webhook_signing_key").expect("a kind");
+    let [old, new] = [(); 2].map(|()| wait(ledger.create_resource(&admin, keys, None, r#"{"name":"k"}"#, None)).expect("made"));
+    let (old_id, new_id) = (old.kept.id.to_string(), new.kept.id.to_string());
+    let stream = delivering.stream(&json!({"filter": "action eq \"test.step\"", "signing_key_id": old_id}));
+    let change = |patch: Value| wait(ledger.update_resource(&admin, streams(), stream, None, &patch.to_string()));
+    let signed = |from: u64, secrets: &[&str]| {
+        delivering.append(from, from + 1);
+        delivering.receiver.until("it came", |came| came.len() as u64 > from);
+        let came = delivering.receiver.came().pop().expect("one");
+        let seconds = came.header("webhook-timestamp").parse().expect("seconds");
+        let expected = webhook::signatures(secrets.iter().copied(), came.header("webhook-id"), seconds, &came.body);
+        assert_eq!(Some(came.header("webhook-signature")), expected.as_deref());
     };
-    let (_, secret) = wait(ledger.create_api_key(&delivering.bench.instance(), new)).expect("made");
-    let caller = ledger.authenticate(Some(&secret), indelible_engine::access::Envelope::default()).expect("recognised");
-    for patch in [r#"{"secret_headers":{"X-Api-Key":"theirs"}}"#, r#"{"filter":null}"#, r#"{"name":"m"}"#] {
-        let refused = change(&caller, patch).expect_err(patch);
-        assert_eq!(refused, indelible_engine::resource::MutateError::Forbidden("content:decrypt".to_owned()), "{patch}");
+    let (old, new) = (old.shown[0].text.as_str(), new.shown[0].text.as_str());
+    signed(0, &[old]);
+    change(json!({"signing_key_id": new_id, "previous_signing_key_id": old_id})).expect("changed");
+    signed(1, &[new, old]);
+    change(json!({"previous_signing_key_id": null})).expect("changed");
+    signed(2, &[new]);
+    for (patch, pointer) in [
+        (json!({"previous_signing_key_id": Uuid::nil().to_string()}), "/previous_signing_key_id"),
+        (json!({"previous_signing_key_id": "x"}), "/previous_signing_key_id"),
+        (json!({"signing_key_id": null, "previous_signing_key_id": old_id}), "/previous_signing_key_id"),
+        (json!({"signing_key_id": Uuid::nil().to_string()}), "/signing_key_id"),
+    ] {
+        let refused = change(patch.clone()).err();
+        assert!(matches!(&refused, Some(MutateError::Fault(fault)) if fault.pointer == pointer), "{patch}: {refused:?}");
     }
-    let verb = streams().verb("pause").expect("a verb");
-    wait(ledger.act_on_resource(&caller, streams(), verb, (stream, None), "{}", None)).expect("pausing needs no more");
 }

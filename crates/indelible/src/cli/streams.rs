@@ -47,6 +47,9 @@ struct Deliveries {
     /// So many at most
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     limit: u16,
+    /// Those before this delivery: the last of an earlier page
+    #[arg(long, value_name = "ID")]
+    before: Option<Uuid>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -85,8 +88,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 &["RUNNING", "WHY NOT", "EVENTS BEHIND", "SECONDS", "TROUBLE", "DEAD LETTERS", "REPLAYS"],
             )?;
         }
-        What::Deliveries(Deliveries { of, state, limit }) => {
-            let asked = DeliveriesAsked { state: *state, before: None, limit: Some(usize::from(*limit)) };
+        What::Deliveries(Deliveries { of, state, limit, before }) => {
+            let asked = DeliveriesAsked { state: *state, before: *before, limit: Some(usize::from(*limit)) };
             let page = of.target.connect(Folder::MustExist)?.deliveries(of.stream, &asked)?;
             show(&page, of.target.json, rows, &["DELIVERY", "SENT", "STATE", "FIRST", "LAST", "EVENTS", "ATTEMPTS", "STATUS", "ERROR"])?;
         }

@@ -118,9 +118,14 @@ impl Metrics {
 fn streamed(out: &mut String, status: &StreamsStatus) {
     let gauges = [
         ("indelible_streams_running", "Streams that this server delivers.", status.running as f64),
+        ("indelible_streams_paused", "Streams that are paused.", status.paused as f64),
         ("indelible_streams_failing", "Streams of these that deliver nothing now.", status.failing as f64),
-        ("indelible_stream_lag_events", "Events before the stream that is the furthest behind.", status.lag_events_max as f64),
-        ("indelible_stream_lag_seconds", "How long ago the oldest event was recorded that a stream is at.", status.lag_max.as_secs_f64()),
+        ("indelible_stream_lag_events", "Events before the running stream that is the furthest behind.", status.lag_events_max as f64),
+        (
+            "indelible_stream_lag_seconds",
+            "How long ago the oldest event was recorded that lies before a running stream.",
+            status.lag_max.as_secs_f64(),
+        ),
     ];
     for (name, help, value) in gauges {
         head(out, name, "gauge", help);
@@ -257,6 +262,7 @@ mod tests {
         let patrol = PatrolStatus { findings: 3, rows_verified: 6, since, rounds_total: 1, failing: false };
         let streams = StreamsStatus {
             running: 4,
+            paused: 3,
             failing: 1,
             lag_events_max: 30,
             lag_max: Duration::from_millis(2_500),
@@ -283,6 +289,7 @@ mod tests {
             "indelible_verification_failing 0",
             "indelible_verifications_total 1",
             "indelible_streams_failing 1",
+            "indelible_streams_paused 3",
             "indelible_stream_lag_seconds 2.5",
             "indelible_stream_dead_letters_total 2",
         ] {

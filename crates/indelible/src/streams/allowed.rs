@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use super::host::{self, Host};
 use super::reach::Network;
+use indelible_engine::stream::host::{self, Host};
 
 /// An entry.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::guard::{Checked, Guard};
-use super::host::Host;
 use crate::cli::CA_FILES;
+use indelible_engine::stream::host::Host;
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]

@@ -17,14 +17,15 @@ use std::time::Duration;
 
 use indelible_core::time::Timestamp;
 use indelible_engine::clock::Clock;
+use indelible_engine::stream::host::check_file_name;
 use indelible_engine::stream::{Request, Response};
 use rustix::fs::OFlags;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-/// A name, bytes. With the time, and as that of the owner's file, it stays below what file systems take.
-const NAME_BYTES_MAX: usize = 128;
+use crate::rename::rename_to_new;
+
 /// Files that are written at a time: each has a thread until the disk has taken everything.
 const WRITES_MAX: usize = 16;
 /// How much is looked at a time for the end of the last line.
@@ -50,7 +51,7 @@ impl Files {
 
     /// Appends. The error is a sentence.
     pub(super) async fn send(&self, request: Request, name: &str, whole: Duration) -> Result<Response, String> {
-        check(name)?;
+        check_file_name(name)?;
         if !request.body.ends_with(b"\n") {
             return Err("what was to be written does not end with its line".to_owned());
         }
@@ -72,15 +73,6 @@ impl Files {
     }
 }
 
-/// A name is one plain part of a path, and none of those that belong to the streams of other files.
-fn check(name: &str) -> Result<(), String> {
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    if plain && !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.starts_with('.') {
-        return Ok(());
-    }
-    Err(format!("a file's name has 1 to {NAME_BYTES_MAX} letters, digits, full stops, hyphens and underscores, and no full stop first"))
-}
-
 /// A file of one stream.
 struct Target {
     path: PathBuf,
@@ -90,7 +82,7 @@ struct Target {
 
 impl Target {
     fn append(&self, folder: &Path, lines: &[u8], bytes_max: u64, now: Timestamp) -> Result<(), String> {
-        let failed = |what: &str, error: &dyn Display| format!("{what} {}: {error}", self.path.display());
+        let failed = |what: &str, error: &dyn Display| format!("{what} {}: {error}", self.name());
         let _held = self.own(folder)?;
         let mut file = plain(&self.path).map_err(|error| failed("cannot open", &error))?;
         let mut end = whole_lines(&mut file).map_err(|error| failed("cannot read", &error))?;
@@ -113,11 +105,11 @@ impl Target {
 
     /// Makes sure that the file is this stream's, and locks it for as long as what comes back lives.
     fn own(&self, folder: &Path) -> Result<File, String> {
-        let failed = |error: &dyn Display| format!("cannot use {}: {error}", self.owner.display());
+        let failed = |error: &dyn Display| format!("cannot use {}: {error}", file_name(&self.owner));
         let mut mark = plain(&self.owner).map_err(|error| failed(&error))?;
         match mark.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(format!("{} is being written by somebody else", self.path.display())),
+            Err(TryLockError::WouldBlock) => return Err(format!("{} is being written by somebody else", self.name())),
             Err(TryLockError::Error(error)) => return Err(failed(&error)),
         }
         let mut text = String::new();
@@ -132,8 +124,8 @@ impl Target {
             let whose = if text.ends_with('\n') { "belongs to another stream" } else { "was not begun by a stream" };
             return Err(format!(
                 "{} {whose}: give this stream another name, or move the file and {} away",
-                self.path.display(),
-                self.owner.display()
+                self.name(),
+                file_name(&self.owner)
             ));
         }
         let written = mark.set_len(0).and_then(|()| mark.write_all(own.as_bytes())).and_then(|()| mark.sync_all());
@@ -141,19 +133,28 @@ impl Target {
         Ok(mark)
     }
 
-    /// Renames a full file, to a name that is free. Only who holds the lock gives such names.
+    /// As sentences call it: they are read by whoever asks about the stream, and where the folder is, is the operator's matter.
+    fn name(&self) -> std::borrow::Cow<'_, str> {
+        file_name(&self.path)
+    }
+
+    /// Renames a full file, to a name that is free.
     fn set_aside(&self, now: Timestamp) -> io::Result<()> {
         for later in 0..RENAMES_MAX {
             let time = now.saturating_add_micros(later).to_string().replace([':', '-'], "");
             let mut aside = self.path.clone().into_os_string();
             aside.push(format!(".{time}"));
-            let aside = PathBuf::from(aside);
-            if aside.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-                return std::fs::rename(&self.path, aside);
+            match rename_to_new(&self.path, &PathBuf::from(aside)) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                done => return done,
             }
         }
         Err(io::Error::other("all names with the time are taken"))
     }
+}
+
+fn file_name(path: &Path) -> std::borrow::Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
 }
 
 /// Opens a file to read and to append to, made with mode 0600 where it is not there. No link is followed, and what is no plain file is

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::allowed::Allowed;
-use super::host::Host;
 use super::reach::special;
+use indelible_engine::stream::host::Host;
 
 /// Addresses of each family that are tried: of IPv6 and of IPv4, so that either can be out of order.
 const FAMILY_ADDRESSES_MAX: usize = 2;

@@ -31,8 +31,8 @@ use tokio_rustls::client::TlsStream;
 use uuid::Uuid;
 
 use super::connect::{Dialer, Opened, Origin, Purpose};
-use super::host::HttpsUrl;
 use super::kept::Kept;
+use indelible_engine::stream::host::HttpsUrl;
 
 /// What is told to receivers of who sends.
 const USER_AGENT: &str = concat!("indelible/", env!("CARGO_PKG_VERSION"));
@@ -151,6 +151,10 @@ fn headers(url: &HttpsUrl, request: &Request) -> Result<HeaderMap, String> {
             return Err("one of the stream's headers has a name or a value that cannot be sent".to_owned());
         };
         value.set_sensitive(true);
+        // A stream may say it of itself.
+        if name == header::USER_AGENT {
+            headers.remove(&name);
+        }
         headers.append(name, value);
     }
     Ok(headers)
@@ -285,6 +289,8 @@ mod tests {
         assert_eq!((&made["host"], &made["content-length"]), (&"[2001:db8::1]:8443".parse().expect("a value"), &4.into()));
         assert_eq!((made.get_all("x-a").iter().count(), made["authorization"].is_sensitive()), (2, true));
         assert!(made["user-agent"].to_str().is_ok_and(|agent| agent.starts_with("indelible/")));
+        let own = headers(&url, &request(&[("User-Agent", "mine")])).expect("headers");
+        assert_eq!(own.get_all("user-agent").iter().collect::<Vec<_>>(), ["mine"]);
         let refused = [
             ("Host", "a"),
             ("content-length", "1"),

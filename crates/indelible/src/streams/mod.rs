@@ -8,7 +8,6 @@ mod allowed;
 mod connect;
 mod file;
 mod guard;
-mod host;
 mod https;
 mod kept;
 mod reach;

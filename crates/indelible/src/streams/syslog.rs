@@ -20,8 +20,8 @@ use tokio_rustls::client::TlsStream;
 use uuid::Uuid;
 
 use super::connect::{Dialer, Opened, Origin, Purpose};
-use super::host::Host;
 use super::kept::Kept;
+use indelible_engine::stream::host::Host;
 
 /// How long it is looked whether the other side closes, at least and at most.
 const SETTLE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));

@@ -19,6 +19,7 @@ use super::super::{Kept, MutateError};
 use super::{check_text, webhook_signing_keys};
 use crate::access::{Owner, Scope};
 use crate::stream::Route;
+use crate::stream::host::{self, Host, HttpsUrl, check_file_name};
 
 /// Headers, of either sort, at most.
 const HEADERS_MAX: usize = 32;
@@ -69,7 +70,7 @@ pub(crate) struct AuditStream {
     /// With which event it begins. Said when the stream is made, and not changed; what came before is sent by `replay`.
     #[serde(default)]
     pub(crate) start: Start,
-    /// After so many tries, 1 to 20, an event that the receiver refuses (a 4xx that speaks of the event: not 401, 403, 404, 407, 408, 410, 425, 429) becomes a dead letter, and delivery goes on with the next. If absent it does not: the event is tried for a day, then the stream pauses.
+    /// After so many tries, 1 to 20, an event that the receiver refuses (a 4xx that speaks of the event: not 401, 403, 404, 407, 408, 410, 421, 425, 429) becomes a dead letter, and delivery goes on with the next. If absent it does not: the event is tried for a day, then the stream pauses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 20))]
     pub(crate) dead_letter_after: Option<u32>,
@@ -80,6 +81,10 @@ pub(crate) struct AuditStream {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "uuid"))]
     pub(crate) signing_key_id: Option<String>,
+    /// The key that signs beside that one, while it takes this one's place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "uuid"))]
+    pub(crate) previous_signing_key_id: Option<String>,
     /// Whether it is to deliver; changed by `pause` and `resume`.
     #[serde(default)]
     pub(crate) state: State,
@@ -187,27 +192,30 @@ impl AuditStream {
         self.batch_events_max.unwrap_or(if self.destination == Destination::Webhook { 1 } else { BATCH_EVENTS })
     }
 
-    /// Where it is sent; `None` where the URL is none of the destination.
-    pub(crate) fn route(&self) -> Option<Route> {
+    /// The keys that it names, each with where it does.
+    pub(crate) fn signing_keys(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let named = [("/signing_key_id", &self.signing_key_id), ("/previous_signing_key_id", &self.previous_signing_key_id)];
+        named.into_iter().filter_map(|(pointer, id)| Some((pointer, id.as_deref()?)))
+    }
+
+    /// Where it is sent, read as it is read when something is sent; a sentence where it can be sent nowhere.
+    pub(crate) fn route(&self) -> Result<Route, String> {
         match self.destination {
             Destination::Webhook | Destination::SplunkHec | Destination::Otlp => {
-                let host = self.url.strip_prefix("https://")?.split(['/', '?']).next()?;
-                (!host.is_empty() && !host.starts_with(':') && !host.contains('@')).then(|| Route::Https { url: self.url.clone() })
+                HttpsUrl::parse(&self.url).map(|_| Route::Https { url: self.url.clone() })
             }
             Destination::Syslog => {
-                let place = self.url.strip_prefix("tls://")?;
+                let place = self.url.strip_prefix("tls://").ok_or("it is tls://HOST or tls://HOST:PORT")?;
                 // The last colon, unless it is within the brackets of an IPv6 address.
                 let (host, port) = match place.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
-                    Some((host, port)) => (host, port.parse().ok().filter(|port| *port > 0)?),
+                    Some((host, port)) => (host, host::port(port)?),
                     None => (place, SYSLOG_PORT),
                 };
-                let plain = !host.is_empty() && !host.contains(['/', '?', '@']) && (!host.contains(':') || host.starts_with('['));
-                plain.then(|| Route::Tls { host: host.to_owned(), port })
+                Host::parse(host).map(|_| Route::Tls { host: host.to_owned(), port })
             }
             Destination::File => {
-                let name = self.url.strip_prefix("file:")?;
-                let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-                (plain && (1..=128).contains(&name.len()) && !name.starts_with('.')).then(|| Route::File { name: name.to_owned() })
+                let name = self.url.strip_prefix("file:").ok_or("it is file:NAME")?;
+                check_file_name(name).map(|()| Route::File { name: name.to_owned() })
             }
         }
     }
@@ -242,11 +250,14 @@ impl Spec for AuditStream {
         if self.signing_key_id.is_some() && self.destination != Destination::Webhook {
             return Err(Fault::new(FaultKind::Invalid, "/signing_key_id", "only deliveries to a webhook are signed"));
         }
+        if self.previous_signing_key_id.is_some() && self.signing_key_id.is_none() {
+            return Err(Fault::new(FaultKind::Invalid, "/previous_signing_key_id", "is said beside signing_key_id"));
+        }
         if let Some(purpose) = &self.content_purpose {
             check_text("content_purpose", purpose, PURPOSE_BYTES_MAX)?;
         }
-        if self.signing_key_id.as_ref().is_some_and(|id| Uuid::try_parse(id).is_err()) {
-            return Err(Fault::new(FaultKind::Invalid, "/signing_key_id", "is not a UUID"));
+        if let Some((pointer, _)) = self.signing_keys().find(|(_, id)| Uuid::try_parse(id).is_err()) {
+            return Err(Fault::new(FaultKind::Invalid, pointer, "is not a UUID"));
         }
         match (&self.state_reason, self.state) {
             (Some(_), State::Running) => Err(Fault::new(FaultKind::Invalid, "/state_reason", "says why a stream is paused")),
@@ -261,18 +272,11 @@ fn is_category(text: &str) -> bool {
 }
 
 fn check_url(stream: &AuditStream) -> Result<(), Fault> {
-    let url = &stream.url;
-    let plain =
-        url.len() <= URL_BYTES_MAX && url.bytes().all(|byte| (0x21..0x7f).contains(&byte)) && !url.contains(['#', '"', '<', '>', '\\']);
-    if plain && stream.route().is_some() {
-        return Ok(());
+    let wrong = |message: String| Fault::new(FaultKind::Invalid, "/url", message);
+    if stream.url.len() > URL_BYTES_MAX {
+        return Err(wrong(format!("has at most {URL_BYTES_MAX} bytes")));
     }
-    let form = match stream.destination {
-        Destination::Webhook | Destination::SplunkHec | Destination::Otlp => "an https URL, without user, password and fragment",
-        Destination::Syslog => "tls://HOST or tls://HOST:PORT",
-        Destination::File => "file:NAME, with 1 to 128 letters, digits, dots, - and _, and no dot at the beginning",
-    };
-    Err(Fault::new(FaultKind::Invalid, "/url", format!("is {form}, of at most {URL_BYTES_MAX} bytes")))
+    stream.route().map(drop).map_err(|why| wrong(format!("is of no use to this destination: {why}")))
 }
 
 fn check_headers(stream: &AuditStream) -> Result<(), Fault> {
@@ -302,6 +306,7 @@ fn check_headers(stream: &AuditStream) -> Result<(), Fault> {
                     "te",
                     "trailer",
                     "upgrade",
+                    "expect",
                 ]
                 .contains(&lower.as_str())
             {
@@ -366,19 +371,23 @@ fn admit(admission: &Admission<'_>) -> Result<(), MutateError> {
     let same = |was: &AuditStream| {
         stays_sealed && AuditStream { state: stream.state, state_reason: stream.state_reason.clone(), ..was.clone() } == stream
     };
-    if stream.content_purpose.is_some() && !was.as_ref().is_some_and(same) && !admission.caller.has(Scope::ContentDecrypt) {
+    // Nor does it go on after a pause by who could not have made it.
+    let is_resumed = admission.verb == Some("resume");
+    if stream.content_purpose.is_some() && (is_resumed || !was.as_ref().is_some_and(same)) && !admission.caller.has(Scope::ContentDecrypt) {
         return Err(MutateError::Forbidden(Scope::ContentDecrypt.as_str().to_owned()));
     }
-    let Some(id) = stream.signing_key_id.as_ref().and_then(|id| Uuid::try_parse(id).ok()) else { return Ok(()) };
     let organization = match admission.owner {
         Owner::Project(project) => admission.registry.project(project).map(|project| Owner::Organization(project.organization_id)),
         owner => Some(owner),
     };
-    let key = admission.registry.kept(&webhook_signing_keys::KIND, id);
-    if key.is_some_and(|key| key.owner == admission.owner || Some(key.owner) == organization) {
-        return Ok(());
+    let is_there = |id: &str| {
+        let key = Uuid::try_parse(id).ok().and_then(|id| admission.registry.kept(&webhook_signing_keys::KIND, id));
+        key.is_some_and(|key| key.owner == admission.owner || Some(key.owner) == organization)
+    };
+    match stream.signing_keys().find(|(_, id)| !is_there(id)) {
+        None => Ok(()),
+        Some((pointer, _)) => fault(pointer, "is no webhook signing key of the same project or its organization"),
     }
-    fault("/signing_key_id", "is no webhook signing key of the same project or its organization")
 }
 
 fn turned(document: &str, state: State, reason: Option<String>, already: &'static str) -> Result<String, MutateError> {

@@ -12,6 +12,8 @@ use uuid::Uuid;
 #[derive(Debug, Clone)]
 pub(crate) enum Say {
     Status(u16),
+    /// Repeats what it was sent.
+    Repeat(u16),
     /// With `Retry-After`.
     Later(u16, Duration),
     /// Takes it, and the connection breaks before the answer.
@@ -97,19 +99,21 @@ impl Transport for Receiver {
     fn send(&self, request: Request) -> Sending<'_> {
         let headers = request.headers.iter().cloned().collect();
         let mut came = Came { stream: request.stream_id, headers, body: request.body, taken: false };
+        let sent = came.body.clone();
         let say = {
             let mut state = self.lock();
             state.open.insert(came.stream);
             let say = (state.script)(&came);
-            came.taken = matches!(say, Say::Status(200..=299) | Say::TakeAndBreak);
+            came.taken = matches!(say, Say::Status(200..=299) | Say::Repeat(200..=299) | Say::TakeAndBreak);
             state.came.push(came);
             say
         };
         Box::pin(async move {
-            let answered = |status, retry_after| Ok(Response { status: Some(status), retry_after, body: b"an answer".to_vec() });
+            let answered = |status, retry_after, body| Ok(Response { status: Some(status), retry_after, body });
             match say {
-                Say::Status(status) => answered(status, None),
-                Say::Later(status, after) => answered(status, Some(after)),
+                Say::Status(status) => answered(status, None, b"an answer".to_vec()),
+                Say::Repeat(status) => answered(status, None, sent),
+                Say::Later(status, after) => answered(status, Some(after), b"an answer".to_vec()),
                 Say::TakeAndBreak => Err(SendError("the connection was closed before the answer".to_owned())),
                 Say::Hang => {
                     tokio::time::sleep(Duration::from_millis(500)).await;

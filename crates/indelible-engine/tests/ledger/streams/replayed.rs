@@ -1,11 +1,12 @@
 //! Dead letters, what is sent again, and tries.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use indelible_engine::access::{Envelope, KeyKind, Owner, Scope};
 use indelible_engine::query::ReadError;
 use indelible_engine::resource::{MutateError, NewApiKey};
-use indelible_engine::stream::{DeliveriesAsked, DeliveryState, Replay};
+use indelible_engine::stream::{DeliveriesAsked, DeliveryState, Patience, Replay};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -55,7 +56,8 @@ fn a_refused_event_becomes_a_dead_letter_and_the_rest_goes_on() {
     let status = delivering.until(single, "none is dead", |status| status.dead_letters == 0 && status.replays == 0);
     assert!(status.is_running);
     let events = delivering.told("webhook_delivery.replay");
-    assert_eq!((events.len(), &events[0]["resource"]["type"]), (1, &json!("webhook_delivery")));
+    let resource = json!({"type": "audit_stream", "id": single.to_string()});
+    assert_eq!((events.len(), &events[0]["resource"]), (1, &resource));
     let again: Vec<_> = delivering.deliveries(single, None).into_iter().filter(|delivery| delivery.replay_id.is_some()).collect();
     assert_eq!(again.len(), 2, "{again:#?}");
 
@@ -64,6 +66,10 @@ fn a_refused_event_becomes_a_dead_letter_and_the_rest_goes_on() {
     let replayed = wait(ledger.replay(&caller, batched, Replay::Delivery(dead.id))).expect("replayed");
     assert_eq!((replayed.replay_id, replayed.deliveries), (Some(dead.id), Some(1)));
     delivering.receiver.until("one more", |came| all(came, batched, 109));
+    let told = delivering.told("webhook_delivery.replay");
+    let of_one = told.iter().find(|event| event["resource"]["type"] == "webhook_delivery").expect("the replay of one");
+    assert_eq!((&of_one["resource"]["id"], &of_one["resource"]["parent"]), (&json!(dead.id.to_string()), &json!(batched.to_string())));
+    assert_eq!(of_one["context"]["from_sequence"], json!(dead.first_sequence.to_string()));
     delivering.until(batched, "one is dead still", |status| status.dead_letters == 1 && status.replays == 0);
 }
 
@@ -169,4 +175,75 @@ fn a_stream_of_an_organization_sends_the_events_of_all_its_projects_each_in_orde
         assert!(of(&came, project).is_sorted_by(|a, b| a + 1 == *b), "{:?}", of(&came, project));
     }
     assert_eq!(of(&came, later)[0], 0);
+}
+
+#[test]
+fn a_replay_that_is_refused_holds_up_nothing_that_comes_also_after_a_restart_and_is_given_up_in_the_end() {
+    let mut delivering = Delivering::new(PATIENCE);
+    let stream = delivering.stream(&json!({"filter": "action eq \"test.step\"", "batch_events_max": 1}));
+    delivering.append(0, 10);
+    let all = |came: &[Came], n: usize| came.iter().filter(|came| came.taken).flat_map(Came::sequences).collect::<BTreeSet<_>>().len() == n;
+    delivering.receiver.until("all arrived", |came| all(came, 10));
+    let sequences = delivering.receiver.taken(stream);
+    delivering.receiver.says(refuses(&[5]));
+    let range = Replay::Range { project_id: None, first: sequences[4], last: sequences[6] };
+    let caller = delivering.bench.admin();
+    wait(delivering.bench.ledger.replay(&caller, stream, range)).expect("replayed");
+    let is_stuck = |status: &super::StreamStatus| {
+        status.replays == 1 && status.pending.as_ref().is_some_and(|(pending, _)| pending.replay_id.is_some() && pending.attempts > 2)
+    };
+    delivering.until(stream, "it is refused", is_stuck);
+    delivering.append(10, 30);
+    delivering.receiver.until("what came meanwhile arrived", |came| all(came, 30));
+    let status = delivering.until(stream, "it is refused still", is_stuck);
+    assert!(status.is_running && status.dead_letters == 0, "{status:?}");
+
+    delivering = delivering.reopen(PATIENCE);
+    delivering.append(30, 40);
+    delivering.receiver.until("what came after the restart arrived", |came| all(came, 40));
+    delivering.until(stream, "it is refused still", is_stuck);
+
+    // The stream itself would be paused; a replay goes on without what is refused.
+    delivering = delivering.reopen(Patience { give_up_after: Duration::from_millis(200), ..PATIENCE });
+    let status = delivering.until(stream, "it is over", |status| status.replays == 0);
+    assert!(status.is_running && status.dead_letters == 1, "{status:?}");
+    let dead = delivering.deliveries(stream, Some(DeliveryState::Dead)).remove(0);
+    assert_eq!((dead.first_sequence, dead.last_sequence), (sequences[5], sequences[5]));
+    assert_eq!(delivering.receiver.taken(stream).last(), Some(&sequences[6]), "the rest of the replay");
+}
+
+#[test]
+fn two_replays_are_taken_apart_each_for_itself_beside_what_comes() {
+    let delivering = Delivering::new(PATIENCE);
+    let members = json!({"filter": "action eq \"test.step\"", "batch_events_max": 16, "dead_letter_after": 1});
+    let stream = delivering.stream(&members);
+    delivering.append(0, 64);
+    let count = |came: &[Came]| came.iter().filter(|came| came.taken).flat_map(Came::sequences).collect::<BTreeSet<_>>().len();
+    delivering.receiver.until("all arrived", |came| count(came) == 64);
+    let sequences = delivering.receiver.taken(stream);
+    delivering.receiver.says(refuses(&[3, 40]));
+    let caller = delivering.bench.admin();
+    for (first, last) in [(0, 31), (32, 63)] {
+        let range = Replay::Range { project_id: None, first: sequences[first], last: sequences[last] };
+        wait(delivering.bench.ledger.replay(&caller, stream, range)).expect("replayed");
+    }
+    delivering.append(64, 128);
+    let status = delivering.until(stream, "both are over", |status| status.replays == 0 && status.dead_letters == 2);
+    assert!(status.is_running, "{status:?}");
+    delivering.receiver.until("what came meanwhile arrived", |came| count(came) == 128);
+    assert!(delivering.deliveries(stream, Some(DeliveryState::Dead)).iter().all(|dead| dead.events == 1 && dead.replay_id.is_some()));
+}
+
+#[test]
+fn dead_letters_are_sent_again_in_the_order_of_the_chain() {
+    let delivering = Delivering::new(PATIENCE);
+    let stream = delivering.stream(&json!({"filter": "action eq \"test.step\"", "batch_events_max": 1, "dead_letter_after": 1}));
+    delivering.receiver.says(refuses(&[1, 3, 5, 7, 9, 11, 13]));
+    delivering.append(0, 15);
+    delivering.until(stream, "they are dead", |status| status.dead_letters == 7 && delivering.receiver.taken(stream).len() == 8);
+    let dead: Vec<u64> = delivering.deliveries(stream, Some(DeliveryState::Dead)).iter().rev().map(|dead| dead.first_sequence).collect();
+    delivering.receiver.says(|_| Say::Status(200));
+    wait(delivering.bench.ledger.replay(&delivering.bench.admin(), stream, Replay::DeadLetters)).expect("replayed");
+    delivering.until(stream, "none is dead", |status| status.dead_letters == 0 && status.replays == 0);
+    assert_eq!(delivering.receiver.taken(stream).split_off(8), dead);
 }

@@ -16,6 +16,7 @@ use indelible_engine::export::extract::{Take, Writing};
 use serde_json::{Value, json};
 
 use super::super::output;
+use crate::rename::rename_to_new;
 
 /// It is written down how far it came after so much, bytes, or so long.
 const NOTED_BYTES: u64 = 16 * 1024 * 1024;
@@ -175,8 +176,7 @@ impl Part {
         replace(&with(&self.path, ".manifest.json"), &text)?;
         let part = with(&self.path, ".part");
         // Never over a file that came meanwhile.
-        std::fs::hard_link(&part, &self.path).with_context(|| format!("cannot make {}", self.path.display()))?;
-        std::fs::remove_file(&part)?;
+        rename_to_new(&part, &self.path).with_context(|| format!("cannot make {}", self.path.display()))?;
         std::fs::remove_file(&self.noted.path)?;
         Ok((manifest, self.events_after))
     }

@@ -3,12 +3,12 @@
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use indelible_core::fault::{Fault, FaultKind};
-use indelible_core::json::{Object, Value};
+use indelible_core::json::Value;
 use indelible_engine::stream::{Replay, Replayed};
 use serde_json::json;
 
 use super::super::call::{self, Call};
-use super::super::json::{Document, boolean, members, missing, uuid};
+use super::super::json::{Document, boolean, members, missing, sequence, uuid};
 use super::super::problem::{Kind, Problem};
 use super::super::route::{Audit, Handler, Route, Verb};
 use super::super::{document, refusal};
@@ -23,7 +23,7 @@ pub(in super::super) static ROUTE: Route = Route {
     description: "One delivery (`delivery_id`), all dead letters (`dead_letters`), or the stream's events between two sequences of a project \
                   (`from_sequence` and `to_sequence`, both included; `project_id` where the stream is an organization's). They go out in the order \
                   of the chain, beside what the stream sends of itself and under the ids that they had, and are deliveries with a `replay_id`. \
-                  Appends `webhook_delivery.replay`. Needs `audit:write`.",
+                  Appends `webhook_delivery.replay`. Needs `audit:write`, and `content:decrypt` where the stream sends contents.",
     variables: &["The stream."],
     parameters: &[],
     body: |_| {
@@ -92,11 +92,6 @@ fn read(value: &Value<'_>) -> Result<Replay, Fault> {
         }
         _ => Err(Fault::new(FaultKind::Invalid, "", "names one of: delivery_id, dead_letters, or from_sequence with to_sequence")),
     }
-}
-
-fn sequence(object: &Object<'_>, name: &str) -> Result<Option<u64>, Fault> {
-    let wrong = || Fault::new(FaultKind::Invalid, "", "must be an integer from 0").within(name);
-    object.get(name).map(|value| value.as_integer().and_then(|n| u64::try_from(n).ok()).ok_or_else(wrong)).transpose()
 }
 
 #[cfg(test)]

@@ -158,7 +158,8 @@ async fn what_no_stream_began_is_not_written_to() {
     let streams = writing(folder.path(), 1 << 20);
     for name in ["there", "link", "dangling", "marked", "below", "pipe", "pipes"] {
         let error = ask(&streams, lines(name, "1\n")).await.expect_err(name);
-        assert!(error.contains(folder.path().to_str().expect("UTF-8")), "{name}: {error}");
+        let folder = folder.path().to_str().expect("UTF-8");
+        assert!(error.contains(name) && !error.contains(folder), "{name}: {error}");
     }
     // A link that is put in the place of a stream's own file is not followed either.
     ask(&streams, lines("own", "1\n")).await.expect("written");

@@ -1,8 +1,7 @@
 //! Deliveries as they arrive, verified by the reference library of Standard Webhooks in Python.
 
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+#[path = "../../../tests/http/streams/reference.rs"]
+mod library;
 
 use indelible_core::webhook::signatures;
 use indelible_engine::clock::{Clock as _, SystemClock};
@@ -15,33 +14,6 @@ const OLD: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NEW: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const OTHER: &str = "whsec_ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
 const ID: &str = "0192f0c1-2d3e-7abc-8def-001122334455";
-
-/// Says of each line whether it verifies.
-const SCRIPT: &str = "
-import json, sys
-from standardwebhooks import Webhook, WebhookVerificationError
-for line in sys.stdin:
-    case = json.loads(line)
-    try:
-        Webhook(case['secret']).verify(bytes(case['body']), case['headers'])
-        print('accepted')
-    except WebhookVerificationError as error:
-        print(error)
-";
-
-fn verify(cases: &[Value]) -> Vec<String> {
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/standardwebhooks/bin/python");
-    assert!(python.is_file(), "the library is not installed in target/standardwebhooks: `cargo xtask install` does it");
-    let mut child = Command::new(python).args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python starts");
-    let mut input = child.stdin.take().expect("piped");
-    for case in cases {
-        writeln!(input, "{case}").expect("written");
-    }
-    drop(input);
-    let output = child.wait_with_output().expect("it ends");
-    assert!(output.status.success());
-    String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
-}
 
 /// What a receiver hands to the library.
 fn case(seen: &Seen, secret: &str) -> Value {
@@ -88,6 +60,6 @@ async fn the_reference_library_accepts_what_arrives_and_nothing_else() {
     let both = delivered(&[NEW, OLD], "{\"a\":1}").await;
     cases
         .extend([(NEW, "accepted"), (OLD, "accepted"), (OTHER, "No matching signature found")].map(|(key, told)| (case(&both, key), told)));
-    let told = verify(&cases.iter().map(|(case, _)| case.clone()).collect::<Vec<_>>());
+    let told = library::told(&cases.iter().map(|(case, _)| case.clone()).collect::<Vec<_>>());
     assert_eq!(told, cases.iter().map(|(_, told)| *told).collect::<Vec<_>>());
 }

@@ -11,7 +11,7 @@ use super::{PATIENCE, Streams, ask, on_loopback, streams, tls_file, to, trusting
 use crate::streams::connect::{Dialer, Purpose, reach, trusted};
 use crate::streams::guard::tests::{Scripted, unlisted};
 use crate::streams::guard::{Guard, SystemResolver};
-use crate::streams::host::Host;
+use indelible_engine::stream::host::Host;
 
 fn loopback() -> Scripted {
     Scripted::new(&[&["127.0.0.1"]])

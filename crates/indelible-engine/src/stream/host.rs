@@ -1,4 +1,4 @@
-//! Where a receiver is: a host and a port, read strictly out of a URL or a route.
+//! Where a receiver is: a host and a port, read strictly out of a URL or a route; or the name of a file.
 //!
 //! A host is a plain DNS name, or an address in its one canonical form. What one reader takes for a name and another for an address
 //! (`127.1`, `0177.0.0.1`, `2130706433`, `0x7f.1`), and what has to be decoded before it is one, is refused: a name that ends in
@@ -18,15 +18,16 @@ const TARGET_SIGNS: &[u8] = b"-._~!$&'()*+,;=:@/?%";
 
 /// A host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Host {
+pub enum Host {
     /// In lower case.
     Name(String),
+    /// An address, which no resolver ever sees.
     Address(IpAddr),
 }
 
 impl Host {
     /// Reads what stands in a URL. The error is a sentence.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let refused = |why: &str| Err(format!("the host {:?} {why}", text.chars().take(SHOWN_MAX).collect::<String>()));
         if let Some(inner) = text.strip_prefix('[') {
             let address = inner.strip_suffix(']').and_then(|inner| inner.parse::<Ipv6Addr>().ok());
@@ -84,19 +85,35 @@ impl Display for Host {
 }
 
 /// Reads a port: from 1 to 65535, digits alone.
-pub(super) fn port(text: &str) -> Result<u16, String> {
+pub fn port(text: &str) -> Result<u16, String> {
     let digits = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
     let port = if digits { text.parse().ok() } else { None };
     port.ok_or_else(|| format!("the port {:?} is not a number from 1 to 65535", text.chars().take(SHOWN_MAX).collect::<String>()))
 }
 
+/// A file's name, bytes. With the time, and as that of its owner's file, it stays below what file systems take.
+const FILE_NAME_BYTES_MAX: usize = 128;
+
+/// Whether this is the name of a file of streams: one plain part of a path, and none of those that are hidden. The error is a sentence.
+pub fn check_file_name(name: &str) -> Result<(), String> {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if plain && !name.is_empty() && name.len() <= FILE_NAME_BYTES_MAX && !name.starts_with('.') {
+        return Ok(());
+    }
+    Err(format!(
+        "a file's name has 1 to {FILE_NAME_BYTES_MAX} letters, digits, full stops, hyphens and underscores, and no full stop first"
+    ))
+}
+
 /// An `https` URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct HttpsUrl {
-    pub(super) host: Host,
-    pub(super) port: u16,
+pub struct HttpsUrl {
+    /// Of the receiver.
+    pub host: Host,
+    /// 443 where none is said.
+    pub port: u16,
     /// Path and query, as a request line has them.
-    pub(super) target: String,
+    pub target: String,
 }
 
 /// The port of `https`.
@@ -104,7 +121,7 @@ const HTTPS_PORT: u16 = 443;
 
 impl HttpsUrl {
     /// Reads one. The error is a sentence that repeats the host at most: paths and queries may be secrets.
-    pub(super) fn parse(url: &str) -> Result<Self, String> {
+    pub fn parse(url: &str) -> Result<Self, String> {
         let scheme = url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
         let rest = if scheme { &url[8..] } else { return Err("the URL does not begin with https://".to_owned()) };
         let (authority, target) = rest.split_at(rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len()));
@@ -124,7 +141,7 @@ impl HttpsUrl {
     }
 
     /// What the header `Host` says.
-    pub(super) fn authority(&self) -> String {
+    pub fn authority(&self) -> String {
         if self.port == HTTPS_PORT { self.host.to_string() } else { format!("{}:{}", self.host, self.port) }
     }
 }
