@@ -20,7 +20,7 @@ const STREAMS: &str = "/v1/audit_streams";
 /// Events in a delivery.
 const BATCH: u64 = 1_000;
 /// Events of the backlog, at most.
-const BACKLOG_MAX: u64 = 200_000;
+const BACKLOG_MAX: u64 = 1_000_000;
 /// Events of the other measurements, at most.
 const EVENTS_MAX: u64 = 20_000;
 /// While the lag is measured: events in a request, and how often there is one.
