@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indelible_engine::access::{Caller, Owner};
+use indelible_engine::query::follow::{Ended, FollowRequest};
 use indelible_engine::query::{Feed, Page, Search};
 use indelible_engine::resource::kind;
 
@@ -130,5 +131,32 @@ fn rows_of_every_month_are_found_by_servers_that_opened_before_and_after_it_bega
             assert_eq!(&found, expected, "{filter}, newest first on {server}");
         }
     }
+    house.verify();
+}
+
+#[test]
+fn whoever_follows_on_one_server_sees_what_the_other_appends_in_order_and_once() {
+    let house = House::of(2, |_, _| {});
+    let (ledger, caller) = (&house.servers[1], house.admin(1));
+    let project = ledger.project_of(&caller, None).expect("the default project");
+    let filter = Some("action eq \"test.step\"".to_owned());
+    let request = FollowRequest { filter, after: None, purpose: None };
+    let seen: Vec<u64> = wait(async {
+        let mut following = ledger.follow(&caller, &project, request).await.expect("it follows");
+        std::thread::scope(|scope| {
+            for server in 0..2 {
+                let house = &house;
+                scope.spawn(move || (0..20).for_each(|n| drop(house.append_again(server, &[event(100 * server as u64 + n, "said")]))));
+            }
+        });
+        let mut seen = Vec::new();
+        while seen.len() < 40 {
+            let batch = tokio::time::timeout(Duration::from_mins(1), following.next()).await.expect("in time").expect("it goes on");
+            seen.extend(batch.events.into_iter().map(|(sequence, _)| sequence));
+        }
+        following.close(&Ended::Gone).await;
+        seen
+    });
+    assert!(seen.len() == 40 && seen.is_sorted_by(|a, b| a < b), "{seen:?}");
     house.verify();
 }

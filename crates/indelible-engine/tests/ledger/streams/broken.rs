@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::resource::kind;
+use indelible_engine::stream::Replay;
 use serde_json::json;
 
 use super::receiver::{Came, Receiver, Say};
@@ -96,6 +97,12 @@ fn of_two_servers_one_delivers_and_the_other_takes_over() {
     let second = deliver(1);
     append(10);
     receivers[0].until("ten more", |came| taken(came).len() >= 20);
+    // What is asked of the server that does not deliver is done by the one that does.
+    let sequences = receivers[0].taken(stream);
+    let range = Replay::Range { project_id: None, first: sequences[3], last: sequences[7] };
+    wait(house.servers[1].replay(&house.admin(1), stream, range)).expect("replayed");
+    receivers[0].until("five came again", |came| taken(came).len() >= 25);
+    assert_eq!(receivers[0].taken(stream)[20..], sequences[3..8]);
     assert!(receivers[1].came().is_empty(), "the lease is the other's");
     // It ends, and the other goes on where it was.
     first.close();
