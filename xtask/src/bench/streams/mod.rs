@@ -40,7 +40,7 @@ pub(crate) fn run(folder: &Path, rows: u64, report: &mut Report) -> anyhow::Resu
     remove(&data);
     let ca = tls_file("ca.pem");
     let server = Server::start_with(&data, &["--stream-allow", "127.0.0.1", "--stream-ca-file", ca.to_str().context("a path in UTF-8")?])?;
-    let mut bench = Bench { desk: server.connect()?, receiver: Receiver::start()?, server, appended: 0 };
+    let mut bench = Bench { receiver: Receiver::start()?, server, appended: 0 };
     bench.ask("/v1/webhook_signing_keys", &json!({"name": "k", "primary": true}), 201)?;
     bench.backlog(rows.min(BACKLOG_MAX), report)?;
     bench.single((rows / 10).min(EVENTS_MAX), report)?;
@@ -55,15 +55,19 @@ pub(crate) fn run(folder: &Path, rows: u64, report: &mut Report) -> anyhow::Resu
 /// The server with its streams, and who receives them.
 struct Bench {
     server: Server,
-    desk: Client,
     receiver: Receiver,
     /// Events of the bench so far.
     appended: u64,
 }
 
 impl Bench {
+    /// A connection for one request: one that is kept may have been closed while something else took long.
+    fn desk(&self) -> anyhow::Result<Client> {
+        self.server.connect()
+    }
+
     fn ask(&mut self, path: &str, body: &Value, status: u16) -> anyhow::Result<Value> {
-        let answer = self.desk.post(path, "application/json", body.to_string().as_bytes())?;
+        let answer = self.desk()?.post(path, "application/json", body.to_string().as_bytes())?;
         ensure!(answer.status == status, "{path}: {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
         Ok(serde_json::from_slice(&answer.body)?)
     }
@@ -77,7 +81,7 @@ impl Bench {
 
     /// Ends a stream, so that the next measurement has the machine for itself.
     fn end(&mut self, stream: &str) -> anyhow::Result<()> {
-        let status = self.desk.delete(stream)?.status;
+        let status = self.desk()?.delete(stream)?.status;
         ensure!(status == 204, "a stream does not end: {status}");
         Ok(())
     }
@@ -92,7 +96,7 @@ impl Bench {
 
     /// Events of the project so far, and the next that a stream comes to, by what is stored of it.
     fn position(&mut self, stream: &str) -> anyhow::Result<(u64, u64)> {
-        let answer = self.desk.get(&format!("{stream}/status"))?;
+        let answer = self.desk()?.get(&format!("{stream}/status"))?;
         ensure!(answer.status == 200, "{}", String::from_utf8_lossy(&answer.body));
         let status: Value = serde_json::from_slice(&answer.body)?;
         let number = |name: &str| status["positions"][0][name].as_u64();
@@ -123,7 +127,7 @@ impl Bench {
 
     /// Events of the project.
     fn size(&mut self) -> anyhow::Result<u64> {
-        let answer = self.desk.get("/v1/audit/events?limit=1")?;
+        let answer = self.desk()?.get("/v1/audit/events?limit=1")?;
         let page: Value = serde_json::from_slice(&answer.body)?;
         Ok(page["data"][0]["sequence"].as_u64().context("no event")? + 1)
     }
@@ -172,6 +176,7 @@ impl Bench {
         let stream = self.stream("/lag", BATCH, "now")?;
         let size = self.size()?;
         self.arrived(&["/lag".to_owned()], size)?;
+        let mut desk = self.desk()?;
         let (mut body, mut acknowledged, begin) = (String::new(), Vec::new(), Instant::now());
         for (n, from) in (self.appended..self.appended + events).step_by(usize::try_from(STEADY.0)?).enumerate() {
             let due = STEADY.1 * u32::try_from(n)?;
@@ -181,7 +186,7 @@ impl Bench {
                 Event { n, ids: Ids::V4, order: Order::Recorded }.write_submission(&mut body);
                 body.push('\n');
             }
-            let answer = self.desk.append("application/x-ndjson", body.as_bytes())?;
+            let answer = desk.append("application/x-ndjson", body.as_bytes())?;
             let at = Instant::now();
             let receipts: Value = serde_json::from_slice(&answer.body)?;
             let receipts = receipts["receipts"].as_array().context("no receipts")?;
