@@ -12,6 +12,19 @@ use uuid::Uuid;
 
 use crate::bench::{Bench, event, wait};
 
+/// A key of a project.
+fn key(bench: &Bench, project: Uuid) -> Caller {
+    let new = NewApiKey {
+        name: "k".to_owned(),
+        owner: Owner::Project(project),
+        kind: KeyKind::Application,
+        scopes: Scope::ALL.to_vec(),
+        expires_at: None,
+    };
+    let (_, secret) = wait(bench.ledger.create_api_key(&bench.instance(), new)).expect("made");
+    bench.ledger.authenticate(Some(&secret), Envelope::default()).expect("recognised")
+}
+
 /// A project in an organization of its own, and a key of it.
 fn stranger(bench: &Bench) -> (Caller, Project) {
     let (ledger, instance) = (&bench.ledger, bench.instance());
@@ -20,15 +33,7 @@ fn stranger(bench: &Bench) -> (Caller, Project) {
     };
     let organization = create("organization", None);
     let project = create("project", Some(Owner::Organization(organization)));
-    let new = NewApiKey {
-        name: "k".to_owned(),
-        owner: Owner::Project(project),
-        kind: KeyKind::Application,
-        scopes: Scope::ALL.to_vec(),
-        expires_at: None,
-    };
-    let (_, secret) = wait(ledger.create_api_key(&instance, new)).expect("made");
-    let caller = ledger.authenticate(Some(&secret), Envelope::default()).expect("recognised");
+    let caller = key(bench, project);
     let project = ledger.project_of(&caller, None).expect("a project");
     (caller, project.as_ref().clone())
 }
@@ -39,8 +44,9 @@ fn no_organization_has_all_places_and_what_is_made_in_the_background_waits_for_n
     bench.append(&(0..50).map(|n| event(n, "said")).collect::<Vec<_>>()).expect("appended");
     let (ledger, admin, project) = (&bench.ledger, bench.admin(), bench.project());
     let extract = |caller: &Caller, project: &Project| wait(ledger.extract(caller, project, ExportRequest::default(), "ndjson"));
-    let mut held: Vec<_> = (0..3).map(|_| extract(&admin, &project).expect("a place")).collect();
-    assert!(matches!(extract(&admin, &project), Err(ReadError::Unavailable(_))));
+    let other_key = key(&bench, project.id);
+    let mut held: Vec<_> = [&admin, &admin, &other_key].map(|caller| extract(caller, &project).expect("a place")).into();
+    assert!(matches!(extract(&other_key, &project), Err(ReadError::Unavailable(_))), "the organization has three");
     let (caller, other) = stranger(&bench);
     held.push(extract(&caller, &other).expect("one is left for another organization"));
 

@@ -143,16 +143,18 @@ fn whoever_follows_on_one_server_sees_what_the_other_appends_in_order_and_once()
     let request = FollowRequest { filter, after: None, purpose: None };
     let seen: Vec<u64> = wait(async {
         let mut following = ledger.follow(&caller, &project, request).await.expect("it follows");
-        std::thread::scope(|scope| {
-            for server in 0..2 {
-                let house = &house;
-                scope.spawn(move || (0..20).for_each(|n| drop(house.append_again(server, &[event(100 * server as u64 + n, "said")]))));
-            }
-        });
         let mut seen = Vec::new();
-        while seen.len() < 40 {
-            let batch = tokio::time::timeout(Duration::from_mins(1), following.next()).await.expect("in time").expect("it goes on");
-            seen.extend(batch.events.into_iter().map(|(sequence, _)| sequence));
+        for round in 0..4 {
+            std::thread::scope(|scope| {
+                for server in 0..2 {
+                    let (house, from) = (&house, 100 * server as u64 + 5 * round);
+                    scope.spawn(move || (from..from + 5).for_each(|n| drop(house.append_again(server, &[event(n, "said")]))));
+                }
+            });
+            while seen.len() < 10 * (round as usize + 1) {
+                let batch = tokio::time::timeout(Duration::from_secs(20), following.next()).await.expect("in time").expect("it goes on");
+                seen.extend(batch.events.into_iter().map(|(sequence, _)| sequence));
+            }
         }
         following.close(&Ended::Gone).await;
         seen
