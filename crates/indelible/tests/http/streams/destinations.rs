@@ -127,8 +127,9 @@ fn a_collector_of_open_telemetry_gets_log_records_and_what_it_rejects_is_not_sen
     let paused = wait(|| Some(status()).filter(|status| status["running"] == false), || status().to_string());
     assert_eq!((&paused["state_reason"], dead().len()), (&json!("the receiver rejected 1 events: too old"), 0));
     // Who says so has it go on without what was rejected.
-    let patch = house.ask("PATCH", &stream).header("content-type", "application/merge-patch+json").body(r#"{"dead_letter_after":3}"#);
-    patch.send().is(200);
+    let now = house.get(&stream).send();
+    let patch = house.ask("PATCH", &stream).header("content-type", "application/merge-patch+json");
+    patch.header("if-match", now.header("etag").expect("a version")).body(r#"{"dead_letter_after":3}"#).send().is(200);
     house.post(&format!("{stream}/resume"), "{}").send().is(200);
     let found = wait(|| Some(dead()).filter(|dead| !dead.is_empty()), || status().to_string());
     assert_eq!(found[0]["error"], "the receiver rejected 1 events: too old");
