@@ -15,7 +15,7 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// Those of one organization: some are always left for another one.
-    const fn of_organization(self) -> usize {
+    pub(crate) const fn of_organization(self) -> usize {
         let most = self.all / 4 * 3;
         if most < self.of_one { self.of_one } else { most }
     }

@@ -164,7 +164,10 @@ impl Jobs {
         if !self.0.has_room() {
             return Err(ReadError::Unavailable("the disk of the server has no room for an export".to_owned()));
         }
-        let full = || format!("there are {} export jobs of a project, and {} of a server: remove one", JOBS.of_one, JOBS.all);
+        let (of_one, together, all) = (JOBS.of_one, JOBS.of_organization(), JOBS.all);
+        let full = || {
+            format!("there are {of_one} export jobs of a project at most, {together} of an organization and {all} of a server: remove one")
+        };
         self.0.places.take(project.organization_id, Some(project.id)).ok_or_else(|| ReadError::Options(full()))
     }
 
