@@ -1,4 +1,4 @@
-//! The contents of a bundle: the stored bytes and the key of each, never opened here, never on disk.
+//! The contents of a bundle: the stored bytes and the key of each, never opened here; on disk only where a job makes the bundle.
 
 use indelible_core::bundle::{ContentPart, FileName};
 use indelible_core::entry::Outline;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use indelible_core::bundle::Manifest;
 use indelible_core::extract::Head;
+use indelible_core::hex;
 use uuid::Uuid;
 
 use super::write::Sent;
@@ -19,6 +21,7 @@ pub(super) struct Journal {
     pub(super) reading: Arc<Reading>,
     /// `operation_id`
     operation: Uuid,
+    form: &'static str,
     details: Vec<(&'static str, String)>,
     /// Handed on so far.
     pub(super) sent: Sent,
@@ -27,13 +30,19 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Records what is asked; durable when it returns.
-    pub(super) async fn begin(ledger: &Ledger, reading: Arc<Reading>, asked: Vec<(&'static str, String)>) -> Result<Self, AppendError> {
+    pub(super) async fn begin(
+        ledger: &Ledger,
+        reading: Arc<Reading>,
+        form: &'static str,
+        mut asked: Vec<(&'static str, String)>,
+    ) -> Result<Self, AppendError> {
+        asked.push(("form", form.to_owned()));
         let operation = ledger.new_id();
         let mut event = reading.event("", 0, None);
         event.operation = Some((operation, "intent"));
         event.context.clone_from(&asked);
         ledger.record(vec![event]).await?;
-        Ok(Self { ledger: ledger.clone(), reading, operation, details: asked, sent: Sent::default(), ended: false })
+        Ok(Self { ledger: ledger.clone(), reading, operation, form, details: asked, sent: Sent::default(), ended: false })
     }
 
     /// What intent and outcome have in common.
@@ -42,8 +51,10 @@ impl Journal {
     }
 
     /// What is made, for the outcome.
-    pub(super) fn describe(&mut self, manifest: &Manifest) {
+    pub(super) fn describe(&mut self, manifest: &Manifest, bytes: &[u8]) {
         self.details = vec![
+            ("form", self.form.to_owned()),
+            ("manifest_sha256", hex::encode(digest(&SHA256, bytes).as_ref())),
             ("kind", manifest.kind.as_str().to_owned()),
             ("first_sequence", manifest.first_sequence.to_string()),
             ("last_sequence", manifest.last_sequence.to_string()),
@@ -54,9 +65,9 @@ impl Journal {
     }
 
     /// The same of an extract.
-    pub(super) fn describe_extract(&mut self, form: &'static str, head: &Head) {
+    pub(super) fn describe_extract(&mut self, head: &Head) {
         self.details = vec![
-            ("form", form.to_owned()),
+            ("form", self.form.to_owned()),
             ("first_sequence", head.first_sequence.to_string()),
             ("last_sequence", head.last_sequence.to_string()),
             ("tree_size", head.tree_size.to_string()),

@@ -4,12 +4,13 @@
 //! Two passes, because the manifest comes first and names the digest of every file: `survey` reads everything and keeps
 //! digests, [`Export::write`] reads it again. Rows are never changed and trees only grow, so both read the same up to the
 //! checkpoint; where they do not, the bundle is broken off before its end. No transaction is open while somebody reads slowly, nothing
-//! goes to a file, and memory does not grow with the entries of a range; a selection takes 24 bytes each.
+//! goes to a file but where a job makes one, and memory does not grow with the entries of a range; a selection takes 24 bytes each.
 //!
 //! Recorded as `audit.export`: what is asked before anything is read (the intent), and how it ended, with what was sent, before the
 //! last bytes leave (the outcome, with the same `operation_id`); one that is broken off, as far as it came.
 
 mod ask;
+mod begin;
 mod contents;
 pub mod extract;
 mod foundation;
@@ -24,19 +25,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use indelible_core::bundle::Manifest;
 
-use ask::Asked;
 pub use ask::ExportRequest;
+use begin::Begun;
 use foundation::Foundation;
 use journal::Journal;
 use survey::Survey;
 pub use write::{ExportError, Sent};
 
-use crate::access::{Caller, Scope};
+use crate::access::Caller;
 use crate::ledger::Ledger;
 use crate::query::ReadError;
 use crate::query::places::Place;
-use crate::query::reading::Reading;
 use crate::resource::Project;
+
+/// What a bundle, and what events by lines, are called in what is recorded of them.
+const BUNDLE: &str = "audit_bundle";
+/// See [`BUNDLE`].
+const EXTRACT: &str = "audit_extract";
 
 /// A bundle that is ready to be written. One that is dropped unwritten is recorded as broken off.
 pub struct Export {
@@ -48,8 +53,8 @@ pub struct Export {
     bytes: u64,
     number: i64,
     content: bool,
-    /// Given back at the end.
-    _place: Place,
+    /// Given back at the end; none where it is made in the background.
+    _place: Option<Place>,
 }
 
 impl Export {
@@ -82,75 +87,46 @@ impl Ledger {
     /// Makes a bundle ready: records the intent, seals where the caller has `audit:admin`, reads what is to be in it. Needs `audit:read`; with
     /// contents `content:decrypt` and a purpose.
     pub async fn export(&self, caller: &Caller, project: &Project, request: ExportRequest) -> Result<Export, ReadError> {
-        let mut reading = Reading::new(caller, project, "audit_bundle", "", &request.opening);
-        reading.action = "audit.export";
-        reading.filter = request.claim(&self.inner.desk.rules.for_question(project));
-        let asked = reading.authorise(self).and_then(|()| Asked::read(&request, reading.filter.clone()));
-        let number = self.inner.registry.number_of(project.id).ok_or(ReadError::NotFound("project"));
         let place = self.place_of_export(caller, project);
-        let ready = asked.and_then(|asked| Ok((asked, number?, place?)));
-        let (asked, number, place) = match ready {
-            Ok(ready) => ready,
-            Err(error) => {
-                // As with every read, a stranger's project learns nothing.
-                if error != ReadError::NotFound("project") {
-                    self.record(vec![reading.refusal(&error)]).await?;
-                }
-                return Err(error);
-            }
-        };
-        let journal = Journal::begin(self, Arc::new(reading), request.details()).await?;
-        if caller.has(Scope::AuditAdmin)
-            && let Err(error) = self.seal(caller, project).await
-        {
-            tracing::warn!(%error, "nothing was sealed before an export; the newest checkpoint is taken");
-        }
+        let (begun, place) = self.begin_export(caller, project, &request, (BUNDLE, "bundle"), place).await?;
         let flag = Arc::<AtomicBool>::default();
         let gone = Gone(Arc::clone(&flag));
-        let (ledger, project) = (self.clone(), project.clone());
-        let task = tokio::task::spawn_blocking(move || make_ready(&ledger, &project, journal, &asked, number, place, &flag));
-        let made = task.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "an export panicked");
-            Err(ReadError::Unavailable("the export failed".to_owned()))
-        });
+        let made = begun.bundle(Some(place), flag, |_, _| {}).await;
         drop(gone);
         made
     }
-
-    /// A place among the exports that somebody waits for.
-    fn place_of_export(&self, caller: &Caller, project: &Project) -> Result<Place, ReadError> {
-        let place = self.inner.index.exports.take(project.organization_id, caller.known_by());
-        place.ok_or_else(|| ReadError::Unavailable("too many exports are under way; try again later".to_owned()))
-    }
 }
 
-fn make_ready(
-    ledger: &Ledger,
-    project: &Project,
-    mut journal: Journal,
-    asked: &Asked,
-    number: i64,
-    place: Place,
-    gone: &AtomicBool,
-) -> Result<Export, ReadError> {
-    let read = || {
-        foundation::await_witnesses(ledger, number)?;
-        let foundation = foundation::read(ledger, number, project, asked)?;
-        let survey = survey::survey(&journal, number, &foundation, asked, gone)?;
-        Ok((foundation, survey))
-    };
-    let (foundation, survey) = match read() {
-        Ok(read) => read,
-        Err(error) => {
-            journal.fail(&error);
-            return Err(error);
-        }
-    };
-    let manifest = survey.manifest(project, &foundation, asked);
-    let manifest_bytes = manifest.to_bytes();
-    let bytes = survey.tar_bytes(&foundation, &manifest_bytes);
-    journal.describe(&manifest);
-    Ok(Export { journal, foundation, survey, manifest, manifest_bytes, bytes, number, content: asked.content, _place: place })
+impl Begun {
+    /// Seals where the caller may, and reads what is to be in the bundle; `progress` is told how many rows of how many were gone through. What is
+    /// made in the background, one at a time, has no place among those that somebody waits for. Stops soon after `gone` is raised.
+    async fn bundle(
+        self,
+        place: Option<Place>,
+        gone: Arc<AtomicBool>,
+        mut progress: impl FnMut(u64, u64) + Send + 'static,
+    ) -> Result<Export, ReadError> {
+        self.seal().await;
+        begin::apart(move || self.survey(place, &gone, &mut progress)).await
+    }
+
+    fn survey(self, place: Option<Place>, gone: &AtomicBool, progress: &mut dyn FnMut(u64, u64)) -> Result<Export, ReadError> {
+        let Self { mut journal, asked, number } = self;
+        let (ledger, reading) = (journal.ledger.clone(), Arc::clone(&journal.reading));
+        let project = &reading.project;
+        let read = || {
+            foundation::await_witnesses(&ledger, number)?;
+            let foundation = foundation::read(&ledger, number, project, &asked)?;
+            let survey = survey::survey(&journal, number, &foundation, &asked, gone, progress)?;
+            Ok((foundation, survey))
+        };
+        let (foundation, survey) = read().inspect_err(|error| journal.fail(error))?;
+        let manifest = survey.manifest(project, &foundation, &asked);
+        let manifest_bytes = manifest.to_bytes();
+        let bytes = survey.tar_bytes(&foundation, &manifest_bytes);
+        journal.describe(&manifest, &manifest_bytes);
+        Ok(Export { journal, foundation, survey, manifest, manifest_bytes, bytes, number, content: asked.content, _place: place })
+    }
 }
 
 /// What could not be read, for who asked; the log of the server has the rest.

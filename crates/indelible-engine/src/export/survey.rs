@@ -70,13 +70,14 @@ struct Pass<'a> {
     found: Survey,
 }
 
-/// Reads what is to be in the bundle.
+/// Reads what is to be in the bundle; `progress` is told how many rows of how many were gone through.
 pub(super) fn survey(
     journal: &Journal,
     number: i64,
     foundation: &Foundation,
     asked: &Asked,
     gone: &AtomicBool,
+    progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Survey, ReadError> {
     let selection = foundation.kind == Kind::Selection;
     let found = Survey {
@@ -99,7 +100,9 @@ pub(super) fn survey(
         next: foundation.first,
         last: foundation.last,
     };
+    let all = foundation.last - foundation.first + 1;
     loop {
+        progress(rows.next - foundation.first, all);
         let chunk = rows.chunk(gone)?;
         if chunk.is_empty() {
             return pass.finish();

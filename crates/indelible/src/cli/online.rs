@@ -1,6 +1,7 @@
 //! Operations through a server, over HTTP or HTTPS.
 
 mod download;
+mod jobs;
 mod resources;
 mod stream;
 mod streams;
@@ -23,6 +24,7 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 use uuid::Uuid;
 
+pub(super) use self::jobs::{File, NotFetched};
 pub(super) use self::stream::{Came, NotFollowed};
 use self::url::escaped;
 use super::connection::Verification;

@@ -63,10 +63,18 @@ impl Target {
 
     /// Opens it.
     pub(super) fn connect(&self, folder: Folder) -> anyhow::Result<Connection> {
+        match self.online()? {
+            Some(online) => Ok(Connection::Online(online)),
+            None => self.open(folder).map(|offline| Connection::Offline(Box::new(offline))),
+        }
+    }
+
+    /// The server, if the command goes through one.
+    pub(super) fn online(&self) -> anyhow::Result<Option<Online>> {
         match (&self.server, &self.key_file) {
-            (Some(server), Some(key_file)) => Online::new(server, key_file, self.ca_file.as_deref(), self.project).map(Connection::Online),
+            (Some(server), Some(key_file)) => Online::new(server, key_file, self.ca_file.as_deref(), self.project).map(Some),
             (Some(_), None) => bail!("--server needs --key-file: the key of the project is in the data folder, in admin.key"),
-            (None, _) => self.open(folder).map(|offline| Connection::Offline(Box::new(offline))),
+            (None, _) => Ok(None),
         }
     }
 

@@ -19,6 +19,7 @@ use indelible_core::extract::{Columns, Format};
 use indelible_core::fault::{Fault, FaultKind};
 use indelible_core::json::{Object, Value};
 use indelible_core::time::Timestamp;
+use indelible_engine::export::jobs::Form;
 use indelible_engine::export::{Export, ExportRequest};
 use indelible_engine::query::{Opening, ReadError};
 use serde_json::json;
@@ -40,9 +41,8 @@ const X_LEFT_OUT: HeaderName = HeaderName::from_static("x-indelible-left-out");
 /// Events after the checkpoint.
 const X_EVENTS_AFTER: HeaderName = HeaderName::from_static("x-indelible-events-after");
 /// Those of any export.
-pub(super) const MEMBERS: [&str; 7] = ["filter", "from_sequence", "to_sequence", "from", "to", "content", "purpose"];
-/// Those of one that is streamed.
-const STREAMED: [&str; 4] = ["since", "format", "columns", "manifest"];
+const MEMBERS: [&str; 10] =
+    ["filter", "from_sequence", "to_sequence", "from", "to", "content", "purpose", "since", "format", "columns"];
 
 pub(super) static ROUTE: Route = Route {
     name: "export_bundle",
@@ -60,8 +60,6 @@ pub(super) static ROUTE: Route = Route {
     parameters: &[PROJECT_ID],
     body: |_| {
         let mut schema = schema();
-        schema["properties"]["since"] = json!({"type": "string", "description": "The file `checkpoint` of an earlier bundle."});
-        schema["properties"]["format"] = json!({"type": "string", "enum": ["bundle", "ndjson", "csv"]});
         schema["properties"]["manifest"] =
             json!({"type": "boolean", "description": "Of ndjson: what is known of it before comes on the first line."});
         vec![("application/json", schema)]
@@ -106,6 +104,8 @@ pub(super) fn schema() -> serde_json::Value {
             "to": time,
             "content": {"type": "boolean"},
             "purpose": {"type": "string"},
+            "since": {"type": "string", "description": "Of a bundle: the file `checkpoint` of an earlier one."},
+            "format": {"type": "string", "enum": ["bundle", "ndjson", "csv"]},
             "columns": {"type": "array", "items": {"type": "string"}, "description": "Of csv: members by their dotted path, `context.<key>`."},
         },
     })
@@ -116,10 +116,11 @@ async fn handle(call: Call, unread: Body) -> Result<Response<Body>, Problem> {
     let asked = document::parse(&text).and_then(|value| Streamed::read(&value)).map_err(|fault| refusal::resource(&fault))?;
     let project = call.project().await?;
     let ledger = &call.app.ledger;
-    let made = match asked.lines {
-        None => ledger.export(&call.caller, &project, asked.request).await.map(answer),
-        Some(format) => {
-            let made = ledger.extract(&call.caller, &project, asked.request, format.as_str()).await;
+    let Asked { request, form } = asked.export;
+    let made = match form {
+        Form::Bundle => ledger.export(&call.caller, &project, request).await.map(answer),
+        Form::Lines(format) => {
+            let made = ledger.extract(&call.caller, &project, request, format.as_str()).await;
             made.map(|extract| lines::answer(extract, format, asked.manifest))
         }
     };
@@ -136,35 +137,54 @@ pub(super) fn refused(error: ReadError) -> Problem {
 
 /// An export that is streamed.
 struct Streamed {
-    request: ExportRequest,
-    /// `None` for a bundle.
-    lines: Option<Format>,
+    export: Asked,
     manifest: bool,
 }
 
 impl Streamed {
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
-        let object = members(value, &[&MEMBERS[..], &STREAMED[..]].concat())?;
-        let mut request = read(object)?;
-        request.since = string(object, "since")?.filter(|text| !text.is_empty()).map(str::to_owned);
-        let lines = match string(object, "format")? {
-            None | Some("bundle") => None,
-            Some(_) => Some(format(object, request.opening.content)?),
-        };
-        let manifest = boolean(object, "manifest")?;
-        let only = |name: &str, of: &str| Err(Fault::new(FaultKind::Invalid, "", format!("is of {of} alone")).within(name));
-        match &lines {
-            Some(_) if request.since.is_some() => only("since", "a bundle"),
-            None if object.get("columns").is_some() => only("columns", "csv"),
-            None | Some(Format::Csv(_)) if manifest => only("manifest", "ndjson"),
-            _ => Ok(Self { request, lines, manifest }),
+        let object = members(value, &[&MEMBERS[..], &["manifest"]].concat())?;
+        let (export, manifest) = (Asked::of(object)?, boolean(object, "manifest")?);
+        if manifest && export.form != Form::Lines(Format::Ndjson) {
+            return Err(wrong("manifest", "is of ndjson alone"));
         }
+        Ok(Self { export, manifest })
     }
 }
 
-/// The form of the lines, as `format` and `columns` say.
-pub(super) fn format(object: &Object<'_>, content: bool) -> Result<Format, Fault> {
-    let wrong = |name: &str, message: &str| Fault::new(FaultKind::Invalid, "", message.to_owned()).within(name);
+/// An export, as any document asks for it.
+pub(super) struct Asked {
+    pub(super) request: ExportRequest,
+    pub(super) form: Form,
+}
+
+impl Asked {
+    /// Of a document that says nothing else.
+    pub(super) fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        Self::of(members(value, &MEMBERS)?)
+    }
+
+    fn of(object: &Object<'_>) -> Result<Self, Fault> {
+        let text = |name: &str| Ok::<_, Fault>(string(object, name)?.filter(|text| !text.is_empty()).map(str::to_owned));
+        let request = ExportRequest {
+            filter: text("filter")?,
+            first_sequence: sequence(object, "from_sequence")?,
+            last_sequence: sequence(object, "to_sequence")?,
+            from: time(object, "from")?,
+            to: time(object, "to")?,
+            opening: Opening { content: boolean(object, "content")?, purpose: text("purpose")? },
+            since: text("since")?,
+        };
+        let form = form(object, request.opening.content)?;
+        if request.since.is_some() && form != Form::Bundle {
+            return Err(wrong("since", "is of a bundle alone"));
+        }
+        Ok(Self { request, form })
+    }
+}
+
+/// What is made, as `format` and `columns` say; a bundle, where they say nothing.
+fn form(object: &Object<'_>, content: bool) -> Result<Form, Fault> {
     let names = match object.get("columns") {
         None => None,
         Some(value) => {
@@ -173,31 +193,23 @@ pub(super) fn format(object: &Object<'_>, content: bool) -> Result<Format, Fault
         }
     };
     match (string(object, "format")?, names) {
-        (Some("ndjson"), None) => Ok(Format::Ndjson),
-        (Some("ndjson"), Some(_)) => Err(wrong("columns", "is of csv alone")),
-        (Some("csv"), None) => Ok(Format::Csv(Columns::all(content))),
-        (Some("csv"), Some(names)) => Ok(Format::Csv(Columns::read(names).map_err(|message| wrong("columns", &message))?)),
-        _ => Err(wrong("format", "must be one of: ndjson, csv; a bundle is streamed alone")),
+        (None | Some("bundle"), None) => Ok(Form::Bundle),
+        (Some("ndjson"), None) => Ok(Form::Lines(Format::Ndjson)),
+        (Some("csv"), None) => Ok(Form::Lines(Format::Csv(Columns::all(content)))),
+        (Some("csv"), Some(names)) => Ok(Form::Lines(Format::Csv(Columns::read(names).map_err(|message| wrong("columns", &message))?))),
+        (None | Some("bundle" | "ndjson"), Some(_)) => Err(wrong("columns", "is of csv alone")),
+        _ => Err(wrong("format", "must be one of: bundle, ndjson, csv")),
     }
 }
 
-/// What any export takes.
-pub(super) fn read(object: &Object<'_>) -> Result<ExportRequest, Fault> {
-    let text = |name: &str| Ok::<_, Fault>(string(object, name)?.filter(|text| !text.is_empty()).map(str::to_owned));
-    Ok(ExportRequest {
-        filter: text("filter")?,
-        first_sequence: sequence(object, "from_sequence")?,
-        last_sequence: sequence(object, "to_sequence")?,
-        from: time(object, "from")?,
-        to: time(object, "to")?,
-        opening: Opening { content: boolean(object, "content")?, purpose: text("purpose")? },
-        since: None,
-    })
+/// A fault of one member.
+pub(super) fn wrong(name: &str, message: &str) -> Fault {
+    Fault::new(FaultKind::Invalid, "", message.to_owned()).within(name)
 }
 
 fn time(object: &Object<'_>, name: &str) -> Result<Option<Timestamp>, Fault> {
-    let wrong = || Fault::new(FaultKind::Invalid, "", "must be a time of RFC 3339").within(name);
-    string(object, name)?.map(|text| Timestamp::parse(text).ok_or_else(wrong)).transpose()
+    let read = |text: &str| Timestamp::parse(text).ok_or_else(|| wrong(name, "must be a time of RFC 3339"));
+    string(object, name)?.map(read).transpose()
 }
 
 fn answer(export: Export) -> Response<Body> {
@@ -283,6 +295,7 @@ mod tests {
             (r#"{"format":"csv","columns":[]}"#, "/columns"),
             (r#"{"format":"ndjson","columns":["id"]}"#, "/columns"),
             (r#"{"columns":["id"]}"#, "/columns"),
+            (r#"{"format":"bundle","columns":["id"]}"#, "/columns"),
             (r#"{"format":"csv","since":"x"}"#, "/since"),
             (r#"{"format":"csv","manifest":true}"#, "/manifest"),
             (r#"{"manifest":true}"#, "/manifest"),
@@ -291,7 +304,8 @@ mod tests {
             assert_eq!(Streamed::read(&parse(text.as_bytes()).expect(text)).err().expect(text).pointer, pointer, "{text}");
         }
         let text = br#"{"filter":"","from_sequence":3,"to_sequence":9,"content":true,"purpose":"p","to":"2026-01-01T00:00:00Z"}"#;
-        let request = Streamed::read(&parse(text).expect("JSON")).expect("valid").request;
+        let Asked { request, form } = Asked::read(&parse(text).expect("JSON")).expect("valid");
+        assert_eq!(form, Form::Bundle);
         assert_eq!((request.filter, request.first_sequence, request.last_sequence), (None, Some(3), Some(9)));
         assert_eq!((request.opening.content, request.opening.purpose.as_deref()), (true, Some("p")));
         assert!(request.from.is_none() && request.to.is_some());

@@ -1,6 +1,7 @@
 //! The command line as its users meet it: the real program, on folders and through a server.
 
 #[cfg(feature = "aws")]
+mod background;
 mod bucket;
 mod bundles;
 mod commands;

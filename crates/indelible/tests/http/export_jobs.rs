@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use indelible::http::{HttpOptions, Server};
 use indelible_core::extract::{Check, Manifest};
+use indelible_core::verify::Verdict;
 use indelible_engine::{Ledger, Options};
 use serde_json::{Value, json};
 
@@ -110,6 +111,42 @@ fn a_job_tells_how_far_it_is_and_its_file_is_fetched_in_parts() {
     assert_eq!(house.ask("DELETE", &path).send().status, 204);
     assert_eq!(files(), 0);
     house.get(&path).refused(404, "not-found", (&project, "audit.read", "deny"));
+}
+
+#[test]
+fn a_bundle_that_was_fetched_in_parts_proves_what_it_holds() {
+    let house = House::start();
+    fill(&house, &house.admin, 300);
+    let body = json!({"format": "bundle", "filter": "action eq \"job.fill\"", "content": true, "purpose": "an audit"});
+    let path = create(&house, &house.admin, &body);
+    let job = done(&house, &house.admin, &path);
+    assert_eq!((&job["entries"], &job["events_after"], &job["manifest"]["content_included"]), (&json!(300), &json!(0), &json!(true)));
+    assert!(job["rows"] == job["rows_all"] && job["rows"].as_u64() >= Some(300), "{job}");
+    assert_eq!(house.log("action eq \"content.decrypt\" and decrypt.purpose eq \"an audit\"").len(), 300);
+    let whole = house.get(&format!("{path}/file")).send();
+    let tag = whole.header("etag").expect("a tag").to_owned();
+    assert_eq!((whole.header("content-type"), job["bytes"].as_u64()), (Some("application/x-tar"), Some(whole.body.len() as u64)));
+    let named = whole.header("content-disposition").expect("a name");
+    assert!(named.ends_with(".tar\""), "{named}");
+    assert_eq!(tag, format!("\"{}\"", job["sha256"].as_str().expect("a digest")));
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &whole.body);
+    assert_eq!(job["sha256"], indelible_core::hex::encode(digest.as_ref()));
+    let half = whole.body.len() / 2;
+    let (first, second) = (part(&house, &path, &format!("bytes=0-{}", half - 1), &tag), part(&house, &path, &format!("bytes={half}-"), &tag));
+    assert_eq!((first.status, second.status), (206, 206));
+    assert!([first.body, second.body].concat() == whole.body, "the parts are the whole");
+    let report = crate::exports::verify(&whole.body);
+    assert_eq!((report.verdict, report.entries), (Verdict::Intact, 300), "{report:?}");
+    let told = house.log("action eq \"audit.export\" and context.form eq \"job\"");
+    assert_eq!(told.iter().map(|event| &event["resource"]["type"]).collect::<Vec<_>>(), ["audit_bundle", "audit_bundle"]);
+    let outcome = told.iter().find(|event| event["phase"] == "outcome").expect("an outcome");
+    let manifest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, job["manifest"].to_string().as_bytes());
+    assert_eq!(outcome["context"]["manifest_sha256"], indelible_core::hex::encode(manifest.as_ref()));
+    // Another key does not get it, as it holds keys of contents.
+    let other = house.make_key(&house.project.clone(), "application", &["audit:read", "content:decrypt"]);
+    house.get(&format!("{path}/file")).key(&other).refused(403, "forbidden", (house.project.as_str(), "audit.export", "deny"));
+    let since = json!({"format": "bundle", "since": "not a checkpoint"});
+    house.post(JOBS, &since).send().problem(422, "invalid-resource");
 }
 
 #[test]

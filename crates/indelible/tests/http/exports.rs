@@ -13,7 +13,7 @@ const EXPORTS: &str = "/v1/audit/exports";
 const SCOPES: [&str; 4] = ["audit:read", "audit:admin", "events:append", "content:decrypt"];
 
 /// Verified with the keys that the bundle brings: here, whether it is whole is what is asked.
-fn verify(tar: &[u8]) -> indelible_core::bundle::BundleReport {
+pub(crate) fn verify(tar: &[u8]) -> indelible_core::bundle::BundleReport {
     let read = |keys| {
         let mut verifier = TarVerifier::new(Trust { keys, earlier: None });
         verifier.piece(tar);

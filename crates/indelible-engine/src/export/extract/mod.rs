@@ -14,17 +14,17 @@ use indelible_core::proof::RangeCheck;
 use indelible_core::tree::leaf_hash;
 
 use super::ask::{Asked, ExportRequest};
+use super::begin::{self, Begun};
 use super::foundation::{self, Foundation};
 use super::journal::Journal;
 use super::rows::Rows;
 use super::write::ExportError;
-use super::{not_as_signed, unreadable};
-use crate::access::{Caller, Scope};
+use super::{EXTRACT, not_as_signed, unreadable};
+use crate::access::Caller;
 use crate::ledger::Ledger;
 use crate::query::ReadError;
 use crate::query::open::{Opened, open};
 use crate::query::places::Place;
-use crate::query::reading::Reading;
 use crate::query::scan::Found;
 use crate::resource::Project;
 pub use writing::{Take, Writing};
@@ -47,14 +47,6 @@ pub struct Extract {
     _place: Option<Place>,
 }
 
-/// An extract that was asked for and recorded, and for which nothing was read yet.
-pub(super) struct Begun {
-    pub(super) journal: Journal,
-    asked: Asked,
-    number: i64,
-    form: &'static str,
-}
-
 impl Ledger {
     /// Makes an extract ready: records the intent, seals where the caller has `audit:admin`. Needs `audit:read`; with contents
     /// `content:decrypt` and a purpose. `form` says in the record what it is for; `since` has no meaning here.
@@ -66,64 +58,26 @@ impl Ledger {
         form: &'static str,
     ) -> Result<Extract, ReadError> {
         let place = self.place_of_export(caller, project);
-        let (begun, place) = self.begin_extract(caller, project, &request, form, place).await?;
-        begun.ready(Some(place)).await
-    }
-
-    /// Records that it is asked for, if `room` says that it is taken; a refusal is recorded too.
-    pub(super) async fn begin_extract<T>(
-        &self,
-        caller: &Caller,
-        project: &Project,
-        request: &ExportRequest,
-        form: &'static str,
-        room: Result<T, ReadError>,
-    ) -> Result<(Begun, T), ReadError> {
-        let mut reading = Reading::new(caller, project, "audit_extract", "", &request.opening);
-        reading.action = "audit.export";
-        reading.filter = request.claim(&self.inner.desk.rules.for_question(project));
-        let asked = reading.authorise(self).and_then(|()| Asked::read(request, reading.filter.clone()));
-        let number = self.inner.registry.number_of(project.id).ok_or(ReadError::NotFound("project"));
-        let (asked, number, room) = match asked.and_then(|asked| Ok((asked, number?, room?))) {
-            Ok(ready) => ready,
-            Err(error) => {
-                // As with every read, a stranger's project learns nothing.
-                if error != ReadError::NotFound("project") {
-                    self.record(vec![reading.refusal(&error)]).await?;
-                }
-                return Err(error);
-            }
-        };
-        let mut details = request.details();
-        details.push(("form", form.to_owned()));
-        let journal = Journal::begin(self, Arc::new(reading), details).await?;
-        Ok((Begun { journal, asked, number, form }, room))
+        let (begun, place) = self.begin_export(caller, project, &request, (EXTRACT, form), place).await?;
+        begun.extract(Some(place)).await
     }
 }
 
 impl Begun {
-    /// Seals where the caller may, and takes the newest checkpoint. What is made in the background, one at a time, has no place among those
-    /// that somebody waits for.
-    pub(super) async fn ready(self, place: Option<Place>) -> Result<Extract, ReadError> {
-        let Self { mut journal, asked, number, form } = self;
-        let (ledger, reading) = (journal.ledger.clone(), Arc::clone(&journal.reading));
-        if reading.caller.has(Scope::AuditAdmin)
-            && let Err(error) = ledger.seal(&reading.caller, &reading.project).await
-        {
-            tracing::warn!(%error, "nothing was sealed before an export; the newest checkpoint is taken");
-        }
-        let task = tokio::task::spawn_blocking(move || -> Result<Extract, ReadError> {
+    /// Seals where the caller may, and takes the newest checkpoint. See [`Begun::bundle`] for `place`.
+    pub(super) async fn extract(self, place: Option<Place>) -> Result<Extract, ReadError> {
+        self.seal().await;
+        begin::apart(move || {
+            let Self { mut journal, asked, number } = self;
+            let (ledger, reading) = (journal.ledger.clone(), Arc::clone(&journal.reading));
             let project = &reading.project;
             let read = foundation::await_witnesses(&ledger, number).and_then(|()| foundation::read(&ledger, number, project, &asked));
             let foundation = read.inspect_err(|error| journal.fail(error))?;
             let head = head(project, &foundation, &asked);
-            journal.describe_extract(form, &head);
+            journal.describe_extract(&head);
             Ok(Extract { journal, foundation, head, asked, number, _place: place })
-        });
-        task.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "an export panicked");
-            Err(ReadError::Unavailable("the export failed".to_owned()))
         })
+        .await
     }
 }
 

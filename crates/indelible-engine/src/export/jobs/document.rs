@@ -7,12 +7,11 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use indelible_core::extract::{Format, Manifest};
 use indelible_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Held;
+use super::{BUNDLE, Held};
 use crate::ledger::Ledger;
 use crate::query::places::Places;
 
@@ -62,8 +61,10 @@ pub struct Job {
     /// Of the events that tell of it.
     #[serde(with = "text")]
     pub operation_id: Uuid,
-    /// `ndjson` or `csv`.
+    /// `ndjson`, `csv` or `bundle`.
     pub format: String,
+    /// Of its file.
+    pub media_type: String,
     /// Filter and times, as recorded.
     pub filter: Option<String>,
     /// Whether contents are opened in it.
@@ -82,11 +83,15 @@ pub struct Job {
     pub rows: u64,
     /// Rows of the range, once it is known.
     pub rows_all: Option<u64>,
-    /// Events in the file.
+    /// Events in the file; of a bundle, once it is done.
     pub entries: u64,
     /// Bytes of the file.
     pub bytes: u64,
-    /// The manifest as JSON, once it is done.
+    /// Events of the project after the checkpoint, once it is done: they are not in it.
+    pub events_after: Option<u64>,
+    /// SHA-256 of the file in hexadecimal, once it is done.
+    pub sha256: Option<String>,
+    /// The manifest as JSON, once it is done: of a bundle the one that is in it.
     pub manifest: Option<String>,
 }
 
@@ -149,7 +154,8 @@ mod maybe_micros {
 impl Job {
     /// The name of its file for who fetches it.
     pub fn file_name(&self) -> String {
-        format!("indelible-{}.{}", self.id, self.format)
+        let extension = if self.format == BUNDLE { "tar" } else { &self.format };
+        format!("indelible-{}.{extension}", self.id)
     }
 }
 
@@ -201,11 +207,9 @@ pub(super) fn take_up(ledger: &Ledger, folder: &Path, places: &Places) -> BTreeM
             }
             let _ = std::fs::remove_file(file(folder, job.id));
         }
-        let format = job.manifest.as_deref().and_then(|text| Manifest::parse(text.as_bytes()).ok());
-        let format = format.map_or(Format::Ndjson, |manifest| manifest.format);
         let project = ledger.inner.registry.project(job.project_id);
         let place = project.and_then(|project| places.take(project.organization_id, Some(project.id)));
-        all.insert(job.id, Held { job, begun: None, format, gone: Arc::default(), _place: place });
+        all.insert(job.id, Held { job, begun: None, gone: Arc::default(), _place: place });
     }
     for path in paths {
         let id = path.file_stem().and_then(|stem| Uuid::try_parse(stem.to_str()?).ok());

@@ -6,7 +6,6 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
-use indelible_core::extract::Format;
 use uuid::Uuid;
 
 use super::super::journal::Journal;
@@ -53,7 +52,7 @@ impl Jobs {
             ledger.record(vec![reading.refusal(&error)]).await?;
             return Err(error.into());
         }
-        let opened = if job.manifest.is_some() { File::open(document::file(&self.0.folder, id)).ok() } else { None };
+        let opened = if job.sha256.is_some() { File::open(document::file(&self.0.folder, id)).ok() } else { None };
         let Some(file) = opened else {
             let reason = format!("the export is {}: it has no file", job.state.as_str());
             ledger.record(vec![reading.event("error", 0, Some(reason.clone()))]).await?;
@@ -72,12 +71,11 @@ impl Jobs {
             }
         };
         let details = vec![
-            ("form", "job_file".to_owned()),
             ("content", job.content.to_string()),
             ("first_byte", range.start.to_string()),
             ("last_byte", range.end.saturating_sub(1).to_string()),
         ];
-        let journal = Journal::begin(ledger, Arc::new(reading), details).await?;
+        let journal = Journal::begin(ledger, Arc::new(reading), "job_file", details).await?;
         Ok(Ok(Fetch { journal, file, job, range, _place: place }))
     }
 
@@ -86,11 +84,6 @@ impl Jobs {
         let project = inner.registry.project(job.project_id).ok_or(ReadError::NotFound("export job"))?;
         let place = inner.index.downloads.take(project.organization_id, caller.known_by());
         place.ok_or_else(|| ReadError::Unavailable("too many downloads are under way; try again later".to_owned()))
-    }
-
-    /// The form of a job's lines.
-    pub fn format(&self, id: Uuid) -> Option<Format> {
-        self.0.all().get(&id).map(|held| held.format.clone())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Exports in the background: extracts written to a file of the data folder, to be fetched for a day, whole or in parts.
+//! Exports in the background: extracts and bundles written to a file of the data folder, to be fetched for a day, whole or in parts.
 //!
 //! One at a time is made. A job is a small file of JSON beside the file that it makes, both their owner's alone; it belongs to the server that
 //! made it, and goes with its project. What was not done when the server ended is failed. The request is recorded when it is taken (the intent),
@@ -7,6 +7,7 @@
 
 mod document;
 mod fetch;
+mod new_file;
 mod run;
 
 use std::collections::BTreeMap;
@@ -22,8 +23,8 @@ use uuid::Uuid;
 pub use document::{Job, State};
 pub use fetch::{Fetch, Wanted};
 
-use super::ExportRequest;
-use super::extract::Begun;
+use super::begin::Begun;
+use super::{BUNDLE as TARGET_BUNDLE, EXTRACT as TARGET_EXTRACT, ExportRequest};
 use crate::access::{Caller, Owner, Scope};
 use crate::append::EngineEvent;
 use crate::ledger::Ledger;
@@ -60,12 +61,49 @@ impl From<crate::append::AppendError> for JobError {
     }
 }
 
+/// What is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// An evidence bundle.
+    Bundle,
+    /// Events by lines.
+    Lines(Format),
+}
+
+/// See [`Form::as_str`].
+const BUNDLE: &str = "bundle";
+
+impl Form {
+    /// The word used in JSON.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Bundle => BUNDLE,
+            Self::Lines(format) => format.as_str(),
+        }
+    }
+
+    /// The media type of its file.
+    pub const fn media_type(&self) -> &'static str {
+        match self {
+            Self::Bundle => "application/x-tar",
+            Self::Lines(format) => format.media_type(),
+        }
+    }
+
+    /// What it is called in what is recorded of it.
+    const fn target(&self) -> &'static str {
+        match self {
+            Self::Bundle => TARGET_BUNDLE,
+            Self::Lines(_) => TARGET_EXTRACT,
+        }
+    }
+}
+
 /// A job as it is held.
 struct Held {
     job: Job,
     /// Until its turn comes.
-    begun: Option<Begun>,
-    format: Format,
+    begun: Option<(Begun, Form)>,
     /// Raised where it is to stop.
     gone: Arc<AtomicBool>,
     /// Of a job that was taken up, `None` where its project is gone: it goes too.
@@ -123,11 +161,12 @@ impl Jobs {
     }
 
     /// Takes a job. Needs `audit:read`; with contents `content:decrypt` and a purpose.
-    pub async fn create(&self, caller: &Caller, project: &Project, request: ExportRequest, format: Format) -> Result<Job, JobError> {
+    pub async fn create(&self, caller: &Caller, project: &Project, request: ExportRequest, form: Form) -> Result<Job, JobError> {
         let ledger = &self.0.ledger;
         let room = self.room(project);
         let full = room.as_ref().err().cloned();
-        let (begun, place) = ledger.begin_extract(caller, project, &request, "job", room).await.map_err(|error| match full {
+        let begun = ledger.begin_export(caller, project, &request, (form.target(), "job"), room).await;
+        let (begun, place) = begun.map_err(|error| match full {
             Some(ReadError::Options(full)) if error == ReadError::Options(full.clone()) => JobError::Conflict(full),
             _ => JobError::Read(error),
         })?;
@@ -136,7 +175,8 @@ impl Jobs {
             project_id: project.id,
             made_by: caller.known_by(),
             operation_id: begun.journal.operation(),
-            format: format.as_str().to_owned(),
+            format: form.as_str().to_owned(),
+            media_type: form.media_type().to_owned(),
             filter: begun.journal.reading.filter.clone(),
             content: request.opening.content,
             created_at: ledger.inner.clock.now(),
@@ -147,10 +187,12 @@ impl Jobs {
             rows_all: None,
             entries: 0,
             bytes: 0,
+            events_after: None,
+            sha256: None,
             manifest: None,
         };
         document::write(&self.0.folder, &job).map_err(|error| ReadError::Unavailable(format!("the job cannot be written: {error}")))?;
-        let held = Held { job: job.clone(), begun: Some(begun), format, gone: Arc::default(), _place: Some(place) };
+        let held = Held { job: job.clone(), begun: Some((begun, form)), gone: Arc::default(), _place: Some(place) };
         self.0.all().insert(job.id, held);
         self.0.bell.notify_one();
         Ok(job)

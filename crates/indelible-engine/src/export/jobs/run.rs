@@ -1,23 +1,18 @@
 //! Making what was asked for, one after the other; and clearing away what is past its time, or whose project is gone.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use indelible_core::extract::{Format, Lines, Manifest, Written};
+use indelible_core::hex;
 use uuid::Uuid;
 
 use super::super::ExportError;
-use super::super::extract::{Begun, Extract, Writing};
+use super::super::begin::Begun;
 use super::document::{self, State};
-use super::{FREE_SPARE_BYTES, KEPT_MICROS, SWEEP_EVERY, Shared};
+use super::new_file::{Made, NewFile};
+use super::{FREE_SPARE_BYTES, Form, KEPT_MICROS, SWEEP_EVERY, Shared};
 use crate::query::ReadError;
-
-/// How often it is looked whether the disk has room, bytes.
-const LOOK_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What is free on the disk of a folder, which need not be there yet.
 fn free_bytes(folder: &Path) -> u64 {
@@ -34,13 +29,13 @@ pub(super) async fn run(shared: Weak<Shared>) {
             return;
         }
         let next = shared.next();
-        let Some((id, begun, format, gone)) = next else {
+        let Some((id, begun, gone)) = next else {
             drop(busy);
             // Whoever asks rings; a job that nobody rang for is found at the next turn of the clock.
             let _ = tokio::time::timeout(SWEEP_EVERY, shared.bell.notified()).await;
             continue;
         };
-        let made = make(&shared, id, begun, format, gone).await;
+        let made = make(&shared, id, begun, gone).await;
         shared.over(id, made);
         drop(busy);
     }
@@ -71,7 +66,7 @@ pub(super) fn give_up(shared: &Shared) {
     let left: Vec<_> = shared.all().values().filter(|held| !held.job.state.is_over()).map(|held| held.job.id).collect();
     for id in left {
         let begun = shared.all().get_mut(&id).and_then(|held| held.begun.take());
-        if let Some(mut begun) = begun {
+        if let Some((mut begun, _)) = begun {
             begun.journal.left("the server stops");
         }
         shared.over(id, Err("the server stopped before it was done".to_owned()));
@@ -85,15 +80,15 @@ impl Shared {
     }
 
     /// The job whose turn it is.
-    fn next(&self) -> Option<(Uuid, Begun, Format, Arc<AtomicBool>)> {
+    fn next(&self) -> Option<(Uuid, (Begun, Form), Arc<AtomicBool>)> {
         let mut all = self.all();
         let held = all.values_mut().filter(|held| held.begun.is_some()).min_by_key(|held| (held.job.created_at, held.job.id))?;
         held.job.state = State::Running;
-        Some((held.job.id, held.begun.take()?, held.format.clone(), Arc::clone(&held.gone)))
+        Some((held.job.id, held.begun.take()?, Arc::clone(&held.gone)))
     }
 
     /// Takes note of how it ended.
-    fn over(&self, id: Uuid, made: Result<Manifest, String>) {
+    fn over(&self, id: Uuid, made: Result<Made, String>) {
         let now = self.ledger.inner.clock.now();
         let mut all = self.all();
         let Some(held) = all.get_mut(&id) else {
@@ -103,11 +98,13 @@ impl Shared {
         };
         held.job.finished_at = Some(now);
         match made {
-            Ok(manifest) => {
+            Ok(made) => {
                 held.job.state = State::Done;
-                (held.job.entries, held.job.bytes) = (manifest.written.entries, manifest.written.bytes);
+                (held.job.entries, held.job.bytes) = (made.entries, made.bytes);
                 held.job.rows = held.job.rows_all.unwrap_or(held.job.rows);
-                held.job.manifest = Some(String::from_utf8_lossy(&manifest.to_bytes()).into_owned());
+                held.job.events_after = Some(made.events_after);
+                held.job.sha256 = Some(hex::encode(&made.sha256));
+                held.job.manifest = Some(String::from_utf8_lossy(&made.manifest).into_owned());
             }
             Err(reason) => {
                 (held.job.state, held.job.reason) = (State::Failed, Some(reason));
@@ -124,25 +121,33 @@ impl Shared {
     pub(super) fn remove(&self, id: Uuid, why: &str) {
         let Some(mut held) = self.all().remove(&id) else { return };
         held.gone.store(true, Ordering::Relaxed);
-        if let Some(mut begun) = held.begun.take() {
+        if let Some((mut begun, _)) = held.begun.take() {
             begun.journal.left(why);
         }
         document::remove(&self.folder, id);
     }
 }
 
-async fn make(shared: &Arc<Shared>, id: Uuid, begun: Begun, format: Format, gone: Arc<AtomicBool>) -> Result<Manifest, String> {
+async fn make(shared: &Arc<Shared>, id: Uuid, (begun, form): (Begun, Form), gone: Arc<AtomicBool>) -> Result<Made, String> {
     let begun = still_allowed(shared, begun).await?;
-    let extract = begun.ready(None).await.map_err(|error| error.to_string())?;
-    let head = extract.head();
-    let (first, all) = (head.first_sequence, head.last_sequence - head.first_sequence + 1);
-    if let Some(held) = shared.all().get_mut(&id) {
-        held.job.rows_all = Some(all);
+    let file = NewFile { shared: Arc::clone(shared), id, gone };
+    let unready = |error: ReadError| file.because(ExportError::Read(error));
+    match form {
+        Form::Lines(format) => {
+            let extract = begun.extract(None).await.map_err(unready)?;
+            apart(move || file.lines(extract, format)).await
+        }
+        Form::Bundle => {
+            let progress = file.clone();
+            let told = move |rows, all| progress.tell(|job| (job.rows, job.rows_all) = (rows, Some(all)));
+            let bundle = begun.bundle(None, Arc::clone(&file.gone), told).await.map_err(unready)?;
+            apart(move || file.bundle(bundle)).await
+        }
     }
-    let shared = Arc::clone(shared);
-    let name = shared.all().get(&id).map(|held| held.job.file_name()).unwrap_or_default();
-    let task = tokio::task::spawn_blocking(move || write(&shared, id, extract, format, (first, name), &gone));
-    task.await.unwrap_or_else(|error| {
+}
+
+async fn apart(write: impl FnOnce() -> Result<Made, String> + Send + 'static) -> Result<Made, String> {
+    tokio::task::spawn_blocking(write).await.unwrap_or_else(|error| {
         tracing::error!(%error, "an export panicked");
         Err("the export failed".to_owned())
     })
@@ -166,44 +171,3 @@ async fn still_allowed(shared: &Shared, mut begun: Begun) -> Result<Begun, Strin
     }
 }
 
-fn write(
-    shared: &Shared,
-    id: Uuid,
-    extract: Extract,
-    format: Format,
-    (first, name): (u64, String),
-    gone: &AtomicBool,
-) -> Result<Manifest, String> {
-    let path = document::file(&shared.folder, id);
-    let made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-    let mut out = BufWriter::with_capacity(256 * 1024, made.map_err(|error| format!("the file cannot be made: {error}"))?);
-    let (head, mut looked) = (extract.head().clone(), 0);
-    let mut progress = |_: &mut BufWriter<File>, written: Written| -> io::Result<()> {
-        if gone.load(Ordering::Relaxed) {
-            return Err(io::Error::other("it is to stop"));
-        }
-        if written.bytes - looked >= LOOK_BYTES {
-            looked = written.bytes;
-            if !shared.has_room() {
-                return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk has no room for the export"));
-            }
-        }
-        if let Some(held) = shared.all().get_mut(&id) {
-            (held.job.entries, held.job.bytes) = (written.entries, written.bytes);
-            held.job.rows = written.last_included.map_or(0, |last| last + 1 - first);
-        }
-        Ok(())
-    };
-    let mut writing = Writing::new(Lines::new(format.clone()), &mut out, &mut progress);
-    let ended = extract.write(&mut writing, gone);
-    let lines = writing.into_lines();
-    ended.map_err(|error| match error {
-        _ if shared.stopping.load(Ordering::Relaxed) => "the server stopped before it was done".to_owned(),
-        ExportError::Sink(error) => format!("the file cannot be written: {error}"),
-        ExportError::Read(ReadError::Append(_)) => "it could not be recorded".to_owned(),
-        ExportError::Read(error) => error.to_string(),
-    })?;
-    let synced = out.flush().and_then(|()| out.get_ref().sync_data());
-    synced.map_err(|error| format!("the file cannot be written: {error}"))?;
-    Ok(Manifest { head, format, file: name, written: lines.written(), sha256: lines.sha256() })
-}

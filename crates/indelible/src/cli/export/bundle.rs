@@ -12,6 +12,7 @@ use serde_json::json;
 use super::super::output;
 use super::super::target::{Folder, Opening, Target};
 use super::Selection;
+use super::background::Fetched;
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -24,6 +25,12 @@ pub(super) struct Args {
     /// Write it to this new file
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Have the server make it into a file first, which is fetched in as many parts as it takes
+    #[arg(long, requires = "server")]
+    background: bool,
+    /// Go on with one that was broken off, with the same options
+    #[arg(long, requires = "background")]
+    resume: bool,
     #[command(flatten)]
     opening: Opening,
     #[command(flatten)]
@@ -54,10 +61,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         opening: args.opening.engine(),
         since: since.transpose()?,
     };
-    let mut file = NewFile::make(&args.out)?;
-    let connection = args.target.connect(Folder::MustExist)?;
-    let written = connection.export(&request, &mut file.out)?;
-    file.keep()?;
+    let written = match args.target.online()?.filter(|_| args.background) {
+        Some(server) => {
+            let mut asked = super::asked(&args.selection, request.opening.content, &args.target);
+            asked["since"] = json!(request.since);
+            Fetched::make(&args.out, asked, args.resume)?.run(&server, &request)?
+        }
+        None => {
+            let mut file = NewFile::make(&args.out)?;
+            let written = args.target.connect(Folder::MustExist)?.export(&request, &mut file.out)?;
+            file.keep()?;
+            written
+        }
+    };
     let Written { entries, left_out, events_after, bytes } = written;
     if args.target.json {
         let file = args.out.display().to_string();

@@ -57,17 +57,9 @@ fn run(args: &Args, format: Format) -> anyhow::Result<ExitCode> {
     let Selection { filter, from, to, from_sequence, to_sequence } = args.selection.clone();
     let opening = args.opening.engine();
     let columns = if let Format::Csv(columns) = &format { Some(columns.names().to_vec()) } else { None };
-    let asked = json!({
-        "format": format.as_str(),
-        "columns": columns,
-        "filter": filter,
-        "from": from.map(|time| time.to_string()),
-        "to": to.map(|time| time.to_string()),
-        "from_sequence": from_sequence,
-        "to_sequence": to_sequence,
-        "content": opening.content,
-        "project": args.target.project.map(|id| id.to_string()),
-    });
+    let mut asked = super::asked(&args.selection, opening.content, &args.target);
+    asked["format"] = json!(format.as_str());
+    asked["columns"] = json!(columns);
     let begun = if args.resume { Part::resume(&args.out, format, asked) } else { Part::begin_new(&args.out, format, asked) };
     let mut part = begun?;
     let mut request = ExportRequest { filter, first_sequence: from_sequence, last_sequence: to_sequence, from, to, opening, since: None };

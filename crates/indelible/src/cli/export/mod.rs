@@ -1,5 +1,6 @@
 //! `indelible export`: evidence bundles; and extracts, which are events as lines, with a manifest beside.
 
+mod background;
 mod bundle;
 mod check;
 mod extract;
@@ -8,7 +9,9 @@ mod part;
 use std::process::ExitCode;
 
 use indelible_core::time::Timestamp;
+use serde_json::{Value, json};
 
+use super::target::Target;
 pub(super) use bundle::Written;
 pub(super) use part::Part;
 
@@ -58,6 +61,20 @@ struct Selection {
     /// Last sequence of the range
     #[arg(long, value_name = "N")]
     to_sequence: Option<u64>,
+}
+
+/// What was asked for, to be asked for again when something that was broken off goes on.
+fn asked(selection: &Selection, content: bool, target: &Target) -> Value {
+    let Selection { filter, from, to, from_sequence, to_sequence } = selection;
+    json!({
+        "filter": filter,
+        "from": from.map(|time| time.to_string()),
+        "to": to.map(|time| time.to_string()),
+        "from_sequence": from_sequence,
+        "to_sequence": to_sequence,
+        "content": content,
+        "project": target.project.map(|id| id.to_string()),
+    })
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {

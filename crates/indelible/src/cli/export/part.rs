@@ -44,7 +44,8 @@ struct Noted {
     at: Instant,
 }
 
-fn with(path: &Path, suffix: &str) -> PathBuf {
+/// A path with something more at its end.
+pub(super) fn with(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path.as_os_str());
     name.push(suffix);
     PathBuf::from(name)
@@ -237,7 +238,7 @@ fn read_again(file: &mut File, bytes: u64, lines: &mut Lines) -> io::Result<()> 
 }
 
 /// Writes a small file in one step: it is the old one or the new one, whatever happens.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".indelible-export-").tempfile_in(folder)?;
     file.write_all(bytes)?;

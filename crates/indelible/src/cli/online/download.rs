@@ -128,7 +128,7 @@ fn line(lines: &mut impl BufRead) -> anyhow::Result<Option<Vec<u8>>> {
 }
 
 /// The document that the HTTP API takes.
-fn body(request: &ExportRequest) -> Value {
+pub(super) fn body(request: &ExportRequest) -> Value {
     let mut body = json!({"content": request.opening.content});
     let mut put = |name: &str, value: Option<Value>| {
         if let Some(value) = value {

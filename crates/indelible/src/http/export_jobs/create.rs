@@ -3,15 +3,12 @@
 use axum::body::Body;
 use axum::http::header::{HeaderValue, LOCATION};
 use axum::http::{Response, StatusCode};
-use indelible_core::extract::Format;
 use indelible_core::fault::Fault;
 use indelible_core::json::Value;
-use indelible_engine::export::ExportRequest;
 use serde_json::json;
 
 use super::super::call::{self, Call, PROJECT_ID};
-use super::super::exports::{self, MEMBERS};
-use super::super::json::members;
+use super::super::exports::{self, Asked};
 use super::super::problem::{Kind, Problem};
 use super::super::route::{Audit, Handler, Route, Verb};
 use super::super::{document, refusal, schema};
@@ -21,16 +18,15 @@ pub(in super::super) static ROUTE: Route = Route {
     verb: Verb::Post,
     path: "/v1/audit/export_jobs",
     summary: "Export in the background",
-    description: "Events as NDJSON or CSV, up to the newest signed checkpoint, into a file that can be fetched for a day, whole or in parts. One \
-                  job is made at a time; a key with `audit:admin` has everything sealed first, which appends `audit.anchor`. Jobs belong to the \
-                  server that made them; 20 of a project at once, then 409. Appends `audit.export` before it answers (the intent) and when it is \
-                  done (the outcome, with the SHA-256 of the file), and `content.decrypt` for each content before it is in the file. Needs \
+    description: "An evidence bundle, or events as NDJSON or CSV, up to the newest signed checkpoint, into a file that can be fetched for a day, \
+                  whole or in parts. One job is made at a time; a key with `audit:admin` has everything sealed first, which appends `audit.anchor`. \
+                  Jobs belong to the server that made them; 20 of a project at once, then 409. Appends `audit.export` before it answers (the intent) and when it is \
+                  done (the outcome, with the SHA-256 of the file, or of a bundle's manifest), and `content.decrypt` for each content before it is in the file. Needs \
                   `audit:read`, and `content:decrypt` with a purpose for `content`.",
     variables: &[],
     parameters: &[PROJECT_ID],
     body: |_| {
         let mut schema = exports::schema();
-        schema["properties"]["format"] = json!({"type": "string", "enum": ["ndjson", "csv"]});
         schema["required"] = json!(["format"]);
         vec![("application/json", schema)]
     },
@@ -62,8 +58,8 @@ async fn handle(call: Call, unread: Body) -> Result<Response<Body>, Problem> {
     let text = document::read(&call, unread).await?;
     let asked = document::parse(&text).and_then(|value| read(&value)).map_err(|fault| refusal::resource(&fault))?;
     let project = call.project().await?;
-    let (request, format) = asked;
-    let job = call.app.jobs.create(&call.caller, &project, request, format).await?;
+    let Asked { request, form } = asked;
+    let job = call.app.jobs.create(&call.caller, &project, request, form).await?;
     let mut response = call::json(StatusCode::ACCEPTED, super::render(&job));
     if let Ok(place) = HeaderValue::try_from(format!("{}/{}", ROUTE.path, job.id)) {
         response.headers_mut().insert(LOCATION, place);
@@ -71,9 +67,11 @@ async fn handle(call: Call, unread: Body) -> Result<Response<Body>, Problem> {
     Ok(response)
 }
 
-fn read(value: &Value<'_>) -> Result<(ExportRequest, Format), Fault> {
-    let object = members(value, &[&MEMBERS[..], &["format", "columns"]].concat())?;
-    let request = exports::read(object)?;
-    let format = exports::format(object, request.opening.content)?;
-    Ok((request, format))
+/// Of a job the form is always said.
+fn read(value: &Value<'_>) -> Result<Asked, Fault> {
+    let asked = Asked::read(value)?;
+    if value.as_object().is_none_or(|object| object.get("format").is_none()) {
+        return Err(exports::wrong("format", "is required: bundle, ndjson or csv"));
+    }
+    Ok(asked)
 }

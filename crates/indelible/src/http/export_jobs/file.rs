@@ -10,8 +10,6 @@ use axum::http::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE,
 };
 use axum::http::{Response, StatusCode};
-use indelible_core::extract::Manifest;
-use indelible_core::hex;
 use indelible_engine::export::jobs::{Fetch, Job};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -35,7 +33,7 @@ pub(in super::super) static ROUTE: Route = Route {
     status: 200,
     answers: |_| {
         let text = || json!({"type": "string"});
-        vec![("application/x-ndjson", text()), ("text/csv", text())]
+        vec![("application/x-tar", json!({"type": "string", "format": "binary"})), ("application/x-ndjson", text()), ("text/csv", text())]
     },
     problems: &[Kind::InvalidQuery, Kind::Forbidden, Kind::NotFound, Kind::Conflict, Kind::Deleted, Kind::NoSuchRange, Kind::QueueFull],
     audit: Audit::Action("audit.export"),
@@ -47,7 +45,7 @@ async fn handle(call: Call) -> Result<Response<Body>, Problem> {
     let wanted = |job: &Job| wanted(&headers, &tag(job), job.bytes);
     let fetched = call.app.jobs.fetch(&call.caller, call.id("export job")?, &wanted).await?;
     match fetched {
-        Ok(fetch) => Ok(answer(&call, fetch)),
+        Ok(fetch) => Ok(answer(fetch)),
         Err(job) => {
             let detail = format!("the file has {} bytes", job.bytes);
             Err(Problem::new(Kind::NoSuchRange, detail).recorded())
@@ -57,8 +55,7 @@ async fn handle(call: Call) -> Result<Response<Body>, Problem> {
 
 /// The SHA-256 of the file: the bytes are the same where it is the same.
 fn tag(job: &Job) -> String {
-    let sha256 = job.manifest.as_deref().and_then(|text| Manifest::parse(text.as_bytes()).ok()).map(|manifest| manifest.sha256);
-    format!("\"{}\"", hex::encode(&sha256.unwrap_or_default()))
+    format!("\"{}\"", job.sha256.as_deref().unwrap_or_default())
 }
 
 /// The bytes that a request asks for; `None` where there are none of them.
@@ -87,16 +84,14 @@ fn wanted(headers: &HeaderMap, tag: &str, bytes: u64) -> Option<Range<u64>> {
     }
 }
 
-fn answer(call: &Call, fetch: Fetch) -> Response<Body> {
+fn answer(fetch: Fetch) -> Response<Body> {
     let (job, range) = (fetch.job().clone(), fetch.range().clone());
     let (pieces, taken) = mpsc::channel(PIECES_MAX);
     let mut response = Response::new(Body::new(Download::new(taken, range.end - range.start)));
     let headers = response.headers_mut();
-    let media_type = call.app.jobs.format(job.id).map_or("application/octet-stream", |format| format.media_type());
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let disposition = format!("attachment; filename=\"{}\"", job.file_name());
-    for (name, text) in [(ETAG, tag(&job)), (CONTENT_DISPOSITION, disposition)] {
+    for (name, text) in [(CONTENT_TYPE, job.media_type.clone()), (ETAG, tag(&job)), (CONTENT_DISPOSITION, disposition)] {
         if let Ok(value) = HeaderValue::try_from(text) {
             headers.insert(name, value);
         }

@@ -30,16 +30,18 @@ pub(super) fn schema() -> serde_json::Value {
             "operation_id": {"type": "string", "description": "Of the events that tell of it."},
             "state": {"type": "string", "enum": ["queued", "running", "done", "failed"]},
             "reason": text,
-            "format": {"type": "string", "enum": ["ndjson", "csv"]},
+            "format": {"type": "string", "enum": ["bundle", "ndjson", "csv"]},
             "filter": text,
             "content": {"type": "boolean"},
             "created_at": {"type": "string", "format": "date-time"},
             "finished_at": {"type": ["string", "null"], "format": "date-time"},
             "rows": {"type": "integer", "description": "Events of the range that were gone through."},
             "rows_all": number("Events of the range, once it is known."),
-            "entries": {"type": "integer", "description": "Events in the file."},
+            "entries": {"type": "integer", "description": "Events in the file; of a bundle, once it is done."},
             "bytes": {"type": "integer", "description": "Bytes of the file."},
-            "manifest": {"type": ["object", "null"], "description": "Once it is done."},
+            "events_after": number("Events after the checkpoint, once it is done: they are not in the file."),
+            "sha256": {"type": ["string", "null"], "description": "Of the file, once it is done."},
+            "manifest": {"type": ["object", "null"], "description": "Once it is done; of a bundle the one that is in it."},
         },
     })
 }
@@ -62,7 +64,9 @@ fn render(job: &Job) -> Vec<u8> {
         .number("rows", job.rows)
         .maybe_number("rows_all", job.rows_all)
         .number("entries", job.entries)
-        .number("bytes", job.bytes);
+        .number("bytes", job.bytes)
+        .maybe_number("events_after", job.events_after)
+        .maybe_text("sha256", job.sha256.as_deref());
     document.json("manifest", job.manifest.as_deref().unwrap_or("null").as_bytes()).end()
 }
 

@@ -13,7 +13,7 @@ pub(in super::super) static ROUTE: Route = Route {
     verb: Verb::Get,
     path: "/v1/audit/export_jobs/{id}",
     summary: "Show an export job",
-    description: "How far it is: `rows` of `rows_all` were gone through; `entries` and `bytes` are in the file; once it is `done`, what it holds \
+    description: "How far it is: `rows` of `rows_all` were gone through; `entries` and `bytes` are in the file (of a bundle, it is read twice: `bytes` grows the second time); once it is `done`, what it holds \
                   (`manifest`). Needs `audit:read`.",
     variables: &["The job."],
     parameters: &[],
