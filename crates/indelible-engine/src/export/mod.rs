@@ -114,7 +114,7 @@ impl Begun {
         let Self { mut journal, asked, number } = self;
         let (ledger, reading) = (journal.ledger.clone(), Arc::clone(&journal.reading));
         let project = &reading.project;
-        let read = || {
+        let mut read = || {
             foundation::await_witnesses(&ledger, number)?;
             let foundation = foundation::read(&ledger, number, project, &asked)?;
             let survey = survey::survey(&journal, number, &foundation, &asked, gone, progress)?;

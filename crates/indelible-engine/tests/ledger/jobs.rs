@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use indelible_core::extract::Format;
 use indelible_engine::access::{Caller, Envelope, KeyKind, Owner, Scope};
 use indelible_engine::export::ExportRequest;
-use indelible_engine::export::jobs::{Job, JobError, Jobs, State};
+use indelible_engine::export::jobs::{Form, Job, JobError, Jobs, State};
 use indelible_engine::query::ReadError;
 use indelible_engine::resource::{NewApiKey, Project, kind};
 use uuid::Uuid;
@@ -52,7 +52,7 @@ fn no_organization_has_all_places_and_what_is_made_in_the_background_waits_for_n
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let jobs = runtime.block_on(async { Jobs::start(ledger) });
-    let job = runtime.block_on(jobs.create(&admin, &project, ExportRequest::default(), Format::Ndjson)).expect("taken");
+    let job = runtime.block_on(jobs.create(&admin, &project, ExportRequest::default(), Form::Lines(Format::Ndjson))).expect("taken");
     let until = Instant::now() + Duration::from_mins(1);
     let shown = loop {
         let shown = runtime.block_on(jobs.show(&admin, job.id)).expect("shown");

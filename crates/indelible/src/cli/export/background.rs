@@ -5,14 +5,14 @@
 //! has the SHA-256 that the server names.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use aws_lc_rs::digest::{Context, SHA256};
+use indelible_core::extract::{Format, Lines};
 use indelible_core::hex;
 use indelible_engine::export::ExportRequest;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::super::online::{NotFetched, Online};
 use super::super::output;
-use super::part::{replace, with};
+use super::part::{read_again, replace, with};
 use super::Written;
 use crate::rename::rename_to_new;
 
@@ -177,7 +177,7 @@ impl<'a> Fetched<'a> {
             thread::sleep(TRY_EVERY);
         }
         bar.finish_and_clear();
-        if come > bytes || self.digest()? != sha256 {
+        if come > bytes || self.digest(bytes)? != sha256 {
             bail!("{} is not what the server made: remove it and {}", self.part.display(), self.noted.display());
         }
         Ok(())
@@ -209,15 +209,10 @@ impl<'a> Fetched<'a> {
         }
     }
 
-    fn digest(&mut self) -> io::Result<String> {
+    fn digest(&mut self, bytes: u64) -> io::Result<String> {
         self.file.seek(SeekFrom::Start(0))?;
-        let (mut digest, mut piece) = (Context::new(&SHA256), vec![0; PIECE_BYTES]);
-        loop {
-            let taken = self.file.read(&mut piece)?;
-            if taken == 0 {
-                return Ok(hex::encode(digest.finish().as_ref()));
-            }
-            digest.update(&piece[..taken]);
-        }
+        let mut digest = Lines::new(Format::Ndjson);
+        read_again(&mut self.file, bytes, &mut digest)?;
+        Ok(hex::encode(&digest.sha256()))
     }
 }

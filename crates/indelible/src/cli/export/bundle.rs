@@ -61,18 +61,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         opening: args.opening.engine(),
         since: since.transpose()?,
     };
-    let written = match args.target.online()?.filter(|_| args.background) {
-        Some(server) => {
-            let mut asked = super::asked(&args.selection, request.opening.content, &args.target);
-            asked["since"] = json!(request.since);
-            Fetched::make(&args.out, asked, args.resume)?.run(&server, &request)?
-        }
-        None => {
-            let mut file = NewFile::make(&args.out)?;
-            let written = args.target.connect(Folder::MustExist)?.export(&request, &mut file.out)?;
-            file.keep()?;
-            written
-        }
+    let written = if let Some(server) = args.target.online()?.filter(|_| args.background) {
+        let mut asked = super::asked(&args.selection, request.opening.content, &args.target);
+        asked["since"] = json!(request.since);
+        Fetched::make(&args.out, asked, args.resume)?.run(&server, &request)?
+    } else {
+        let mut file = NewFile::make(&args.out)?;
+        let written = args.target.connect(Folder::MustExist)?.export(&request, &mut file.out)?;
+        file.keep()?;
+        written
     };
     let Written { entries, left_out, events_after, bytes } = written;
     if args.target.json {

@@ -226,7 +226,7 @@ impl io::Write for Tee<'_> {
 }
 
 /// Hands the first so many bytes of a file to `lines`.
-fn read_again(file: &mut File, bytes: u64, lines: &mut Lines) -> io::Result<()> {
+pub(super) fn read_again(file: &mut File, bytes: u64, lines: &mut Lines) -> io::Result<()> {
     let (mut left, mut piece) = (bytes, vec![0; PIECE_BYTES]);
     while left > 0 {
         let some = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
