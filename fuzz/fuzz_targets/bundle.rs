@@ -98,7 +98,10 @@ fn change(tar: &mut [u8], at: u16, byte: u8) {
     }
 }
 
-fuzz_target!(|input: (Vec<File<'_>>, Vec<(u16, u8)>, Vec<u16>, &[u8])| {
+/// Files, changes of bytes, where the tar is cut, and bytes that are read as a tar.
+type Input<'a> = (Vec<File<'a>>, Vec<(u16, u8)>, Vec<u16>, &'a [u8]);
+
+fuzz_target!(|input: Input<'_>| {
     let (files, changes, cuts, raw) = input;
     let report = verify(&files, usize::MAX);
     assert_eq!(verify(&files, 3), report);

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc;
+use std::thread;
 
 use crate::{install, root, tidy};
 
@@ -34,55 +36,97 @@ const LEDGER: &[&str] = &[
 struct Count {
     passed: u64,
     failed: u64,
+    /// What those that failed said.
+    failures: String,
 }
 
-/// Runs everything, also after a failure, so that one run tells all. Ends with `N passed, N failed`.
+impl Count {
+    fn take(&mut self, checked: &Checked) {
+        self.passed += u64::from(checked.passed);
+        if !checked.passed {
+            self.failed += 1;
+            self.failures.extend([&checked.name, ":\n", &checked.said, "\n"]);
+        }
+    }
+}
+
+/// Runs everything, also after a failure, so that one run tells all. Ends with what failed, and `N passed, N failed`.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     install::missing()?;
     install::python()?;
     let mut count = Count::default();
-    let check = |count: &mut Count, name: &str, command: &mut Command| {
-        println!("\n== {name}");
-        let passed = command.current_dir(root()).status().is_ok_and(|status| status.success());
-        count.passed += u64::from(passed);
-        count.failed += u64::from(!passed);
-        if !passed {
-            println!("{name}: failed");
-        }
-    };
-    check(&mut count, "formatting", cargo().args(["fmt", "--all", "--check"]));
+    println!("\n== formatting");
+    let formatted = Checked::of("formatting", cargo().args(["fmt", "--all", "--check"]));
+    count.take(&formatted);
     println!("\n== the rules of the house");
     for (rule, faults) in tidy::faults() {
         println!("{rule}: {}", if faults.is_empty() { "ok" } else { "failed" });
-        for fault in &faults {
-            println!("  {fault}");
-        }
-        count.passed += u64::from(faults.is_empty());
-        count.failed += u64::from(!faults.is_empty());
+        count.take(&Checked { name: rule.to_owned(), passed: faults.is_empty(), said: faults.join("\n") });
     }
-    let clippy = ["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--quiet", "--", "-D", "warnings"];
-    check(&mut count, "lints", cargo().args(clippy));
-    let clippy = ["clippy", "--workspace", "--features", WITHOUT_AWS, "--quiet", "--", "-D", "warnings"];
-    check(&mut count, "lints without AWS", cargo().args(clippy));
     println!("\n== tests");
-    tests(&mut count, test().args(["--workspace", "--no-fail-fast", "--features", FEATURES]))?;
+    let (say, said) = mpsc::channel();
+    let checks = thread::spawn(move || said.recv().map(|()| beside()).unwrap_or_default());
+    tests(&mut count, test().args(["--workspace", "--no-fail-fast", "--features", FEATURES]), Some(say))?;
     println!("\n== tests of the ledger, kept in PostgreSQL");
-    tests(&mut count, test().args(LEDGER).env("INDELIBLE_TEST_STORE", "postgres"))?;
-    let doc = ["doc", "--workspace", "--no-deps", "--features", FEATURES, "--quiet"];
-    check(&mut count, "documentation", cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"));
-    if root().join("fuzz/Cargo.toml").exists() {
-        let fuzz = ["check", "--quiet", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target/fuzz"];
-        check(&mut count, "fuzz targets compile", cargo().args(fuzz));
+    tests(&mut count, test().args(LEDGER).env("INDELIBLE_TEST_STORE", "postgres"), None)?;
+    println!("\n== lints and documentation");
+    // Where nothing was compiled, no test began: they are made then.
+    let checks = checks.join().map_err(|_| anyhow::anyhow!("the checks beside the tests panicked"))?;
+    for checked in if checks.is_empty() { beside() } else { checks } {
+        println!("{}: {}", checked.name, if checked.passed { "ok" } else { "failed" });
+        count.take(&checked);
+    }
+    if !count.failures.is_empty() {
+        println!("\n== what failed\n{}", count.failures);
     }
     println!("\n{} passed, {} failed", count.passed, count.failed);
     Ok(if count.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// What only compiles, one after the other, while tests wait for disks and clocks, at the lowest priority.
+fn beside() -> Vec<Checked> {
+    let lints = ["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--quiet", "--", "-D", "warnings"];
+    let without_aws = ["clippy", "--workspace", "--features", WITHOUT_AWS, "--quiet", "--", "-D", "warnings"];
+    let doc = ["doc", "--workspace", "--no-deps", "--features", FEATURES, "--quiet"];
+    vec![
+        Checked::of("lints", low().args(lints)),
+        Checked::of("lints without AWS", low().args(without_aws)),
+        Checked::of("documentation", low().args(doc).env("RUSTDOCFLAGS", "-D warnings")),
+    ]
+}
+
+/// A check that is no test, and what it said.
+struct Checked {
+    name: String,
+    passed: bool,
+    said: String,
+}
+
+impl Checked {
+    fn of(name: &str, command: &mut Command) -> Self {
+        let (passed, said) = match command.current_dir(root()).output() {
+            Ok(output) => (output.status.success(), [output.stdout, output.stderr].concat()),
+            Err(error) => (false, error.to_string().into_bytes()),
+        };
+        Self { name: name.to_owned(), passed, said: String::from_utf8_lossy(&said).into_owned() }
+    }
+}
+
 /// Nothing is kept for compiling in parts later: on a clean clone that costs a third more.
 fn cargo() -> Command {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.env("CARGO_INCREMENTAL", "0");
-    cargo
+    in_one(Command::new(env!("CARGO")))
+}
+
+/// See [`cargo`]: it gives way to whatever else runs.
+fn low() -> Command {
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "19", env!("CARGO")]);
+    in_one(nice)
+}
+
+fn in_one(mut command: Command) -> Command {
+    command.env("CARGO_INCREMENTAL", "0");
+    command
 }
 
 /// As many at once as keep the processors busy: most tests wait for a disk, a server or a clock.
@@ -93,24 +137,32 @@ fn test() -> Command {
     cargo
 }
 
-/// Runs tests and reads the counts from cargo's own closing lines.
-fn tests(count: &mut Count, command: &mut Command) -> anyhow::Result<()> {
+/// Runs tests, reads the counts from cargo's own closing lines, and keeps what those that failed said. `began` is told once tests run, when the
+/// folder that cargo builds in is free again.
+fn tests(count: &mut Count, command: &mut Command, mut began: Option<mpsc::Sender<()>>) -> anyhow::Result<()> {
     let mut child = command.current_dir(root()).stdout(Stdio::piped()).spawn()?;
-    let mut seen = Count::default();
+    let (mut passed, mut failed, mut in_failures) = (0, 0, false);
     if let Some(out) = child.stdout.take() {
         for line in BufReader::new(out).lines() {
             let line = line?;
-            if let Some((passed, failed)) = closing_line(&line) {
-                seen.passed += passed;
-                seen.failed += failed;
+            if let Some(began) = began.take() {
+                // In vain where the thread is gone, which is told when it is joined.
+                let _ = began.send(());
+            }
+            if let Some(closing) = closing_line(&line) {
+                (passed, failed) = (passed + closing.0, failed + closing.1);
+            }
+            in_failures = (in_failures || line == "failures:") && !line.starts_with("test result: ");
+            if in_failures {
+                count.failures.extend([&line, "\n"]);
             }
             println!("{line}");
         }
     }
     let status = child.wait()?;
-    count.passed += seen.passed;
+    count.passed += passed;
     // A test binary that does not build or that dies prints no closing line.
-    count.failed += if status.success() { seen.failed } else { seen.failed.max(1) };
+    count.failed += if status.success() { failed } else { failed.max(1) };
     Ok(())
 }
 

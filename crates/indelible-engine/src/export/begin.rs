@@ -67,10 +67,19 @@ impl Begun {
     }
 }
 
-/// Makes an export ready beside what runs.
-pub(super) async fn apart<T: Send + 'static>(make: impl FnOnce() -> Result<T, ReadError> + Send + 'static) -> Result<T, ReadError> {
-    tokio::task::spawn_blocking(make).await.unwrap_or_else(|error| {
+/// Does what blocks beside what runs.
+pub(super) async fn apart<T: Send + 'static>(make: impl FnOnce() -> T + Send + 'static) -> Result<T, Panicked> {
+    tokio::task::spawn_blocking(make).await.map_err(|error| {
         tracing::error!(%error, "an export panicked");
-        Err(ReadError::Unavailable("the export failed".to_owned()))
+        Panicked
     })
+}
+
+/// An export that ended so; the log of the server has the rest.
+pub(super) struct Panicked;
+
+impl From<Panicked> for ReadError {
+    fn from(_: Panicked) -> Self {
+        Self::Unavailable("the export failed".to_owned())
+    }
 }

@@ -8,7 +8,7 @@ use indelible_core::extract::Head;
 use indelible_core::hex;
 use uuid::Uuid;
 
-use super::write::Sent;
+use super::write::{ExportError, Sent};
 use crate::append::{AppendError, EngineEvent};
 use crate::ledger::Ledger;
 use crate::query::ReadError;
@@ -112,8 +112,20 @@ impl Journal {
         self.break_off(reason);
     }
 
+    /// Records how it ended, unless that is on record. `unread` is why, where it was not taken any more; nothing, where nobody was to take it.
+    pub(super) fn end(&mut self, written: &Result<(), ExportError>, unread: Option<&str>) {
+        match written {
+            Ok(()) => {}
+            Err(ExportError::Sink(error)) => self.break_off(unread.map_or_else(|| error.to_string(), str::to_owned)),
+            Err(ExportError::Read(error)) => self.fail(error),
+        }
+    }
+
     /// Records that it was broken off.
-    pub(super) fn break_off(&mut self, reason: String) {
+    fn break_off(&mut self, reason: String) {
+        if self.ended {
+            return;
+        }
         self.ended = true;
         if let Err(error) = self.record(vec![self.outcome(self.word(), Some(reason))]) {
             tracing::error!(%error, operation_id = %self.operation, "the end of an export could not be recorded: its intent stays open");

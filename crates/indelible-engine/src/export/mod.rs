@@ -107,7 +107,7 @@ impl Begun {
         mut progress: impl FnMut(u64, u64) + Send + 'static,
     ) -> Result<Export, ReadError> {
         self.seal().await;
-        begin::apart(move || self.survey(place, &gone, &mut progress)).await
+        begin::apart(move || self.survey(place, &gone, &mut progress)).await?
     }
 
     fn survey(self, place: Option<Place>, gone: &AtomicBool, progress: &mut dyn FnMut(u64, u64)) -> Result<Export, ReadError> {

@@ -1,5 +1,5 @@
-//! The entries of a bundle, by sequence, a bounded chunk at a time. Between two chunks nothing is held: no transaction, no
-//! connection, no lane.
+//! The entries of an export, by sequence, a bounded chunk at a time, however few of them match. Between two chunks nothing is held: no
+//! transaction, no connection, no lane.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use indelible_core::filter::Filter;
 
 use crate::ledger::Ledger;
 use crate::query::ReadError;
-use crate::query::feed::each_ascending;
+use crate::query::feed::{each_ascending, window};
 use crate::query::reading::{HeadMark, Lane, Reading};
 use crate::query::scan::{Deadline, Found};
 
@@ -17,46 +17,73 @@ use crate::query::scan::{Deadline, Found};
 pub(super) const CHUNK_ROWS: usize = 512;
 /// Bytes in a chunk; its first entry fits in any case.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
-/// How long one chunk may be looked for: a filter that the index cannot help reads every row.
-const CHUNK_TIME_MAX: Duration = Duration::from_mins(10);
+/// How long one chunk may be looked for, which is within a window of the project, whatever the filter.
+const CHUNK_TIME_MAX: Duration = Duration::from_mins(5);
+
+/// Why what is stopped fails.
+const STOPPED: &str = "it was stopped";
 
 /// The rows of one project from one sequence to another that match.
 pub(super) struct Rows<'a> {
-    pub(super) ledger: &'a Ledger,
-    pub(super) reading: &'a Arc<Reading>,
-    pub(super) number: i64,
+    ledger: &'a Ledger,
+    reading: &'a Arc<Reading>,
+    number: i64,
     /// As far as was signed.
-    pub(super) head: HeadMark,
-    pub(super) filter: Option<&'a Filter>,
+    head: HeadMark,
+    filter: Option<&'a Filter>,
     /// Where the next chunk begins.
-    pub(super) next: u64,
-    pub(super) last: u64,
+    next: u64,
+    last: u64,
+    /// What is looked over now: its head, and the sequence after its last.
+    window: Option<(HeadMark, u64)>,
 }
 
-impl Rows<'_> {
-    /// The next chunk; empty at the end.
-    pub(super) fn chunk(&mut self, gone: &AtomicBool) -> Result<Vec<Found>, ReadError> {
+impl<'a> Rows<'a> {
+    /// Those from one sequence to another, both included.
+    pub(super) const fn new(
+        (ledger, reading, number): (&'a Ledger, &'a Arc<Reading>, i64),
+        head: HeadMark,
+        filter: Option<&'a Filter>,
+        (next, last): (u64, u64),
+    ) -> Self {
+        Self { ledger, reading, number, head, filter, next, last, window: None }
+    }
+
+    /// Everything before this sequence was gone through.
+    pub(super) fn next(&self) -> u64 {
+        self.next.min(self.last + 1)
+    }
+
+    /// The next chunk, which may be empty; `None` at the end. Fails soon after `gone` is raised.
+    pub(super) fn chunk(&mut self, gone: &AtomicBool) -> Result<Option<Vec<Found>>, ReadError> {
         if gone.load(Ordering::Relaxed) {
-            return Err(ReadError::Unavailable("whoever asked went away".to_owned()));
+            return Err(ReadError::Unavailable(STOPPED.to_owned()));
         }
         if self.next > self.last {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let deadline = Deadline::after(CHUNK_TIME_MAX);
         let lane = Lane { ledger: self.ledger, reading: self.reading, number: self.number, deadline };
-        let mut chunk = Vec::new();
-        let mut bytes = 0;
-        lane.scan(self.head, self.filter, |scan| {
+        let window = match self.window.filter(|(_, end)| self.next < *end) {
+            Some(window) => window,
+            None => lane.scan(self.head, None, |scan| window(scan, self.head, self.next))?,
+        };
+        self.window = Some(window);
+        let (mut chunk, mut bytes, mut full) = (Vec::new(), 0, false);
+        lane.scan(window.0, self.filter, |scan| {
             each_ascending(scan, self.next, &mut |found| {
                 if found.sequence > self.last {
                     return Ok(false);
                 }
                 bytes += found.entry.len();
                 chunk.push(found);
-                Ok(chunk.len() < CHUNK_ROWS && bytes < CHUNK_BYTES && !gone.load(Ordering::Relaxed))
+                full = chunk.len() >= CHUNK_ROWS || bytes >= CHUNK_BYTES;
+                Ok(!full)
             })
         })?;
-        self.next = chunk.last().map_or(self.last + 1, |found: &Found| found.sequence + 1);
-        Ok(chunk)
+        let last = chunk.last().filter(|_| full).map(|found: &Found| found.sequence + 1);
+        // Past what was found, whatever a window says: it goes on, and nothing comes twice.
+        self.next = last.unwrap_or(window.1).max(self.next + 1);
+        Ok(Some(chunk))
     }
 }

@@ -30,21 +30,29 @@ pub(super) struct Chosen {
     pub(super) sealed: bool,
 }
 
-/// A folder of the tar.
-struct Folder {
+/// A folder of the tar, as it grows.
+#[derive(Clone)]
+pub(super) struct Folder {
     digest: FolderDigest,
     tar_bytes: u64,
 }
 
 impl Folder {
-    fn new() -> Self {
+    /// Without files.
+    pub(super) fn new() -> Self {
         Self { digest: FolderDigest::new(), tar_bytes: 0 }
     }
 
-    fn add(&mut self, file: FileName, bytes: &[u8]) {
+    /// One more file.
+    pub(super) fn add(&mut self, file: FileName, bytes: &[u8]) {
         self.digest.begin(file, bytes.len() as u64);
         self.digest.update(bytes);
         self.tar_bytes += tar::bytes_of(bytes.len() as u64);
+    }
+
+    /// Whether it has the same files.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.digest.clone().finish() == other.digest.clone().finish()
     }
 }
 
@@ -53,8 +61,10 @@ pub(super) struct Survey {
     pub(super) entries: u64,
     pub(super) entries_bytes: u64,
     pub(super) entries_sha256: Hash,
-    proofs: Option<Folder>,
-    contents: Option<Folder>,
+    /// Of a selection.
+    pub(super) proofs: Option<Folder>,
+    /// Of a bundle with contents.
+    pub(super) contents: Option<Folder>,
     /// Of a selection, and of any bundle with contents.
     pub(super) chosen: Vec<Chosen>,
 }
@@ -91,23 +101,15 @@ pub(super) fn survey(
     let check = foundation.range_proof.as_ref().map(indelible_core::proof::RangeProof::check);
     let remembers = selection || asked.content;
     let mut pass = Pass { journal, number, foundation, remembers, check, digest: Context::new(&SHA256), found };
-    let mut rows = Rows {
-        ledger: &journal.ledger,
-        reading: &journal.reading,
-        number,
-        head: foundation.head,
-        filter: asked.filter.as_ref(),
-        next: foundation.first,
-        last: foundation.last,
-    };
+    let of = (&journal.ledger, &journal.reading, number);
+    let mut rows = Rows::new(of, foundation.head, asked.filter.as_ref(), (foundation.first, foundation.last));
     let all = foundation.last - foundation.first + 1;
     loop {
-        progress(rows.next - foundation.first, all);
-        let chunk = rows.chunk(gone)?;
-        if chunk.is_empty() {
-            return pass.finish();
+        progress(rows.next() - foundation.first, all);
+        match rows.chunk(gone)? {
+            Some(chunk) => pass.take(&chunk)?,
+            None => return pass.finish(),
         }
-        pass.take(&chunk)?;
     }
 }
 

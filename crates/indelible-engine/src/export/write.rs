@@ -13,7 +13,7 @@ use super::contents::Content;
 use super::foundation::Foundation;
 use super::journal::Journal;
 use super::rows::{CHUNK_ROWS, Rows};
-use super::survey::{Chosen, Survey};
+use super::survey::{Chosen, Folder, Survey};
 use super::{Export, not_as_signed, unreadable};
 use crate::query::ReadError;
 use crate::store::sql::OptionalExtension;
@@ -22,6 +22,9 @@ use crate::store::sql::OptionalExtension;
 const CONTENTS_MAX: usize = 256;
 /// See [`CONTENTS_MAX`]; the first fits in any case.
 const CONTENTS_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Why an export ended whose reader went away.
+pub(super) const NOT_READ: &str = "it was not read to its end";
 
 /// What was handed on of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,38 +80,57 @@ impl Tar<'_> {
     }
 }
 
+/// What takes a tar, and keeps it: nothing of it leaves before all of it is there, and that is recorded.
+pub(super) trait Keep: Write {
+    /// All of it is there: makes it durable; what is to be said of it in the record of the export.
+    fn keep(&mut self, sent: &Sent) -> io::Result<Vec<(&'static str, String)>>;
+}
+
 impl Export {
     /// Writes the tar. `progress` is told how many bytes were handed on. Blocks; takes as long as `out` does.
     pub fn write(mut self, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) -> Result<Sent, ExportError> {
-        let written = self.write_all(out, progress);
-        match &written {
-            Ok(()) => {}
-            Err(ExportError::Sink(_)) => self.journal.break_off("it was not read to its end".to_owned()),
-            Err(ExportError::Read(error)) => self.journal.fail(error),
-        }
+        let written = self.write_all(out, progress).and_then(|()| {
+            // The outcome first: a bundle that is whole is on record.
+            self.journal.sent.bytes += tar::END.len() as u64;
+            self.journal.succeed()?;
+            out.write_all(&tar::END)?;
+            Ok(out.flush()?)
+        });
+        self.journal.end(&written, Some(NOT_READ));
+        progress(self.journal.sent.bytes);
         written.map(|()| self.journal.sent)
     }
 
+    /// The same into a file that is fetched later.
+    pub(super) fn write_to_keep(mut self, out: &mut impl Keep) -> Result<(), ExportError> {
+        let written = self.write_all(out, &mut |_| {}).and_then(|()| {
+            out.write_all(&tar::END)?;
+            self.journal.sent.bytes += tar::END.len() as u64;
+            let told = out.keep(&self.journal.sent)?;
+            self.journal.add(told);
+            Ok(self.journal.succeed()?)
+        });
+        self.journal.end(&written, None);
+        written
+    }
+
     fn write_all(&mut self, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) -> Result<(), ExportError> {
-        let Self { journal, foundation, survey, manifest_bytes, number, content, .. } = self;
+        let Self { journal, foundation, survey, manifest_bytes, bytes, number, content, .. } = self;
         let mut tar = Tar { out, journal, progress };
         tar.file(FileName::Manifest, manifest_bytes)?;
         for (file, bytes) in &foundation.files {
             tar.file(*file, bytes)?;
         }
         write_entries(&mut tar, foundation, survey, *number, *content)?;
-        if foundation.range_proof.is_none() {
-            write_proofs(&mut tar, foundation, &survey.chosen, *number)?;
+        if let Some(folder) = &survey.proofs {
+            write_proofs(&mut tar, foundation, &survey.chosen, *number, folder)?;
         }
-        if *content {
-            write_contents(&mut tar, &survey.chosen, *number)?;
+        if let Some(folder) = &survey.contents {
+            write_contents(&mut tar, &survey.chosen, *number, folder)?;
         }
-        // The outcome first: a bundle that is whole is on record.
-        tar.journal.sent.bytes += tar::END.len() as u64;
-        tar.journal.succeed()?;
-        tar.out.write_all(&tar::END)?;
-        tar.out.flush()?;
-        (tar.progress)(tar.journal.sent.bytes);
+        if tar.journal.sent.bytes + tar::END.len() as u64 != *bytes {
+            return Err(not_as_signed(foundation.first).into());
+        }
         Ok(())
     }
 }
@@ -117,15 +139,10 @@ fn write_entries(tar: &mut Tar<'_>, foundation: &Foundation, survey: &Survey, nu
     tar.put(&tar::header(FileName::Entries, survey.entries_bytes))?;
     let mut lines = Lines { digest: Context::new(&SHA256), left: survey.entries_bytes };
     if foundation.range_proof.is_some() && !content {
-        let (ledger, reading, head) = (tar.journal.ledger.clone(), tar.journal.reading.clone(), foundation.head);
-        let (next, last) = (foundation.first, foundation.last);
-        let mut rows = Rows { ledger: &ledger, reading: &reading, number, head, filter: None, next, last };
+        let (ledger, reading) = (tar.journal.ledger.clone(), tar.journal.reading.clone());
+        let mut rows = Rows::new((&ledger, &reading, number), foundation.head, None, (foundation.first, foundation.last));
         let here = AtomicBool::new(false);
-        loop {
-            let chunk = rows.chunk(&here)?;
-            if chunk.is_empty() {
-                break;
-            }
+        while let Some(chunk) = rows.chunk(&here)? {
             chunk.iter().try_for_each(|row| lines.put(tar, row.sequence, &row.entry))?;
         }
     } else {
@@ -171,19 +188,24 @@ fn entries(tar: &Tar<'_>, chosen: &[Chosen], number: i64) -> Result<Vec<Vec<u8>>
     chosen.iter().map(&mut read).collect()
 }
 
-fn write_proofs(tar: &mut Tar<'_>, foundation: &Foundation, chosen: &[Chosen], number: i64) -> Result<(), ExportError> {
+fn write_proofs(tar: &mut Tar<'_>, foundation: &Foundation, chosen: &[Chosen], number: i64, surveyed: &Folder) -> Result<(), ExportError> {
+    let mut folder = Folder::new();
     for chosen in chosen.chunks(CHUNK_ROWS) {
         let proofs = foundation.proofs(&tar.journal.ledger, number, chosen.iter().map(|chosen| chosen.sequence))?;
-        proofs.iter().try_for_each(|proof| tar.file(FileName::Proof(proof.sequence), proof.text.as_bytes()))?;
+        for proof in proofs {
+            folder.add(FileName::Proof(proof.sequence), proof.text.as_bytes());
+            tar.file(FileName::Proof(proof.sequence), proof.text.as_bytes())?;
+        }
     }
-    Ok(())
+    if folder.is(surveyed) { Ok(()) } else { Err(not_as_signed(foundation.first).into()) }
 }
 
-fn write_contents(tar: &mut Tar<'_>, chosen: &[Chosen], number: i64) -> Result<(), ExportError> {
-    let (mut held, mut bytes) = (Vec::new(), 0);
+fn write_contents(tar: &mut Tar<'_>, chosen: &[Chosen], number: i64, surveyed: &Folder) -> Result<(), ExportError> {
+    let (mut held, mut bytes, mut folder) = (Vec::new(), 0, Folder::new());
     for chosen in chosen.iter().filter(|chosen| chosen.sealed) {
         let entry = entries(tar, std::slice::from_ref(chosen), number)?.pop().unwrap_or_default();
         let Some(content) = Content::read(&tar.journal.ledger, chosen.row, &entry)? else { continue };
+        content.files().for_each(|(file, bytes)| folder.add(file, bytes));
         bytes += content.bytes();
         held.push(content);
         if held.len() >= CONTENTS_MAX || bytes >= CONTENTS_BYTES_MAX {
@@ -191,7 +213,12 @@ fn write_contents(tar: &mut Tar<'_>, chosen: &[Chosen], number: i64) -> Result<(
             bytes = 0;
         }
     }
-    hand_over(tar, &held)
+    hand_over(tar, &held)?;
+    if folder.is(surveyed) {
+        Ok(())
+    } else {
+        Err(ReadError::Unavailable("contents changed while the bundle was made: ask for it again".to_owned()).into())
+    }
 }
 
 /// Records each content, and only then lets them go.

@@ -301,6 +301,23 @@ fn contents_leave_with_an_event_each_and_not_without_scope_or_purpose() {
     assert_eq!(log(&bench, "action eq \"content.decrypt\"").len(), before + 30);
 }
 
+#[test]
+fn contents_that_change_while_it_is_made_break_it_off() {
+    let bench = filled(30);
+    let ready =
+        || wait(bench.ledger.export(&bench.admin(), &bench.project(), opened(selection("action eq \"test.step\"")))).expect("ready");
+    let export = ready();
+    assert_eq!(bench.shell().force("DELETE FROM contents WHERE row = (SELECT max(row) FROM contents)"), 1);
+    let mut tar = Vec::new();
+    let broken = export.write(&mut tar, &mut |_| {}).expect_err("broken off");
+    assert!(broken.to_string().contains("contents changed"), "{broken}");
+    let outcome = log(&bench, "action eq \"audit.export\" and phase eq \"outcome\"").pop().expect("an outcome");
+    assert_eq!(outcome["outcome"], "partial");
+    assert_ne!(verify(&tar, &keys(&untar(&self::export(&bench, range(0, 5)))), None).report.verdict, Verdict::Intact);
+    // Asked for again, it is what there is now.
+    ready().write(&mut io::sink(), &mut |_| {}).expect("written");
+}
+
 /// An event of another project.
 fn add_to(bench: &Bench, project: &Project, n: u64) {
     let text = event(n, "theirs").replace("alice", "mallory");

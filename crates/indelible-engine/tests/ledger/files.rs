@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::{Ledger, Mode, OpenError};
 
-use crate::bench::{Bench, Folder, begin, event, options};
+use crate::bench::{self, Bench, Folder, begin, event, options};
 
 pub(crate) fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777
@@ -136,7 +136,7 @@ fn the_first_start_can_be_cut_off_anywhere() {
             if !cut_off {
                 break;
             }
-            writes += 1;
+            writes += i64::try_from(bench::stride()).expect("few");
         }
         assert!(writes > 10, "{writes}");
     }

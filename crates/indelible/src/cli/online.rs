@@ -24,7 +24,7 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 use uuid::Uuid;
 
-pub(super) use self::jobs::{File, NotFetched};
+pub(super) use self::jobs::{JobFile, NotNow};
 pub(super) use self::stream::{Came, NotFollowed};
 use self::url::escaped;
 use super::connection::Verification;
@@ -145,6 +145,12 @@ impl Online {
         url
     }
 
+    /// The URL of something within the project that is asked for, if one is.
+    fn project_url(&self, path: &str) -> String {
+        let project = self.project_text();
+        self.url(path, &Self::within(project.as_deref(), &NOT_OPENED))
+    }
+
     /// Asks, and asks again where the server says when.
     fn ask(&self, method: &str, url: &str, body: Option<Sent<'_>>) -> Result<Vec<u8>, Failure> {
         let mut tries = 0;
@@ -220,9 +226,7 @@ impl Online {
     }
 
     fn submit(&self, path: &str, lines: &[u8], import: bool) -> Result<Vec<u8>, Failure> {
-        let project = self.project_text();
-        let query: Vec<_> = project.as_deref().map(|project| ("project_id", project)).into_iter().collect();
-        self.ask("POST", &self.url(path, &query), Some(Sent { sort: "application/x-ndjson", bytes: lines, import }))
+        self.ask("POST", &self.project_url(path), Some(Sent { sort: "application/x-ndjson", bytes: lines, import }))
     }
 
     pub(super) fn append(&self, submissions: &[Vec<u8>]) -> anyhow::Result<Vec<u8>> {
@@ -288,9 +292,7 @@ impl Online {
     }
 
     pub(super) fn seal(&self) -> anyhow::Result<Vec<u8>> {
-        let project = self.project_text();
-        let query = Self::within(project.as_deref(), &NOT_OPENED);
-        Ok(self.ask("POST", &self.url("/v1/audit/anchors", &query), None)?)
+        Ok(self.ask("POST", &self.project_url("/v1/audit/anchors"), None)?)
     }
 
     pub(super) fn proof(&self, id: Uuid) -> anyhow::Result<Vec<u8>> {
@@ -347,9 +349,7 @@ impl Online {
     }
 
     pub(super) fn export_chain_keys(&self) -> anyhow::Result<Vec<u8>> {
-        let query = self.project.map(|id| ("project_id", id.to_string()));
-        let query: Vec<(&str, &str)> = query.iter().map(|(name, id)| (*name, id.as_str())).collect();
-        Ok(self.ask("POST", &self.url("/v1/audit/keys/chain", &query), None)?)
+        Ok(self.ask("POST", &self.project_url("/v1/audit/keys/chain"), None)?)
     }
 
     pub(super) fn status(&self, project: Option<Uuid>) -> anyhow::Result<Vec<u8>> {

@@ -41,8 +41,7 @@ const X_LEFT_OUT: HeaderName = HeaderName::from_static("x-indelible-left-out");
 /// Events after the checkpoint.
 const X_EVENTS_AFTER: HeaderName = HeaderName::from_static("x-indelible-events-after");
 /// Those of any export.
-const MEMBERS: [&str; 10] =
-    ["filter", "from_sequence", "to_sequence", "from", "to", "content", "purpose", "since", "format", "columns"];
+const MEMBERS: [&str; 10] = ["filter", "from_sequence", "to_sequence", "from", "to", "content", "purpose", "since", "format", "columns"];
 
 pub(super) static ROUTE: Route = Route {
     name: "export_bundle",

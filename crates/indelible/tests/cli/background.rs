@@ -124,12 +124,29 @@ fn connections_that_break_are_taken_up_again() {
     let told = run(&asked.iter().copied().chain(target.iter().map(String::as_str)).collect::<Vec<_>>()).ok().json();
     let mut parts: Vec<(u64, &str)> = told
         .iter()
-        .map(|event| (event["context"]["first_byte"].as_str().and_then(|first| first.parse().ok()).expect("a byte"), event["outcome"].as_str().expect("one")))
+        .map(|event| {
+            (
+                event["context"]["first_byte"].as_str().and_then(|first| first.parse().ok()).expect("a byte"),
+                event["outcome"].as_str().expect("one"),
+            )
+        })
         .collect();
     parts.sort_unstable();
-    assert_eq!(parts.iter().map(|(_, outcome)| *outcome).collect::<Vec<_>>(), ["partial", "partial", "allow"]);
+    // What a server has handed to the machine it counts as sent.
+    assert!(parts.len() == 3 && parts[2].1 == "allow", "{parts:?}");
     assert!(parts[0].0 == 0 && parts[1].0 > 0 && parts[2].0 >= 2 * 1024 * 1024, "each went on where the one before broke: {parts:?}");
     refused(&run(&bundle(&out, &url, &server, &["--background"])), "is there already");
+}
+
+/// Takes a minute, most of which it waits.
+#[test]
+fn a_connection_that_stands_still_is_taken_up_again() {
+    let folder = filled();
+    let server = Server::start(&folder.path());
+    let out = beside(&folder, "still.tar");
+    let url = before(&server, &[Break::Silent]);
+    run(&bundle(&out, &url, &server, &["--background"])).ok();
+    holds(&out);
 }
 
 #[test]
@@ -164,7 +181,7 @@ fn what_is_not_what_the_server_made_is_not_kept() {
     let target = server.target();
     let resumed = ["--background", "--resume"];
     // A byte of what had come was changed; the job is gone.
-    for (name, why) in [("changed.tar", "is not what the server made"), ("gone.tar", "the server has it no more")] {
+    for (name, why) in [("changed.tar", "is not what the server made"), ("gone.tar", "has no such job")] {
         let out = beside(&folder, name);
         let url = before(&server, &[Break::Silent]);
         let mut child = begun(&bundle(&out, &url, &server, &["--background"]), &out);
@@ -182,11 +199,14 @@ fn what_is_not_what_the_server_made_is_not_kept() {
             .expect("written");
         }
         refused(&run(&bundle(&out, &target[1], &server, &resumed)), why);
-        assert!(!left(&out)[0], "it has no name");
+        assert_eq!(left(&out), [false, true, true], "it has no name; nothing is thrown away that may be of another server");
+        if name == "changed.tar" {
+            run(&bundle(&out, &target[1], &server, &resumed)).ok();
+            holds(&out);
+        }
     }
-    let out = beside(&folder, "gone.tar");
-    assert_eq!(left(&out), [false; 3], "what nothing will come of is gone");
     // What cannot be asked for leaves nothing.
+    let out = beside(&folder, "wrong.tar");
     let wrong = [&bundle(&out, &target[1], &server, &["--background"])[..], &["-f", "colour eq \"red\""]].concat();
     refused(&run(&wrong), "the server refused with 400");
     assert_eq!(left(&out), [false; 3]);

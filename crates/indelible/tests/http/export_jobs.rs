@@ -139,7 +139,8 @@ fn a_bundle_that_was_fetched_in_parts_proves_what_it_holds() {
     assert_eq!(tag, format!("\"{}\"", job["sha256"].as_str().expect("a digest")));
     assert_eq!(job["sha256"], digest(&whole.body));
     let half = whole.body.len() / 2;
-    let (first, second) = (part(&house, &path, &format!("bytes=0-{}", half - 1), &tag), part(&house, &path, &format!("bytes={half}-"), &tag));
+    let (first, second) =
+        (part(&house, &path, &format!("bytes=0-{}", half - 1), &tag), part(&house, &path, &format!("bytes={half}-"), &tag));
     assert_eq!((first.status, second.status), (206, 206));
     assert!([first.body, second.body].concat() == whole.body, "the parts are the whole");
     let report = crate::exports::verify(&whole.body).report;
@@ -147,6 +148,7 @@ fn a_bundle_that_was_fetched_in_parts_proves_what_it_holds() {
     let told = house.log("action eq \"audit.export\" and context.form eq \"job\"");
     assert_eq!(told.iter().map(|event| &event["resource"]["type"]).collect::<Vec<_>>(), ["audit_bundle", "audit_bundle"]);
     let outcome = told.iter().find(|event| event["phase"] == "outcome").expect("an outcome");
+    assert_eq!(outcome["context"]["sha256"], job["sha256"]);
     assert_eq!(outcome["context"]["manifest_sha256"], digest(job["manifest"].to_string().as_bytes()));
     // Another key does not get it, as it holds keys of contents.
     let other = house.make_key(&house.project.clone(), "application", &["audit:read", "content:decrypt"]);
@@ -282,7 +284,14 @@ fn what_was_done_is_there_after_a_restart_and_what_was_not_is_failed() {
     let id = "00000000-0000-4000-8000-00000000dead";
     let text = std::fs::read_to_string(folder.join(format!("{}.json", job["id"].as_str().expect("an id")))).expect("a file");
     let mut left: Value = serde_json::from_str(&text).expect("JSON");
-    (left["id"], left["state"], left["manifest"]) = (json!(id), json!("running"), Value::Null);
+    let (unmade, untold) = ("00000000-0000-7000-8000-000000000001", "00000000-0000-7000-8000-000000000002");
+    // One whose file is there, and whose end was not recorded.
+    let whole_id = "00000000-0000-4000-8000-00000000beef";
+    (left["id"], left["told"], left["operation_id"]) = (json!(whole_id), json!(false), json!(untold));
+    std::fs::write(folder.join(format!("{whole_id}.json")), left.to_string()).expect("written");
+    std::fs::write(folder.join(format!("{whole_id}.data")), &whole).expect("written");
+    (left["id"], left["operation_id"]) = (json!(id), json!(unmade));
+    (left["state"], left["manifest"], left["sha256"]) = (json!("running"), Value::Null, Value::Null);
     std::fs::write(folder.join(format!("{id}.json")), left.to_string()).expect("written");
     std::fs::write(folder.join(format!("{id}.data")), b"half of a li").expect("written");
     std::fs::write(folder.join("stray.data"), b"x").expect("written");
@@ -293,10 +302,26 @@ fn what_was_done_is_there_after_a_restart_and_what_was_not_is_failed() {
             let mut answer = asked.config().http_status_as_error(false).build().call().expect("an answer");
             (answer.status().as_u16(), answer.body_mut().read_to_vec().expect("a body"))
         };
-        assert!(get(&format!("{path}/file")) == (200, whole), "the same bytes");
+        for path in [&path, &format!("{JOBS}/{whole_id}")] {
+            assert!(get(&format!("{path}/file")) == (200, whole.clone()), "the same bytes");
+        }
         let failed: Value = serde_json::from_slice(&get(&format!("{JOBS}/{id}")).1).expect("JSON");
         assert_eq!((&failed["state"], &failed["reason"]), (&json!("failed"), &json!("the server stopped before it was done")));
         assert_eq!(get(&format!("{JOBS}/{id}/file")).0, 409);
     });
-    assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 3, "two jobs, one of which has a file");
+    assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 5, "three jobs, two of which have a file");
+    // How each ended is recorded, once, however often it is started.
+    serve_again(&house.data(), |address| {
+        let ends = |operation: &str| {
+            let filter = format!("phase%20eq%20%22outcome%22%20and%20operation_id%20eq%20%22{operation}%22");
+            let asked = ureq::get(format!("http://{address}{EVENTS}?filter={filter}")).header("authorization", format!("Bearer {admin}"));
+            let text = asked.call().expect("an answer").body_mut().read_to_vec().expect("a body");
+            let page: Value = serde_json::from_slice(&text).expect("JSON");
+            let events = page["data"].as_array().expect("events").clone();
+            events.iter().map(|event| (event["outcome"].clone(), event["context"]["sha256"].clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(ends(untold), [(json!("allow"), job["sha256"].clone())]);
+        assert_eq!(ends(unmade), [(json!("error"), Value::Null)]);
+        assert_eq!(ends(job["operation_id"].as_str().expect("an id")), [(json!("allow"), job["sha256"].clone())]);
+    });
 }

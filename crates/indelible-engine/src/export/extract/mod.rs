@@ -18,7 +18,7 @@ use super::begin::{self, Begun};
 use super::foundation::{self, Foundation};
 use super::journal::Journal;
 use super::rows::Rows;
-use super::write::ExportError;
+use super::write::{ExportError, NOT_READ};
 use super::{EXTRACT, not_as_signed, unreadable};
 use crate::access::Caller;
 use crate::ledger::Ledger;
@@ -77,7 +77,7 @@ impl Begun {
             journal.describe_extract(&head);
             Ok(Extract { journal, foundation, head, asked, number, _place: place })
         })
-        .await
+        .await?
     }
 }
 
@@ -113,42 +113,37 @@ impl Extract {
     /// Hands all records to `take`; how many. Blocks; takes as long as `take` does, and stops soon after `gone` is raised.
     pub fn write(mut self, take: &mut dyn Take, gone: &AtomicBool) -> Result<u64, ExportError> {
         let written = self.write_all(take, gone);
-        match &written {
-            Ok(()) => {}
-            Err(ExportError::Sink(_)) => self.journal.break_off("it was not read to its end".to_owned()),
-            Err(ExportError::Read(error)) => self.journal.fail(error),
-        }
+        self.journal.end(&written, (!take.stays()).then_some(NOT_READ));
         written.map(|()| self.journal.sent.entries)
     }
 
     fn write_all(&mut self, take: &mut dyn Take, gone: &AtomicBool) -> Result<(), ExportError> {
         let mut check = self.foundation.range_proof.as_ref().map(indelible_core::proof::RangeProof::check);
         let (ledger, reading, filter) = (self.journal.ledger.clone(), Arc::clone(&self.journal.reading), self.asked.filter.take());
-        let mut rows = Rows {
-            ledger: &ledger,
-            reading: &reading,
-            number: self.number,
-            head: self.foundation.head,
-            filter: filter.as_ref(),
-            next: self.foundation.first,
-            last: self.foundation.last,
-        };
-        loop {
-            let chunk = rows.chunk(gone)?;
-            if chunk.is_empty() {
-                break;
-            }
+        let range = (self.foundation.first, self.foundation.last);
+        let mut rows = Rows::new((&ledger, &reading, self.number), self.foundation.head, filter.as_ref(), range);
+        while let Some(chunk) = rows.chunk(gone)? {
             if let Some(check) = &mut check {
                 hold_against(check, &chunk)?;
             }
-            if self.asked.content { self.opened(&chunk, take)? } else { self.plain(&chunk, take)? }
+            if self.asked.content {
+                self.opened(&chunk, take)?
+            } else {
+                self.plain(&chunk, take)?
+            }
+            take.passed(rows.next());
         }
         if check.is_some_and(|check| check.root() != Some(self.foundation.tree.root)) {
             return Err(not_as_signed(self.foundation.first).into());
         }
         self.journal.add(take.told());
-        self.journal.succeed()?;
-        Ok(take.end()?)
+        if take.stays() {
+            take.end()?;
+            Ok(self.journal.succeed()?)
+        } else {
+            self.journal.succeed()?;
+            Ok(take.end()?)
+        }
     }
 
     fn plain(&mut self, chunk: &[Found], take: &mut dyn Take) -> Result<(), ExportError> {

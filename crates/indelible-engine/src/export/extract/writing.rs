@@ -15,8 +15,16 @@ pub trait Take {
     /// What is to be said of it in the record of the export: all records were taken.
     fn told(&self) -> Vec<(&'static str, String)>;
 
-    /// It is recorded: the rest may leave.
+    /// It is recorded: the rest may leave. Of what stays, before that: makes it durable.
     fn end(&mut self) -> io::Result<()>;
+
+    /// Everything before this sequence was gone through.
+    fn passed(&mut self, _next: u64) {}
+
+    /// Whether nothing of it leaves before its end is recorded, so that it can be whole before that.
+    fn stays(&self) -> bool {
+        false
+    }
 }
 
 /// Lines into whatever takes bytes. `progress` is told what has been written each time that something was.
@@ -33,6 +41,16 @@ impl<'a, W: Write> Writing<'a, W> {
         let mut held = Vec::new();
         lines.begin(&mut held);
         Self { lines, out, held, progress }
+    }
+
+    /// Where they go.
+    pub const fn out(&self) -> &W {
+        self.out
+    }
+
+    /// The lines as far as they were made.
+    pub const fn lines(&self) -> &Lines {
+        &self.lines
     }
 
     /// The lines, once the end has been written.

@@ -93,6 +93,8 @@ pub struct Job {
     pub sha256: Option<String>,
     /// The manifest as JSON, once it is done: of a bundle the one that is in it.
     pub manifest: Option<String>,
+    /// Whether its end is known to be on record.
+    pub(super) told: bool,
 }
 
 mod text {
@@ -172,10 +174,14 @@ pub(super) fn file(folder: &Path, id: Uuid) -> PathBuf {
 pub(super) fn write(folder: &Path, job: &Job) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let new = folder.join(format!("{}.new", job.id));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(&serde_json::to_vec(job)?)?;
-    file.sync_data()?;
-    std::fs::rename(&new, described(folder, job.id))
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(&serde_json::to_vec(job)?)?;
+        file.sync_data()?;
+        std::fs::rename(&new, described(folder, job.id))
+    };
+    // What cannot be written cannot be removed either, sometimes; a start does it then.
+    write().inspect_err(|_| drop(std::fs::remove_file(&new)))
 }
 
 /// Removes a job's files.
@@ -189,33 +195,57 @@ pub(super) fn remove(folder: &Path, id: Uuid) {
     }
 }
 
-/// What lies in the folder when a server starts: what is done stays, what is not is failed, anything else goes.
+/// What lies in the folder when a server starts: what is done stays, what is not is failed, anything else goes. Of either it is recorded how it
+/// ended, where that may not be on record.
 pub(super) fn take_up(ledger: &Ledger, folder: &Path, places: &Places) -> BTreeMap<Uuid, Held> {
     let mut all = BTreeMap::new();
     let Ok(names) = std::fs::read_dir(folder) else { return all };
     let paths: Vec<PathBuf> = names.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut unread = Vec::new();
     for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
-        let read = std::fs::read(path).ok().and_then(|text| serde_json::from_slice::<Job>(&text).ok());
-        let Some(mut job) = read.filter(|job| &described(folder, job.id) == path) else { continue };
-        if !job.state.is_over() {
-            let reason = "the server stopped before it was done";
-            (job.state, job.reason, job.finished_at) = (State::Failed, Some(reason.to_owned()), Some(ledger.inner.clock.now()));
-            (job.bytes, job.entries) = (0, 0);
-            ledger.told_late(&job, reason);
-            if let Err(error) = write(folder, &job) {
-                tracing::error!(%error, "an export job could not be written");
+        let text = match std::fs::read(path) {
+            Ok(text) => text,
+            Err(error) => {
+                tracing::error!(%error, path = %path.display(), "an export job cannot be read");
+                unread.extend(id_of(path));
+                continue;
             }
-            let _ = std::fs::remove_file(file(folder, job.id));
+        };
+        let read = serde_json::from_slice::<Job>(&text).ok().filter(|job| &described(folder, job.id) == path);
+        let Some(mut job) = read else {
+            tracing::error!(path = %path.display(), "this is no export job: it is removed");
+            continue;
+        };
+        if !job.told {
+            settle(ledger, folder, &mut job);
         }
         let project = ledger.inner.registry.project(job.project_id);
         let place = project.and_then(|project| places.take(project.organization_id, Some(project.id)));
         all.insert(job.id, Held { job, begun: None, gone: Arc::default(), _place: place });
     }
     for path in paths {
-        let id = path.file_stem().and_then(|stem| Uuid::try_parse(stem.to_str()?).ok());
-        if id.is_none_or(|id| !all.contains_key(&id)) {
+        if id_of(&path).is_none_or(|id| !all.contains_key(&id) && !unread.contains(&id)) {
             let _ = std::fs::remove_file(path);
         }
     }
     all
+}
+
+/// The job that a file is of, by its name.
+fn id_of(path: &Path) -> Option<Uuid> {
+    Uuid::try_parse(path.file_stem()?.to_str()?).ok()
+}
+
+/// The server ended while a job was made, or before its end was recorded.
+fn settle(ledger: &Ledger, folder: &Path, job: &mut Job) {
+    if !job.state.is_over() {
+        let reason = "the server stopped before it was done";
+        (job.state, job.reason, job.finished_at) = (State::Failed, Some(reason.to_owned()), Some(ledger.inner.clock.now()));
+        (job.bytes, job.entries) = (0, 0);
+        let _ = std::fs::remove_file(file(folder, job.id));
+    }
+    job.told = ledger.told_late(job);
+    if let Err(error) = write(folder, job) {
+        tracing::error!(%error, "an export job could not be written");
+    }
 }

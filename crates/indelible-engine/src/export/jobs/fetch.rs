@@ -13,6 +13,7 @@ use super::document;
 use super::{Job, JobError, Jobs};
 use crate::access::{Caller, Scope};
 use crate::export::ExportError;
+use crate::export::write::NOT_READ;
 use crate::query::ReadError;
 use crate::query::places::Place;
 
@@ -101,11 +102,7 @@ impl Fetch {
     /// Sends them. Blocks; takes as long as `out` does.
     pub fn send(mut self, out: &mut dyn Write) -> Result<(), ExportError> {
         let sent = self.send_all(out);
-        match &sent {
-            Ok(()) => {}
-            Err(ExportError::Sink(_)) => self.journal.break_off("it was not read to its end".to_owned()),
-            Err(ExportError::Read(error)) => self.journal.fail(error),
-        }
+        self.journal.end(&sent, Some(NOT_READ));
         sent
     }
 

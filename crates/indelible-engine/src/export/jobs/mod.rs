@@ -23,7 +23,7 @@ use uuid::Uuid;
 pub use document::{Job, State};
 pub use fetch::{Fetch, Wanted};
 
-use super::begin::Begun;
+use super::begin::{Begun, apart};
 use super::{BUNDLE as TARGET_BUNDLE, EXTRACT as TARGET_EXTRACT, ExportRequest};
 use crate::access::{Caller, Owner, Scope};
 use crate::append::EngineEvent;
@@ -35,6 +35,8 @@ use crate::resource::Project;
 
 /// The folder in the data folder.
 const FOLDER: &str = "exports";
+/// Why what is left when the server ends comes to nothing.
+const STOPS: &str = "the server stops";
 /// Jobs of a server, and of a project, whether they are done or not.
 const JOBS: Limits = Limits { all: 200, of_one: 20 };
 /// How long what is done is kept, microseconds.
@@ -157,7 +159,7 @@ impl Jobs {
         self.0.all().values().for_each(|held| held.gone.store(true, Ordering::Relaxed));
         self.0.bell.notify_waiters();
         drop(self.0.busy.lock().await);
-        run::give_up(&self.0);
+        run::give_up(&self.0).await;
     }
 
     /// Takes a job. Needs `audit:read`; with contents `content:decrypt` and a purpose.
@@ -190,12 +192,25 @@ impl Jobs {
             events_after: None,
             sha256: None,
             manifest: None,
+            told: false,
         };
-        document::write(&self.0.folder, &job).map_err(|error| ReadError::Unavailable(format!("the job cannot be written: {error}")))?;
-        let held = Held { job: job.clone(), begun: Some((begun, form)), gone: Arc::default(), _place: Some(place) };
-        self.0.all().insert(job.id, held);
-        self.0.bell.notify_one();
-        Ok(job)
+        let (folder, document) = (self.0.folder.clone(), job.clone());
+        let written = apart(move || document::write(&folder, &document)).await.map_err(ReadError::from)?;
+        written.map_err(|error| ReadError::Unavailable(format!("the job cannot be written: {error}")))?;
+        let mut held = Held { job: job.clone(), begun: Some((begun, form)), gone: Arc::default(), _place: Some(place) };
+        {
+            let mut all = self.0.all();
+            if !self.0.stopping.load(Ordering::Relaxed) {
+                all.insert(job.id, held);
+                self.0.bell.notify_one();
+                return Ok(job);
+            }
+        }
+        if let Some((mut begun, _)) = held.begun.take() {
+            begun.journal.left(STOPS);
+        }
+        document::remove(&self.0.folder, job.id);
+        Err(ReadError::Unavailable(STOPS.to_owned()).into())
     }
 
     /// The place of one more, where it may be taken.
@@ -203,7 +218,7 @@ impl Jobs {
         if self.0.ledger.is_deleted(project.id) {
             return Err(ReadError::Deleted);
         }
-        if !self.0.has_room() {
+        if !self.0.has_room_for(0) {
             return Err(ReadError::Unavailable("the disk of the server has no room for an export".to_owned()));
         }
         let (of_one, together, all) = (JOBS.of_one, JOBS.of_organization(), JOBS.all);
@@ -240,7 +255,7 @@ impl Jobs {
         let mut event = reading.event("allow", 0, Some("the job was removed".to_owned()));
         event.context = vec![("form", "job".to_owned()), ("job_operation_id", job.operation_id.to_string())];
         ledger.record(vec![event]).await?;
-        self.0.remove(id, "it was cancelled");
+        self.0.remove(id, "it was cancelled").await;
         Ok(())
     }
 
@@ -281,17 +296,22 @@ impl Jobs {
 }
 
 impl Ledger {
-    /// The end of a job that nobody could record: the server ended in the midst of it.
-    fn told_late(&self, job: &Job, reason: &str) {
-        let Some(project) = self.inner.registry.project(job.project_id) else { return };
-        let mut event = EngineEvent::new(&Caller::engine(), &project, "audit.export", "error").because(reason);
+    /// How a job ended, where nobody could record it: the server ended in the midst of it. Whether it is on its way.
+    fn told_late(&self, job: &Job) -> bool {
+        let Some(project) = self.inner.registry.project(job.project_id) else { return true };
+        let outcome = if job.state == State::Done { "allow" } else { "error" };
+        let reason = job.reason.as_deref().unwrap_or("recorded at the start after the server stopped");
+        let mut event = EngineEvent::new(&Caller::engine(), &project, "audit.export", outcome).because(reason);
         event.operation = Some((job.operation_id, "outcome"));
+        event.context = vec![("form", "job".to_owned())];
+        event.context.extend(job.sha256.clone().map(|sha256| ("sha256", sha256)));
         let recorded = self.prepare_all(vec![event]).and_then(|batch| {
             let work = crate::write::Work::new(batch, crate::write::Privilege::Engine);
             self.inner.writer.submit_unanswered(work)
         });
-        if let Err(error) = recorded {
+        if let Err(error) = &recorded {
             tracing::error!(%error, operation_id = %job.operation_id, "the end of an export could not be recorded: its intent stays open");
         }
+        recorded.is_ok()
     }
 }

@@ -4,14 +4,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use indelible_core::hex;
 use uuid::Uuid;
 
 use super::super::ExportError;
-use super::super::begin::Begun;
-use super::document::{self, State};
-use super::new_file::{Made, NewFile};
-use super::{FREE_SPARE_BYTES, Form, KEPT_MICROS, SWEEP_EVERY, Shared};
+use super::super::begin::{Begun, Panicked, apart};
+use super::document::{self, Job, State};
+use super::new_file::NewFile;
+use super::{FREE_SPARE_BYTES, Form, KEPT_MICROS, STOPS, SWEEP_EVERY, Shared};
 use crate::query::ReadError;
 
 /// What is free on the disk of a folder, which need not be there yet.
@@ -36,7 +35,7 @@ pub(super) async fn run(shared: Weak<Shared>) {
             continue;
         };
         let made = make(&shared, id, begun, gone).await;
-        shared.over(id, made);
+        over(&shared, id, made).await;
         drop(busy);
     }
 }
@@ -53,30 +52,37 @@ pub(super) async fn sweep(shared: Weak<Shared>) {
         let all: Vec<_> = shared.all().values().map(|held| held.job.clone()).collect();
         for job in all {
             if shared.ledger.is_deleted(job.project_id) {
-                shared.remove(job.id, "the project was deleted");
+                shared.remove(job.id, "the project was deleted").await;
             } else if job.finished_at.is_some_and(|end| end.saturating_add_micros(KEPT_MICROS) <= now) {
-                shared.remove(job.id, "its time is up");
+                shared.remove(job.id, "its time is up").await;
             }
         }
     }
 }
 
 /// What is left when the server ends is failed.
-pub(super) fn give_up(shared: &Shared) {
+pub(super) async fn give_up(shared: &Arc<Shared>) {
     let left: Vec<_> = shared.all().values().filter(|held| !held.job.state.is_over()).map(|held| held.job.id).collect();
     for id in left {
         let begun = shared.all().get_mut(&id).and_then(|held| held.begun.take());
         if let Some((mut begun, _)) = begun {
-            begun.journal.left("the server stops");
+            begun.journal.left(STOPS);
         }
-        shared.over(id, Err("the server stopped before it was done".to_owned()));
+        over(shared, id, Err("the server stopped before it was done".to_owned())).await;
     }
 }
 
+async fn over(shared: &Arc<Shared>, id: Uuid, made: Result<Job, String>) {
+    let of = Arc::clone(shared);
+    // One that panicked is told of; the next start takes it up.
+    let _ = apart(move || of.over(id, made)).await;
+}
+
 impl Shared {
-    /// Whether the disk has room for more of an export.
-    pub(super) fn has_room(&self) -> bool {
-        free_bytes(&self.folder) >= self.ledger.inner.disk_reserve_bytes.saturating_add(FREE_SPARE_BYTES)
+    /// Whether the disk has room for so much more of an export.
+    pub(super) fn has_room_for(&self, bytes: u64) -> bool {
+        let kept = self.ledger.inner.disk_reserve_bytes.saturating_add(FREE_SPARE_BYTES);
+        free_bytes(&self.folder) >= kept.saturating_add(bytes)
     }
 
     /// The job whose turn it is.
@@ -87,70 +93,63 @@ impl Shared {
         Some((held.job.id, held.begun.take()?, Arc::clone(&held.gone)))
     }
 
-    /// Takes note of how it ended.
-    fn over(&self, id: Uuid, made: Result<Made, String>) {
-        let now = self.ledger.inner.clock.now();
-        let mut all = self.all();
-        let Some(held) = all.get_mut(&id) else {
-            // It was removed meanwhile.
-            document::remove(&self.folder, id);
-            return;
+    /// Takes note of how it ended. Blocks.
+    fn over(&self, id: Uuid, made: Result<Job, String>) {
+        let job = {
+            let mut all = self.all();
+            all.get_mut(&id).map(|held| {
+                match made {
+                    Ok(job) => held.job = job,
+                    Err(reason) => {
+                        held.job.finished_at = Some(self.ledger.inner.clock.now());
+                        (held.job.state, held.job.reason) = (State::Failed, Some(reason));
+                        (held.job.entries, held.job.bytes) = (0, 0);
+                    }
+                }
+                held.job.told = true;
+                held.job.clone()
+            })
         };
-        held.job.finished_at = Some(now);
-        match made {
-            Ok(made) => {
-                held.job.state = State::Done;
-                (held.job.entries, held.job.bytes) = (made.entries, made.bytes);
-                held.job.rows = held.job.rows_all.unwrap_or(held.job.rows);
-                held.job.events_after = Some(made.events_after);
-                held.job.sha256 = Some(hex::encode(&made.sha256));
-                held.job.manifest = Some(String::from_utf8_lossy(&made.manifest).into_owned());
-            }
-            Err(reason) => {
-                (held.job.state, held.job.reason) = (State::Failed, Some(reason));
-                (held.job.entries, held.job.bytes) = (0, 0);
-                let _ = std::fs::remove_file(document::file(&self.folder, id));
-            }
+        // It may have been removed meanwhile.
+        let Some(job) = job else { return document::remove(&self.folder, id) };
+        if job.state == State::Failed {
+            let _ = std::fs::remove_file(document::file(&self.folder, id));
         }
-        if let Err(error) = document::write(&self.folder, &held.job) {
+        if let Err(error) = document::write(&self.folder, &job) {
             tracing::error!(%error, "an export job could not be written");
         }
     }
 
     /// Stops a job and removes it.
-    pub(super) fn remove(&self, id: Uuid, why: &str) {
+    pub(super) async fn remove(self: &Arc<Self>, id: Uuid, why: &str) {
         let Some(mut held) = self.all().remove(&id) else { return };
         held.gone.store(true, Ordering::Relaxed);
         if let Some((mut begun, _)) = held.begun.take() {
             begun.journal.left(why);
         }
-        document::remove(&self.folder, id);
+        let shared = Arc::clone(self);
+        // A large file takes its time to go. One that panicked is told of.
+        let _ = apart(move || document::remove(&shared.folder, id)).await;
     }
 }
 
-async fn make(shared: &Arc<Shared>, id: Uuid, (begun, form): (Begun, Form), gone: Arc<AtomicBool>) -> Result<Made, String> {
+async fn make(shared: &Arc<Shared>, id: Uuid, (begun, form): (Begun, Form), gone: Arc<AtomicBool>) -> Result<Job, String> {
     let begun = still_allowed(shared, begun).await?;
     let file = NewFile { shared: Arc::clone(shared), id, gone };
+    let failed = |_: Panicked| "the export failed".to_owned();
     let unready = |error: ReadError| file.because(ExportError::Read(error));
     match form {
         Form::Lines(format) => {
             let extract = begun.extract(None).await.map_err(unready)?;
-            apart(move || file.lines(extract, format)).await
+            apart(move || file.lines(extract, format)).await.map_err(failed)?
         }
         Form::Bundle => {
             let progress = file.clone();
             let told = move |rows, all| progress.tell(|job| (job.rows, job.rows_all) = (rows, Some(all)));
             let bundle = begun.bundle(None, Arc::clone(&file.gone), told).await.map_err(unready)?;
-            apart(move || file.bundle(bundle)).await
+            apart(move || file.bundle(bundle)).await.map_err(failed)?
         }
     }
-}
-
-async fn apart(write: impl FnOnce() -> Result<Made, String> + Send + 'static) -> Result<Made, String> {
-    tokio::task::spawn_blocking(write).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "an export panicked");
-        Err("the export failed".to_owned())
-    })
 }
 
 /// What the key allows may have changed while the job waited.
@@ -170,4 +169,3 @@ async fn still_allowed(shared: &Shared, mut begun: Begun) -> Result<Begun, Strin
         }
     }
 }
-

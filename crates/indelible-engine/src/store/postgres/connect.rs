@@ -5,6 +5,8 @@ use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::config::SslMode;
 use tokio_postgres::{AsyncMessage, Client};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -21,7 +23,12 @@ pub(crate) async fn connect(database: &Database) -> Result<Client, String> {
 /// The same, whose notifications are told of.
 pub(super) async fn connect_hinted(database: &Database, on_hint: OnHint) -> Result<Client, String> {
     let failed = |error: tokio_postgres::Error| told(&error);
-    let tls = MakeRustlsConnect::new(trust(database.root_certificates.as_deref()).map_err(|error| error.to_string())?);
+    let roots = match database.config.get_ssl_mode() {
+        // A hundred authorities and more are read for nothing otherwise, at each connection.
+        SslMode::Disable => RootCertStore::empty(),
+        _ => trusted(database.root_certificates.as_deref()).map_err(|error| error.to_string())?,
+    };
+    let tls = MakeRustlsConnect::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
     let (client, mut connection) = database.config.connect(tls).await.map_err(failed)?;
     // It ends with the client, and what breaks it is told to whoever asks next.
     tokio::spawn(async move {
@@ -42,13 +49,13 @@ pub(super) async fn connect_hinted(database: &Database, on_hint: OnHint) -> Resu
 const SYSTEM_ROOTS: &[&str] =
     &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem"];
 
-/// Trusts the authorities of the file that is named, else the system's; none where there are none, which only matters where TLS is used.
-fn trust(named: Option<&Path>) -> std::io::Result<rustls::ClientConfig> {
+/// The authorities of the file that is named, else the system's; none where there are none.
+fn trusted(named: Option<&Path>) -> std::io::Result<RootCertStore> {
     let file = named.or_else(|| SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists()));
-    let mut roots = rustls::RootCertStore::empty();
+    let mut roots = RootCertStore::empty();
     if let Some(file) = file {
         let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         roots.add_parsable_certificates(read.map_err(|error| std::io::Error::other(format!("{}: {error}", file.display())))?);
     }
-    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+    Ok(roots)
 }

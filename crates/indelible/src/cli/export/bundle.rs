@@ -61,10 +61,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         opening: args.opening.engine(),
         since: since.transpose()?,
     };
-    let written = if let Some(server) = args.target.online()?.filter(|_| args.background) {
+    let written = if args.background {
+        let server = args.target.online()?.context("--background needs --server")?;
         let mut asked = super::asked(&args.selection, request.opening.content, &args.target);
         asked["since"] = json!(request.since);
-        Fetched::make(&args.out, asked, args.resume)?.run(&server, &request)?
+        Fetched::open(&args.out, asked, args.resume)?.run(&server, &request)?
     } else {
         let mut file = NewFile::make(&args.out)?;
         let written = args.target.connect(Folder::MustExist)?.export(&request, &mut file.out)?;

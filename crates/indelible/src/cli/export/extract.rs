@@ -60,8 +60,7 @@ fn run(args: &Args, format: Format) -> anyhow::Result<ExitCode> {
     let mut asked = super::asked(&args.selection, opening.content, &args.target);
     asked["format"] = json!(format.as_str());
     asked["columns"] = json!(columns);
-    let begun = if args.resume { Part::resume(&args.out, format, asked) } else { Part::begin_new(&args.out, format, asked) };
-    let mut part = begun?;
+    let mut part = Part::open(&args.out, format, asked, args.resume)?;
     let mut request = ExportRequest { filter, first_sequence: from_sequence, last_sequence: to_sequence, from, to, opening, since: None };
     let range = part.range();
     if let Some((next, last)) = range {

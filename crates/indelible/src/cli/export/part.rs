@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -44,52 +44,81 @@ struct Noted {
     at: Instant,
 }
 
-/// A path with something more at its end.
-pub(super) fn with(path: &Path, suffix: &str) -> PathBuf {
+fn with(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path.as_os_str());
     name.push(suffix);
     PathBuf::from(name)
 }
 
-impl Part {
-    /// A new file.
-    pub(super) fn begin_new(path: &Path, format: Format, asked: Value) -> anyhow::Result<Self> {
+/// What lies beside a file until it is whole.
+pub(super) struct Beside {
+    pub(super) part: PathBuf,
+    /// What is written down of it.
+    pub(super) noted: PathBuf,
+    pub(super) file: File,
+    /// What was written down of one that goes on; nothing, where it broke off before that, and then the file is empty.
+    pub(super) said: Option<Value>,
+}
+
+impl Beside {
+    /// Of a new file, or of one that was broken off, which has to be `asked` for in the same words.
+    pub(super) fn open(path: &Path, asked: &Value, resume: bool) -> anyhow::Result<Self> {
+        let (part, noted) = (with(path, ".part"), with(path, ".part.json"));
         if path.exists() {
             bail!("{} is there already", path.display());
         }
-        let part = with(path, ".part");
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
-        let file = match made {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                bail!("{} is of an export that was broken off: go on with --resume, or remove it", part.display())
+        if !resume {
+            let made = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&part);
+            let file = match made {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    bail!("{} is of an export that was broken off: go on with --resume, or remove it", part.display())
+                }
+                made => made.with_context(|| format!("cannot make {}", part.display()))?,
+            };
+            // Of one whose part was removed.
+            if let Err(error) = std::fs::remove_file(&noted)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                bail!("cannot remove {}: {error}", noted.display());
             }
-            made => made.with_context(|| format!("cannot make {}", part.display()))?,
-        };
-        Ok(Self::of(path, format.clone(), asked, None, Lines::new(format), file))
-    }
-
-    /// One that was broken off.
-    pub(super) fn resume(path: &Path, format: Format, asked: Value) -> anyhow::Result<Self> {
-        let (part, noted) = (with(path, ".part"), with(path, ".part.json"));
+            return Ok(Self { part, noted, file, said: None });
+        }
         if !part.exists() {
             bail!("there is nothing to go on with: no {}", part.display());
         }
-        let text = match std::fs::read(&noted) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // It broke off before anything was written down.
-                let file = OpenOptions::new().write(true).truncate(true).open(&part);
-                let file = file.with_context(|| format!("cannot write {}", part.display()))?;
-                return Ok(Self::of(path, format.clone(), asked, None, Lines::new(format), file));
+        let file = OpenOptions::new().read(true).write(true).open(&part).with_context(|| format!("cannot open {}", part.display()))?;
+        let mut beside = Self { part, noted, file, said: None };
+        match std::fs::read(&beside.noted) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => beside.file.set_len(0)?,
+            text => {
+                let text = text.with_context(|| format!("cannot read {}", beside.noted.display()))?;
+                let said: Value = serde_json::from_slice(&text).with_context(|| beside.damaged())?;
+                if said["asked"] != *asked {
+                    let [noted, part] = [&beside.noted, &beside.part].map(|path| path.display().to_string());
+                    bail!("{noted} is of another export: ask for the same again, or remove it and {part}");
+                }
+                beside.said = Some(said);
             }
-            text => text.with_context(|| format!("cannot read {}", noted.display()))?,
-        };
-        let damaged = || format!("{} cannot be read as what it should be: remove it and {}", noted.display(), part.display());
-        let value: Value = serde_json::from_slice(&text).with_context(damaged)?;
-        if value["asked"] != asked {
-            bail!("{} is of another export: ask for the same again, or remove it and {}", noted.display(), part.display());
         }
-        let head = value["head"].as_str().and_then(|head| Head::parse(head.as_bytes()).ok()).with_context(damaged)?;
-        let number = |name: &str| value[name].as_u64();
+        Ok(beside)
+    }
+
+    /// What is written down makes no sense.
+    pub(super) fn damaged(&self) -> String {
+        format!("{} cannot be read as what it should be: remove it and {}", self.noted.display(), self.part.display())
+    }
+}
+
+impl Part {
+    /// A new file, or one that was broken off.
+    pub(super) fn open(path: &Path, format: Format, asked: Value, resume: bool) -> anyhow::Result<Self> {
+        let mut beside = Beside::open(path, &asked, resume)?;
+        let Some(said) = beside.said.take() else {
+            return Ok(Self::of(path, format.clone(), asked, None, Lines::new(format), beside.file));
+        };
+        let damaged = || beside.damaged();
+        let head = said["head"].as_str().and_then(|head| Head::parse(head.as_bytes()).ok()).with_context(damaged)?;
+        let number = |name: &str| said[name].as_u64();
         let written = Written {
             entries: number("entries").with_context(damaged)?,
             bytes: number("bytes").with_context(damaged)?,
@@ -97,15 +126,15 @@ impl Part {
             last_included: number("last_included"),
         };
         let mut lines = Lines::resumed(format.clone(), written);
-        let mut file = OpenOptions::new().read(true).write(true).open(&part).with_context(|| format!("cannot open {}", part.display()))?;
-        read_again(&mut file, written.bytes, &mut lines).with_context(|| format!("cannot read {}", part.display()))?;
-        if value["sha256"] != hex::encode(&lines.sha256()) {
-            bail!("{} was changed: remove it and {}", part.display(), noted.display());
+        let mut file = &beside.file;
+        read_again(&mut file, written.bytes, &mut lines).with_context(|| format!("cannot read {}", beside.part.display()))?;
+        if said["sha256"] != hex::encode(&lines.sha256()) {
+            bail!("{} was changed: remove it and {}", beside.part.display(), beside.noted.display());
         }
         // What came after was not known to be there.
         file.set_len(written.bytes)?;
         file.seek(SeekFrom::End(0))?;
-        Ok(Self::of(path, format, asked, Some(head), lines, file))
+        Ok(Self::of(path, format, asked, Some(head), lines, beside.file))
     }
 
     fn of(path: &Path, format: Format, asked: Value, head: Option<Head>, lines: Lines, file: File) -> Self {
@@ -226,7 +255,7 @@ impl io::Write for Tee<'_> {
 }
 
 /// Hands the first so many bytes of a file to `lines`.
-pub(super) fn read_again(file: &mut File, bytes: u64, lines: &mut Lines) -> io::Result<()> {
+pub(super) fn read_again(file: &mut impl io::Read, bytes: u64, lines: &mut Lines) -> io::Result<()> {
     let (mut left, mut piece) = (bytes, vec![0; PIECE_BYTES]);
     while left > 0 {
         let some = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));

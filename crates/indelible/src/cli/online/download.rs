@@ -95,9 +95,7 @@ impl Online {
 
     /// An answer that goes well.
     fn exported(&self, body: &Value) -> anyhow::Result<ureq::http::Response<ureq::Body>> {
-        let project = self.project_text();
-        let query: Vec<_> = project.as_deref().map(|project| ("project_id", project)).into_iter().collect();
-        let asked = self.agent.post(self.url("/v1/audit/exports", &query)).header("authorization", &self.authorization);
+        let asked = self.agent.post(self.project_url("/v1/audit/exports")).header("authorization", &self.authorization);
         let answer = asked.header("content-type", "application/json").send(body.to_string());
         let mut answer = answer.map_err(|error| anyhow!("cannot reach {}: {error}; is `indelible serve` running there?", self.base))?;
         if !answer.status().is_success() {

@@ -1,6 +1,7 @@
 //! Exports that a server makes in the background, and their files.
 
 use std::io::Read;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use indelible_engine::export::ExportRequest;
@@ -10,60 +11,76 @@ use uuid::Uuid;
 use super::download::body;
 use super::{Failure, Online, Sent};
 
+/// After so long without a byte a connection is taken for dead.
+const SILENCE_MAX: Duration = Duration::from_mins(1);
+
 /// What comes of the file of a job.
-pub(in crate::cli) struct File {
+pub(in crate::cli) struct JobFile {
     /// Whether it begins where it was asked to; otherwise with the first byte.
     pub(in crate::cli) is_part: bool,
     pub(in crate::cli) bytes: Box<dyn Read>,
 }
 
-/// Why nothing comes of it now.
-pub(in crate::cli) enum NotFetched {
+/// Why nothing comes now.
+pub(in crate::cli) enum NotNow {
     /// It would be refused again.
     Refused(anyhow::Error),
-    /// It may work later.
-    Later(anyhow::Error),
+    /// There is no such job, for this key, on this server.
+    Nowhere,
+    /// It may work later, after so long at the earliest.
+    Later(anyhow::Error, Option<Duration>),
+}
+
+impl From<Failure> for NotNow {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Problem(problem) if problem.status == 404 => Self::Nowhere,
+            Failure::Problem(problem) if matches!(problem.status, 408 | 429 | 500..) => {
+                Self::Later(anyhow!(problem.sentence()), problem.retry_after)
+            }
+            Failure::Problem(problem) => Self::Refused(anyhow!(problem.sentence())),
+            Failure::Other(error) => Self::Later(error, None),
+        }
+    }
 }
 
 impl Online {
     /// Asks for a bundle that is made in the background.
     pub(in crate::cli) fn begin_bundle(&self, request: &ExportRequest) -> anyhow::Result<Value> {
-        let project = self.project_text();
-        let query: Vec<_> = project.as_deref().map(|project| ("project_id", project)).into_iter().collect();
         let mut body = body(request);
         body["format"] = "bundle".into();
         let body = body.to_string();
         let sent = Sent { sort: "application/json", bytes: body.as_bytes(), import: false };
-        read(&self.ask("POST", &self.url("/v1/audit/export_jobs", &query), Some(sent))?)
+        let answer = self.ask("POST", &self.project_url("/v1/audit/export_jobs"), Some(sent))?;
+        serde_json::from_slice(&answer).context("the server's answer is not an export job")
     }
 
-    /// How far a job is; `None` where there is none.
-    pub(in crate::cli) fn job(&self, id: Uuid) -> anyhow::Result<Option<Value>> {
-        match self.ask("GET", &self.url(&place(id), &[]), None) {
-            Ok(bytes) => read(&bytes).map(Some),
-            Err(Failure::Problem(problem)) if problem.status == 404 => Ok(None),
-            Err(failure) => Err(failure.into()),
-        }
+    /// How far a job is.
+    pub(in crate::cli) fn job(&self, id: Uuid) -> Result<Value, NotNow> {
+        let answer = self.settle(self.patient(&self.url(&place(id), &[])).header("accept", "application/json").call())?;
+        serde_json::from_slice(&answer).map_err(|error| NotNow::Later(anyhow!("what the server answered is no job: {error}"), None))
     }
 
-    /// The file of a job from a byte on, if it is the one with this SHA-256.
-    pub(in crate::cli) fn job_file(&self, id: Uuid, from: u64, sha256: &str) -> Result<File, NotFetched> {
-        let url = self.url(&format!("{}/file", place(id)), &[]);
-        let asked = self.agent.get(url).header("authorization", &self.authorization);
-        let asked = asked.header("range", format!("bytes={from}-")).header("if-range", format!("\"{sha256}\""));
-        match asked.call() {
-            Ok(answer) if answer.status().is_success() => {
-                let is_part = answer.status().as_u16() == 206;
-                let bytes = answer.into_body().into_with_config().limit(u64::MAX).reader();
-                Ok(File { is_part, bytes: Box::new(bytes) })
+    /// The file of a job from a byte on, which has this SHA-256.
+    pub(in crate::cli) fn job_file(&self, id: Uuid, from: u64, sha256: &str) -> Result<JobFile, NotNow> {
+        let tag = format!("\"{sha256}\"");
+        let asked = self.patient(&self.url(&format!("{}/file", place(id)), &[]));
+        let answer = asked.header("range", format!("bytes={from}-")).header("if-range", &tag).call();
+        let answer = match answer {
+            Ok(answer) if answer.status().is_success() => answer,
+            other => {
+                self.settle(other)?;
+                return Err(NotNow::Later(anyhow!("what the server answered is no file"), None));
             }
-            other => Err(match self.settle(other) {
-                Err(Failure::Problem(problem)) if matches!(problem.status, 429 | 500..) => NotFetched::Later(anyhow!(problem.sentence())),
-                Err(Failure::Problem(problem)) => NotFetched::Refused(anyhow!(problem.sentence())),
-                Err(Failure::Other(error)) => NotFetched::Later(error),
-                Ok(_) => NotFetched::Refused(anyhow!("the server answered what is no file")),
-            }),
+        };
+        let said = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let is_part = answer.status().as_u16() == 206;
+        let is_it = said("etag") == tag && (!is_part || said("content-range").starts_with(&format!("bytes {from}-")));
+        if !is_it {
+            return Err(NotNow::Later(anyhow!("what was answered is not the file that was asked for"), None));
         }
+        let bytes = answer.into_body().into_with_config().limit(u64::MAX).reader();
+        Ok(JobFile { is_part, bytes: Box::new(bytes) })
     }
 
     /// Removes a job and its file.
@@ -71,12 +88,14 @@ impl Online {
         self.ask("DELETE", &self.url(&place(id), &[]), None)?;
         Ok(())
     }
+
+    /// A request that waits for no dead connection.
+    fn patient(&self, url: &str) -> ureq::RequestBuilder<ureq::typestate::WithoutBody> {
+        let request = self.agent.get(url).config().timeout_per_read(Some(SILENCE_MAX)).build();
+        request.header("authorization", &self.authorization)
+    }
 }
 
 fn place(id: Uuid) -> String {
     format!("/v1/audit/export_jobs/{id}")
-}
-
-fn read(bytes: &[u8]) -> anyhow::Result<Value> {
-    serde_json::from_slice(bytes).context("the server's answer is not an export job")
 }

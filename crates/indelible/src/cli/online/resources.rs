@@ -61,11 +61,9 @@ impl Online {
         if let Some(rule) = rule {
             body["rule"] = rule.clone();
         }
-        let project = self.project_text();
-        let query: Vec<_> = project.as_deref().map(|project| ("project_id", project)).into_iter().collect();
         let body = body.to_string();
         let sent = Sent { sort: "application/json", bytes: body.as_bytes(), import: false };
-        Ok(self.ask("POST", &self.url("/v1/redaction_rules/test", &query), Some(sent))?)
+        Ok(self.ask("POST", &self.project_url("/v1/redaction_rules/test"), Some(sent))?)
     }
 
     pub(in super::super) fn budget_spending(&self, id: Uuid) -> anyhow::Result<Vec<u8>> {
@@ -73,11 +71,9 @@ impl Online {
     }
 
     pub(in super::super) fn decide(&self, request: &Value) -> anyhow::Result<Vec<u8>> {
-        let project = self.project_text();
-        let query: Vec<_> = project.as_deref().map(|project| ("project_id", project)).into_iter().collect();
         let body = request.to_string();
         let sent = Sent { sort: "application/json", bytes: body.as_bytes(), import: false };
-        Ok(self.ask("POST", &self.url("/access/v1/evaluations", &query), Some(sent))?)
+        Ok(self.ask("POST", &self.project_url("/access/v1/evaluations"), Some(sent))?)
     }
 
     /// Changes or ends a resource that is at a version.

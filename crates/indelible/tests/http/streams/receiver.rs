@@ -104,13 +104,15 @@ impl Receiver {
 
 /// Waits for something, and says what there is instead where it does not come.
 pub(crate) fn wait<T>(what: impl Fn() -> Option<T>, instead: impl Fn() -> String) -> T {
-    let end = Instant::now() + Duration::from_mins(1);
+    let (end, mut pause) = (Instant::now() + Duration::from_mins(1), Duration::from_millis(5));
     loop {
         if let Some(found) = what() {
             return found;
         }
         assert!(Instant::now() < end, "it does not come about: {}", instead());
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(pause);
+        // Some questions are events themselves: whoever asks for the end of something gives it the time to come to it.
+        pause = (pause * 5 / 4).min(Duration::from_secs(1));
     }
 }
 
