@@ -12,14 +12,21 @@ use super::program::{Folder, Ran, Server, run, run_with};
 /// Where a connection breaks, bytes of what the server sends.
 const BREAKS_AFTER: usize = 2 * 1024 * 1024;
 
-/// How a connection ends on which so much was sent.
+/// What becomes of a connection.
 #[derive(Clone, Copy, PartialEq)]
 enum Break {
+    /// It is closed once so much was sent.
     Closed,
+    /// It is silent once so much was sent.
     Silent,
+    /// Something else answers who asks for a file.
+    Stranger,
 }
 
-/// Stands before a server; the first connections on which much is sent break, in this order.
+/// What a network answers that wants to be logged in to.
+const STRANGE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nhello\n";
+
+/// Stands before a server; the first connections on which a file is asked for, or much is sent, break in this order.
 fn before(server: &Server, breaks: &[Break]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -27,12 +34,33 @@ fn before(server: &Server, breaks: &[Break]) -> String {
     std::thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let (Ok(there), left) = (TcpStream::connect(&to), Arc::clone(&left)) else { return };
-            let (mut asks, mut asked) = (client.try_clone().expect("a socket"), there.try_clone().expect("a socket"));
-            std::thread::spawn(move || std::io::copy(&mut asks, &mut asked).map(|_| asked.shutdown(Shutdown::Write)));
+            let (asks, asked) = (client.try_clone().expect("a socket"), there.try_clone().expect("a socket"));
+            let breaks = Arc::clone(&left);
+            std::thread::spawn(move || ask(asks, asked, &breaks));
             std::thread::spawn(move || answer(there, client, &left));
         }
     });
     url
+}
+
+fn ask(mut from: TcpStream, mut to: TcpStream, left: &Mutex<Vec<Break>>) {
+    let mut piece = vec![0; 64 * 1024];
+    while let Ok(taken) = from.read(&mut piece)
+        && taken > 0
+    {
+        // Requests without bodies come in one piece.
+        let is_file = piece[..taken].windows(11).any(|bytes| bytes == b"/file HTTP/");
+        let mut left = left.lock().expect("not poisoned");
+        if is_file && left.first() == Some(&Break::Stranger) {
+            left.remove(0);
+            let _ = (from.write_all(STRANGE.as_bytes()), from.shutdown(Shutdown::Write), to.shutdown(Shutdown::Both));
+            return;
+        }
+        if to.write_all(&piece[..taken]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
 }
 
 fn answer(mut from: TcpStream, mut to: TcpStream, left: &Mutex<Vec<Break>>) {
@@ -113,7 +141,7 @@ fn connections_that_break_are_taken_up_again() {
     let folder = filled();
     let server = Server::start(&folder.path());
     let out = beside(&folder, "broken.tar");
-    let url = before(&server, &[Break::Closed, Break::Closed]);
+    let url = before(&server, &[Break::Stranger, Break::Closed, Break::Stranger, Break::Closed]);
     let made = run(&bundle(&out, &url, &server, &["--background", "--json"])).ok().json();
     let bytes = std::fs::metadata(&out).expect("there").len();
     assert_eq!((&made[0]["entries"], &made[0]["left_out"], &made[0]["bytes"]), (&5_001.into(), &0.into(), &bytes.into()));

@@ -42,6 +42,13 @@ fn a_full_disk_refuses_appends_and_still_answers_questions() {
     let (status, page) = client.get("/v1/audit/events?limit=10&filter=action%20eq%20%22load.step%22");
     assert_eq!((status, page["data"].as_array().map(Vec::len)), (200, Some(10)), "an investigation works on a full disk");
     client.check(&outcome, 60_000);
+    // An export is streamed, and none is made into a file: it would take the room of what is to be recorded.
+    let post = |path: &str| {
+        let asked = ureq::post(format!("{url}{path}")).header("authorization", format!("Bearer {key}"));
+        let asked = asked.config().http_status_as_error(false).build().header("content-type", "application/json");
+        asked.send(r#"{"format":"ndjson","to_sequence":10}"#).expect("an answer").status().as_u16()
+    };
+    assert_eq!((post("/v1/audit/exports"), post("/v1/audit/export_jobs")), (200, 503));
     server.stop();
     let (code, report) = verify(&data);
     assert_eq!(code, 0, "{report}");

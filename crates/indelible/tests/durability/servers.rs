@@ -1,14 +1,18 @@
 //! Several servers on one PostgreSQL database, killed and gone on with, and the database as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use serde_json::json;
 
 use crate::database::Database;
 use crate::load::{Client, Outcome};
 use crate::process::{Server, verify_with};
+use crate::receiver::{Receiver, TAKE, tls_file, wait};
+use crate::streams::{Desk, Log};
 
 /// The role of the servers.
 const SERVER: &str = "log_server";
@@ -34,6 +38,10 @@ fn start(house: &Path, database: &Database, n: usize) -> Server {
         path(&checkpoints),
         "--anchor-interval-seconds".to_owned(),
         "1".to_owned(),
+        "--stream-allow".to_owned(),
+        "127.0.0.1".to_owned(),
+        "--stream-ca-file".to_owned(),
+        tls_file("ca.pem"),
     ];
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     Server::start(&house.join(format!("data-{n}")), &arguments)
@@ -98,6 +106,33 @@ fn load(urls: &[Mutex<Option<String>>], key: &str, handed: &AtomicU64) -> Outcom
     outcome.into_inner().expect("no client panics")
 }
 
+/// Where the events of the load are delivered.
+const STREAM: &str = "/load";
+
+/// Has the events of the load delivered, takes whatever comes, and notes it.
+fn listening(desk: &Desk) -> (Arc<Mutex<Log>>, Receiver) {
+    let log = Arc::<Mutex<Log>>::default();
+    let noted = Arc::clone(&log);
+    let receiver = Receiver::start(move |came| {
+        noted.lock().expect("no panic").note(came, TAKE);
+        TAKE
+    });
+    desk.sign();
+    desk.make(&receiver.url(STREAM), &json!({"filter": "action eq \"load.step\"", "batch_events_max": 100}));
+    (log, receiver)
+}
+
+/// Every event of the load came, in order, and none of another kind.
+fn all_were_delivered(log: &Mutex<Log>, steps: &[(u64, String, String)]) {
+    let steps: BTreeSet<u64> = steps.iter().map(|(sequence, ..)| *sequence).collect();
+    let come = || log.lock().expect("no panic").heard.get(STREAM).map_or(0, |heard| heard.taken.len());
+    wait(|| (come() >= steps.len()).then_some(()), || format!("{} of {} came", come(), steps.len()));
+    let log = log.lock().expect("no panic");
+    let heard = &log.heard[STREAM];
+    assert!(heard.came == steps && heard.first.is_sorted(), "{} came of {}", heard.came.len(), steps.len());
+    assert!(log.wrong.is_empty(), "{:?}", log.wrong);
+}
+
 /// The one that sealed first was killed with the lease in hand: another takes it over once that has run out.
 fn wait_for_takeover(database: &Database) {
     let sealed = "SELECT EXISTS (SELECT FROM audit.anchors) AND epoch > 1 FROM audit.leases WHERE work = 'seal'";
@@ -124,6 +159,8 @@ fn four_servers_on_one_database_lose_nothing_whichever_of_them_is_killed() {
         let starting: Vec<_> = (1..SERVERS).map(|n| scope.spawn(move || start(house, database, n))).collect();
         starting.into_iter().map(|starting| starting.join().expect("started")).collect()
     });
+    // One of them delivers; when it is killed, another goes on.
+    let (log, _receiver) = listening(&Desk { url: rest[0].url.clone(), key: key.clone() });
     let mut servers: Vec<Option<Server>> = std::iter::once(first).chain(rest).map(Some).collect();
     let urls: Vec<Mutex<Option<String>>> = servers.iter().map(|server| Mutex::new(server.as_ref().map(|s| s.url.clone()))).collect();
     let handed = AtomicU64::new(0);
@@ -164,6 +201,7 @@ fn four_servers_on_one_database_lose_nothing_whichever_of_them_is_killed() {
         })
         .collect();
     assert!(everywhere.windows(2).all(|two| two[0] == two[1]));
+    all_were_delivered(&log, &everywhere[0]);
     let dense = "SELECT count(*) = max(row) AND min(row) = 1 FROM audit.events";
     assert_eq!(database.ask(dense), "t", "rows are dense");
     wait_for_takeover(&database);

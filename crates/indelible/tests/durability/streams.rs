@@ -21,9 +21,9 @@ fn start(data: &Path) -> Server {
 }
 
 /// A client of a server, and what it asks of streams.
-struct Desk {
-    url: String,
-    key: String,
+pub(crate) struct Desk {
+    pub(crate) url: String,
+    pub(crate) key: String,
 }
 
 impl Desk {
@@ -35,12 +35,13 @@ impl Desk {
         Client { url: &self.url, key: &self.key }
     }
 
-    fn sign(&self) {
+    /// Makes the key that signs.
+    pub(crate) fn sign(&self) {
         assert_eq!(self.client().post("/v1/webhook_signing_keys", &json!({"name": "k", "primary": true})).0, 201);
     }
 
     /// Makes a stream to this URL; its own in the API.
-    fn make(&self, url: &str, members: &Value) -> String {
+    pub(crate) fn make(&self, url: &str, members: &Value) -> String {
         let mut document = json!({"name": "n", "url": url, "start": "beginning"});
         for (name, value) in members.as_object().expect("an object") {
             document[name] = value.clone();
@@ -66,11 +67,11 @@ impl Desk {
 
 /// Of one stream, what came.
 #[derive(Default)]
-struct Heard {
+pub(crate) struct Heard {
     /// Sequences, in the order in which each came first.
-    first: Vec<u64>,
-    came: BTreeSet<u64>,
-    taken: BTreeSet<u64>,
+    pub(crate) first: Vec<u64>,
+    pub(crate) came: BTreeSet<u64>,
+    pub(crate) taken: BTreeSet<u64>,
     /// The digest of the body under each id.
     bodies: HashMap<String, u64>,
     requests: u64,
@@ -79,15 +80,16 @@ struct Heard {
 
 /// What came, by path.
 #[derive(Default)]
-struct Log {
-    heard: BTreeMap<String, Heard>,
+pub(crate) struct Log {
+    pub(crate) heard: BTreeMap<String, Heard>,
     digest: RandomState,
     /// What went wrong: the test's own threads say so, receivers cannot.
-    wrong: Vec<String>,
+    pub(crate) wrong: Vec<String>,
 }
 
 impl Log {
-    fn note(&mut self, came: &Came, say: Say) {
+    /// One more request, and what it is answered.
+    pub(crate) fn note(&mut self, came: &Came, say: Say) {
         let digest = self.digest.hash_one(&came.body);
         let heard = self.heard.entry(came.path.clone()).or_default();
         heard.requests += 1;

@@ -249,6 +249,21 @@ fn jobs_are_bounded_and_one_that_is_removed_stops() {
     create(&house, &house.admin, &json!({"format": "csv"}));
 }
 
+#[test]
+fn what_still_waits_when_its_key_ends_is_not_made() {
+    let house = House::start();
+    fill(&house, &house.admin, 2_000);
+    house.ask("POST", "/v1/audit/anchors").send().is(200);
+    let key = house.make_key(&house.project, "application", &["audit:read"]);
+    let paths: Vec<String> = (0..10).map(|_| create(&house, &key, &json!({"format": "csv"}))).collect();
+    assert_eq!(house.ask("DELETE", &format!("/v1/api_keys/{}", &key[4..40])).key(&house.instance).send().status, 204);
+    let last = over(&house, &house.admin, paths.last().expect("ten"));
+    assert_eq!((&last["state"], &last["reason"]), (&json!("failed"), &json!("the key does not allow it any more")));
+    let operation = last["operation_id"].as_str().expect("an id");
+    let told = house.log(&format!("operation_id eq \"{operation}\" and phase eq \"outcome\""));
+    assert_eq!(told.iter().map(|event| &event["outcome"]).collect::<Vec<_>>(), ["error"]);
+}
+
 /// Serves a folder that was served before.
 fn serve_again(data: &std::path::Path, with: impl FnOnce(std::net::SocketAddr)) {
     let options = Options::new(data);

@@ -127,9 +127,9 @@ impl Extract {
                 hold_against(check, &chunk)?;
             }
             if self.asked.content {
-                self.opened(&chunk, take)?
+                self.opened(&chunk, take)?;
             } else {
-                self.plain(&chunk, take)?
+                self.plain(&chunk, take)?;
             }
             take.passed(rows.next());
         }

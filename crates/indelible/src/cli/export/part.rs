@@ -64,6 +64,9 @@ impl Beside {
     /// Of a new file, or of one that was broken off, which has to be `asked` for in the same words.
     pub(super) fn open(path: &Path, asked: &Value, resume: bool) -> anyhow::Result<Self> {
         let (part, noted) = (with(path, ".part"), with(path, ".part.json"));
+        if resume && !part.exists() {
+            bail!("there is nothing to go on with: no {}", part.display());
+        }
         if path.exists() {
             bail!("{} is there already", path.display());
         }
@@ -82,9 +85,6 @@ impl Beside {
                 bail!("cannot remove {}: {error}", noted.display());
             }
             return Ok(Self { part, noted, file, said: None });
-        }
-        if !part.exists() {
-            bail!("there is nothing to go on with: no {}", part.display());
         }
         let file = OpenOptions::new().read(true).write(true).open(&part).with_context(|| format!("cannot open {}", part.display()))?;
         let mut beside = Self { part, noted, file, said: None };
