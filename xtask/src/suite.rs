@@ -63,12 +63,14 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         println!("{rule}: {}", if faults.is_empty() { "ok" } else { "failed" });
         count.take(&Checked { name: rule.to_owned(), passed: faults.is_empty(), said: faults.join("\n") });
     }
-    println!("\n== tests");
+    let name = "tests";
+    println!("\n== {name}");
     let (say, said) = mpsc::channel();
     let checks = thread::spawn(move || said.recv().map(|()| beside()).unwrap_or_default());
-    tests(&mut count, test().args(["--workspace", "--no-fail-fast", "--features", FEATURES]), Some(say))?;
-    println!("\n== tests of the ledger, kept in PostgreSQL");
-    tests(&mut count, test().args(LEDGER).env("INDELIBLE_TEST_STORE", "postgres"), None)?;
+    tests(&mut count, name, test().args(["--workspace", "--no-fail-fast", "--features", FEATURES]), Some(say))?;
+    let name = "tests of the ledger, kept in PostgreSQL";
+    println!("\n== {name}");
+    tests(&mut count, name, test().args(LEDGER).env("INDELIBLE_TEST_STORE", "postgres"), None)?;
     println!("\n== lints and documentation");
     // Where nothing was compiled, no test began: they are made then.
     let checks = checks.join().map_err(|_| anyhow::anyhow!("the checks beside the tests panicked"))?;
@@ -139,7 +141,7 @@ fn test() -> Command {
 
 /// Runs tests, reads the counts from cargo's own closing lines, and keeps what those that failed said. `began` is told once tests run, when the
 /// folder that cargo builds in is free again.
-fn tests(count: &mut Count, command: &mut Command, mut began: Option<mpsc::Sender<()>>) -> anyhow::Result<()> {
+fn tests(count: &mut Count, name: &str, command: &mut Command, mut began: Option<mpsc::Sender<()>>) -> anyhow::Result<()> {
     let mut child = command.current_dir(root()).stdout(Stdio::piped()).spawn()?;
     let (mut passed, mut failed, mut in_failures) = (0, 0, false);
     if let Some(out) = child.stdout.take() {
@@ -163,6 +165,9 @@ fn tests(count: &mut Count, command: &mut Command, mut began: Option<mpsc::Sende
     count.passed += passed;
     // A test binary that does not build or that dies prints no closing line.
     count.failed += if status.success() { failed } else { failed.max(1) };
+    if !status.success() && failed == 0 {
+        count.failures.extend([name, ": did not compile, or died; see above\n"]);
+    }
     Ok(())
 }
 

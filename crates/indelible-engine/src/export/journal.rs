@@ -1,6 +1,7 @@
 //! The record of one export: its intent before anything is read, each content before it leaves, and how it ended.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use indelible_core::bundle::Manifest;
@@ -26,6 +27,8 @@ pub(super) struct Journal {
     /// Handed on so far.
     pub(super) sent: Sent,
     ended: bool,
+    /// Whether its end is on record, or on its way there.
+    told: Arc<AtomicBool>,
 }
 
 impl Journal {
@@ -42,12 +45,26 @@ impl Journal {
         event.operation = Some((operation, "intent"));
         event.context.clone_from(&asked);
         ledger.record(vec![event]).await?;
-        Ok(Self { ledger: ledger.clone(), reading, operation, form, details: asked, sent: Sent::default(), ended: false })
+        Ok(Self {
+            ledger: ledger.clone(),
+            reading,
+            operation,
+            form,
+            details: asked,
+            sent: Sent::default(),
+            ended: false,
+            told: Arc::default(),
+        })
     }
 
     /// What intent and outcome have in common.
     pub(super) const fn operation(&self) -> Uuid {
         self.operation
+    }
+
+    /// Whether its end is on record, once it is dropped.
+    pub(super) fn told(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.told)
     }
 
     /// What is made, for the outcome.
@@ -99,6 +116,7 @@ impl Journal {
     pub(super) fn succeed(&mut self) -> Result<(), AppendError> {
         self.record(vec![self.outcome("allow", None)])?;
         self.ended = true;
+        self.told.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -122,14 +140,13 @@ impl Journal {
     }
 
     /// Records that it was broken off.
-    fn break_off(&mut self, reason: String) {
+    pub(super) fn break_off(&mut self, reason: String) {
         if self.ended {
             return;
         }
         self.ended = true;
-        if let Err(error) = self.record(vec![self.outcome(self.word(), Some(reason))]) {
-            tracing::error!(%error, operation_id = %self.operation, "the end of an export could not be recorded: its intent stays open");
-        }
+        let recorded = self.record(vec![self.outcome(self.word(), Some(reason))]);
+        self.tell(recorded);
     }
 
     const fn word(&self) -> &'static str {
@@ -149,8 +166,15 @@ impl Journal {
             let work = Work::new(batch, Privilege::Engine);
             self.ledger.inner.writer.submit_unanswered(work)
         });
-        if let Err(error) = recorded {
-            tracing::error!(%error, operation_id = %self.operation, "the end of an export could not be recorded: its intent stays open");
+        self.tell(recorded);
+    }
+
+    fn tell(&self, recorded: Result<(), AppendError>) {
+        match recorded {
+            Ok(()) => self.told.store(true, Ordering::Relaxed),
+            Err(error) => {
+                tracing::error!(%error, operation_id = %self.operation, "the end of an export could not be recorded: its intent stays open");
+            }
         }
     }
 }

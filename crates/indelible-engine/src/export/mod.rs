@@ -68,6 +68,11 @@ impl Export {
         self.bytes
     }
 
+    /// Records that nothing comes of it.
+    fn give_up(mut self, reason: &str) {
+        self.journal.break_off(reason.to_owned());
+    }
+
     /// Events of the project after the checkpoint: nothing signed covers them yet, and they are not in the range.
     pub const fn events_after(&self) -> u64 {
         self.foundation.events_after

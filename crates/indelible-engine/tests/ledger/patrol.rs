@@ -218,7 +218,8 @@ fn closing_ends_a_round_at_once_and_the_next_start_begins_one_anew() {
     }
     let began = Instant::now();
     let bench = reopen(bench, EAGER);
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    // What is left of the round takes minutes.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     assert_eq!(rounds(&bench).findings, 0);
 }
 

@@ -42,7 +42,7 @@ fn a_full_disk_refuses_appends_and_still_answers_questions() {
     let (status, page) = client.get("/v1/audit/events?limit=10&filter=action%20eq%20%22load.step%22");
     assert_eq!((status, page["data"].as_array().map(Vec::len)), (200, Some(10)), "an investigation works on a full disk");
     client.check(&outcome, 60_000);
-    // An export is streamed, and none is made into a file: it would take the room of what is to be recorded.
+    // An export is streamed, and none is made into a file: half a GiB is left to what is to be recorded, which this disk never had.
     let post = |path: &str| {
         let asked = ureq::post(format!("{url}{path}")).header("authorization", format!("Bearer {key}"));
         let asked = asked.config().http_status_as_error(false).build().header("content-type", "application/json");

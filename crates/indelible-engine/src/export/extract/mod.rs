@@ -110,6 +110,11 @@ impl Extract {
         self.foundation.events_after
     }
 
+    /// Records that nothing comes of it.
+    pub(super) fn give_up(mut self, reason: &str) {
+        self.journal.break_off(reason.to_owned());
+    }
+
     /// Hands all records to `take`; how many. Blocks; takes as long as `take` does, and stops soon after `gone` is raised.
     pub fn write(mut self, take: &mut dyn Take, gone: &AtomicBool) -> Result<u64, ExportError> {
         let written = self.write_all(take, gone);

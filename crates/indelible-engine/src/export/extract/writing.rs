@@ -1,4 +1,4 @@
-//! Records become the lines of a file. The last lines are held back until the end is recorded.
+//! Records become the lines of a file. The last lines are held back until the end is recorded, unless nothing of the file leaves before.
 
 use std::io::{self, Write};
 

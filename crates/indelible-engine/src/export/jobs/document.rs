@@ -1,9 +1,7 @@
 //! A job as a small file of JSON, and the folder of all of them.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +12,7 @@ use uuid::Uuid;
 use super::{BUNDLE, Held};
 use crate::ledger::Ledger;
 use crate::query::places::Places;
+use crate::store::{private_folder, write_private};
 
 /// How a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,23 +169,15 @@ pub(super) fn file(folder: &Path, id: Uuid) -> PathBuf {
     folder.join(format!("{id}.data"))
 }
 
-/// Writes what is known of a job, in one step.
+/// Writes what is known of a job, in one step; durable when it returns, and so is the name of its file.
 pub(super) fn write(folder: &Path, job: &Job) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let new = folder.join(format!("{}.new", job.id));
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(&serde_json::to_vec(job)?)?;
-        file.sync_data()?;
-        std::fs::rename(&new, described(folder, job.id))
-    };
-    // What cannot be written cannot be removed either, sometimes; a start does it then.
-    write().inspect_err(|_| drop(std::fs::remove_file(&new)))
+    private_folder(folder)?;
+    write_private(&described(folder, job.id), &serde_json::to_vec(job)?)
 }
 
-/// Removes a job's files.
+/// Removes a job's files: what is known of it first, for there is no job without its file.
 pub(super) fn remove(folder: &Path, id: Uuid) {
-    for path in [file(folder, id), described(folder, id)] {
+    for path in [described(folder, id), file(folder, id)] {
         if let Err(error) = std::fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -216,7 +207,8 @@ pub(super) fn take_up(ledger: &Ledger, folder: &Path, places: &Places) -> BTreeM
             tracing::error!(path = %path.display(), "this is no export job: it is removed");
             continue;
         };
-        if !job.told {
+        let is_whole = || std::fs::metadata(file(folder, job.id)).is_ok_and(|file| file.len() == job.bytes);
+        if !job.told || (job.state == State::Done && !is_whole()) {
             settle(ledger, folder, &mut job);
         }
         let project = ledger.inner.registry.project(job.project_id);
@@ -236,15 +228,21 @@ fn id_of(path: &Path) -> Option<Uuid> {
     Uuid::try_parse(path.file_stem()?.to_str()?).ok()
 }
 
-/// The server ended while a job was made, or before its end was recorded.
+/// The server ended while a job was made, or before its end was recorded; or its file is gone.
 fn settle(ledger: &Ledger, folder: &Path, job: &mut Job) {
-    if !job.state.is_over() {
-        let reason = "the server stopped before it was done";
+    let is_whole = std::fs::metadata(file(folder, job.id)).is_ok_and(|file| file.len() == job.bytes);
+    let reason = match job.state {
+        State::Done if is_whole => None,
+        State::Done => Some("its file is gone"),
+        State::Failed => None,
+        State::Queued | State::Running => Some("the server stopped before it was done"),
+    };
+    if let Some(reason) = reason {
         (job.state, job.reason, job.finished_at) = (State::Failed, Some(reason.to_owned()), Some(ledger.inner.clock.now()));
-        (job.bytes, job.entries) = (0, 0);
+        (job.bytes, job.entries, job.sha256) = (0, 0, None);
         let _ = std::fs::remove_file(file(folder, job.id));
     }
-    job.told = ledger.told_late(job);
+    job.told = job.told || ledger.told_late(job);
     if let Err(error) = write(folder, job) {
         tracing::error!(%error, "an export job could not be written");
     }

@@ -2,7 +2,7 @@
 //!
 //! One at a time is made. A job is a small file of JSON beside the file that it makes, both their owner's alone; it belongs to the server that
 //! made it, and goes with its project. What was not done when the server ended is failed. The request is recorded when it is taken (the intent),
-//! its end before the last bytes are in the file, each content before it is, and each download as an export of its own. A job with contents is
+//! its end once the file and what is known of it are durable, each content before it is in the file, and each download as an export of its own. A job with contents is
 //! fetched by the key that asked for it, and by no other.
 
 mod document;

@@ -68,7 +68,14 @@ impl NewFile {
     pub(super) fn lines(&self, extract: Extract, format: Format) -> Result<Job, String> {
         let (head, events_after) = (extract.head().clone(), extract.events_after());
         self.tell(|job| job.rows_all = Some(head.last_sequence - head.first_sequence + 1));
-        let mut out = BufWriter::with_capacity(PIECE_BYTES, self.create()?);
+        let created = match self.create(0) {
+            Ok(created) => created,
+            Err(reason) => {
+                extract.give_up(&reason);
+                return Err(reason);
+            }
+        };
+        let mut out = BufWriter::with_capacity(PIECE_BYTES, created);
         let mut watch = Watch { file: self, looked: 0 };
         let mut progress = |_: &mut BufWriter<File>, written: Written| {
             self.tell(|job| (job.entries, job.bytes) = (written.entries, written.bytes));
@@ -82,19 +89,27 @@ impl NewFile {
 
     /// Writes a bundle; the job as it is then.
     pub(super) fn bundle(&self, bundle: Export) -> Result<Job, String> {
-        if !self.shared.has_room_for(bundle.bytes()) {
-            return Err("the disk has no room for the export".to_owned());
-        }
+        let created = match self.create(bundle.bytes()) {
+            Ok(created) => created,
+            Err(reason) => {
+                bundle.give_up(&reason);
+                return Err(reason);
+            }
+        };
         let (manifest, events_after) = (bundle.manifest().to_bytes(), bundle.events_after());
         let watch = Watch { file: self, looked: 0 };
-        let digested = Digested { out: self.create()?, digest: Context::new(&SHA256), bytes: 0, watch };
+        let digested = Digested { out: created, digest: Context::new(&SHA256), bytes: 0, watch };
         let out = BufWriter::with_capacity(PIECE_BYTES, digested);
         let mut kept = KeptBundle { file: self, out, manifest, events_after, job: None };
         bundle.write_to_keep(&mut kept).map_err(|error| self.because(error))?;
         kept.job.ok_or_else(|| "the file was not made".to_owned())
     }
 
-    fn create(&self) -> Result<File, String> {
+    /// A new file, where there is room for so much.
+    fn create(&self, bytes: u64) -> Result<File, String> {
+        if !self.shared.has_room_for(bytes) {
+            return Err("the disk has no room for the export".to_owned());
+        }
         let path = document::file(&self.shared.folder, self.id);
         let made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
         made.map_err(|error| format!("the file cannot be made: {error}"))

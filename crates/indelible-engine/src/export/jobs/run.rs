@@ -34,8 +34,9 @@ pub(super) async fn run(shared: Weak<Shared>) {
             let _ = tokio::time::timeout(SWEEP_EVERY, shared.bell.notified()).await;
             continue;
         };
+        let told = begun.0.journal.told();
         let made = make(&shared, id, begun, gone).await;
-        over(&shared, id, made).await;
+        over(&shared, id, made, told).await;
         drop(busy);
     }
 }
@@ -65,17 +66,16 @@ pub(super) async fn give_up(shared: &Arc<Shared>) {
     let left: Vec<_> = shared.all().values().filter(|held| !held.job.state.is_over()).map(|held| held.job.id).collect();
     for id in left {
         let begun = shared.all().get_mut(&id).and_then(|held| held.begun.take());
-        if let Some((mut begun, _)) = begun {
-            begun.journal.left(STOPS);
-        }
-        over(shared, id, Err("the server stopped before it was done".to_owned())).await;
+        let Some((mut begun, _)) = begun else { continue };
+        begun.journal.left(STOPS);
+        over(shared, id, Err("the server stopped before it was done".to_owned()), begun.journal.told()).await;
     }
 }
 
-async fn over(shared: &Arc<Shared>, id: Uuid, made: Result<Job, String>) {
+async fn over(shared: &Arc<Shared>, id: Uuid, made: Result<Job, String>, told: Arc<AtomicBool>) {
     let of = Arc::clone(shared);
     // One that panicked is told of; the next start takes it up.
-    let _ = apart(move || of.over(id, made)).await;
+    let _ = apart(move || of.over(id, made, told.load(Ordering::Relaxed))).await;
 }
 
 impl Shared {
@@ -93,8 +93,8 @@ impl Shared {
         Some((held.job.id, held.begun.take()?, Arc::clone(&held.gone)))
     }
 
-    /// Takes note of how it ended. Blocks.
-    fn over(&self, id: Uuid, made: Result<Job, String>) {
+    /// Takes note of how it ended, and whether that is on record; otherwise the next start sees to that. Blocks.
+    fn over(&self, id: Uuid, made: Result<Job, String>, told: bool) {
         let job = {
             let mut all = self.all();
             all.get_mut(&id).map(|held| {
@@ -106,7 +106,7 @@ impl Shared {
                         (held.job.entries, held.job.bytes) = (0, 0);
                     }
                 }
-                held.job.told = true;
+                held.job.told = told;
                 held.job.clone()
             })
         };

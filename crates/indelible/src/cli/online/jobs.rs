@@ -85,7 +85,8 @@ impl Online {
 
     /// Removes a job and its file.
     pub(in crate::cli) fn remove_job(&self, id: Uuid) -> anyhow::Result<()> {
-        self.ask("DELETE", &self.url(&place(id), &[]), None)?;
+        let request = self.agent.delete(self.url(&place(id), &[])).config().timeout_per_read(Some(SILENCE_MAX)).build();
+        self.settle(request.header("authorization", &self.authorization).call())?;
         Ok(())
     }
 
