@@ -12,6 +12,9 @@ use super::program::{Folder, Ran, Server, run, run_with};
 /// Where a connection breaks, bytes of what the server sends.
 const BREAKS_AFTER: usize = 2 * 1024 * 1024;
 
+/// Longer than any test waits.
+const SILENT_FOR: Duration = Duration::from_mins(10);
+
 /// What becomes of a connection.
 #[derive(Clone, Copy, PartialEq)]
 enum Break {
@@ -77,8 +80,7 @@ fn answer(mut from: TcpStream, mut to: TcpStream, left: &Mutex<Vec<Break>>) {
         if !left.is_empty() {
             if left.remove(0) == Break::Silent {
                 drop(left);
-                // Until the test is over.
-                std::thread::sleep(Duration::from_mins(5));
+                std::thread::sleep(SILENT_FOR);
             }
             break;
         }
@@ -172,9 +174,10 @@ fn a_connection_that_stands_still_is_taken_up_again() {
     let folder = filled();
     let server = Server::start(&folder.path());
     let out = beside(&folder, "still.tar");
-    let url = before(&server, &[Break::Silent]);
+    let (url, began) = (before(&server, &[Break::Silent]), Instant::now());
     run(&bundle(&out, &url, &server, &["--background"])).ok();
     holds(&out);
+    assert!(began.elapsed() < SILENT_FOR / 2, "it did not wait for the other end: {:?}", began.elapsed());
 }
 
 #[test]
