@@ -26,7 +26,7 @@ use crate::resource::schemabook::Breaches;
 pub use desk::Rehearsed;
 pub(crate) use desk::{Desk, Recorder};
 pub use foresee::Foreseen;
-pub(crate) use own::{DecryptMembers, EngineEvent, ReadMembers, ResourceMembers, texts};
+pub(crate) use own::{DecryptMembers, EngineEvent, OwnId, ReadMembers, ResourceMembers, texts};
 pub(crate) use rejections::reason;
 pub use rejections::{Rejections, other_event};
 pub(crate) use retry::Unknown;

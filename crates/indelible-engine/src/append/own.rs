@@ -53,10 +53,24 @@ pub(crate) struct DecryptMembers {
     pub(crate) user_id: String,
 }
 
+/// Under which id an event of the engine is recorded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum OwnId {
+    /// One that is drawn for it.
+    #[default]
+    New,
+    /// One that was drawn before and that nothing was recorded under.
+    Drawn(Uuid),
+    /// One under which something may be on record: it is looked for, and what is not the same again is refused as a conflict.
+    Again(Uuid),
+}
+
 /// An event of the engine. Texts longer than a member may be are cut, never refused: a long filter must not keep
 /// its own refusal from being recorded.
 #[derive(Debug, Clone)]
 pub(crate) struct EngineEvent {
+    /// Its id.
+    pub(crate) id: OwnId,
     /// The chain it belongs to.
     pub(crate) project: Arc<Project>,
     /// `audit.read` and the like.
@@ -91,6 +105,7 @@ impl EngineEvent {
     /// An event that says no more than who, what and how it ended.
     pub(crate) fn new(caller: &Caller, project: &Arc<Project>, action: &'static str, outcome: &'static str) -> Self {
         Self {
+            id: OwnId::New,
             project: Arc::clone(project),
             action,
             outcome,
@@ -238,9 +253,13 @@ impl Desk {
     pub(crate) fn prepare_numbered(&self, event: EngineEvent, number: i64) -> Result<Prepared, Fault> {
         let project = Arc::clone(&event.project);
         let recorder = Recorder { assurance: "transactional", api_key_id: event.caller.known_by(), path: "engine" };
-        let id = self.new_id().map_err(|error| super::desk::no_key(&error))?;
+        let (id, fresh_id) = match event.id {
+            OwnId::New => (self.new_id().map_err(|error| super::desk::no_key(&error))?, true),
+            OwnId::Drawn(id) => (id, true),
+            OwnId::Again(id) => (id, false),
+        };
         let submission = Submission::read(event.into_value(), Source::Engine, id)?;
-        self.prepare(&project, number, recorder, submission, true)
+        Ok(Prepared { fresh_id, ..self.prepare(&project, number, recorder, submission, true)? })
     }
 }
 

@@ -1,6 +1,7 @@
 //! How every export begins: who asks may, what is asked makes sense, there is room for it; and the intent is on record before anything is read.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::ask::{Asked, ExportRequest};
 use super::journal::Journal;
@@ -56,6 +57,14 @@ impl Ledger {
 }
 
 impl Begun {
+    /// Records that nothing comes of it; durable when it returns, unless the log of the server has why not. Whether it is.
+    pub(super) async fn give_up(mut self, reason: String) -> bool {
+        let told = self.journal.told();
+        // One that panicked is told of.
+        let _ = apart(move || self.journal.break_off(reason)).await;
+        told.load(Ordering::Relaxed)
+    }
+
     /// Has what is committed sealed, where the caller may; without that, the newest checkpoint is what there is.
     pub(super) async fn seal(&self) {
         let (ledger, reading) = (&self.journal.ledger, &self.journal.reading);

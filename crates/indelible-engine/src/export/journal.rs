@@ -10,7 +10,7 @@ use indelible_core::hex;
 use uuid::Uuid;
 
 use super::write::{ExportError, Sent};
-use crate::append::{AppendError, EngineEvent};
+use crate::append::{AppendError, EngineEvent, OwnId};
 use crate::ledger::Ledger;
 use crate::query::ReadError;
 use crate::query::reading::Reading;
@@ -22,12 +22,16 @@ pub(super) struct Journal {
     pub(super) reading: Arc<Reading>,
     /// `operation_id`
     operation: Uuid,
+    /// The id of its outcome. Nobody else knows it before that is on record, or he could put something else in its place.
+    outcome: Uuid,
+    /// Whether an outcome was handed to the writer: a COMMIT that failed may have persisted.
+    tried: bool,
     form: &'static str,
     details: Vec<(&'static str, String)>,
     /// Handed on so far.
     pub(super) sent: Sent,
     ended: bool,
-    /// Whether its end is on record, or on its way there.
+    /// Whether its end is known to be on record.
     told: Arc<AtomicBool>,
 }
 
@@ -49,6 +53,8 @@ impl Journal {
             ledger: ledger.clone(),
             reading,
             operation,
+            outcome: ledger.new_id(),
+            tried: false,
             form,
             details: asked,
             sent: Sent::default(),
@@ -62,7 +68,12 @@ impl Journal {
         self.operation
     }
 
-    /// Whether its end is on record, once it is dropped.
+    /// The id of its outcome.
+    pub(super) const fn outcome_id(&self) -> Uuid {
+        self.outcome
+    }
+
+    /// Whether its end is known to be on record, once it is dropped.
     pub(super) fn told(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.told)
     }
@@ -97,8 +108,9 @@ impl Journal {
         self.details.extend(details);
     }
 
-    fn outcome(&self, outcome: &'static str, reason: Option<String>) -> EngineEvent {
+    fn outcome(&mut self, outcome: &'static str, reason: Option<String>) -> EngineEvent {
         let mut event = self.reading.event(outcome, self.sent.entries, reason);
+        event.id = if std::mem::replace(&mut self.tried, true) { OwnId::Again(self.outcome) } else { OwnId::Drawn(self.outcome) };
         event.operation = Some((self.operation, "outcome"));
         event.context.clone_from(&self.details);
         event.context.push(("bytes_sent", self.sent.bytes.to_string()));
@@ -114,7 +126,8 @@ impl Journal {
 
     /// Records that everything was sent.
     pub(super) fn succeed(&mut self) -> Result<(), AppendError> {
-        self.record(vec![self.outcome("allow", None)])?;
+        let event = self.outcome("allow", None);
+        self.record(vec![event])?;
         self.ended = true;
         self.told.store(true, Ordering::Relaxed);
         Ok(())
@@ -145,8 +158,12 @@ impl Journal {
             return;
         }
         self.ended = true;
-        let recorded = self.record(vec![self.outcome(self.word(), Some(reason))]);
-        self.tell(recorded);
+        let event = self.outcome(self.word(), Some(reason));
+        match self.record(vec![event]) {
+            // What was thought to have failed was recorded after all.
+            Ok(()) | Err(AppendError::Conflict { .. }) => self.told.store(true, Ordering::Relaxed),
+            Err(error) => self.untold(&error),
+        }
     }
 
     const fn word(&self) -> &'static str {
@@ -156,7 +173,7 @@ impl Journal {
 
 impl Journal {
     /// Records that it was broken off, and does not wait until that is durable: for who must not block.
-    pub(super) fn left(&mut self, reason: &str) {
+    fn left(&mut self, reason: &str) {
         if self.ended {
             return;
         }
@@ -166,16 +183,13 @@ impl Journal {
             let work = Work::new(batch, Privilege::Engine);
             self.ledger.inner.writer.submit_unanswered(work)
         });
-        self.tell(recorded);
+        if let Err(error) = recorded {
+            self.untold(&error);
+        }
     }
 
-    fn tell(&self, recorded: Result<(), AppendError>) {
-        match recorded {
-            Ok(()) => self.told.store(true, Ordering::Relaxed),
-            Err(error) => {
-                tracing::error!(%error, operation_id = %self.operation, "the end of an export could not be recorded: its intent stays open");
-            }
-        }
+    fn untold(&self, error: &AppendError) {
+        tracing::error!(%error, operation_id = %self.operation, "the end of an export could not be recorded: its intent stays open");
     }
 }
 

@@ -333,10 +333,8 @@ impl Group<'_> {
         let receipt = Receipt { id: event.id, sequence, recorded_at: self.recorded_at, row_hash, leaf_hash, duplicate: false };
         self.ids.push((event.project, event.id, row));
         self.used.extend(Usage::read(entry.bytes()).map(|usage| (event.project, usage)));
-        if !event.fresh_id {
-            let pending = Pending { ring_id: event.keys.ring_id, submission_mac: event.submission_mac, receipt: receipt.clone() };
-            self.pending.insert((event.project, event.id), pending);
-        }
+        let pending = Pending { ring_id: event.keys.ring_id, submission_mac: event.submission_mac, receipt: receipt.clone() };
+        self.pending.insert((event.project, event.id), pending);
         Ok(receipt)
     }
 

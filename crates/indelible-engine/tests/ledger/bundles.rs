@@ -3,7 +3,9 @@
 
 mod tamper;
 
-use std::io::{self, Write};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indelible_core::bundle::{BundleReport, Kind, Manifest, TarVerifier, Trust};
 use indelible_core::checkpoint::Checkpoint;
@@ -13,6 +15,7 @@ use indelible_core::verify::Verdict;
 use indelible_engine::Rotation;
 use indelible_engine::access::Caller;
 use indelible_engine::export::{ExportError, ExportRequest};
+use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::query::{Opening, ReadError, Search};
 use indelible_engine::resource::Project;
 use serde_json::Value;
@@ -98,8 +101,12 @@ fn log(bench: &Bench, filter: &str) -> Vec<Value> {
 
 fn filled(events: u64) -> Bench {
     let bench = Bench::new();
-    bench.append(&(0..events).map(|n| event(n, &format!("said {n}"))).collect::<Vec<_>>()).expect("appended");
+    fill(&bench, events);
     bench
+}
+
+fn fill(bench: &Bench, events: u64) {
+    bench.append(&(0..events).map(|n| event(n, &format!("said {n}"))).collect::<Vec<_>>()).expect("appended");
 }
 
 #[test]
@@ -244,7 +251,7 @@ fn intent_comes_first_and_outcome_says_what_was_sent() {
 /// Takes so many bytes, and then no more.
 struct Short(usize);
 
-impl Write for Short {
+impl io::Write for Short {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.0 == 0 {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -276,6 +283,34 @@ fn one_that_is_broken_off_is_recorded_as_far_as_it_came() {
     // No place is lost by those that ended badly.
     (0..6).for_each(|_| drop(ready()));
     intact(&export(&bench, range(0, 5)), &keys(&untar(&export(&bench, range(0, 5)))));
+}
+
+/// Fails one COMMIT, once it is armed.
+struct OneCommit {
+    when: When,
+    armed: AtomicBool,
+}
+
+impl Faults for OneCommit {
+    fn strikes(&self, write: Write, when: When) -> bool {
+        (write, when) == (Write::Commit, self.when) && self.armed.swap(false, Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn one_whose_end_was_thought_lost_has_one_outcome_all_the_same() {
+    // A COMMIT that failed and persisted has said already how it ended.
+    for (when, outcome) in [(When::Before, "partial"), (When::After, "allow")] {
+        let fault = Arc::new(OneCommit { when, armed: AtomicBool::new(false) });
+        let bench = Bench::with(|options| options.faults = Some(Arc::<OneCommit>::clone(&fault)));
+        fill(&bench, 40);
+        let export = wait(bench.ledger.export(&bench.admin(), &bench.project(), ExportRequest::default())).expect("ready");
+        fault.armed.store(true, Ordering::SeqCst);
+        let error = export.write(&mut io::sink(), &mut |_| {}).expect_err("its end could not be recorded");
+        assert!(matches!(error, ExportError::Read(ReadError::Append(_))), "{error}");
+        let told = log(&bench, "action eq \"audit.export\" and phase eq \"outcome\"");
+        assert_eq!(told.iter().map(|event| event["outcome"].as_str()).collect::<Vec<_>>(), [Some(outcome)], "{when:?}");
+    }
 }
 
 #[test]

@@ -235,6 +235,8 @@ fn a_data_key_that_was_deleted_is_found_though_the_server_holds_it() {
     );
     assert_eq!(shell.force(&change), 1);
     until(&bench, "found", |status| status.findings == 1);
+    // A round is counted when it ends, and told after that.
+    rounds(&bench);
     let findings = told_anywhere(&bench);
     assert!(findings[0]["reason"].as_str().is_some_and(|reason| reason.starts_with(&format!("data key {id} is gone"))), "{findings:?}");
     assert_eq!(shell.force("INSERT INTO data_keys SELECT * FROM kept"), 1);

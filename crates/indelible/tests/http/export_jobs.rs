@@ -302,10 +302,13 @@ fn what_was_done_is_there_after_a_restart_and_what_was_not_is_failed() {
     let (unmade, untold) = ("00000000-0000-7000-8000-000000000001", "00000000-0000-7000-8000-000000000002");
     // One whose file is there, and whose end was not recorded.
     let whole_id = "00000000-0000-4000-8000-00000000beef";
-    (left["id"], left["told"], left["operation_id"]) = (json!(whole_id), json!(false), json!(untold));
+    // What is on record already is not recorded again: the server was killed before it took note of that.
+    left["told"] = json!(false);
+    std::fs::write(folder.join(format!("{}.json", job["id"].as_str().expect("an id"))), left.to_string()).expect("written");
+    (left["id"], left["operation_id"], left["outcome_id"]) = (json!(whole_id), json!(untold), json!(untold));
     std::fs::write(folder.join(format!("{whole_id}.json")), left.to_string()).expect("written");
     std::fs::write(folder.join(format!("{whole_id}.data")), &whole).expect("written");
-    (left["id"], left["operation_id"]) = (json!(id), json!(unmade));
+    (left["id"], left["operation_id"], left["outcome_id"]) = (json!(id), json!(unmade), json!(unmade));
     (left["state"], left["manifest"], left["sha256"]) = (json!("running"), Value::Null, Value::Null);
     std::fs::write(folder.join(format!("{id}.json")), left.to_string()).expect("written");
     std::fs::write(folder.join(format!("{id}.data")), b"half of a li").expect("written");
@@ -339,4 +342,8 @@ fn what_was_done_is_there_after_a_restart_and_what_was_not_is_failed() {
         assert_eq!(ends(unmade), [(json!("error"), Value::Null)]);
         assert_eq!(ends(job["operation_id"].as_str().expect("an id")), [(json!("allow"), job["sha256"].clone())]);
     });
+    for known in [whole_id, id, job["id"].as_str().expect("an id")] {
+        let text = std::fs::read_to_string(folder.join(format!("{known}.json"))).expect("a file");
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON")["told"], true, "{known}");
+    }
 }

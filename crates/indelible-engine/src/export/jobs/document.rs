@@ -60,6 +60,9 @@ pub struct Job {
     /// Of the events that tell of it.
     #[serde(with = "text")]
     pub operation_id: Uuid,
+    /// Of the event that tells how it ended.
+    #[serde(with = "text")]
+    pub(super) outcome_id: Uuid,
     /// `ndjson`, `csv` or `bundle`.
     pub format: String,
     /// Of its file.
@@ -186,8 +189,7 @@ pub(super) fn remove(folder: &Path, id: Uuid) {
     }
 }
 
-/// What lies in the folder when a server starts: what is done stays, what is not is failed, anything else goes. Of either it is recorded how it
-/// ended, where that may not be on record.
+/// What lies in the folder when a server starts: what is done stays, what is not is failed, anything else goes.
 pub(super) fn take_up(ledger: &Ledger, folder: &Path, places: &Places) -> BTreeMap<Uuid, Held> {
     let mut all = BTreeMap::new();
     let Ok(names) = std::fs::read_dir(folder) else { return all };
@@ -208,8 +210,10 @@ pub(super) fn take_up(ledger: &Ledger, folder: &Path, places: &Places) -> BTreeM
             continue;
         };
         let is_whole = || std::fs::metadata(file(folder, job.id)).is_ok_and(|file| file.len() == job.bytes);
-        if !job.told || (job.state == State::Done && !is_whole()) {
-            settle(ledger, folder, &mut job);
+        match job.state {
+            State::Queued | State::Running => fail(ledger, folder, &mut job, "the server stopped before it was done"),
+            State::Done if !is_whole() => fail(ledger, folder, &mut job, "its file is gone"),
+            State::Done | State::Failed => {}
         }
         let project = ledger.inner.registry.project(job.project_id);
         let place = project.and_then(|project| places.take(project.organization_id, Some(project.id)));
@@ -228,21 +232,10 @@ fn id_of(path: &Path) -> Option<Uuid> {
     Uuid::try_parse(path.file_stem()?.to_str()?).ok()
 }
 
-/// The server ended while a job was made, or before its end was recorded; or its file is gone.
-fn settle(ledger: &Ledger, folder: &Path, job: &mut Job) {
-    let is_whole = std::fs::metadata(file(folder, job.id)).is_ok_and(|file| file.len() == job.bytes);
-    let reason = match job.state {
-        State::Done if is_whole => None,
-        State::Done => Some("its file is gone"),
-        State::Failed => None,
-        State::Queued | State::Running => Some("the server stopped before it was done"),
-    };
-    if let Some(reason) = reason {
-        (job.state, job.reason, job.finished_at) = (State::Failed, Some(reason.to_owned()), Some(ledger.inner.clock.now()));
-        (job.bytes, job.entries, job.sha256) = (0, 0, None);
-        let _ = std::fs::remove_file(file(folder, job.id));
-    }
-    job.told = job.told || ledger.told_late(job);
+fn fail(ledger: &Ledger, folder: &Path, job: &mut Job, reason: &str) {
+    (job.state, job.reason, job.finished_at) = (State::Failed, Some(reason.to_owned()), Some(ledger.inner.clock.now()));
+    (job.bytes, job.entries, job.sha256) = (0, 0, None);
+    let _ = std::fs::remove_file(file(folder, job.id));
     if let Err(error) = write(folder, job) {
         tracing::error!(%error, "an export job could not be written");
     }

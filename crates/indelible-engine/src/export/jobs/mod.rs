@@ -26,7 +26,7 @@ pub use fetch::{Fetch, Wanted};
 use super::begin::{Begun, apart};
 use super::{BUNDLE as TARGET_BUNDLE, EXTRACT as TARGET_EXTRACT, ExportRequest};
 use crate::access::{Caller, Owner, Scope};
-use crate::append::EngineEvent;
+use crate::append::{AppendError, EngineEvent, OwnId};
 use crate::ledger::Ledger;
 use crate::query::ReadError;
 use crate::query::places::{Limits, Place, Places};
@@ -57,8 +57,8 @@ pub enum JobError {
     Conflict(String),
 }
 
-impl From<crate::append::AppendError> for JobError {
-    fn from(error: crate::append::AppendError) -> Self {
+impl From<AppendError> for JobError {
+    fn from(error: AppendError) -> Self {
         Self::Read(error.into())
     }
 }
@@ -177,6 +177,7 @@ impl Jobs {
             project_id: project.id,
             made_by: caller.known_by(),
             operation_id: begun.journal.operation(),
+            outcome_id: begun.journal.outcome_id(),
             format: form.as_str().to_owned(),
             media_type: form.media_type().to_owned(),
             filter: begun.journal.reading.filter.clone(),
@@ -206,8 +207,8 @@ impl Jobs {
                 return Ok(job);
             }
         }
-        if let Some((mut begun, _)) = held.begun.take() {
-            begun.journal.left(STOPS);
+        if let Some((begun, _)) = held.begun.take() {
+            begun.give_up(STOPS.to_owned()).await;
         }
         document::remove(&self.0.folder, job.id);
         Err(ReadError::Unavailable(STOPS.to_owned()).into())
@@ -296,22 +297,28 @@ impl Jobs {
 }
 
 impl Ledger {
-    /// How a job ended, where nobody could record it: the server ended in the midst of it. Whether it is on its way.
+    /// Records how a job ended, where that may not be on record: the server ended in the midst of it, or nothing could be written. Whether it
+    /// is on record then. Blocks.
     fn told_late(&self, job: &Job) -> bool {
         let Some(project) = self.inner.registry.project(job.project_id) else { return true };
         let outcome = if job.state == State::Done { "allow" } else { "error" };
         let reason = job.reason.as_deref().unwrap_or("recorded at the start after the server stopped");
         let mut event = EngineEvent::new(&Caller::engine(), &project, "audit.export", outcome).because(reason);
+        event.id = OwnId::Again(job.outcome_id);
         event.operation = Some((job.operation_id, "outcome"));
         event.context = vec![("form", "job".to_owned())];
         event.context.extend(job.sha256.clone().map(|sha256| ("sha256", sha256)));
         let recorded = self.prepare_all(vec![event]).and_then(|batch| {
             let work = crate::write::Work::new(batch, crate::write::Privilege::Engine);
-            self.inner.writer.submit_unanswered(work)
+            self.inner.writer.submit_blocking(work)
         });
-        if let Err(error) = &recorded {
-            tracing::error!(%error, operation_id = %job.operation_id, "the end of an export could not be recorded: its intent stays open");
+        match recorded {
+            // It had been recorded, and said more.
+            Ok(_) | Err(AppendError::Conflict { .. }) => true,
+            Err(error) => {
+                tracing::error!(%error, operation_id = %job.operation_id, "the end of an export could not be recorded: it is tried again");
+                false
+            }
         }
-        recorded.is_ok()
     }
 }

@@ -36,15 +36,14 @@ pub(super) async fn run(shared: Weak<Shared>) {
         };
         let told = begun.0.journal.told();
         let made = make(&shared, id, begun, gone).await;
-        over(&shared, id, made, told).await;
+        over(&shared, id, made, told.load(Ordering::Relaxed)).await;
         drop(busy);
     }
 }
 
-/// Clears away, until the server ends.
+/// Clears away, and records what is not on record yet, until the server ends.
 pub(super) async fn sweep(shared: Weak<Shared>) {
     loop {
-        tokio::time::sleep(SWEEP_EVERY).await;
         let Some(shared) = shared.upgrade() else { return };
         if shared.stopping.load(Ordering::Relaxed) {
             return;
@@ -58,24 +57,39 @@ pub(super) async fn sweep(shared: Weak<Shared>) {
                 shared.remove(job.id, "its time is up").await;
             }
         }
+        tell_late(&shared).await;
+        drop(shared);
+        tokio::time::sleep(SWEEP_EVERY).await;
     }
 }
 
-/// What is left when the server ends is failed.
+/// Records how jobs ended of which that may not be on record.
+async fn tell_late(shared: &Arc<Shared>) {
+    let untold: Vec<_> =
+        shared.all().values().filter(|held| held.job.state.is_over() && !held.job.told).map(|held| held.job.clone()).collect();
+    for job in untold {
+        let of = Arc::clone(shared);
+        // One that panicked is told of, and tried again.
+        let _ = apart(move || of.tell_late(job)).await;
+    }
+}
+
+/// What is left when the server ends is failed, and how every job ended is recorded.
 pub(super) async fn give_up(shared: &Arc<Shared>) {
     let left: Vec<_> = shared.all().values().filter(|held| !held.job.state.is_over()).map(|held| held.job.id).collect();
     for id in left {
         let begun = shared.all().get_mut(&id).and_then(|held| held.begun.take());
-        let Some((mut begun, _)) = begun else { continue };
-        begun.journal.left(STOPS);
-        over(shared, id, Err("the server stopped before it was done".to_owned()), begun.journal.told()).await;
+        let Some((begun, _)) = begun else { continue };
+        let told = begun.give_up(STOPS.to_owned()).await;
+        over(shared, id, Err("the server stopped before it was done".to_owned()), told).await;
     }
+    tell_late(shared).await;
 }
 
-async fn over(shared: &Arc<Shared>, id: Uuid, made: Result<Job, String>, told: Arc<AtomicBool>) {
+async fn over(shared: &Arc<Shared>, id: Uuid, made: Result<Job, String>, told: bool) {
     let of = Arc::clone(shared);
     // One that panicked is told of; the next start takes it up.
-    let _ = apart(move || of.over(id, made, told.load(Ordering::Relaxed))).await;
+    let _ = apart(move || of.over(id, made, told)).await;
 }
 
 impl Shared {
@@ -93,7 +107,7 @@ impl Shared {
         Some((held.job.id, held.begun.take()?, Arc::clone(&held.gone)))
     }
 
-    /// Takes note of how it ended, and whether that is on record; otherwise the next start sees to that. Blocks.
+    /// Takes note of how it ended, and whether that is on record; otherwise the next sweep sees to that. Blocks.
     fn over(&self, id: Uuid, made: Result<Job, String>, told: bool) {
         let job = {
             let mut all = self.all();
@@ -115,17 +129,37 @@ impl Shared {
         if job.state == State::Failed {
             let _ = std::fs::remove_file(document::file(&self.folder, id));
         }
-        if let Err(error) = document::write(&self.folder, &job) {
+        self.write(&job);
+    }
+
+    /// Writes what is known of a job, unless it was removed meanwhile.
+    fn write(&self, job: &Job) {
+        if let Err(error) = document::write(&self.folder, job) {
             tracing::error!(%error, "an export job could not be written");
         }
+        if !self.all().contains_key(&job.id) {
+            document::remove(&self.folder, job.id);
+        }
+    }
+
+    /// Records how a job ended, where that may not be on record. Blocks.
+    fn tell_late(&self, mut job: Job) {
+        if !self.ledger.told_late(&job) {
+            return;
+        }
+        job.told = true;
+        if let Some(held) = self.all().get_mut(&job.id) {
+            held.job.told = true;
+        }
+        self.write(&job);
     }
 
     /// Stops a job and removes it.
     pub(super) async fn remove(self: &Arc<Self>, id: Uuid, why: &str) {
         let Some(mut held) = self.all().remove(&id) else { return };
         held.gone.store(true, Ordering::Relaxed);
-        if let Some((mut begun, _)) = held.begun.take() {
-            begun.journal.left(why);
+        if let Some((begun, _)) = held.begun.take() {
+            begun.give_up(why.to_owned()).await;
         }
         let shared = Arc::clone(self);
         // A large file takes its time to go. One that panicked is told of.
@@ -153,7 +187,7 @@ async fn make(shared: &Arc<Shared>, id: Uuid, (begun, form): (Begun, Form), gone
 }
 
 /// What the key allows may have changed while the job waited.
-async fn still_allowed(shared: &Shared, mut begun: Begun) -> Result<Begun, String> {
+async fn still_allowed(shared: &Shared, begun: Begun) -> Result<Begun, String> {
     let (ledger, reading) = (&shared.ledger, Arc::clone(&begun.journal.reading));
     let looked = ledger.inner.sharing.look().await.map_err(|error| error.to_string());
     let allowed = looked.and_then(|()| {
@@ -164,7 +198,7 @@ async fn still_allowed(shared: &Shared, mut begun: Begun) -> Result<Begun, Strin
     match allowed {
         Ok(()) => Ok(begun),
         Err(reason) => {
-            begun.journal.left(&reason);
+            begun.give_up(reason.clone()).await;
             Err(reason)
         }
     }
