@@ -15,10 +15,14 @@ mod postgres;
 #[path = "../ledger/shell.rs"]
 mod shell;
 
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bench::{Bench, event};
 use indelible_engine::anchor::CheckpointStore;
+use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::resource::{Once, kind};
 
 fn sqlite3(bench: &Bench, sql: &str) -> (bool, String) {
@@ -144,4 +148,32 @@ fn anyone_can_look_and_nobody_can_write() {
     }
     bench.verify();
     bench.append(&[event(1_000, "goes on")]).expect("the ledger goes on");
+}
+
+/// Fails one COMMIT, once it is armed.
+struct OneCommit(AtomicBool);
+
+impl Faults for OneCommit {
+    fn strikes(&self, write: Write, when: When) -> bool {
+        (write, when) == (Write::Commit, When::After) && self.0.swap(false, Ordering::SeqCst)
+    }
+}
+
+/// Whoever closes a database last empties its write-ahead log and removes it: to be taken for the last while a server writes would cost
+/// what is acknowledged after that.
+#[test]
+fn whoever_looks_leaves_the_log_of_a_running_ledger_where_it_is() {
+    let fault = Arc::new(OneCommit(AtomicBool::new(false)));
+    let bench = Bench::with(|options| options.faults = Some(Arc::<OneCommit>::clone(&fault)));
+    let log = || std::fs::metadata(bench.data().join("ledger.db-wal")).expect("the write-ahead log is there").ino();
+    for n in 0..3 {
+        bench.append(&[event(n, "said")]).expect("appended");
+        let before = log();
+        let (fine, text) = sqlite3(&bench, "select count(*) from events");
+        assert!(fine, "{text}");
+        assert_eq!(log(), before, "after {n} COMMITs that failed");
+        // The store is opened anew after that.
+        fault.0.store(true, Ordering::SeqCst);
+        bench.append(&[event(100 + n, "said")]).expect_err("its COMMIT failed");
+    }
 }

@@ -1,7 +1,6 @@
 //! Connections to `ledger.db`: the one that writes, with the functions its triggers call, and those that read.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -10,6 +9,7 @@ use std::time::Duration;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::made;
 use crate::store::StoreError;
 
 /// `PRAGMA application_id`: "indl".
@@ -57,11 +57,7 @@ impl Expected {
 
 /// Opens `ledger.db` for the writer; makes it, with mode 0600, where it is not there.
 pub(crate) fn open_writer(path: &Path, expected: &Arc<Expected>) -> Result<Connection, StoreError> {
-    // SQLite gives its WAL and shared-memory files the mode of the database file.
-    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?.sync_all()?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
+    made::make(path)?;
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_WAIT)?;
     connection.set_prepared_statement_cache_capacity(64);

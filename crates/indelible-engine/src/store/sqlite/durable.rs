@@ -3,21 +3,16 @@
 //! Their owner's alone (0600). A rollback journal that is deleted at commit, and that deletion synced: a commit is durable once it
 //! returns, and no file beside is needed that a copy could forget. Refused: a file of another kind.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::BUSY_WAIT;
+use super::{BUSY_WAIT, made};
 use crate::store::StoreError;
 
 /// Opens one; makes it, with `tables`, where it is not there. `application_id` says of what kind it is (`PRAGMA application_id`).
 pub(crate) fn open_durable(path: &Path, tables: &str, application_id: i32) -> Result<Connection, StoreError> {
-    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?.sync_all()?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
+    made::make(path)?;
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_WAIT)?;
     connection.pragma_update(None, "journal_mode", "delete")?;

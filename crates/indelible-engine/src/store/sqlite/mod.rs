@@ -3,6 +3,7 @@
 mod absent;
 mod connection;
 mod durable;
+mod made;
 
 #[cfg(test)]
 pub(crate) use absent::tables;

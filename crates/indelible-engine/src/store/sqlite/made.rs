@@ -1,0 +1,28 @@
+//! Making the file of a database before SQLite does, for its mode: SQLite gives the files beside it the same.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// Held while a file is made: nobody else in this process opens it before it is closed again.
+static MAKING: Mutex<()> = Mutex::new(());
+
+/// Makes an empty file of mode 0600, durable with its name; one that is there is left alone.
+///
+/// It is never opened where it may be a database that this process has open. Whoever closes any descriptor of a file gives up all locks
+/// (POSIX, `fcntl`) that his process has on it, those of SQLite's connections among them; and another process that opens the database then and
+/// closes it takes itself for the last, and removes the write-ahead log that is being written (<https://sqlite.org/howtocorrupt.html>, 2.2).
+pub(super) fn make(path: &Path) -> io::Result<()> {
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    match OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
+        Ok(file) => file.sync_all()?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
