@@ -387,8 +387,11 @@ impl Shared {
     }
 
     fn rebuild(&self) {
-        locked(&self.signals).rebuild = true;
+        let mut signals = locked(&self.signals);
+        signals.rebuild = true;
+        // Before whoever follows may have built it anew, and said so.
         self.through.send_replace(NOT_OPEN);
+        drop(signals);
         self.bell.notify_all();
     }
 }

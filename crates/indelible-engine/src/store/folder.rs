@@ -13,7 +13,28 @@ use crate::ledger::OpenError;
 /// A data folder that this process holds.
 pub(crate) struct Folder {
     root: PathBuf,
-    _lock: File,
+    _lock: FileLock,
+}
+
+/// The lock of a file, of mode 0600, that is there for nothing else. One process has it; the kernel lets go of it when that dies.
+pub(crate) struct FileLock(File);
+
+impl FileLock {
+    /// Takes it, and does not wait for it; makes the file where it is not there.
+    pub(crate) fn take(path: &Path) -> Result<Self, TryLockError> {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(TryLockError::Error)?;
+        file.try_lock().map(|()| Self(file))
+    }
+}
+
+impl Drop for FileLock {
+    /// A program that this process starts at the same moment has a copy of every descriptor until it runs, and with it the lock: closing ours
+    /// would not end that one.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "a lock ends with this process");
+        }
+    }
 }
 
 impl Folder {
@@ -21,16 +42,8 @@ impl Folder {
     pub(crate) fn open(root: &Path) -> Result<Self, OpenError> {
         let failed = |what: &str, error: &io::Error| OpenError::Store(format!("{what} {}: {error}", root.display()));
         private_folder(root).map_err(|error| failed("cannot make the data folder", &error))?;
-        let path = root.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|error| failed("cannot open the lock file of", &error))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { root: root.to_owned(), _lock: lock }),
+        match FileLock::take(&root.join("lock")) {
+            Ok(lock) => Ok(Self { root: root.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked(root.to_owned())),
             Err(TryLockError::Error(error)) => Err(failed("cannot lock", &error)),
         }

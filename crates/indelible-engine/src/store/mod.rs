@@ -12,7 +12,7 @@ pub(crate) mod sqlite;
 mod tiles;
 
 pub(crate) use error::StoreError;
-pub(crate) use folder::{Folder, private_folder, write_private};
+pub(crate) use folder::{FileLock, Folder, private_folder, write_private};
 pub use postgres::{Database, NoDatabase};
 pub(crate) use postgres::{connect, told};
 pub(crate) use readers::{Reader, Readers};

@@ -92,8 +92,10 @@ impl Worker {
                 self.shared.board().failed_once();
                 let asked = if let Verdict::Failed(_, asked) = verdict { asked } else { None };
                 let why = delivery.error.clone().unwrap_or_default();
+                // Before it is recorded: how long that takes is not the receiver's.
+                let now = self.shared.now();
                 let since = self.try_again(target, at, delivery, before, asked).await?;
-                if self.shared.patience.is_over(since, self.shared.now()) {
+                if self.shared.patience.is_over(since, now) {
                     return Err(self.pause(target.version, &format!("nothing could be delivered for a day: {why}")).await);
                 }
                 Ok(false)

@@ -8,9 +8,8 @@
 mod memory;
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::TryLockError;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,7 +20,7 @@ use indelible_core::witness::{AddCheckpoint, Answer, RequestError};
 
 use crate::clock::Clock;
 use crate::keystore::{random_secret, read_private};
-use crate::store::{private_folder, write_private};
+use crate::store::{FileLock, private_folder, write_private};
 use memory::Memory;
 
 /// A request, bytes: 63 hashes and a checkpoint with a hundred signatures of a kilobyte.
@@ -85,7 +84,7 @@ pub struct Witness {
     logs: BTreeMap<Name, Vec<VerifierKey>>,
     memory: Mutex<Memory>,
     clock: Arc<dyn Clock>,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl Witness {
@@ -177,15 +176,12 @@ impl Witness {
     }
 }
 
-fn lock(store: &Path) -> Result<File, WitnessError> {
+fn lock(store: &Path) -> Result<FileLock, WitnessError> {
     let path = store.join("lock");
-    let failed = |error: io::Error| WitnessError::Store(path.clone(), error.to_string());
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(WitnessError::Locked(store.to_owned())),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-    }
+    FileLock::take(&path).map_err(|error| match error {
+        TryLockError::WouldBlock => WitnessError::Locked(store.to_owned()),
+        TryLockError::Error(error) => WitnessError::Store(path, error.to_string()),
+    })
 }
 
 /// Reads the seed, or makes one that is durable before this returns.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use indelible_core::event::{Source, Submission};
 use indelible_core::fault::Fault;
@@ -52,7 +53,7 @@ pub(crate) fn options(folder: &Path) -> Options {
     options.database = address(folder).as_deref().map(database);
     options.disk_reserve_bytes = 0;
     // Tests seal when they mean to.
-    options.anchor_interval = std::time::Duration::from_hours(1);
+    options.anchor_interval = Duration::from_hours(1);
     options
 }
 
@@ -75,8 +76,10 @@ pub(crate) fn bring_back(folder: &Path) {
     if let Some(address) = address(folder) {
         return crate::databases::shut(&address, false);
     }
-    std::fs::remove_dir(file(folder)).expect("removed");
-    std::fs::rename(folder.join("away.db"), file(folder)).expect("back");
+    // In one step: whoever looks for the ledger meanwhile would make a new one.
+    let (here, away) = (rustix::fs::CWD, folder.join("away.db"));
+    rustix::fs::renameat_with(here, &away, here, file(folder), rustix::fs::RenameFlags::EXCHANGE).expect("back");
+    std::fs::remove_dir(away).expect("removed");
 }
 
 /// Where the ledger in a folder lies, unless it is in a database.
@@ -163,15 +166,25 @@ impl Bench {
 
     /// Closes it and opens it again.
     pub(crate) fn reopen(self) -> Self {
+        self.reopen_with(|_| {})
+    }
+
+    /// Closes it and opens it again otherwise.
+    pub(crate) fn reopen_with(self, change: impl FnOnce(&mut Options)) -> Self {
         let Self { folder, ledger, store, .. } = self;
         ledger.close();
-        Self::over(folder, store)
+        Self::opened(folder, store, change)
     }
 
     /// Opens what lies in a folder.
     pub(crate) fn over(folder: Folder, store: CheckpointStore) -> Self {
+        Self::opened(folder, store, |_| {})
+    }
+
+    fn opened(folder: Folder, store: CheckpointStore, change: impl FnOnce(&mut Options)) -> Self {
         let mut options = options(folder.path());
         options.checkpoints = store.clone();
+        change(&mut options);
         let opened = Ledger::open(options).expect("it opens again");
         Self { folder, ledger: opened.ledger, first: opened.first_start, store }
     }
@@ -211,10 +224,16 @@ impl Bench {
         self.ledger.prepare(&self.admin(), &self.project(), "http", submission)
     }
 
-    /// Appends events as one batch.
+    /// Appends events as one batch; again, where the index of a ledger that was only just opened has not come far enough to tell retries.
     pub(crate) fn append(&self, events: &[String]) -> Result<Vec<Receipt>, AppendError> {
-        let batch = events.iter().map(|event| self.prepare(event).expect("a good event")).collect();
-        self.ledger.append_blocking(batch)
+        let end = Instant::now() + Duration::from_mins(1);
+        loop {
+            let batch = events.iter().map(|event| self.prepare(event).expect("a good event")).collect();
+            match self.ledger.append_blocking(batch) {
+                Err(AppendError::Unavailable { reason, .. }) if reason == "retries cannot be told now" && Instant::now() < end => {}
+                done => return done,
+            }
+        }
     }
 
     /// What verification finds, beside its checkpoint store.

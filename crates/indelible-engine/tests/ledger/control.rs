@@ -393,6 +393,7 @@ fn a_resource_that_its_events_do_not_explain_is_named() {
 /// Strikes after a COMMIT, once whoever asked for it has gone.
 struct Gone {
     armed: AtomicBool,
+    waits: AtomicBool,
     went: Mutex<mpsc::Receiver<()>>,
 }
 
@@ -400,6 +401,7 @@ impl Faults for Gone {
     fn strikes(&self, write: Write, when: When) -> bool {
         let strikes = write == Write::Commit && when == When::After && self.armed.swap(false, Ordering::SeqCst);
         if strikes {
+            self.waits.store(true, Ordering::SeqCst);
             self.went.lock().expect("held by nobody").recv().expect("told");
         }
         strikes
@@ -409,21 +411,23 @@ impl Faults for Gone {
 #[test]
 fn a_change_that_a_failed_commit_left_is_known_once_the_store_is_open_again_whoever_is_left_to_hear_of_it() {
     let (tell, went) = mpsc::channel();
-    let gone = Arc::new(Gone { armed: AtomicBool::new(false), went: Mutex::new(went) });
+    let gone = Arc::new(Gone { armed: AtomicBool::new(false), waits: AtomicBool::new(false), went: Mutex::new(went) });
     let bench = Bench::with(|options| options.faults = Some(Arc::<Gone>::clone(&gone)));
     let halt = kind("halt").expect("a kind");
     gone.armed.store(true, Ordering::SeqCst);
     let document = r#"{"subject":{"type":"project"},"reason":"stop"}"#;
     let caller = bench.admin();
     wait(async {
-        let change = bench.ledger.create_resource(&caller, halt, None, document, None);
-        tokio::time::timeout(std::time::Duration::from_millis(300), change).await.expect_err("it waits for its COMMIT");
+        let mut change = std::pin::pin!(bench.ledger.create_resource(&caller, halt, None, document, None));
+        while !gone.waits.load(Ordering::SeqCst) {
+            tokio::time::timeout(std::time::Duration::from_millis(5), &mut change).await.expect_err("it waits for its COMMIT");
+        }
     });
     tell.send(()).expect("heard");
     let question = r#"{"subject":{"type":"user","id":"u"},"action":{"name":"read"},"resource":{"type":"d","id":"1"}}"#;
     // Refused while the store is being opened again.
     let questions = crate::decisions::questions(question);
-    let is_halted = (0..100).any(|_| {
+    let is_halted = (0..3_000).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(20));
         wait(bench.ledger.decide(&caller, &bench.project(), &questions)).is_ok_and(|decided| decided[0].engine == "halt")
     });

@@ -74,10 +74,10 @@ fn bench(store: &Path, when: When) -> (Bench, Arc<Once>) {
 }
 
 fn cosigned(bench: &Bench) -> CosigningStatus {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_mins(1);
     loop {
         let status = bench.ledger.status().cosigning.expect("there is a policy");
-        if status.is_fulfilled && status.size > 0 {
+        if status.is_fulfilled && status.size > 0 && status.witnesses[0].size == status.cosigned_size {
             return status;
         }
         assert!(Instant::now() < end, "{status:?}");
@@ -94,9 +94,8 @@ fn a_cosignature_that_could_not_be_stored_is_asked_for_again() {
         cosigned(&bench);
         faults.left.store(0, Ordering::SeqCst);
         wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
-        let status = cosigned(&bench);
+        cosigned(&bench);
         assert!(faults.left.load(Ordering::SeqCst) < 0, "{when:?}: it struck");
-        assert_eq!(status.witnesses[0].size, status.cosigned_size, "{when:?}");
         let shown = wait(bench.ledger.instance_checkpoints(&bench.admin(), &bench.project())).expect("readable");
         assert_eq!(shown.cosigned.expect("one").cosigned_by.len(), 1, "{when:?}");
         bench.verify();

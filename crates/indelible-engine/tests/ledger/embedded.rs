@@ -86,7 +86,7 @@ fn the_write_ahead_log_stays_bounded_while_a_round_is_under_way() {
     assert!(most < written / 3, "the log grew to {most} bytes of {written}");
     let began = Instant::now();
     bench.ledger.clone().close();
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
 }
 
 /// Text that does not compress away.

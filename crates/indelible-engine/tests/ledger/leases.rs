@@ -138,6 +138,8 @@ fn a_pass_that_takes_longer_than_its_lease_comes_to_its_end_part_by_part() {
                    AND project > 3";
         house.ask(sql) != "0"
     };
+    // Whoever sealed before, the slow one does now.
+    house.seal(0);
     let epoch = house.ask(EPOCH);
     slow.0.store(true, Ordering::SeqCst);
     append_to_all(&house, 0, &projects, 1);
@@ -154,7 +156,7 @@ fn a_pass_that_takes_longer_than_its_lease_comes_to_its_end_part_by_part() {
     assert!(began.elapsed() > Duration::from_secs(11), "longer than the lease: {:?}", began.elapsed());
     assert!(seen.len() >= 3, "part by part: {seen:?}");
     assert_eq!(house.ask(EPOCH), epoch, "the lease was kept");
-    assert!(slowest < Duration::from_secs(4), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(8), "{slowest:?}");
 
     // Taken over in the midst of it, at the first's next renewal: what it published stays, and nothing is there twice.
     append_to_all(&house, 0, &projects, 2);
@@ -226,8 +228,11 @@ fn the_server_that_seals_asks_the_witnesses() {
     for (n, (seals, other)) in [(0, 1), (1, 0), (0, 1)].into_iter().enumerate() {
         // What the other had begun is done.
         house.seal(seals);
-        std::thread::sleep(Duration::from_millis(200));
-        let before = asked(other);
+        let (mut before, mut asks) = (asked(other), true);
+        while asks {
+            std::thread::sleep(Duration::from_millis(300));
+            asks = before != std::mem::replace(&mut before, asked(other));
+        }
         house.append(other, &[event(n as u64, "x")]).expect("appended");
         house.seal(seals);
         let fulfilled = |at: usize| {

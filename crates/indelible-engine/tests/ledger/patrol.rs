@@ -194,9 +194,8 @@ fn beside_a_ledger_at_work_nothing_is_found() {
         }
         done.store(true, Ordering::SeqCst);
     });
-    let status = rounds(&bench);
+    let status = until(&bench, "rounds", |status| status.rounds_total > 5);
     assert_eq!((status.findings, status.failing), (0, false));
-    assert!(status.rounds_total > 5, "{status:?}");
     assert_eq!(told_anywhere(&bench), [Value::Null; 0]);
     bench.verify();
 }
@@ -219,7 +218,7 @@ fn closing_ends_a_round_at_once_and_the_next_start_begins_one_anew() {
     let began = Instant::now();
     let bench = reopen(bench, EAGER);
     // What is left of the round takes minutes.
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
     assert_eq!(rounds(&bench).findings, 0);
 }
 

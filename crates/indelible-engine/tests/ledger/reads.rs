@@ -178,7 +178,8 @@ fn two_projects_learn_nothing_of_each_other() {
 
 #[test]
 fn a_feed_comes_to_rest_and_loses_nothing() {
-    let bench = Bench::new();
+    // Within a minute.
+    let bench = Bench::with(|options| options.clock = Turned::new());
     let others = [key(&bench, &bench.project(), &[Scope::AuditRead]), key(&bench, &bench.project(), &[Scope::AuditRead])];
     bench.append(&(0..10).map(|n| event(n, "x")).collect::<Vec<_>>()).expect("appended");
     let (admin, project) = (bench.admin(), bench.project());
@@ -252,7 +253,7 @@ fn polls_that_were_counted_are_told_when_the_reader_goes_and_at_closing() {
     let admin = bench.admin().api_key_id().map(|id| id.to_string());
     assert_eq!(Some(text(&gone, &["request", "api_key_id"])), admin.as_deref());
     turned.step(1, 1);
-    let bench = bench.reopen();
+    let bench = bench.reopen_with(|options| options.clock = turned);
     let told = newest(&bench, told);
     assert_eq!(text(&told, &["reason"]), "2 further polls returned nothing but records of polls");
     assert_eq!(Some(text(&told, &["request", "api_key_id"])), other.api_key_id().map(|id| id.to_string()).as_deref());

@@ -148,7 +148,7 @@ fn breaches_that_could_not_be_recorded_are_told_all_the_same() {
             bench.append(&[crate::bench::event(2, "beside")]).expect("no fault");
             until("it is told", &|| told(&bench).len() == 1);
         }
-        let told = told(&bench.reopen());
+        let told = told(&bench.reopen_with(|options| options.clock = clock));
         assert_eq!(told.len(), 1, "closes: {closes}");
         assert!(String::from_utf8_lossy(&told[0]).contains(r#""violations":"1""#), "{told:?}");
     }

@@ -414,7 +414,7 @@ fn months_and_years_turn_under_two_servers_and_no_partition_is_ever_missing() {
 fn a_server_that_stands_still_in_the_midst_of_sending_rows_is_let_go_of() {
     let house = House::of(1, |_, options| {
         let mut database = options.database.as_deref().expect("a database").clone();
-        database.wait_max = Duration::from_secs(2);
+        database.wait_max = Duration::from_secs(6);
         options.database = Some(Arc::new(database));
     });
     // Who takes the turn and begins to send rows, but sends none: as a server does that was stopped.

@@ -29,6 +29,8 @@ pub(super) struct Patience {
     pub(super) idle: Duration,
     /// What is known of a host's addresses, after which it is looked up again.
     pub(super) recheck: Duration,
+    /// How long it is looked, at least, whether a receiver that does not answer closes.
+    pub(super) settle: Duration,
 }
 
 impl Default for Patience {
@@ -38,6 +40,7 @@ impl Default for Patience {
             whole: Duration::from_secs(15),
             idle: Duration::from_mins(1),
             recheck: Duration::from_mins(1),
+            settle: Duration::from_millis(20),
         }
     }
 }

@@ -23,8 +23,8 @@ use super::connect::{Dialer, Opened, Origin, Purpose};
 use super::kept::Kept;
 use indelible_engine::stream::host::Host;
 
-/// How long it is looked whether the other side closes, at least and at most.
-const SETTLE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// How long it is looked whether the other side closes, at most, unless the [`Patience`](super::connect::Patience) is to look longer.
+const SETTLE_MAX: Duration = Duration::from_millis(500);
 /// How long saying farewell may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// What a receiver says is thrown away, so much of it at a time.
@@ -74,7 +74,7 @@ impl Syslog {
         }
         let mut connection = match usable {
             Some(connection) => connection,
-            None => Connection::new(self.dialer.open(purpose, self.tls.as_ref()).await?),
+            None => Connection::new(self.dialer.open(purpose, self.tls.as_ref()).await?, self.dialer.patience.settle),
         };
         connection.write(&request.body).await.map_err(|error| format!("{host} did not take everything: {error}"))?;
         place.keep(connection);
@@ -83,8 +83,8 @@ impl Syslog {
 }
 
 impl Connection {
-    fn new(opened: Opened) -> Self {
-        let settle = (2 * opened.round_trip).clamp(SETTLE.0, SETTLE.1);
+    fn new(opened: Opened, least: Duration) -> Self {
+        let settle = (2 * opened.round_trip).min(SETTLE_MAX).max(least);
         Self { origin: opened.origin, stream: Some(opened.stream), settle }
     }
 

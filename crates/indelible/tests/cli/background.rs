@@ -130,7 +130,7 @@ fn holds(out: &str) {
 fn begun(arguments: &[&str], out: &str) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_indelible"));
     let child = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
-    let until = Instant::now() + Duration::from_mins(1);
+    let until = Instant::now() + Duration::from_mins(5);
     while std::fs::metadata(format!("{out}.part")).map_or(0, |part| part.len()) < 1024 * 1024 {
         assert!(Instant::now() < until, "nothing comes");
         std::thread::sleep(Duration::from_millis(5));

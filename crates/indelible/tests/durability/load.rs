@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -120,7 +120,14 @@ impl Client<'_> {
     pub(crate) fn everything(&self) -> Vec<(u64, String, String)> {
         let (mut all, mut after) = (Vec::new(), String::new());
         loop {
-            let (status, page) = self.get(&format!("/v1/audit/events?order=asc&limit=1000{after}"));
+            let question = format!("/v1/audit/events?order=asc&limit=1000{after}");
+            let (mut answer, end) = (self.get(&question), Instant::now() + Duration::from_mins(2));
+            // The index is behind.
+            while answer.0 == 503 && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(200));
+                answer = self.get(&question);
+            }
+            let (status, page) = answer;
             assert_eq!(status, 200, "{page}");
             let rows = page["data"].as_array().expect("data");
             for row in rows {

@@ -99,7 +99,7 @@ fn lines_take_no_more_either(server: &Server, key: &str, before: u64) {
     }
     let place = post("/v1/audit/export_jobs", r#"{"format":"ndjson"}"#).headers()["location"].to_str().expect("text").to_owned();
     let get = |path: &str| ureq::get(format!("{}{path}", server.url)).header("authorization", key).call().expect("an answer");
-    let until = std::time::Instant::now() + std::time::Duration::from_mins(2);
+    let until = std::time::Instant::now() + std::time::Duration::from_mins(10);
     while !get(&place).body_mut().read_to_string().expect("text").contains("\"state\":\"done\"") && std::time::Instant::now() < until {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use indelible_core::checkpoint::Checkpoint;
 use indelible_core::note::Note;
@@ -49,11 +51,10 @@ fn read(database: &Path, sql: &str) -> Vec<String> {
     select.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("notes")
 }
 
-/// Appends and has it sealed, until nobody answers.
-fn press(url: &str, key: &str, from: u64) -> u64 {
+/// Appends and has it sealed, until nobody answers; counts.
+fn press(url: &str, key: &str, from: u64, sealed: &AtomicU64) {
     let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(Duration::from_secs(20)));
     let agent: ureq::Agent = config.build().into();
-    let mut sealed = 0;
     for n in from.. {
         let event = crate::load::event(n);
         let post = |path: &str, body: &str| {
@@ -61,12 +62,11 @@ fn press(url: &str, key: &str, from: u64) -> u64 {
             request.header("content-type", "application/json").send(body).map(|answer| answer.status().as_u16())
         };
         match post("/v1/audit/events", &event).and_then(|_| post("/v1/audit/anchors", "")) {
-            Ok(200) => sealed += 1,
+            Ok(200) => drop(sealed.fetch_add(1, Ordering::SeqCst)),
             Ok(status) => panic!("sealing is answered {status}"),
             Err(_) => break,
         }
     }
-    sealed
 }
 
 #[test]
@@ -75,16 +75,22 @@ fn kill_nine_never_leaves_two_roots_for_one_size() {
     let (data, store) = (folder.path().join("data"), folder.path().join("store"));
     let named = store.display().to_string();
     let arguments = ["--checkpoints", named.as_str(), "--anchor-interval-seconds", "1"];
-    let (mut roots, mut sealed) = (Roots::default(), 0);
+    let (mut roots, sealed) = (Roots::default(), Arc::<AtomicU64>::default());
     for kill in 0..KILLS {
         let server = Server::start(&data, &arguments);
         let (url, key) = (server.url.clone(), server.key());
+        let (counted, before) = (Arc::clone(&sealed), sealed.load(Ordering::SeqCst));
         let killer = std::thread::spawn(move || {
+            // Every other is killed wherever it is, however slow that is.
+            let until = Instant::now() + Duration::from_mins(1);
+            while kill % 2 == 0 && counted.load(Ordering::SeqCst) < before + 3 && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             // Primes apart, so that the moments lie all over the steps of a sealing, which takes some milliseconds.
             std::thread::sleep(Duration::from_millis(60 + kill * 37 % 110) + Duration::from_micros(kill * 613));
             server.kill();
         });
-        sealed += press(&url, &key, kill * 100_000);
+        press(&url, &key, kill * 100_000, &sealed);
         killer.join().expect("killed");
         let held = roots.look(&data, &store);
         // What the store holds covers no row that is not there.
@@ -95,6 +101,7 @@ fn kill_nine_never_leaves_two_roots_for_one_size() {
             assert!(size >= checkpoint.size, "kill {kill}: {} leaves of {} were signed", checkpoint.size, checkpoint.origin);
         }
     }
+    let sealed = sealed.load(Ordering::SeqCst);
     assert!(sealed > KILLS, "it was sealing when it was killed: {sealed}");
     let server = Server::start(&data, &arguments);
     press_once(&server);

@@ -34,6 +34,8 @@ impl Running {
         let data = TempDir::new().expect("a folder");
         let mut options = Options::new(data.path().join("data"));
         options.faults = faults;
+        // What is struck is what the test does.
+        options.anchor_interval = std::time::Duration::from_hours(1);
         let clock = options.clock.clone();
         let ledger = Ledger::open(options).expect("an empty folder opens").ledger;
         let (told, listening) = mpsc::channel();

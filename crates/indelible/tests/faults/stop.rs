@@ -8,13 +8,19 @@ use indelible::http::HttpOptions;
 use crate::client::{Client, Connection};
 use crate::server::{Running, event, unlimited};
 
-/// Sends the head of an append and half of its body; returns the other half.
+/// Sends the head of an append and, once the server has begun to read its body, half of that; returns the other half.
 fn half_sent(client: &Client) -> (Connection, String) {
     let body = event("alice");
     let mut connection = Connection::open(client.address);
     let (authorization, length) = (format!("Bearer {}", client.key), body.len().to_string());
-    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json"), ("content-length", length.as_str())];
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", "application/json"),
+        ("content-length", length.as_str()),
+        ("expect", "100-continue"),
+    ];
     connection.head("POST", "/v1/audit/events", &headers);
+    assert_eq!(connection.answer().expect("it may go on").status, 100);
     let (first, rest) = body.split_at(body.len() / 2);
     connection.stream.write_all(first.as_bytes()).expect("the server reads");
     (connection, rest.to_owned())
@@ -24,8 +30,6 @@ fn half_sent(client: &Client) -> (Connection, String) {
 fn a_request_under_way_is_finished_before_the_server_goes() {
     let mut server = Running::start();
     let (mut connection, rest) = half_sent(&server.admin());
-    // Long enough that the server has begun to read, and short of its patience.
-    std::thread::sleep(Duration::from_millis(200));
     let stopping = std::thread::spawn(move || server.stop());
     std::thread::sleep(Duration::from_millis(200));
     assert!(!stopping.is_finished(), "a request is under way");
@@ -39,7 +43,6 @@ fn a_request_that_never_ends_does_not_hold_up_the_end() {
     let http = HttpOptions { drain_timeout: Duration::from_millis(300), ..unlimited() };
     let mut server = Running::start_with(http, None);
     let (mut connection, _) = half_sent(&server.admin());
-    std::thread::sleep(Duration::from_millis(100));
     server.stop();
     assert!(connection.answer().is_none_or(|answer| answer.status >= 400));
 }

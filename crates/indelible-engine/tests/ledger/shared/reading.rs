@@ -152,7 +152,7 @@ fn whoever_follows_on_one_server_sees_what_the_other_appends_in_order_and_once()
                 }
             });
             while seen.len() < 10 * (round as usize + 1) {
-                let batch = tokio::time::timeout(Duration::from_secs(20), following.next()).await.expect("in time").expect("it goes on");
+                let batch = tokio::time::timeout(Duration::from_mins(1), following.next()).await.expect("in time").expect("it goes on");
                 seen.extend(batch.events.into_iter().map(|(sequence, _)| sequence));
             }
         }

@@ -34,22 +34,27 @@ impl Faults for Once {
 fn each_write_of_a_stream_may_fail_and_every_event_arrives() {
     for write in [Write::Stream, Write::Commit] {
         for (when, nth) in [When::Before, When::After].into_iter().flat_map(|when| (0..6).map(move |nth| (when, nth))) {
-            let faults = Arc::new(Once { write, when, left: AtomicI64::new(-1) });
-            let bench = Bench::with(|options| options.faults = Some(Arc::<Once>::clone(&faults)));
-            let delivering = Delivering::over(bench, PATIENCE);
-            let stream = delivering.stream(&json!({"filter": "action eq \"test.step\"", "batch_events_max": 4}));
-            delivering.until(stream, "it is there", |status| !status.positions.is_empty());
-            // While the receiver takes nothing, nothing is recorded either.
-            delivering.append(0, 20);
-            faults.left.store(nth, Ordering::SeqCst);
-            delivering.receiver.until("all arrived", |came| once(&taken(came)).len() == 20);
-            assert!(faults.left.load(Ordering::SeqCst) < 0, "{write:?} {when:?} at the {nth}th did not strike");
-            let came = once(&delivering.receiver.taken(stream));
-            assert!(came.is_sorted_by(|a, b| a < b), "{write:?} {when:?} at the {nth}th: {came:?}");
-            delivering.until(stream, "it is through", |status| status.lag_events < 20 && status.pending.is_none());
-            delivering.bench.verify();
+            // Where all had been recorded before it was to strike, it is done again.
+            assert!((0..10).any(|_| strike(write, when, nth)), "{write:?} {when:?} at the {nth}th did not strike");
         }
     }
+}
+
+/// Whether it struck.
+fn strike(write: Write, when: When, nth: i64) -> bool {
+    let faults = Arc::new(Once { write, when, left: AtomicI64::new(-1) });
+    let bench = Bench::with(|options| options.faults = Some(Arc::<Once>::clone(&faults)));
+    let delivering = Delivering::over(bench, PATIENCE);
+    let stream = delivering.stream(&json!({"filter": "action eq \"test.step\"", "batch_events_max": 4}));
+    delivering.until(stream, "it is there", |status| !status.positions.is_empty());
+    delivering.append(0, 20);
+    faults.left.store(nth, Ordering::SeqCst);
+    delivering.receiver.until("all arrived", |came| once(&taken(came)).len() == 20);
+    let came = once(&delivering.receiver.taken(stream));
+    assert!(came.is_sorted_by(|a, b| a < b), "{write:?} {when:?} at the {nth}th: {came:?}");
+    delivering.until(stream, "it is through", |status| status.lag_events < 20 && status.pending.is_none());
+    delivering.bench.verify();
+    faults.left.load(Ordering::SeqCst) < 0
 }
 
 fn taken(came: &[Came]) -> Vec<u64> {

@@ -44,6 +44,7 @@ fn contents_leave_where_the_stream_has_a_purpose_with_an_event_a_record() {
     assert!(
         told.iter().all(|event| event["decrypt"]["purpose"] == "the archive of the bank" && event["resource"]["id"] == open.to_string())
     );
+    delivering.until(closed, "all is recorded", |status| status.lag_events < 5);
     assert!(delivering.deliveries(closed, None).len() == 5);
     delivering.bench.verify();
 }
@@ -97,7 +98,7 @@ fn what_a_receiver_says_of_contents_is_not_kept() {
         Say::Repeat(if came.stream == open && came.events()[0]["sequence"].as_u64().is_some_and(|n| n % 2 == 0) { 422 } else { 200 })
     });
     delivering.append(0, 6);
-    delivering.until(open, "some are dead", |status| status.dead_letters == 3 && status.pending.is_none());
+    delivering.until(open, "some are dead", |status| status.dead_letters == 3 && status.pending.is_none() && status.lag_events < 6);
     delivering.receiver.until("all arrived", |came| came.len() >= 12);
     delivering.until(closed, "all is recorded", |status| status.lag_events < 6);
     let kept = delivering.deliveries(open, None);

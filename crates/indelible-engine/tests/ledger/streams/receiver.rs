@@ -87,7 +87,7 @@ impl Receiver {
 
     /// Waits until it is so.
     pub(crate) fn until(&self, what: &str, holds: impl Fn(&[Came]) -> bool) {
-        let end = Instant::now() + Duration::from_mins(1);
+        let end = Instant::now() + Duration::from_mins(3);
         while !holds(&self.lock().came) {
             assert!(Instant::now() < end, "{what}: {:#?}", self.lock().came.iter().map(Came::sequences).collect::<Vec<_>>());
             std::thread::sleep(Duration::from_millis(2));

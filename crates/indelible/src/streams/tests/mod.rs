@@ -27,10 +27,11 @@ use super::guard::{Guard, Resolver};
 const STREAM: Uuid = Uuid::from_u128(0x51);
 /// Nothing here takes longer, unless it is meant to.
 const PATIENCE: Patience = Patience {
-    connect: Duration::from_secs(10),
-    whole: Duration::from_secs(10),
-    idle: Duration::from_secs(10),
+    connect: Duration::from_mins(1),
+    whole: Duration::from_mins(1),
+    idle: Duration::from_mins(1),
     recheck: Duration::from_mins(1),
+    settle: Duration::from_millis(20),
 };
 
 fn tls_file(name: &str) -> PathBuf {
@@ -68,7 +69,7 @@ async fn ask(streams: &Streams, request: Request) -> Result<Response, String> {
 
 /// Waits for what comes about on other tasks.
 async fn until(what: impl Fn() -> bool) {
-    for _ in 0..2_000 {
+    for _ in 0..12_000 {
         if what() {
             return;
         }

@@ -143,7 +143,9 @@ async fn a_connection_that_was_closed_meanwhile_is_made_anew_and_nothing_is_lost
 #[tokio::test]
 async fn one_that_closes_while_it_is_written_to_is_an_error() {
     for manners in [&[Manner::Closes(0)][..], &[Manner::Breaks(0)], &[Manner::Closes(2)], &[Manner::Breaks(2)]] {
-        let (collector, streams) = (Collector::start(manners).await, on_loopback());
+        // Whoever closes is seen at once, and looked for however late that comes.
+        let patience = Patience { settle: Duration::from_secs(5), ..PATIENCE };
+        let (collector, streams) = (Collector::start(manners).await, streams(Scripted::new(&[&["127.0.0.1"]]), patience));
         for size in [4, 1 << 20] {
             let error = ask(&streams, collector.frames(&"x".repeat(size))).await.expect_err("closed");
             assert!(error.contains("localhost did not take everything"), "{error}");

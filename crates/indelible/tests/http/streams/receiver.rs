@@ -104,15 +104,16 @@ impl Receiver {
 
 /// Waits for something, and says what there is instead where it does not come.
 pub(crate) fn wait<T>(what: impl Fn() -> Option<T>, instead: impl Fn() -> String) -> T {
-    let (end, mut pause) = (Instant::now() + Duration::from_mins(1), Duration::from_millis(5));
+    let (end, mut pause) = (Instant::now() + Duration::from_mins(5), Duration::from_millis(5));
     loop {
         if let Some(found) = what() {
             return found;
         }
         assert!(Instant::now() < end, "it does not come about: {}", instead());
         std::thread::sleep(pause);
-        // Some questions are events themselves: whoever asks for the end of something gives it the time to come to it.
-        pause = (pause * 5 / 4).min(Duration::from_secs(1));
+        // Some questions are events themselves: whoever asks for the end of something gives it the time to come to it, which is longer than a
+        // stream takes to look (a second) and to record how far it is (half of one).
+        pause = (pause * 5 / 4).min(Duration::from_secs(2));
     }
 }
 
