@@ -22,9 +22,9 @@ const STORE: &str = "INDELIBLE_TEST_STORE";
 const DATABASE: &str = "database";
 
 /// Of what is broken at each of many places in turn, to how many the next one is: in a database, where each place takes ten times as long, a
-/// third of them is enough beside all of them in a file.
+/// fifth of them is enough beside all of them in a file.
 pub(crate) fn stride() -> usize {
-    if std::env::var_os(STORE).is_some() { 3 } else { 1 }
+    if std::env::var_os(STORE).is_some() { 5 } else { 1 }
 }
 
 /// The address of the database of a ledger, where it has one.
