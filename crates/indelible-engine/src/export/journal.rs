@@ -24,7 +24,7 @@ pub(super) struct Journal {
     operation: Uuid,
     /// The id of its outcome. Nobody else knows it before that is on record, or he could put something else in its place.
     outcome: Uuid,
-    /// Whether an outcome was handed to the writer: a COMMIT that failed may have persisted.
+    /// Whether an outcome may be on record though nobody said so: a COMMIT that failed may have persisted.
     tried: bool,
     form: &'static str,
     details: Vec<(&'static str, String)>,
@@ -108,9 +108,9 @@ impl Journal {
         self.details.extend(details);
     }
 
-    fn outcome(&mut self, outcome: &'static str, reason: Option<String>) -> EngineEvent {
+    fn outcome(&self, outcome: &'static str, reason: Option<String>) -> EngineEvent {
         let mut event = self.reading.event(outcome, self.sent.entries, reason);
-        event.id = if std::mem::replace(&mut self.tried, true) { OwnId::Again(self.outcome) } else { OwnId::Drawn(self.outcome) };
+        event.id = if self.tried { OwnId::Again(self.outcome) } else { OwnId::Drawn(self.outcome) };
         event.operation = Some((self.operation, "outcome"));
         event.context.clone_from(&self.details);
         event.context.push(("bytes_sent", self.sent.bytes.to_string()));
@@ -126,11 +126,31 @@ impl Journal {
 
     /// Records that everything was sent.
     pub(super) fn succeed(&mut self) -> Result<(), AppendError> {
-        let event = self.outcome("allow", None);
-        self.record(vec![event])?;
+        self.record_end("allow", None)?;
         self.ended = true;
-        self.told.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Records that everything is where it stays. Where that fails it is as it is, and whoever keeps it sees that it is told.
+    pub(super) fn conclude(&mut self) {
+        self.ended = true;
+        if let Err(error) = self.record_end("allow", None) {
+            self.untold(&error);
+        }
+    }
+
+    fn record_end(&mut self, outcome: &'static str, reason: Option<String>) -> Result<(), AppendError> {
+        match self.record(vec![self.outcome(outcome, reason)]) {
+            // What was thought to have failed was recorded after all.
+            Ok(()) | Err(AppendError::Conflict { .. }) => {
+                self.told.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error) => {
+                self.tried |= matches!(error, AppendError::Unavailable { outcome_unknown: true, .. });
+                Err(error)
+            }
+        }
     }
 
     /// Records that it was not, and why.
@@ -158,11 +178,8 @@ impl Journal {
             return;
         }
         self.ended = true;
-        let event = self.outcome(self.word(), Some(reason));
-        match self.record(vec![event]) {
-            // What was thought to have failed was recorded after all.
-            Ok(()) | Err(AppendError::Conflict { .. }) => self.told.store(true, Ordering::Relaxed),
-            Err(error) => self.untold(&error),
+        if let Err(error) = self.record_end(self.word(), Some(reason)) {
+            self.untold(&error);
         }
     }
 
@@ -173,12 +190,13 @@ impl Journal {
 
 impl Journal {
     /// Records that it was broken off, and does not wait until that is durable: for who must not block.
-    fn left(&mut self, reason: &str) {
+    pub(super) fn left(&mut self, reason: &str) {
         if self.ended {
             return;
         }
         self.ended = true;
         let event = self.outcome(self.word(), Some(reason.to_owned()));
+        self.tried = true;
         let recorded = self.ledger.prepare_all(vec![event]).and_then(|batch| {
             let work = Work::new(batch, Privilege::Engine);
             self.ledger.inner.writer.submit_unanswered(work)
@@ -189,7 +207,7 @@ impl Journal {
     }
 
     fn untold(&self, error: &AppendError) {
-        tracing::error!(%error, operation_id = %self.operation, "the end of an export could not be recorded: its intent stays open");
+        tracing::error!(%error, operation_id = %self.operation, "the end of an export could not be recorded");
     }
 }
 

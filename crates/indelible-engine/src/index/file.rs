@@ -10,8 +10,8 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::token::TokenKey;
-use crate::store::open_read_only;
 use crate::store::sql::{self, OptionalExtension as _, SqlError, SqlResult};
+use crate::store::{make_file, open_read_only};
 
 /// Version of the tables and of the tokens.
 const VERSION: i32 = 1;
@@ -127,7 +127,7 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
 /// Makes a new, empty index in place of what is there.
 pub(crate) fn create(path: &Path, boot_id: &str) -> Result<(Connection, TokenKey, Through), Unfit> {
     delete(path).map_err(|_| rusqlite::Error::InvalidPath(path.to_owned()))?;
-    private_file(path).map_err(|_| rusqlite::Error::InvalidPath(path.to_owned()))?;
+    make_file(path).map_err(|_| rusqlite::Error::InvalidPath(path.to_owned()))?;
     let connection = connect(path)?;
     connection.pragma_update(None, "synchronous", "off")?;
     let mut key = [0; 16];
@@ -138,12 +138,6 @@ pub(crate) fn create(path: &Path, boot_id: &str) -> Result<(Connection, TokenKey
     connection.pragma_update(None, "user_version", VERSION)?;
     connection.execute_batch("COMMIT")?;
     Ok((connection, TokenKey::new(key), Through { row: 0, row_hash: Vec::new() }))
-}
-
-/// SQLite gives its WAL and shared memory the mode of the file itself.
-fn private_file(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
 }
 
 /// Opens the index that is there, if it may be gone on with.

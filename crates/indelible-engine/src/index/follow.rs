@@ -119,7 +119,13 @@ fn follow_file(shared: &Arc<Shared>, boot_id: &str, anew: bool) -> Result<Leave,
         view.ids.noting_from(committed);
         locked(&shared.signals).commit(committed, Instant::now());
     }
-    shared.through.send_replace(open.through.row);
+    {
+        // Somebody who wants it anew waits for that one.
+        let signals = locked(&shared.signals);
+        if !signals.rebuild {
+            shared.through.send_replace(open.through.row);
+        }
+    }
     let loader = load_ids(shared, &view, open.through.row);
     let left = fill(shared, &ledger, &mut open, &view, blocks);
     locked(&view.idle).clear();

@@ -17,5 +17,5 @@ pub use postgres::{Database, NoDatabase};
 pub(crate) use postgres::{connect, told};
 pub(crate) use readers::{Reader, Readers};
 pub(crate) use source::{Source, absent_tables};
-pub(crate) use sqlite::{BUSY_WAIT, Expected, PAGE_BYTES, open_durable, open_read_only};
+pub(crate) use sqlite::{BUSY_WAIT, Expected, PAGE_BYTES, make_file, open_durable, open_read_only};
 pub(crate) use tiles::{Tiles, Tree};

@@ -66,7 +66,7 @@ fn a_row_that_two_servers_hand_in_is_chained_by_one_of_them() {
     let second = place.open("b");
     let turn = place.another_owner();
     turn.run("BEGIN; SELECT 1 FROM audit.turn FOR UPDATE");
-    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM turn FOR UPDATE%'";
     let waits = || place.owner.number(waiting);
     let host = place.host();
     host.append(&event(1, "once")).expect("taken");

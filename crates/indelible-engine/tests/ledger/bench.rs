@@ -224,13 +224,17 @@ impl Bench {
         self.ledger.prepare(&self.admin(), &self.project(), "http", submission)
     }
 
-    /// Appends events as one batch; again, where the index of a ledger that was only just opened has not come far enough to tell retries.
+    /// Appends events as one batch; again, where the index of a ledger that was only just opened has not come far enough to tell retries. Once
+    /// a COMMIT failed, that is what a test is about.
     pub(crate) fn append(&self, events: &[String]) -> Result<Vec<Receipt>, AppendError> {
         let end = Instant::now() + Duration::from_mins(1);
         loop {
             let batch = events.iter().map(|event| self.prepare(event).expect("a good event")).collect();
             match self.ledger.append_blocking(batch) {
-                Err(AppendError::Unavailable { reason, .. }) if reason == "retries cannot be told now" && Instant::now() < end => {}
+                Err(AppendError::Unavailable { reason, .. })
+                    if reason == "retries cannot be told now"
+                        && self.ledger.status().commit_failures_total == 0
+                        && Instant::now() < end => {}
                 done => return done,
             }
         }

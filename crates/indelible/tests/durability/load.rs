@@ -122,8 +122,7 @@ impl Client<'_> {
         loop {
             let question = format!("/v1/audit/events?order=asc&limit=1000{after}");
             let (mut answer, end) = (self.get(&question), Instant::now() + Duration::from_mins(2));
-            // The index is behind.
-            while answer.0 == 503 && Instant::now() < end {
+            while answer.0 == 503 && answer.1["detail"].as_str().is_some_and(|detail| detail.contains("index")) && Instant::now() < end {
                 std::thread::sleep(Duration::from_millis(200));
                 answer = self.get(&question);
             }

@@ -1,11 +1,15 @@
 //! `/v1/audit/export_jobs`: made in the background, fetched in parts, gone with their project; and what the log says of each.
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use indelible::http::{HttpOptions, Server};
 use indelible_core::extract::{Check, Format, Lines, Manifest};
 use indelible_core::hex;
 use indelible_core::verify::Verdict;
+use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::{Ledger, Options};
 use serde_json::{Value, json};
 
@@ -249,6 +253,12 @@ fn jobs_are_bounded_and_one_that_is_removed_stops() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(ends(), 20);
+    // Of those that are gone and whose end is on record nothing is left.
+    let left = || std::fs::read_dir(house.data().join("exports")).expect("a folder").count();
+    while left() > 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!((left(), house.get(JOBS).send().is(200)["data"].as_array().map(Vec::len)), (0, Some(0)));
     create(&house, &house.admin, &json!({"format": "csv"}));
 }
 
@@ -267,6 +277,54 @@ fn what_still_waits_when_its_key_ends_is_not_made() {
     let operation = last["operation_id"].as_str().expect("an id");
     let told = house.log(&format!("operation_id eq \"{operation}\" and phase eq \"outcome\""));
     assert_eq!(told.iter().map(|event| &event["outcome"]).collect::<Vec<_>>(), ["error"]);
+}
+
+/// Strikes one COMMIT: the first once the file of a job is there, which is to record that.
+struct AtItsEnd {
+    when: When,
+    folder: OnceLock<PathBuf>,
+    struck: AtomicBool,
+}
+
+impl AtItsEnd {
+    /// Whether a job says so.
+    fn says(&self, words: &[&str]) -> bool {
+        let Ok(files) = std::fs::read_dir(self.folder.get().expect("it is served")) else { return false };
+        let texts = files.filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok());
+        texts.into_iter().any(|text| words.iter().all(|word| text.contains(word)))
+    }
+}
+
+impl Faults for AtItsEnd {
+    fn strikes(&self, write: Write, when: When) -> bool {
+        (write, when) == (Write::Commit, self.when)
+            && !self.struck.load(Ordering::SeqCst)
+            && self.folder.get().is_some()
+            && self.says(&["\"state\":\"done\"", "\"told\":false"])
+            && !self.struck.swap(true, Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn one_whose_end_was_thought_lost_is_done_all_the_same_and_told_once() {
+    for when in [When::Before, When::After] {
+        let fault = Arc::new(AtItsEnd { when, folder: OnceLock::new(), struck: AtomicBool::new(false) });
+        let house = House::with(HttpOptions::default(), |options| options.faults = Some(Arc::<AtItsEnd>::clone(&fault)));
+        fill(&house, &house.admin, 20);
+        fault.folder.set(house.data().join("exports")).expect("once");
+        let path = create(&house, &house.admin, &json!({"format": "csv", "to_sequence": 10}));
+        let until = Instant::now() + Duration::from_mins(1);
+        while !fault.says(&["\"told\":true"]) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(fault.struck.load(Ordering::SeqCst), "{when:?}");
+        let job = house.get(&path).send().is(200);
+        assert_eq!((&job["state"], house.get(&format!("{path}/file")).send().status), (&json!("done"), 200), "{when:?}");
+        let operation = job["operation_id"].as_str().expect("an id");
+        let told = house.log(&format!("operation_id eq \"{operation}\" and phase eq \"outcome\""));
+        assert_eq!(told.iter().map(|event| &event["outcome"]).collect::<Vec<_>>(), ["allow"], "{when:?}");
+        assert_eq!(told[0]["context"]["sha256"], job["sha256"], "{when:?}");
+    }
 }
 
 /// Serves a folder that was served before.
@@ -326,6 +384,11 @@ fn what_was_done_is_there_after_a_restart_and_what_was_not_is_failed() {
             (answer.status().as_u16(), answer.body_mut().read_to_vec().expect("a body"))
         };
         for path in [&path, &format!("{JOBS}/{whole_id}")] {
+            // It is done once that is on record.
+            let until = Instant::now() + Duration::from_mins(1);
+            while !get(path).1.windows(14).any(|bytes| bytes == b"\"state\":\"done\"") && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(20));
+            }
             assert!(get(&format!("{path}/file")) == (200, whole.clone()), "the same bytes");
         }
         let failed: Value = serde_json::from_slice(&get(&format!("{JOBS}/{id}")).1).expect("JSON");

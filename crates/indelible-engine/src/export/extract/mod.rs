@@ -144,7 +144,8 @@ impl Extract {
         self.journal.add(take.told());
         if take.stays() {
             take.end()?;
-            Ok(self.journal.succeed()?)
+            self.journal.conclude();
+            Ok(())
         } else {
             self.journal.succeed()?;
             Ok(take.end()?)

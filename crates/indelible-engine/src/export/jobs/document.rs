@@ -97,6 +97,8 @@ pub struct Job {
     pub manifest: Option<String>,
     /// Whether its end is known to be on record.
     pub(super) told: bool,
+    /// Whether it is gone for everybody but whoever sees that its end is recorded.
+    pub(super) removed: bool,
 }
 
 mod text {
@@ -156,6 +158,16 @@ mod maybe_micros {
 }
 
 impl Job {
+    /// As it is shown: it is done once that is on record.
+    pub(super) fn shown(&self) -> Self {
+        let mut job = self.clone();
+        if job.state == State::Done && !job.told {
+            job.state = State::Running;
+            (job.finished_at, job.events_after, job.sha256, job.manifest) = (None, None, None, None);
+        }
+        job
+    }
+
     /// The name of its file for who fetches it.
     pub fn file_name(&self) -> String {
         let extension = if self.format == BUNDLE { "tar" } else { &self.format };
@@ -215,9 +227,9 @@ pub(super) fn take_up(ledger: &Ledger, folder: &Path, places: &Places) -> BTreeM
             State::Done if !is_whole() => fail(ledger, folder, &mut job, "its file is gone"),
             State::Done | State::Failed => {}
         }
-        let project = ledger.inner.registry.project(job.project_id);
+        let project = ledger.inner.registry.project(job.project_id).filter(|_| !job.removed);
         let place = project.and_then(|project| places.take(project.organization_id, Some(project.id)));
-        all.insert(job.id, Held { job, begun: None, gone: Arc::default(), _place: place });
+        all.insert(job.id, Held { job, begun: None, gone: Arc::default(), place });
     }
     for path in paths {
         if id_of(&path).is_none_or(|id| !all.contains_key(&id) && !unread.contains(&id)) {

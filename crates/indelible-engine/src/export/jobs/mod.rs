@@ -108,8 +108,15 @@ struct Held {
     begun: Option<(Begun, Form)>,
     /// Raised where it is to stop.
     gone: Arc<AtomicBool>,
-    /// Of a job that was taken up, `None` where its project is gone: it goes too.
-    _place: Option<Place>,
+    /// `None` where it is removed; of a job that was taken up, also where its project is gone: it goes too.
+    place: Option<Place>,
+}
+
+impl Held {
+    /// As it is shown, unless it is removed.
+    fn shown(&self) -> Option<Job> {
+        (!self.job.removed).then(|| self.job.shown())
+    }
 }
 
 struct Shared {
@@ -121,6 +128,8 @@ struct Shared {
     stopping: AtomicBool,
     /// Held while a job is made.
     busy: tokio::sync::Mutex<()>,
+    /// Held while what is known of a job is written or removed: each time it is what is known then.
+    writing: Mutex<()>,
 }
 
 /// The export jobs of a server.
@@ -147,6 +156,7 @@ impl Jobs {
             bell: Notify::new(),
             stopping: AtomicBool::new(false),
             busy: tokio::sync::Mutex::new(()),
+            writing: Mutex::new(()),
         });
         tokio::spawn(run::run(Arc::downgrade(&shared)));
         tokio::spawn(run::sweep(Arc::downgrade(&shared)));
@@ -194,24 +204,24 @@ impl Jobs {
             sha256: None,
             manifest: None,
             told: false,
+            removed: false,
         };
-        let (folder, document) = (self.0.folder.clone(), job.clone());
-        let written = apart(move || document::write(&folder, &document)).await.map_err(ReadError::from)?;
+        let (shared, document) = (Arc::clone(&self.0), job.clone());
+        let written = apart(move || shared.write(&document)).await.map_err(ReadError::from)?;
         written.map_err(|error| ReadError::Unavailable(format!("the job cannot be written: {error}")))?;
-        let mut held = Held { job: job.clone(), begun: Some((begun, form)), gone: Arc::default(), _place: Some(place) };
-        {
+        let held = Held { job: job.clone(), begun: Some((begun, form)), gone: Arc::default(), place: Some(place) };
+        let is_late = {
+            // Under the lock: whoever stops raises it before he looks what there is.
             let mut all = self.0.all();
-            if !self.0.stopping.load(Ordering::Relaxed) {
-                all.insert(job.id, held);
-                self.0.bell.notify_one();
-                return Ok(job);
-            }
+            all.insert(job.id, held);
+            self.0.stopping.load(Ordering::Relaxed)
+        };
+        if is_late {
+            self.0.remove(job.id, STOPS).await;
+            return Err(ReadError::Unavailable(STOPS.to_owned()).into());
         }
-        if let Some((begun, _)) = held.begun.take() {
-            begun.give_up(STOPS.to_owned()).await;
-        }
-        document::remove(&self.0.folder, job.id);
-        Err(ReadError::Unavailable(STOPS.to_owned()).into())
+        self.0.bell.notify_one();
+        Ok(job)
     }
 
     /// The place of one more, where it may be taken.
@@ -232,8 +242,7 @@ impl Jobs {
     /// The jobs of a project, the newest first. Needs `audit:read`.
     pub async fn list(&self, caller: &Caller, project: &Project) -> Result<Vec<Job>, JobError> {
         self.authorise(caller, project.id).await?;
-        let mut jobs: Vec<Job> =
-            self.0.all().values().filter(|held| held.job.project_id == project.id).map(|held| held.job.clone()).collect();
+        let mut jobs: Vec<Job> = self.0.all().values().filter(|held| held.job.project_id == project.id).filter_map(Held::shown).collect();
         jobs.sort_unstable_by_key(|job| std::cmp::Reverse((job.created_at, job.id)));
         Ok(jobs)
     }
@@ -263,7 +272,7 @@ impl Jobs {
     /// The job, for who may see it. A job of another project and one that is nowhere are answered alike.
     async fn find(&self, caller: &Caller, id: Uuid, action: &'static str) -> Result<Job, JobError> {
         let ledger = &self.0.ledger;
-        let job = self.0.all().get(&id).map(|held| held.job.clone());
+        let job = self.0.all().get(&id).and_then(Held::shown);
         let seen = job.filter(|job| ledger.inner.registry.is_within(Owner::Project(job.project_id), caller.owner()));
         let Some(job) = seen else { return Err(ledger.unseen(caller, action, ReadError::NotFound("export job")).await.into()) };
         if let Err(error) = self.reading(caller, &job).and_then(|reading| reading.authorise(ledger)) {
@@ -297,16 +306,15 @@ impl Jobs {
 }
 
 impl Ledger {
-    /// Records how a job ended, where that may not be on record: the server ended in the midst of it, or nothing could be written. Whether it
-    /// is on record then. Blocks.
-    fn told_late(&self, job: &Job) -> bool {
-        let Some(project) = self.inner.registry.project(job.project_id) else { return true };
+    /// Records how a job ended, where that may not be on record: the server ended in the midst of it, or nothing could be written. Blocks.
+    fn tell_late(&self, job: &Job) -> Result<(), AppendError> {
+        let Some(project) = self.inner.registry.project(job.project_id) else { return Ok(()) };
         let outcome = if job.state == State::Done { "allow" } else { "error" };
         let reason = job.reason.as_deref().unwrap_or("recorded at the start after the server stopped");
         let mut event = EngineEvent::new(&Caller::engine(), &project, "audit.export", outcome).because(reason);
         event.id = OwnId::Again(job.outcome_id);
         event.operation = Some((job.operation_id, "outcome"));
-        event.context = vec![("form", "job".to_owned())];
+        event.context = vec![("form", "job".to_owned()), ("entries", job.entries.to_string()), ("bytes_sent", job.bytes.to_string())];
         event.context.extend(job.sha256.clone().map(|sha256| ("sha256", sha256)));
         let recorded = self.prepare_all(vec![event]).and_then(|batch| {
             let work = crate::write::Work::new(batch, crate::write::Privilege::Engine);
@@ -314,11 +322,12 @@ impl Ledger {
         });
         match recorded {
             // It had been recorded, and said more.
-            Ok(_) | Err(AppendError::Conflict { .. }) => true,
-            Err(error) => {
-                tracing::error!(%error, operation_id = %job.operation_id, "the end of an export could not be recorded: it is tried again");
-                false
+            Ok(_) | Err(AppendError::Conflict { .. }) => Ok(()),
+            Err(error @ AppendError::Fault { .. }) => {
+                tracing::error!(%error, operation_id = %job.operation_id, "the end of an export can never be recorded: its intent stays open");
+                Ok(())
             }
+            Err(error) => Err(error),
         }
     }
 }

@@ -126,7 +126,7 @@ impl NewFile {
         job.rows = job.rows_all.unwrap_or(job.rows);
         job.sha256 = Some(hex::encode(&made.sha256));
         job.manifest = Some(String::from_utf8_lossy(&made.manifest).into_owned());
-        document::write(&self.shared.folder, &job)?;
+        self.shared.write(&job)?;
         Ok(job)
     }
 }

@@ -1,8 +1,9 @@
 //! Making what was asked for, one after the other; and clearing away what is past its time, or whose project is gone.
 
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
 use uuid::Uuid;
 
@@ -10,8 +11,12 @@ use super::super::ExportError;
 use super::super::begin::{Begun, Panicked, apart};
 use super::document::{self, Job, State};
 use super::new_file::NewFile;
-use super::{FREE_SPARE_BYTES, Form, KEPT_MICROS, STOPS, SWEEP_EVERY, Shared};
+use super::{FREE_SPARE_BYTES, Form, Held, KEPT_MICROS, STOPS, SWEEP_EVERY, Shared};
+use crate::append::AppendError;
 use crate::query::ReadError;
+
+/// How many times the sweep passes by after something could not be recorded: where the index is behind, the writer waits for it each time.
+const RESTS: u32 = 5;
 
 /// What is free on the disk of a folder, which need not be there yet.
 fn free_bytes(folder: &Path) -> u64 {
@@ -43,13 +48,14 @@ pub(super) async fn run(shared: Weak<Shared>) {
 
 /// Clears away, and records what is not on record yet, until the server ends.
 pub(super) async fn sweep(shared: Weak<Shared>) {
+    let (mut why, mut rests) = (None, 0);
     loop {
         let Some(shared) = shared.upgrade() else { return };
         if shared.stopping.load(Ordering::Relaxed) {
             return;
         }
         let now = shared.ledger.inner.clock.now();
-        let all: Vec<_> = shared.all().values().map(|held| held.job.clone()).collect();
+        let all: Vec<_> = shared.all().values().filter_map(|held| (!held.job.removed).then(|| held.job.clone())).collect();
         for job in all {
             if shared.ledger.is_deleted(job.project_id) {
                 shared.remove(job.id, "the project was deleted").await;
@@ -57,33 +63,52 @@ pub(super) async fn sweep(shared: Weak<Shared>) {
                 shared.remove(job.id, "its time is up").await;
             }
         }
-        tell_late(&shared).await;
+        if rests == 0 {
+            let failed = tell_late(&shared).await.err();
+            if let Some(error) = failed.as_ref().filter(|error| why.as_ref() != Some(*error)) {
+                tracing::error!(%error, "how exports ended could not be recorded; it is tried again");
+            }
+            rests = if failed.is_some() { RESTS } else { 0 };
+            why = failed;
+        } else {
+            rests -= 1;
+        }
         drop(shared);
         tokio::time::sleep(SWEEP_EVERY).await;
     }
 }
 
-/// Records how jobs ended of which that may not be on record.
-async fn tell_late(shared: &Arc<Shared>) {
-    let untold: Vec<_> =
-        shared.all().values().filter(|held| held.job.state.is_over() && !held.job.told).map(|held| held.job.clone()).collect();
-    for job in untold {
+/// Records how jobs ended of which that may not be on record, until one cannot be.
+async fn tell_late(shared: &Arc<Shared>) -> Result<(), AppendError> {
+    let is_untold = |held: &Held| held.job.state.is_over() && !held.job.told;
+    let untold: Vec<_> = shared.all().values().filter(|held| is_untold(held)).map(|held| held.job.id).collect();
+    for id in untold {
         let of = Arc::clone(shared);
         // One that panicked is told of, and tried again.
-        let _ = apart(move || of.tell_late(job)).await;
+        apart(move || of.settle(id)).await.unwrap_or(Ok(()))?;
     }
+    Ok(())
 }
 
-/// What is left when the server ends is failed, and how every job ended is recorded.
+/// What is left when the server ends is failed, and how every job ended is recorded. Where the store takes nothing any more, the next start
+/// does that.
 pub(super) async fn give_up(shared: &Arc<Shared>) {
     let left: Vec<_> = shared.all().values().filter(|held| !held.job.state.is_over()).map(|held| held.job.id).collect();
+    let mut takes = true;
     for id in left {
         let begun = shared.all().get_mut(&id).and_then(|held| held.begun.take());
-        let Some((begun, _)) = begun else { continue };
-        let told = begun.give_up(STOPS.to_owned()).await;
-        over(shared, id, Err("the server stopped before it was done".to_owned()), told).await;
+        let Some((mut begun, _)) = begun else { continue };
+        takes = if takes {
+            begun.give_up(STOPS.to_owned()).await
+        } else {
+            begun.journal.left(STOPS);
+            false
+        };
+        over(shared, id, Err("the server stopped before it was done".to_owned()), takes).await;
     }
-    tell_late(shared).await;
+    if takes && let Err(error) = tell_late(shared).await {
+        tracing::error!(%error, "how exports ended could not be recorded; the next start tries it again");
+    }
 }
 
 async fn over(shared: &Arc<Shared>, id: Uuid, made: Result<Job, String>, told: bool) {
@@ -109,61 +134,81 @@ impl Shared {
 
     /// Takes note of how it ended, and whether that is on record; otherwise the next sweep sees to that. Blocks.
     fn over(&self, id: Uuid, made: Result<Job, String>, told: bool) {
-        let job = {
-            let mut all = self.all();
-            all.get_mut(&id).map(|held| {
-                match made {
-                    Ok(job) => held.job = job,
-                    Err(reason) => {
-                        held.job.finished_at = Some(self.ledger.inner.clock.now());
-                        (held.job.state, held.job.reason) = (State::Failed, Some(reason));
-                        (held.job.entries, held.job.bytes) = (0, 0);
-                    }
+        if let Some(held) = self.all().get_mut(&id) {
+            let removed = held.job.removed;
+            match made {
+                Ok(job) => held.job = job,
+                Err(reason) => {
+                    held.job.finished_at = Some(self.ledger.inner.clock.now());
+                    (held.job.state, held.job.reason) = (State::Failed, Some(reason));
+                    (held.job.entries, held.job.bytes) = (0, 0);
                 }
-                held.job.told = told;
-                held.job.clone()
-            })
-        };
-        // It may have been removed meanwhile.
-        let Some(job) = job else { return document::remove(&self.folder, id) };
-        if job.state == State::Failed {
-            let _ = std::fs::remove_file(document::file(&self.folder, id));
+            }
+            (held.job.told, held.job.removed) = (told, removed);
         }
-        self.write(&job);
-    }
-
-    /// Writes what is known of a job, unless it was removed meanwhile.
-    fn write(&self, job: &Job) {
-        if let Err(error) = document::write(&self.folder, job) {
-            tracing::error!(%error, "an export job could not be written");
-        }
-        if !self.all().contains_key(&job.id) {
-            document::remove(&self.folder, job.id);
-        }
+        self.put_down(id);
     }
 
     /// Records how a job ended, where that may not be on record. Blocks.
-    fn tell_late(&self, mut job: Job) {
-        if !self.ledger.told_late(&job) {
-            return;
+    fn settle(&self, id: Uuid) -> Result<(), AppendError> {
+        let job = self.all().get(&id).map(|held| held.job.clone());
+        if let Some(job) = job.filter(|job| !job.told) {
+            self.ledger.tell_late(&job)?;
+            if let Some(held) = self.all().get_mut(&id) {
+                held.job.told = true;
+            }
         }
-        job.told = true;
-        if let Some(held) = self.all().get_mut(&job.id) {
-            held.job.told = true;
-        }
-        self.write(&job);
+        self.put_down(id);
+        Ok(())
     }
 
-    /// Stops a job and removes it.
-    pub(super) async fn remove(self: &Arc<Self>, id: Uuid, why: &str) {
-        let Some(mut held) = self.all().remove(&id) else { return };
-        held.gone.store(true, Ordering::Relaxed);
-        if let Some((begun, _)) = held.begun.take() {
-            begun.give_up(why.to_owned()).await;
+    /// Writes what is known of a job that is over. One that was removed has no file any more, and is gone once its end is on record. Blocks.
+    fn put_down(&self, id: Uuid) {
+        let _writing = self.writing();
+        let Some(job) = self.all().get(&id).map(|held| held.job.clone()) else { return };
+        if job.removed && job.told {
+            document::remove(&self.folder, id);
+            self.all().remove(&id);
+            return;
         }
-        let shared = Arc::clone(self);
-        // A large file takes its time to go. One that panicked is told of.
-        let _ = apart(move || document::remove(&shared.folder, id)).await;
+        if job.removed || job.state == State::Failed {
+            let _ = std::fs::remove_file(document::file(&self.folder, id));
+        }
+        if let Err(error) = document::write(&self.folder, &job) {
+            tracing::error!(%error, "an export job could not be written");
+        }
+    }
+
+    /// Writes what is known of a job. Blocks.
+    pub(super) fn write(&self, job: &Job) -> io::Result<()> {
+        let _writing = self.writing();
+        document::write(&self.folder, job)
+    }
+
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops a job and removes it: nobody sees it any more.
+    pub(super) async fn remove(self: &Arc<Self>, id: Uuid, why: &str) {
+        let (begun, is_over) = {
+            let mut all = self.all();
+            let Some(held) = all.get_mut(&id) else { return };
+            (held.job.removed, held.place) = (true, None);
+            held.gone.store(true, Ordering::Relaxed);
+            (held.begun.take(), held.job.state.is_over())
+        };
+        if let Some((begun, _)) = begun {
+            let told = begun.give_up(why.to_owned()).await;
+            over(self, id, Err(why.to_owned()), told).await;
+        } else if is_over {
+            let shared = Arc::clone(self);
+            // A large file takes its time to go. One that panicked is told of.
+            if let Ok(Err(error)) = apart(move || shared.settle(id)).await {
+                tracing::error!(%error, "how an export ended could not be recorded; it is tried again");
+            }
+        }
+        // One that is being made goes when that has come to its end.
     }
 }
 

@@ -57,7 +57,7 @@ impl Expected {
 
 /// Opens `ledger.db` for the writer; makes it, with mode 0600, where it is not there.
 pub(crate) fn open_writer(path: &Path, expected: &Arc<Expected>) -> Result<Connection, StoreError> {
-    made::make(path)?;
+    made::make_file(path)?;
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_WAIT)?;
     connection.set_prepared_statement_cache_capacity(64);

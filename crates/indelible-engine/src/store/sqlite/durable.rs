@@ -12,7 +12,7 @@ use crate::store::StoreError;
 
 /// Opens one; makes it, with `tables`, where it is not there. `application_id` says of what kind it is (`PRAGMA application_id`).
 pub(crate) fn open_durable(path: &Path, tables: &str, application_id: i32) -> Result<Connection, StoreError> {
-    made::make(path)?;
+    made::make_file(path)?;
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_WAIT)?;
     connection.pragma_update(None, "journal_mode", "delete")?;

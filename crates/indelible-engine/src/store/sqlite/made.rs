@@ -11,15 +11,14 @@ static MAKING: Mutex<()> = Mutex::new(());
 
 /// Makes an empty file of mode 0600, durable with its name; one that is there is left alone.
 ///
-/// It is never opened where it may be a database that this process has open. Whoever closes any descriptor of a file gives up all locks
+/// What is there is never opened: it may be a database that this process has open. Whoever closes any descriptor of a file gives up all locks
 /// (POSIX, `fcntl`) that his process has on it, those of SQLite's connections among them; and another process that opens the database then and
 /// closes it takes itself for the last, and removes the write-ahead log that is being written (<https://sqlite.org/howtocorrupt.html>, 2.2).
-pub(super) fn make(path: &Path) -> io::Result<()> {
+pub(crate) fn make_file(path: &Path) -> io::Result<()> {
     let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-    match OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
-        Ok(file) => file.sync_all()?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
+    // A link may lead to where nothing is yet.
+    if !path.try_exists()? {
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?.sync_all()?;
     }
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),

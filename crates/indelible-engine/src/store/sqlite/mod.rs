@@ -12,3 +12,4 @@ pub(crate) use absent::{absent_tables, open_verifier};
 pub(crate) use connection::mark;
 pub(crate) use connection::{BUSY_WAIT, Expected, PAGE_BYTES, open_read_only, open_reader, open_writer};
 pub(crate) use durable::open_durable;
+pub(crate) use made::make_file;

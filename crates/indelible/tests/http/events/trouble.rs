@@ -28,6 +28,20 @@ impl Disk {
     fn turn(&self, state: u8) {
         self.0.store(state, Ordering::SeqCst);
     }
+
+    /// Stalls until what comes back is dropped, also by a test that fails.
+    fn stall(&self) -> Stalled<'_> {
+        self.turn(STALLS);
+        Stalled(self)
+    }
+}
+
+struct Stalled<'d>(&'d Disk);
+
+impl Drop for Stalled<'_> {
+    fn drop(&mut self) {
+        self.0.turn(SOUND);
+    }
 }
 
 impl Faults for Disk {
@@ -85,8 +99,8 @@ fn a_failed_commit_is_told_and_a_retry_tells_the_truth() {
 fn a_full_queue_is_told_and_nothing_of_the_request_is_written() {
     let disk = Arc::new(Disk::default());
     let house = house(&disk, 1);
-    disk.turn(STALLS);
     let (statuses, third) = std::thread::scope(|scope| {
+        let stalled = disk.stall();
         let send = |action: &'static str| scope.spawn(|| house.post(EVENTS, &event(action)).send());
         // One is being committed, one waits; there is no room for a third.
         let first = send("queue.first");
@@ -95,7 +109,7 @@ fn a_full_queue_is_told_and_nothing_of_the_request_is_written() {
         let figures = || ureq::get(format!("http://{}/metrics", house.metrics)).call().expect("metrics").body_mut().read_to_string();
         until(&|| figures().is_ok_and(|text| text.contains("\nindelible_queue_events 1\n")));
         let third = house.post(EVENTS, &event("queue.third")).send();
-        disk.turn(SOUND);
+        drop(stalled);
         ([first, second].map(|handle| handle.join().expect("no panic").status), third)
     });
     assert_eq!(statuses, [201, 201]);
@@ -132,6 +146,6 @@ fn a_client_that_takes_nothing_is_let_go() {
     std::thread::sleep(Duration::from_millis(200));
     let began = Instant::now();
     house.post(EVENTS, &event("after.them")).send().is(201);
-    assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(14), "{:?}", began.elapsed());
     drop(wires);
 }
