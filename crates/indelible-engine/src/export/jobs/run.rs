@@ -55,7 +55,7 @@ pub(super) async fn sweep(shared: Weak<Shared>) {
             return;
         }
         let now = shared.ledger.inner.clock.now();
-        let all: Vec<_> = shared.all().values().filter_map(|held| (!held.job.removed).then(|| held.job.clone())).collect();
+        let all: Vec<_> = shared.all().values().filter(|held| !held.job.removed).map(|held| held.job.clone()).collect();
         for job in all {
             if shared.ledger.is_deleted(job.project_id) {
                 shared.remove(job.id, "the project was deleted").await;
