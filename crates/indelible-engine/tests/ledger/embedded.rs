@@ -1,6 +1,8 @@
 //! What can only be about a ledger in a file of its data folder: its mode, its write-ahead log, and keys that are there without it. A run
 //! over a database leaves this module out, and no other.
 
+mod sqlite3;
+
 use std::time::{Duration, Instant};
 
 use indelible_engine::patrol::PatrolOptions;

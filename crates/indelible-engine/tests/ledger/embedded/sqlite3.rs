@@ -1,29 +1,15 @@
-//! A shell on `ledger.db` with the triggers in place: sqlite3 can look, and do nothing else.
-//!
-//! Apart from the other tests of the ledger, because it starts a program: between fork and exec a child holds a copy of
-//! every lock, and a test that opens a folder again at that moment would find it locked.
-
-#[expect(dead_code, reason = "the workbench of the other tests has more than is used here")]
-#[path = "../ledger/bench.rs"]
-mod bench;
-#[path = "../ledger/databases.rs"]
-mod databases;
-#[expect(dead_code, reason = "the workbench knows of databases")]
-#[path = "../ledger/postgres.rs"]
-mod postgres;
-#[expect(dead_code, reason = "the workbench has it")]
-#[path = "../ledger/shell.rs"]
-mod shell;
+//! A shell on `ledger.db` with the triggers in place: sqlite3 can look, and do nothing else, and what it does when it is closed takes nothing
+//! from a running ledger.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bench::{Bench, event};
-use indelible_engine::anchor::CheckpointStore;
 use indelible_engine::faults::{Faults, When, Write};
 use indelible_engine::resource::{Once, kind};
+
+use crate::bench::{Bench, event, wait};
 
 fn sqlite3(bench: &Bench, sql: &str) -> (bool, String) {
     let output = Command::new("sqlite3").arg(bench.data().join("ledger.db")).arg(sql).output().expect("sqlite3 is installed");
@@ -121,9 +107,9 @@ fn anyone_can_look_and_nobody_can_write() {
     let bench = Bench::new();
     let events: Vec<_> = (0..300).map(|n| event(n, "said")).collect();
     bench.append(&events).unwrap();
-    bench::wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
+    wait(bench.ledger.seal(&bench.admin(), &bench.project())).expect("sealed");
     let (halts, once) = (kind("halt").expect("a kind"), Once::new("once", String::new()).expect("a key"));
-    bench::wait(bench.ledger.create_resource(&bench.admin(), halts, None, halts.example, Some(&once))).expect("made");
+    wait(bench.ledger.create_resource(&bench.admin(), halts, None, halts.example, Some(&once))).expect("made");
     let (fine, text) = sqlite3(&bench, "select anchor, checkpoint from anchors where project = 3");
     assert!(fine && text.contains(r#""event_count":"#), "{text}");
     let (fine, text) = sqlite3(&bench, "select sequence, entry, hex(prev_hash), hex(row_hash) from events order by row desc limit 1");
