@@ -34,19 +34,22 @@ pub fn hec_answer(status: u16, body: &[u8]) -> Answer {
 }
 
 /// Reads the answer of an OTLP server to a request that it took (2xx): an `ExportLogsServiceResponse`, whose `partialSuccess` may tell of log records that were
-/// rejected. Those must not be sent again (OTLP 1, Partial Success). An answer that cannot be read rejects none: many servers answer with nothing.
+/// rejected. Those must not be sent again (OTLP 1, Partial Success). An answer that says nothing of that rejects none: many servers answer with nothing. One
+/// that speaks of it and cannot be read, or not to its end, rejected some.
 pub fn otlp_answer(status: u16, body: &[u8]) -> Answer {
+    const REJECTED: &str = "rejectedLogRecords";
     let value = json::parse(body).unwrap_or(Value::Null);
     let partial = value.get("partialSuccess");
-    let rejected = match partial.and_then(|partial| partial.get("rejectedLogRecords")) {
+    let rejected = match partial.and_then(|partial| partial.get(REJECTED)) {
         // An int64 is a text in the JSON of Protocol Buffers, and a number is to be taken as well.
-        Some(Value::String(number) | Value::Number(number)) => number.parse().unwrap_or(0),
-        _ => 0_u64,
+        Some(Value::String(number) | Value::Number(number)) => number.parse().ok(),
+        _ if matches!(value, Value::Null) && body.windows(REJECTED.len()).any(|words| words == REJECTED.as_bytes()) => None,
+        _ => Some(0_u64),
     };
     let words = partial.and_then(|partial| partial.get("errorMessage")).or_else(|| value.get("message"));
     let message = words.and_then(Value::as_str).map(told).unwrap_or_default();
-    let is_taken = (200..300).contains(&status) && rejected == 0;
-    Answer { is_taken, rejected: (rejected > 0).then_some(rejected), at: None, message }
+    let is_taken = (200..300).contains(&status) && rejected == Some(0);
+    Answer { is_taken, rejected: rejected.filter(|rejected| *rejected > 0), at: None, message }
 }
 
 fn told(text: &str) -> String {
@@ -93,6 +96,11 @@ mod tests {
             (200, r#"{"partialSuccess":{"rejectedLogRecords":3}}"#, answer(false, Some(3), None, "")),
             (200, r#"{"partialSuccess":{"errorMessage":"soon no more"}}"#, answer(true, None, None, "soon no more")),
             (400, r#"{"code":3,"message":"bad"}"#, answer(false, None, None, "bad")),
+            // A count that is none, a name twice, and an answer that was cut.
+            (200, r#"{"partialSuccess":{"rejectedLogRecords":"many"}}"#, answer(false, None, None, "")),
+            (200, r#"{"partialSuccess":{"rejectedLogRecords":"3","rejectedLogRecords":"3"}}"#, answer(false, None, None, "")),
+            (200, r#"{"partialSuccess":{"rejectedLogRecords":"500","errorMessage":"a lo"#, answer(false, None, None, "")),
+            (200, "<html>welcome", answer(true, None, None, "")),
         ];
         for (status, body, expected) in cases {
             assert_eq!(otlp_answer(*status, body.as_bytes()), *expected, "{body}");

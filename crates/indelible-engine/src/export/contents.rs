@@ -1,4 +1,4 @@
-//! The contents of a bundle: the stored bytes and the key of each, never opened here; on disk only where a job makes the bundle.
+//! The contents of an export, a few at a time; of a bundle the stored bytes and the key of each, never opened here; on disk only where a job makes the bundle.
 
 use indelible_core::bundle::{ContentPart, FileName};
 use indelible_core::entry::Outline;
@@ -9,6 +9,12 @@ use super::unreadable;
 use crate::ledger::Ledger;
 use crate::query::ReadError;
 use crate::query::open::{GONE, sealed};
+
+/// Whether of contents whose events are appended at once, and that are held meanwhile, no more are taken: how many there are, and their bytes.
+/// The first fits in any case.
+pub(super) const fn are_enough(held: usize, bytes: usize) -> bool {
+    held >= 256 || bytes >= 8 * 1024 * 1024
+}
 
 /// The content of one entry, as it goes into a bundle.
 pub(super) struct Content {

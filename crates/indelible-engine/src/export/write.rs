@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use aws_lc_rs::digest::{Context, SHA256};
 use indelible_core::bundle::{FileName, tar};
 
-use super::contents::Content;
+use super::contents::{Content, are_enough};
 use super::foundation::Foundation;
 use super::journal::Journal;
 use super::rows::{CHUNK_ROWS, Rows};
@@ -17,11 +17,6 @@ use super::survey::{Chosen, Folder, Survey};
 use super::{Export, not_as_signed, unreadable};
 use crate::query::ReadError;
 use crate::store::sql::OptionalExtension;
-
-/// Contents whose events are appended at once, and whose bytes are held meanwhile: how many, and bytes.
-const CONTENTS_MAX: usize = 256;
-/// See [`CONTENTS_MAX`]; the first fits in any case.
-const CONTENTS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Why an export ended whose reader went away.
 pub(super) const NOT_READ: &str = "it was not read to its end";
@@ -209,7 +204,7 @@ fn write_contents(tar: &mut Tar<'_>, chosen: &[Chosen], number: i64, surveyed: &
         content.files().for_each(|(file, bytes)| folder.add(file, bytes));
         bytes += content.bytes();
         held.push(content);
-        if held.len() >= CONTENTS_MAX || bytes >= CONTENTS_BYTES_MAX {
+        if are_enough(held.len(), bytes) {
             hand_over(tar, &std::mem::take(&mut held))?;
             bytes = 0;
         }

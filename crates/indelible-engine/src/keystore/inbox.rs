@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{KeyError, KeyStore, random_secret, read_private};
 use crate::inbox::InboxKey;
-use crate::store::write_private;
+use crate::store::write_new_private;
 
 /// Bytes of a wrap, with which what is in the file begins.
 const WRAP_BYTES: usize = 40;
@@ -54,15 +54,16 @@ impl KeyStore {
     /// Keeps a new one, durable before this returns. The caller holds the lock under which such are made, and has looked that there is none.
     pub(crate) fn keep_inbox_key(&self, organization_id: Uuid, key: &InboxKey) -> Result<(), KeyError> {
         let path = self.inbox_key_file(organization_id);
-        if path.exists() {
-            return Err(KeyError::NotAKey(path, "it is there already"));
-        }
         let private = key.private().map_err(|_| KeyError::NoRandomness)?;
         let content_key = random_secret()?;
         let wrap = self.wrap_data_key(organization_id, &content_key)?;
         let sealed = seal::seal_secret(&private, &about(organization_id), &content_key);
         let text = format!("{}\n", STANDARD.encode([wrap.as_slice(), &sealed].concat()));
-        write_private(&path, text.as_bytes()).map_err(|error| KeyError::Io(path, error))
+        match write_new_private(&path, text.as_bytes()) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(KeyError::NotAKey(path, "it is there already")),
+            Err(error) => Err(KeyError::Io(path, error)),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use indelible_core::key::{Secret, file_mac};
 
 use super::KeyError;
 use crate::kms::KeyArn;
-use crate::store::write_private;
+use crate::store::{write_new_private, write_private};
 
 /// How the text of each of them begins, and of no other key file: those are hex.
 const BEGINNING: &str = "kms ";
@@ -79,9 +79,17 @@ impl KmsFile {
 
     /// Writes it, durable before this returns.
     pub(super) fn write(&self, path: &Path, master: &Secret) -> Result<(), KeyError> {
+        write_private(path, self.text(path, master).as_bytes()).map_err(|error| KeyError::Io(path.to_owned(), error))
+    }
+
+    /// Writes it where there is none; whether there was none.
+    pub(super) fn write_new(&self, path: &Path, master: &Secret) -> Result<bool, KeyError> {
+        write_new_private(path, self.text(path, master).as_bytes()).map_err(|error| KeyError::Io(path.to_owned(), error))
+    }
+
+    fn text(&self, path: &Path, master: &Secret) -> String {
         let lines = self.lines();
-        let text = format!("{lines}mac {}\n", hex::encode(&file_mac(master, &name(path), &lines)));
-        write_private(path, text.as_bytes()).map_err(|error| KeyError::Io(path.to_owned(), error))
+        format!("{lines}mac {}\n", hex::encode(&file_mac(master, &name(path), &lines)))
     }
 }
 

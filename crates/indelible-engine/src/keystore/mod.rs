@@ -33,7 +33,7 @@ use crate::inbox::InboxKey;
 use crate::kms::{KeyArn, Kms, KmsError};
 use crate::ledger::Mode;
 use crate::store::sql::{Connection, SqlError};
-use crate::store::{private_folder, write_private};
+use crate::store::{private_folder, write_new_private, write_private};
 
 pub use chain_keys::ChainKey;
 pub(crate) use data_keys::{DataKey, DataKeys};
@@ -277,13 +277,15 @@ impl KeyStore {
         self.serving.load(Ordering::Acquire)
     }
 
-    /// Makes a ring key, durable before this returns. Keeps the one that is there.
+    /// Makes a ring key, durable before this returns. Keeps the one that is there, whoever made it.
     pub(crate) fn make_ring_key(&self, id: u64) -> Result<(), KeyError> {
         if self.ring.read().unwrap_or_else(PoisonError::into_inner).contains_key(&id) {
             return Ok(());
         }
-        let key = random_secret()?;
-        self.write_wrapped(&self.folder.join(ring_file(id)), &key)?;
+        let path = self.folder.join(ring_file(id));
+        self.write_new_wrapped(&path, &random_secret()?)?;
+        // As it is read by everybody else.
+        let key = self.read_wrapped(&path)?;
         self.ring.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
         Ok(())
     }
@@ -323,6 +325,12 @@ impl KeyStore {
 
     fn master(&self) -> Result<&Secret, KeyError> {
         self.master.as_ref().ok_or_else(|| KeyError::Missing(self.folder.join(MASTER)))
+    }
+
+    /// Writes a key where there is none; whether there was none.
+    fn write_new_wrapped(&self, path: &Path, key: &Secret) -> Result<bool, KeyError> {
+        let text = format!("{}\n", hex::encode(&seal::wrap_key(self.master()?, key)));
+        write_new_private(path, text.as_bytes()).map_err(|error| KeyError::Io(path.to_owned(), error))
     }
 
     fn write_wrapped(&self, path: &Path, key: &Secret) -> Result<(), KeyError> {

@@ -214,6 +214,8 @@ impl Ledger {
         let key_error = NotMade::from;
         let unreadable = |error: StoreError| NotMade::Unavailable(error.to_string());
         let state = Object::new();
+        // What another server made is known: also where its rotation failed, so that nothing in the ledger tells of it.
+        inner.keystore.load_newer().map_err(key_error)?;
         match rotation {
             Rotation::Hmac => {
                 // A rotation that failed may have persisted after all: its id is taken, and serves.

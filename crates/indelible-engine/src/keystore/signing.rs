@@ -90,17 +90,16 @@ impl KeyStore {
             }
         }
         let path = self.folder.join(signing_file(id));
-        let key = if let Some((arn, public_key)) = in_kms {
-            KmsFile::Signing { arn: arn.clone(), public_key }.write(&path, self.master()?)?;
-            SigningKey::Kms { arn, public_key }
-        } else {
-            let seed = random_secret()?;
-            self.write_wrapped(&path, &seed)?;
-            SigningKey::Local(seed)
+        let is_new = match in_kms {
+            Some((arn, public_key)) => KmsFile::Signing { arn, public_key }.write_new(&path, self.master()?)?,
+            None => self.write_new_wrapped(&path, &random_secret()?)?,
         };
+        // As everybody else reads it.
+        let key = self.read_signing(&path)?;
         let public_key = key.public_key().ok_or(KeyError::NotAKey(path, "it is no Ed25519 seed"))?;
         self.signing.write().unwrap_or_else(PoisonError::into_inner).insert(id, key);
-        Ok((id, public_key))
+        // Another server may have made it meanwhile, of another kind perhaps.
+        if is_new { Ok((id, public_key)) } else { self.make_signing_key(id, kms_key, known) }
     }
 
     /// Has a KMS key sign something, and tells its public half: one that may be asked for that, and for nothing else, would stop

@@ -8,6 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+
 use crate::ledger::OpenError;
 
 /// A data folder that this process holds.
@@ -78,17 +80,46 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
 
 /// Writes a file of mode 0600 so that a crash leaves either what was there before or all of the new.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().ok_or_else(|| io::Error::other("a file needs a folder"))?;
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
+    let beside = with(path, ".new");
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    write_synced(&beside, bytes)?;
     fs::rename(&beside, path)?;
-    File::open(folder)?.sync_all()
+    sync_parent(path)
+}
+
+/// Writes a file of mode 0600 where there is none, whole or not at all; whether there was none. Several processes may do so at once, also on
+/// different machines: what one of them wrote stays.
+pub(crate) fn write_new_private(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let mut own = [0; 8];
+    SystemRandom::new().fill(&mut own).map_err(|_| io::Error::other("the system gives no random bytes"))?;
+    let beside = with(path, &format!(".{}.new", indelible_core::hex::encode(&own)));
+    write_synced(&beside, bytes)?;
+    let linked = fs::hard_link(&beside, path);
+    fs::remove_file(&beside)?;
+    let is_new = match linked {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(error),
+    };
+    sync_parent(path)?;
+    Ok(is_new)
+}
+
+fn with(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    File::open(path.parent().ok_or_else(|| io::Error::other("a file needs a folder"))?)?.sync_all()
 }

@@ -60,7 +60,8 @@ fn judge_body(destination: Destination, status: u16, response: &Response) -> Ver
         }
         Destination::Otlp => {
             let answer = otlp_answer(status, &response.body);
-            let why = || format!("the receiver rejected {} events: {}", answer.rejected.unwrap_or(0), answer.message);
+            let some = || answer.rejected.map_or_else(|| "some".to_owned(), |rejected| rejected.to_string());
+            let why = || format!("the receiver rejected {} events: {}", some(), answer.message);
             if answer.is_taken { Verdict::Taken } else { Verdict::Partly(why()) }
         }
         Destination::Webhook | Destination::Syslog | Destination::File => Verdict::Taken,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use indelible_core::chain::Hash;
 use indelible_core::entry::Entry;
 use indelible_core::time::Timestamp;
 use indelible_core::tree::Tile;
@@ -58,6 +59,8 @@ pub(super) struct Committed {
     pub(super) ids: Vec<(i64, Uuid, i64)>,
     /// What new rows used, by project.
     pub(super) used: Vec<(i64, Usage)>,
+    /// The hash of the last of them.
+    pub(super) last_hash: Option<Hash>,
     pub(super) last_row: i64,
     pub(super) duplicates: u64,
     /// When they were recorded.
@@ -78,6 +81,7 @@ struct Group<'a> {
     /// The same, and those of which an event of their own tells: their rows are this transaction's.
     written_keys: HashSet<i64>,
     last_row: i64,
+    last_hash: Option<Hash>,
     recorded_at: Timestamp,
     duplicates: u64,
 }
@@ -102,11 +106,19 @@ impl Thread {
             }
             Connection::Postgres(session) => Turn::take(session).map(Some),
         })?;
-        if let Some(turn) = turn {
-            if turn.last_row < self.last_row {
-                let (known, there) = (self.last_row, turn.last_row);
-                return Err(StoreError::Corrupt(format!("row {known} was committed, but the store ends at row {there}")).into());
+        if let Connection::Sqlite(sqlite) = connection {
+            let version = sqlite.prepare_cached("PRAGMA data_version").and_then(|mut pragma| pragma.query_row([], |row| row.get(0)));
+            let version = version.map_err(StoreError::from)?;
+            if self.data_version.replace(version).is_some_and(|known| known != version) {
+                // Everything that is remembered may be of another state: it is opened anew.
+                let error = StoreError::Corrupt("somebody else wrote to the store".to_owned());
+                return Err(Failure { error, at_commit: true });
             }
+        }
+        if let Some(turn) = turn {
+            // Nobody commits while the turn is held: what is known is from before.
+            self.ends_at(turn.last_row, self.known_row())?;
+            let Some(connection) = self.connection.as_ref() else { return Ok(None) };
             self.parts.held.take_in(connection, &turn)?;
             self.found_at(turn.last_row, Timestamp::from_micros(turn.recorded_at_micros));
         }
@@ -163,6 +175,7 @@ impl Thread {
             data_keys: Vec::new(),
             written_keys: HashSet::new(),
             last_row: self.last_row,
+            last_hash: None,
             recorded_at,
             duplicates: 0,
         };
@@ -175,7 +188,7 @@ impl Thread {
         }
         group.inserter.send()?;
         let changes_control = group.inserter.changes_control;
-        let Group { ids, used, data_keys, last_row, duplicates, .. } = group;
+        let Group { ids, used, data_keys, last_row, last_hash, duplicates, .. } = group;
         if let (Some(turn), Some(session)) = (turn, connection.postgres()) {
             let recorded_at_micros = if ids.is_empty() { turn.recorded_at_micros } else { recorded_at.as_micros() };
             let control_epoch = turn.control_epoch + i64::from(changes_control);
@@ -187,13 +200,26 @@ impl Thread {
             Connection::Postgres(session) => Ok(session.end("COMMIT")?),
         };
         faulty(faults, Write::Commit, commit).map_err(|error| Failure { error, at_commit: true })?;
+        if let (Some(files), Connection::Sqlite(sqlite)) = (&self.files, connection)
+            && !files.are_there()
+        {
+            // What is in a log that has no name any more is saved into the database, wherever that is by now.
+            let saved = sqlite.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get::<_, i64>(0));
+            tracing::error!(
+                ?saved,
+                "ledger.db or its write-ahead log was moved or removed under the server; the log was copied into the database"
+            );
+            let reason = "ledger.db or its write-ahead log was moved or removed under the server: put it back as it was, and restart";
+            self.lost = Some(reason.to_owned());
+            return Err(Failure { error: StoreError::Corrupt(reason.to_owned()), at_commit: true });
+        }
         if let Some(session) = connection.postgres() {
             session.hint();
         }
         let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.figures.commit_micros.fetch_add(micros, Relaxed);
         self.figures.commits.fetch_add(1, Relaxed);
-        Ok(Committed { answers, data_keys, ids, used, last_row, duplicates, recorded_at })
+        Ok(Committed { answers, data_keys, ids, used, last_hash, last_row, duplicates, recorded_at })
     }
 }
 
@@ -329,7 +355,7 @@ impl Group<'_> {
             head.levels_changed = head.levels_changed.max(usize::from(tile.level) + 2);
             self.inserter.tile(event.project, &tile)?;
         }
-        self.last_row = row;
+        (self.last_row, self.last_hash) = (row, Some(row_hash));
         let receipt = Receipt { id: event.id, sequence, recorded_at: self.recorded_at, row_hash, leaf_hash, duplicate: false };
         self.ids.push((event.project, event.id, row));
         self.used.extend(Usage::read(entry.bytes()).map(|usage| (event.project, usage)));

@@ -63,6 +63,11 @@ pub(super) enum KeyRow {
     Taken,
 }
 
+/// A row that was put in is there: a trigger of somebody else's may have passed it over.
+fn one(rows: usize) -> Result<(), StoreError> {
+    if rows == 1 { Ok(()) } else { Err(StoreError::Corrupt("a row that was written is not there".to_owned())) }
+}
+
 /// Where a row goes.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
@@ -101,7 +106,7 @@ impl<'c> Inserter<'c> {
                 let (sequence, mac_key) = (place.sequence as i64, prepared.keys.ring_id as i64);
                 expected.next_row(row, prepared.project, sequence);
                 faulty(faults, Write::Event, || {
-                    Ok(event.execute(rusqlite::params![
+                    one(event.execute(rusqlite::params![
                         row,
                         prepared.project,
                         sequence,
@@ -115,8 +120,8 @@ impl<'c> Inserter<'c> {
                     ])?)
                 })?;
                 let Some(PreparedContent { stored, wrap, data_key }) = content else { return Ok(()) };
-                faulty(faults, Write::Content, || Ok(insert_content.execute((row, stored))?))?;
-                faulty(faults, Write::Wrap, || Ok(insert_wrap.execute((row, data_key.id, wrap))?))?;
+                faulty(faults, Write::Content, || one(insert_content.execute((row, stored))?))?;
+                faulty(faults, Write::Wrap, || one(insert_wrap.execute((row, data_key.id, wrap))?))?;
             }
             Sink::Postgres(_, staged) => {
                 faulty(faults, Write::Event, || {

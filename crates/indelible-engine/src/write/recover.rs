@@ -20,8 +20,8 @@ use super::time::Time;
 use crate::keystore::KeyStore;
 use crate::resource::load;
 use crate::store::postgres::Turn;
-use crate::store::sql::Connection;
-use crate::store::{Database, StoreError};
+use crate::store::sql::{Connection, OptionalExtension as _};
+use crate::store::{Database, Files, Source, StoreError};
 
 /// Rows at the end of the ledger that are hashed again.
 const TAIL_ROWS: i64 = 512;
@@ -40,7 +40,49 @@ impl Thread {
         result
     }
 
+    /// The newest row that is known to be committed, whoever wrote it.
+    pub(super) fn known_row(&self) -> i64 {
+        self.last_row.max(*self.parts.held.committed.borrow())
+    }
+
+    /// The store ends at a row, while another is known to be committed. One that has lost rows never serves again: by the time that it has
+    /// as many, they would be others.
+    pub(super) fn ends_at(&mut self, there: i64, known: i64) -> Result<(), StoreError> {
+        if there >= known {
+            return Ok(());
+        }
+        self.is_lost(format!(
+            "row {known} was committed, but the store ends at row {there}: bring back what is missing, or restart to go on without"
+        ))
+    }
+
+    fn is_lost(&mut self, reason: String) -> Result<(), StoreError> {
+        self.lost = Some(reason.clone());
+        Err(StoreError::Corrupt(reason))
+    }
+
+    /// The newest row that this server wrote is the one that it wrote.
+    fn has_written(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        let Some((row, hash)) = self.written else { return Ok(()) };
+        let mut select = connection.prepare_by_row("SELECT row_hash FROM events WHERE row = ?1")?;
+        let found: Option<Hash> = select.query_row([row], |found| found.get(0)).optional()?;
+        if found == Some(hash) {
+            return Ok(());
+        }
+        self.is_lost(format!("row {row} was committed, and the store has another in its place: restart to go on from what it has"))
+    }
+
     fn reopen(&mut self) -> Result<(), StoreError> {
+        if let Some(reason) = &self.lost {
+            return Err(StoreError::Corrupt(reason.clone()));
+        }
+        let known = self.known_row();
+        // At the first start it is made; after that there is one, or something is wrong.
+        if let (Source::File(path), Some(_)) = (&self.parts.source, &self.time)
+            && !path.try_exists()?
+        {
+            return Err(StoreError::Corrupt("ledger.db is gone".to_owned()));
+        }
         let connection = self.parts.source.open_writer(&self.expected)?;
         if let Some(sqlite) = connection.sqlite() {
             let busy: i64 = sqlite.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
@@ -56,8 +98,10 @@ impl Thread {
             session.end("ROLLBACK")?;
         }
         let tail = verify_tail(&*connection.moment()?, &self.parts.keystore)?;
-        if tail.last_row < self.last_row {
-            return Err(StoreError::Corrupt(format!("row {} was committed, but the store ends at row {}", self.last_row, tail.last_row)));
+        self.ends_at(tail.last_row, known)?;
+        self.has_written(&connection)?;
+        if let Source::File(path) = &self.parts.source {
+            (self.files, self.data_version) = (Some(Files::at(path)?), None);
         }
         self.note_rows(&connection)?;
         if self.time.is_some() {

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use indelible_core::chain::Hash;
 use indelible_core::time::Timestamp;
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ use crate::keystore::KeyStore;
 use crate::sharing::Held;
 use crate::store::postgres::{Maintenance, Turn};
 use crate::store::sql::Connection;
-use crate::store::{Expected, PAGE_BYTES, Source, StoreError};
+use crate::store::{Expected, Files, PAGE_BYTES, Source, StoreError};
 
 /// How long a broken store is left alone before it is tried again.
 const RECOVER_EVERY: Duration = Duration::from_millis(250);
@@ -67,6 +68,14 @@ pub(super) struct Thread {
     pub(super) expected: Arc<Expected>,
     /// `None` while the store is broken.
     pub(super) connection: Option<Connection>,
+    /// Why nothing is written any more before a restart, if so: what was acknowledged is not in the store, or not where the next start looks.
+    pub(super) lost: Option<String>,
+    /// The newest row that this server wrote, and its hash.
+    pub(super) written: Option<(i64, Hash)>,
+    /// Where the ledger is a file: it and its write-ahead log, as they were opened.
+    pub(super) files: Option<Files>,
+    /// And how often others had written to it then: `PRAGMA data_version`.
+    pub(super) data_version: Option<i64>,
     /// Why the store could not be opened again, as it was told last.
     pub(super) trouble: Option<String>,
     pub(super) heads: Heads,
@@ -93,6 +102,10 @@ pub(crate) fn start(parts: Parts) -> Result<Writer, StoreError> {
         figures: Arc::clone(&figures),
         expected: Arc::default(),
         connection: None,
+        lost: None,
+        written: None,
+        files: None,
+        data_version: None,
         trouble: None,
         heads: Heads::default(),
         time: None,
@@ -236,6 +249,7 @@ impl Thread {
             self.parts.held.index.committed(committed.last_row);
             self.parts.held.spending.committed(self.last_row + 1, committed.last_row, &committed.used);
             self.last_row = committed.last_row;
+            self.written = committed.last_hash.map(|hash| (committed.last_row, hash)).or(self.written);
             self.parts.held.is_committed(committed.last_row);
         }
         self.figures.duplicates.fetch_add(committed.duplicates, Relaxed);

@@ -5,7 +5,6 @@ mod tamper;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use indelible_core::bundle::{BundleReport, Kind, Manifest, TarVerifier, Trust};
 use indelible_core::checkpoint::Checkpoint;
@@ -15,12 +14,13 @@ use indelible_core::verify::Verdict;
 use indelible_engine::Rotation;
 use indelible_engine::access::Caller;
 use indelible_engine::export::{ExportError, ExportRequest};
-use indelible_engine::faults::{Faults, When, Write};
+use indelible_engine::faults::When;
 use indelible_engine::query::{Opening, ReadError, Search};
 use indelible_engine::resource::Project;
 use serde_json::Value;
 
 use crate::bench::{Bench, event, wait};
+use crate::faults::OneCommit;
 
 /// Names and bytes, in the order of the tar.
 type Files = Vec<(String, Vec<u8>)>;
@@ -285,27 +285,15 @@ fn one_that_is_broken_off_is_recorded_as_far_as_it_came() {
     intact(&export(&bench, range(0, 5)), &keys(&untar(&export(&bench, range(0, 5)))));
 }
 
-/// Fails one COMMIT, once it is armed.
-struct OneCommit {
-    when: When,
-    armed: AtomicBool,
-}
-
-impl Faults for OneCommit {
-    fn strikes(&self, write: Write, when: When) -> bool {
-        (write, when) == (Write::Commit, self.when) && self.armed.swap(false, Ordering::SeqCst)
-    }
-}
-
 #[test]
 fn one_whose_end_was_thought_lost_has_one_outcome_all_the_same() {
     // A COMMIT that failed and persisted has said already how it ended.
     for (when, outcome) in [(When::Before, "partial"), (When::After, "allow")] {
-        let fault = Arc::new(OneCommit { when, armed: AtomicBool::new(false) });
+        let fault = OneCommit::new(when);
         let bench = Bench::with(|options| options.faults = Some(Arc::<OneCommit>::clone(&fault)));
         fill(&bench, 40);
         let export = wait(bench.ledger.export(&bench.admin(), &bench.project(), ExportRequest::default())).expect("ready");
-        fault.armed.store(true, Ordering::SeqCst);
+        fault.arm();
         let error = export.write(&mut io::sink(), &mut |_| {}).expect_err("its end could not be recorded");
         assert!(matches!(error, ExportError::Read(ReadError::Append(_))), "{error}");
         let told = log(&bench, "action eq \"audit.export\" and phase eq \"outcome\"");

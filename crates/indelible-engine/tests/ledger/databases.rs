@@ -126,6 +126,14 @@ pub(crate) fn shut(address: &str, is_shut: bool) {
     }
 }
 
+/// Puts another database in the place of one that lets nobody in.
+pub(crate) fn replace(address: &str, by: &str) {
+    let (session, name, by) = (Session::to("postgres"), name(address), name(by));
+    assert!(is_left(&session, name), "somebody has {name} open");
+    session.run(&format!("ALTER DATABASE {name} RENAME TO {name}_replaced")).expect("renamed");
+    session.run(&format!("ALTER DATABASE {by} RENAME TO {name}")).expect("renamed");
+}
+
 /// A session of a superuser.
 pub(crate) struct Session {
     name: String,

@@ -1,6 +1,6 @@
 //! Each write of the writer made to fail, before and after it persisted, each time that it is done in one transaction.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,28 @@ struct Once {
 impl Faults for Once {
     fn strikes(&self, write: Write, when: When) -> bool {
         write == self.write && when == self.when && self.left.fetch_sub(1, Ordering::SeqCst) == 0
+    }
+}
+
+/// Fails one COMMIT, once it is armed.
+pub(crate) struct OneCommit {
+    when: When,
+    armed: AtomicBool,
+}
+
+impl OneCommit {
+    pub(crate) fn new(when: When) -> Arc<Self> {
+        Arc::new(Self { when, armed: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn arm(&self) {
+        self.armed.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Faults for OneCommit {
+    fn strikes(&self, write: Write, when: When) -> bool {
+        (write, when) == (Write::Commit, self.when) && self.armed.swap(false, Ordering::SeqCst)
     }
 }
 

@@ -47,5 +47,5 @@ pub(crate) fn at(folder: &Path, name: &str) -> CheckpointStore {
 pub(crate) fn say(folder: &Path, database: &str, statement: &str) {
     let mut psql = Command::new("psql");
     psql.args(["-q", "-v", "ON_ERROR_STOP=1", "-U", "tests", "-d", database, "-c", statement, "-h"]).arg(folder);
-    assert!(psql.status().expect("psql runs").success(), "{statement}");
+    assert!(psql.stdout(Stdio::null()).status().expect("psql runs").success(), "{statement}");
 }

@@ -1,6 +1,7 @@
 //! Two servers on one PostgreSQL database: what one acknowledged counts on the other at once, events are there once, one of them seals, and
 //! months turn under both.
 
+mod failover;
 mod reading;
 
 use std::path::Path;

@@ -15,6 +15,7 @@ use indelible_core::tree::leaf_hash;
 
 use super::ask::{Asked, ExportRequest};
 use super::begin::{self, Begun};
+use super::contents::are_enough;
 use super::foundation::{self, Foundation};
 use super::journal::Journal;
 use super::rows::Rows;
@@ -28,11 +29,6 @@ use crate::query::places::Place;
 use crate::query::scan::Found;
 use crate::resource::Project;
 pub use writing::{Take, Writing};
-
-/// Contents whose events are appended at once, and whose records are held meanwhile: how many, and bytes.
-const CONTENTS_MAX: usize = 256;
-/// See [`CONTENTS_MAX`]; the first fits in any case.
-const CONTENTS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// A record with its sequence.
 pub type Record = (u64, Vec<u8>);
@@ -173,7 +169,7 @@ impl Extract {
             let record = crate::query::open::record(row, &opened);
             bytes += record.len();
             records.push((row.sequence, record));
-            if events.len() >= CONTENTS_MAX || bytes >= CONTENTS_BYTES_MAX {
+            if are_enough(events.len(), bytes) {
                 self.told_of(std::mem::take(&mut events))?;
                 self.hand_over(&std::mem::take(&mut records), take)?;
                 bytes = 0;

@@ -2,11 +2,13 @@
 
 use std::future::poll_fn;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::config::SslMode;
+use tokio_postgres::error::Severity;
 use tokio_postgres::{AsyncMessage, Client};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -15,13 +17,16 @@ use super::{Database, told};
 /// What is done when a notification comes. It must not wait.
 pub(crate) type OnHint = Box<dyn Fn() + Send>;
 
+/// What the server warned of last, until somebody takes it.
+pub(super) type Warned = Arc<Mutex<Option<String>>>;
+
 /// A connection that is served by the runtime of whoever waits here. An error is told in words.
 pub(crate) async fn connect(database: &Database) -> Result<Client, String> {
-    connect_hinted(database, Box::new(|| ())).await
+    connect_hinted(database, Box::new(|| ()), Warned::default()).await
 }
 
-/// The same, whose notifications are told of.
-pub(super) async fn connect_hinted(database: &Database, on_hint: OnHint) -> Result<Client, String> {
+/// The same, whose notifications and warnings are told of.
+pub(super) async fn connect_hinted(database: &Database, on_hint: OnHint, warned: Warned) -> Result<Client, String> {
     let failed = |error: tokio_postgres::Error| told(&error);
     let roots = match database.config.get_ssl_mode() {
         // A hundred authorities and more are read for nothing otherwise, at each connection.
@@ -33,8 +38,13 @@ pub(super) async fn connect_hinted(database: &Database, on_hint: OnHint) -> Resu
     // It ends with the client, and what breaks it is told to whoever asks next.
     tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-            if matches!(message, AsyncMessage::Notification(_)) {
-                on_hint();
+            match message {
+                AsyncMessage::Notification(_) => on_hint(),
+                // Before what was asked is answered, since it comes before that.
+                AsyncMessage::Notice(notice) if notice.parsed_severity() == Some(Severity::Warning) => {
+                    *warned.lock().unwrap_or_else(PoisonError::into_inner) = Some(notice.message().to_owned());
+                }
+                _ => {}
             }
         }
     });

@@ -3,12 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Statement};
 
-use super::connect::{OnHint, connect_hinted};
+use super::connect::{OnHint, Warned, connect_hinted};
 use super::cursor::Cursor;
 use super::months::{Months, Wanted, by_row};
 use super::{Database, wait};
@@ -52,6 +53,7 @@ pub(crate) struct Session {
     counted: Cell<usize>,
     in_transaction: Cell<bool>,
     months: RefCell<Option<Months>>,
+    warned: Warned,
 }
 
 impl Session {
@@ -79,9 +81,10 @@ impl Session {
     fn open_hinted(database: &Database, on_hint: OnHint) -> SqlResult<Self> {
         let wires = super::wait::wires()?;
         let (sender, receiver) = std::sync::mpsc::channel();
-        let (wanted, wait_max) = (database.clone(), database.wait_max);
+        let (wanted, wait_max, warned) = (database.clone(), database.wait_max, Warned::default());
+        let warns = Warned::clone(&warned);
         wires.spawn(async move {
-            let opened = tokio::time::timeout(wait_max, connect_hinted(&wanted, on_hint)).await;
+            let opened = tokio::time::timeout(wait_max, connect_hinted(&wanted, on_hint, warns)).await;
             // Whoever asked may have gone.
             let _ = sender.send(opened);
         });
@@ -97,6 +100,7 @@ impl Session {
             counted: Cell::new(0),
             in_transaction: Cell::new(false),
             months: RefCell::default(),
+            warned,
         };
         session.batch(SETTINGS)?;
         Ok(session)
@@ -212,11 +216,17 @@ impl Session {
         self.batch(sql)
     }
 
-    /// Ends it, by COMMIT or ROLLBACK.
+    /// Ends it, by COMMIT or ROLLBACK. A COMMIT of which the server warns is none: whoever cancels it while it waits for a standby has it
+    /// succeed here, with a warning that it may not be there.
     pub(crate) fn end(&self, sql: &str) -> SqlResult<()> {
+        let warned = || self.warned.lock().unwrap_or_else(PoisonError::into_inner).take();
+        warned();
         self.batch(sql)?;
         self.in_transaction.set(false);
-        Ok(())
+        match warned() {
+            Some(warning) if sql == "COMMIT" => Err(SqlError::Unreachable(format!("the server warned of a COMMIT: {warning}"))),
+            _ => Ok(()),
+        }
     }
 
     /// Sends that an advisory lock is let go of, and does not wait for the answer. Says whether it was sent.

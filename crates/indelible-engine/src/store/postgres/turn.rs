@@ -30,7 +30,8 @@ pub(crate) struct Turn {
 impl Turn {
     /// Begins a transaction and waits for its turn.
     pub(crate) fn take(session: &Session) -> Result<Self, StoreError> {
-        session.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")?;
+        // Of the transaction: what passes transactions from session to session would lose a setting of the session.
+        session.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit TO on")?;
         Self::wait(session)
     }
 

@@ -25,3 +25,35 @@ pub(crate) fn make_file(path: &Path) -> io::Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::Command;
+
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn what_is_there_keeps_its_locks() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.db");
+        make_file(&path).expect("made");
+        assert_eq!(path.metadata().expect("about it").permissions().mode() & 0o777, 0o600);
+        let connection = Connection::open(&path).expect("opened");
+        connection.execute_batch("CREATE TABLE t (a); BEGIN EXCLUSIVE").expect("locked");
+        make_file(&path).expect("left alone");
+        let other = Command::new("sqlite3").arg(&path).arg("SELECT count(*) FROM t").output().expect("sqlite3 is installed");
+        assert!(String::from_utf8_lossy(&other.stderr).contains("locked") && !other.status.success(), "{other:?}");
+    }
+
+    #[test]
+    fn a_link_that_leads_to_nothing_yet_is_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, target) = (folder.path().join("a.db"), folder.path().join("elsewhere.db"));
+        std::os::unix::fs::symlink(&target, &path).expect("linked");
+        make_file(&path).expect("made");
+        assert!(target.is_file() && path.is_symlink());
+    }
+}

@@ -4,12 +4,13 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use indelible_engine::faults::{Faults, When, Write};
+use indelible_engine::append::AppendError;
+use indelible_engine::faults::When;
 use indelible_engine::resource::{Once, kind};
 
 use crate::bench::{Bench, event, wait};
+use crate::faults::OneCommit;
 
 fn sqlite3(bench: &Bench, sql: &str) -> (bool, String) {
     let output = Command::new("sqlite3").arg(bench.data().join("ledger.db")).arg(sql).output().expect("sqlite3 is installed");
@@ -136,20 +137,11 @@ fn anyone_can_look_and_nobody_can_write() {
     bench.append(&[event(1_000, "goes on")]).expect("the ledger goes on");
 }
 
-/// Fails one COMMIT, once it is armed.
-struct OneCommit(AtomicBool);
-
-impl Faults for OneCommit {
-    fn strikes(&self, write: Write, when: When) -> bool {
-        (write, when) == (Write::Commit, When::After) && self.0.swap(false, Ordering::SeqCst)
-    }
-}
-
 /// Whoever closes a database last empties its write-ahead log and removes it: to be taken for the last while a server writes would cost
 /// what is acknowledged after that.
 #[test]
 fn whoever_looks_leaves_the_log_of_a_running_ledger_where_it_is() {
-    let fault = Arc::new(OneCommit(AtomicBool::new(false)));
+    let fault = OneCommit::new(When::After);
     let bench = Bench::with(|options| options.faults = Some(Arc::<OneCommit>::clone(&fault)));
     let log = || std::fs::metadata(bench.data().join("ledger.db-wal")).expect("the write-ahead log is there").ino();
     for n in 0..3 {
@@ -159,7 +151,75 @@ fn whoever_looks_leaves_the_log_of_a_running_ledger_where_it_is() {
         assert!(fine, "{text}");
         assert_eq!(log(), before, "after {n} COMMITs that failed");
         // The store is opened anew after that.
-        fault.0.store(true, Ordering::SeqCst);
+        fault.arm();
         bench.append(&[event(100 + n, "said")]).expect_err("its COMMIT failed");
+    }
+}
+
+/// Whether it was refused, and only another try with the same id tells what became of it.
+fn is_in_doubt(bench: &Bench, n: u64) -> bool {
+    let answer = bench.append(&[event(n, "said")]);
+    matches!(answer, Err(AppendError::Unavailable { outcome_unknown: true, .. }))
+}
+
+/// SQLite goes on with a log that has no name any more, and the next start would not find what is in it.
+#[test]
+fn a_log_that_was_removed_under_a_running_ledger_is_told_before_anything_in_it_is_acknowledged() {
+    let bench = Bench::new();
+    bench.append(&(0..50).map(|n| event(n, "said")).collect::<Vec<_>>()).expect("appended");
+    std::fs::remove_file(bench.data().join("ledger.db-wal")).expect("removed");
+    assert!(is_in_doubt(&bench, 100));
+    // Not gone on with, whoever asks.
+    assert!(bench.append(&[event(101, "said")]).is_err());
+    assert!(bench.ledger.status().refusing.is_some());
+    let bench = bench.reopen();
+    assert!(
+        bench
+            .append(&(0..50).map(|n| event(n, "said")).collect::<Vec<_>>())
+            .expect("all are there")
+            .iter()
+            .all(|receipt| receipt.duplicate)
+    );
+    bench.append(&[event(101, "said")]).expect("it goes on");
+    bench.verify();
+}
+
+#[test]
+fn a_ledger_that_was_moved_under_a_running_server_takes_nothing_more() {
+    let bench = Bench::new();
+    bench.append(&[event(0, "said")]).expect("appended");
+    let (here, away) = (bench.data().join("ledger.db"), bench.data().join("moved.db"));
+    std::fs::rename(&here, &away).expect("moved");
+    assert!(is_in_doubt(&bench, 100) && bench.append(&[event(101, "said")]).is_err());
+    assert!(!here.exists(), "no new one is made in its place");
+    bench.ledger.clone().close();
+    std::fs::rename(&away, &here).expect("put back");
+    let bench = bench.reopen();
+    assert!(bench.append(&[event(0, "said")]).expect("it is there")[0].duplicate);
+    bench.verify();
+}
+
+#[test]
+fn what_somebody_else_writes_is_looked_at_before_anything_is_built_on_it() {
+    let bench = Bench::new();
+    let older = bench.folder.path().join("older.db");
+    bench.append(&[event(0, "said")]).expect("appended");
+    assert!(sqlite3(&bench, &format!(".backup {}", older.display())).0);
+    bench.append(&[event(1, "said")]).expect("appended");
+    // What does no harm costs one try.
+    assert!(sqlite3(&bench, "CREATE TABLE theirs (a)").0);
+    assert!(is_in_doubt(&bench, 2));
+    bench.append(&[event(2, "said")]).expect("it goes on");
+    // A row that is passed over is none.
+    assert!(sqlite3(&bench, "CREATE TRIGGER passes BEFORE INSERT ON contents BEGIN SELECT RAISE(IGNORE); END").0);
+    assert!(is_in_doubt(&bench, 3) && is_in_doubt(&bench, 3));
+    assert!(sqlite3(&bench, "DROP TRIGGER passes; DROP TABLE theirs").0);
+    assert!(is_in_doubt(&bench, 3));
+    bench.append(&[event(3, "said")]).expect("it goes on");
+    bench.verify();
+    // An older state in the place of what was acknowledged.
+    assert!(sqlite3(&bench, &format!(".restore {}", older.display())).0);
+    for n in 4..8 {
+        assert!(bench.append(&[event(n, "said")]).is_err(), "{n}");
     }
 }
