@@ -43,6 +43,7 @@ pub fn otlp_answer(status: u16, body: &[u8]) -> Answer {
     let rejected = match partial.and_then(|partial| partial.get(REJECTED)) {
         // An int64 is a text in the JSON of Protocol Buffers, and a number is to be taken as well.
         Some(Value::String(number) | Value::Number(number)) => number.parse().ok(),
+        Some(other) if !matches!(other, Value::Null) => None,
         _ if matches!(value, Value::Null) && body.windows(REJECTED.len()).any(|words| words == REJECTED.as_bytes()) => None,
         _ => Some(0_u64),
     };
@@ -98,6 +99,8 @@ mod tests {
             (400, r#"{"code":3,"message":"bad"}"#, answer(false, None, None, "bad")),
             // A count that is none, a name twice, and an answer that was cut.
             (200, r#"{"partialSuccess":{"rejectedLogRecords":"many"}}"#, answer(false, None, None, "")),
+            (200, r#"{"partialSuccess":{"rejectedLogRecords":[3]}}"#, answer(false, None, None, "")),
+            (200, r#"{"partialSuccess":{"rejectedLogRecords":null}}"#, answer(true, None, None, "")),
             (200, r#"{"partialSuccess":{"rejectedLogRecords":"3","rejectedLogRecords":"3"}}"#, answer(false, None, None, "")),
             (200, r#"{"partialSuccess":{"rejectedLogRecords":"500","errorMessage":"a lo"#, answer(false, None, None, "")),
             (200, "<html>welcome", answer(true, None, None, "")),

@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use rustix::fs::{CWD, RenameFlags};
 
 use crate::ledger::OpenError;
 
@@ -96,9 +97,15 @@ pub(crate) fn write_new_private(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let mut own = [0; 8];
     SystemRandom::new().fill(&mut own).map_err(|_| io::Error::other("the system gives no random bytes"))?;
     let beside = with(path, &format!(".{}.new", indelible_core::hex::encode(&own)));
-    write_synced(&beside, bytes)?;
-    let linked = fs::hard_link(&beside, path);
-    fs::remove_file(&beside)?;
+    let linked = write_synced(&beside, bytes).and_then(|()| fs::hard_link(&beside, path)).or_else(|error| match error.kind() {
+        // A file system without hard links.
+        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => {
+            Ok(rustix::fs::renameat_with(CWD, &beside, CWD, path, RenameFlags::NOREPLACE)?)
+        }
+        _ => Err(error),
+    });
+    // Whether it is still there or not: it has another name, or is not wanted.
+    let _ = fs::remove_file(&beside);
     let is_new = match linked {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,

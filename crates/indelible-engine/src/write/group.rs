@@ -18,7 +18,7 @@ use super::heads::Heads;
 use super::insert::{Inserter, KeyRow, Place, faulty};
 use super::plan::{Ids, Pending, Planner, Refusal, Slot};
 use super::thread::Thread;
-use super::{Answer, Change, DRAINED, KEYS_CHANGED, LEASE_LOST, Privilege, RULES_CHANGED, STALE, WRITE_FAILED, Work};
+use super::{Answer, Change, DRAINED, KEYS_CHANGED, LEASE_LOST, MOVED, Privilege, RULES_CHANGED, STALE, WRITE_FAILED, Work};
 use crate::append::{AppendError, Desk, Prepared, Receipt};
 use crate::faults::Write;
 use crate::index::Index;
@@ -106,18 +106,12 @@ impl Thread {
             }
             Connection::Postgres(session) => Turn::take(session).map(Some),
         })?;
-        if let Connection::Sqlite(sqlite) = connection {
-            let version = sqlite.prepare_cached("PRAGMA data_version").and_then(|mut pragma| pragma.query_row([], |row| row.get(0)));
-            let version = version.map_err(StoreError::from)?;
-            if self.data_version.replace(version).is_some_and(|known| known != version) {
-                // Everything that is remembered may be of another state: it is opened anew.
-                let error = StoreError::Corrupt("somebody else wrote to the store".to_owned());
-                return Err(Failure { error, at_commit: true });
-            }
-        }
+        // Whatever is found wrong costs the connection: only a restart or a whole recovery goes on from there.
+        let not_to_be_trusted = |error| Failure { error, at_commit: true };
+        self.look_again().map_err(not_to_be_trusted)?;
         if let Some(turn) = turn {
             // Nobody commits while the turn is held: what is known is from before.
-            self.ends_at(turn.last_row, self.known_row())?;
+            self.ends_at(turn.last_row, self.known_row()).map_err(not_to_be_trusted)?;
             let Some(connection) = self.connection.as_ref() else { return Ok(None) };
             self.parts.held.take_in(connection, &turn)?;
             self.found_at(turn.last_row, Timestamp::from_micros(turn.recorded_at_micros));
@@ -200,18 +194,15 @@ impl Thread {
             Connection::Postgres(session) => Ok(session.end("COMMIT")?),
         };
         faulty(faults, Write::Commit, commit).map_err(|error| Failure { error, at_commit: true })?;
-        if let (Some(files), Connection::Sqlite(sqlite)) = (&self.files, connection)
-            && !files.are_there()
-        {
-            // What is in a log that has no name any more is saved into the database, wherever that is by now.
-            let saved = sqlite.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get::<_, i64>(0));
-            tracing::error!(
-                ?saved,
-                "ledger.db or its write-ahead log was moved or removed under the server; the log was copied into the database"
-            );
-            let reason = "ledger.db or its write-ahead log was moved or removed under the server: put it back as it was, and restart";
-            self.lost = Some(reason.to_owned());
-            return Err(Failure { error: StoreError::Corrupt(reason.to_owned()), at_commit: true });
+        if let Some(files) = &self.files {
+            let found = files.are_there();
+            if matches!(found, Ok(false)) {
+                self.lost = Some(MOVED);
+            }
+            if !matches!(found, Ok(true)) {
+                let error = found.err().map_or_else(|| StoreError::Corrupt(MOVED.to_owned()), StoreError::from);
+                return Err(Failure { error, at_commit: true });
+            }
         }
         if let Some(session) = connection.postgres() {
             session.hint();

@@ -69,6 +69,10 @@ const RULES_CHANGED: &str = "the rules of the project changed while the events c
 /// See [`RECOVERING`].
 pub(crate) const KEYS_CHANGED: &str = "the keys changed while the events came: send them again";
 /// See [`RECOVERING`].
+const MOVED: &str = "ledger.db or its write-ahead log was moved or removed under the server: put it back, and restart";
+/// See [`RECOVERING`].
+const ROWS_LOST: &str = "rows that were committed are not in the store any more: bring them back, or restart to go on without";
+/// See [`RECOVERING`].
 const WRITE_FAILED: &str = "the store failed to write";
 /// See [`RECOVERING`].
 const RETRY_CHANGED: &str = "what is stored under this id was changed: whoever runs the ledger has to verify it";

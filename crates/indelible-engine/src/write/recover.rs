@@ -13,10 +13,10 @@ use indelible_core::entry::Outline;
 use indelible_core::time::Timestamp;
 use uuid::Uuid;
 
-use super::RECOVERING;
 use super::heads::{STORED, StoredHead};
 use super::thread::Thread;
 use super::time::Time;
+use super::{RECOVERING, ROWS_LOST};
 use crate::keystore::KeyStore;
 use crate::resource::load;
 use crate::store::postgres::Turn;
@@ -35,7 +35,7 @@ impl Thread {
         self.connection = None;
         self.heads.forget();
         let result = self.reopen();
-        self.figures.refuse(result.is_err().then_some(RECOVERING));
+        self.figures.refuse(result.is_err().then_some(self.lost.unwrap_or(RECOVERING)));
         self.show_time();
         result
     }
@@ -45,36 +45,56 @@ impl Thread {
         self.last_row.max(*self.parts.held.committed.borrow())
     }
 
-    /// The store ends at a row, while another is known to be committed. One that has lost rows never serves again: by the time that it has
-    /// as many, they would be others.
-    pub(super) fn ends_at(&mut self, there: i64, known: i64) -> Result<(), StoreError> {
-        if there >= known {
-            return Ok(());
-        }
-        self.is_lost(format!(
-            "row {known} was committed, but the store ends at row {there}: bring back what is missing, or restart to go on without"
-        ))
-    }
-
-    fn is_lost(&mut self, reason: String) -> Result<(), StoreError> {
-        self.lost = Some(reason.clone());
-        Err(StoreError::Corrupt(reason))
-    }
-
-    /// The newest row that this server wrote is the one that it wrote.
-    fn has_written(&mut self, connection: &Connection) -> Result<(), StoreError> {
+    /// Whether the store, which ends at a row, has what is known: no row beyond `known` is missing, and the newest that this server wrote is the
+    /// one that it wrote. A store that has lost rows never serves again: by the time that it has as many, they would be others.
+    fn is_whole(&mut self, connection: &Connection, (there, known): (i64, i64)) -> Result<(), StoreError> {
+        self.ends_at(there, known)?;
         let Some((row, hash)) = self.written else { return Ok(()) };
         let mut select = connection.prepare_by_row("SELECT row_hash FROM events WHERE row = ?1")?;
         let found: Option<Hash> = select.query_row([row], |found| found.get(0)).optional()?;
         if found == Some(hash) {
             return Ok(());
         }
-        self.is_lost(format!("row {row} was committed, and the store has another in its place: restart to go on from what it has"))
+        self.lost = Some(ROWS_LOST);
+        Err(StoreError::Corrupt(format!("row {row} was committed, and the store has another in its place")))
+    }
+
+    /// See [`Self::is_whole`].
+    pub(super) fn ends_at(&mut self, there: i64, known: i64) -> Result<(), StoreError> {
+        if there >= known {
+            return Ok(());
+        }
+        self.lost = Some(ROWS_LOST);
+        Err(StoreError::Corrupt(format!("row {known} was committed, but the store ends at row {there}")))
+    }
+
+    /// In a transaction over a file: whether what somebody else did to it leaves what is remembered as it is.
+    pub(super) fn look_again(&mut self) -> Result<(), StoreError> {
+        let Some(connection) = self.connection.take() else { return Ok(()) };
+        let looked = self.look_at(&connection);
+        self.connection = Some(connection);
+        looked
+    }
+
+    fn look_at(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        let version = data_version(connection)?;
+        if version == self.data_version {
+            return Ok(());
+        }
+        let there: i64 = connection.query_row("SELECT coalesce(max(row), 0) FROM events", [], |row| row.get(0))?;
+        self.is_whole(connection, (there, self.last_row))?;
+        if there > self.last_row {
+            return Err(StoreError::Corrupt("somebody else has written rows to the store".to_owned()));
+        }
+        self.heads.forget();
+        self.data_version = version;
+        tracing::warn!("somebody else wrote to ledger.db: no row is missing; `indelible verify` tells what changed");
+        Ok(())
     }
 
     fn reopen(&mut self) -> Result<(), StoreError> {
-        if let Some(reason) = &self.lost {
-            return Err(StoreError::Corrupt(reason.clone()));
+        if let Some(reason) = self.lost {
+            return Err(StoreError::Corrupt(reason.to_owned()));
         }
         let known = self.known_row();
         // At the first start it is made; after that there is one, or something is wrong.
@@ -97,11 +117,12 @@ impl Thread {
             Turn::take(session)?;
             session.end("ROLLBACK")?;
         }
+        // Before it is looked at: what changes after that shows.
+        let version = data_version(&connection)?;
         let tail = verify_tail(&*connection.moment()?, &self.parts.keystore)?;
-        self.ends_at(tail.last_row, known)?;
-        self.has_written(&connection)?;
+        self.is_whole(&connection, (tail.last_row, known))?;
         if let Source::File(path) = &self.parts.source {
-            (self.files, self.data_version) = (Some(Files::at(path)?), None);
+            (self.files, self.data_version) = (Some(Files::at(path)?), version);
         }
         self.note_rows(&connection)?;
         if self.time.is_some() {
@@ -135,6 +156,12 @@ impl Thread {
         }
         Ok(())
     }
+}
+
+/// The state of a file as far as others change it; there is none of a database, where others take turns.
+fn data_version(connection: &Connection) -> Result<Option<i64>, StoreError> {
+    let Some(sqlite) = connection.sqlite() else { return Ok(None) };
+    Ok(Some(sqlite.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?))
 }
 
 /// The end of the ledger.

@@ -16,7 +16,7 @@ use super::group::{Committed, Failure, unavailable};
 use super::heads::Heads;
 use super::queue::Queue;
 use super::time::Time;
-use super::{CLOCK_JUMPED, Figures, NEARLY_FULL, Privilege, RECOVERING, WRITE_FAILED, Work, Writer};
+use super::{CLOCK_JUMPED, Figures, MOVED, NEARLY_FULL, Privilege, RECOVERING, WRITE_FAILED, Work, Writer};
 use crate::access::{Counted, TurnedAway};
 use crate::append::EngineEvent;
 use crate::clock::Clock;
@@ -69,12 +69,14 @@ pub(super) struct Thread {
     /// `None` while the store is broken.
     pub(super) connection: Option<Connection>,
     /// Why nothing is written any more before a restart, if so: what was acknowledged is not in the store, or not where the next start looks.
-    pub(super) lost: Option<String>,
+    pub(super) lost: Option<&'static str>,
+    /// A connection whose write-ahead log has lost its name, until all of that is in the database.
+    pub(super) unsaved: Option<Connection>,
     /// The newest row that this server wrote, and its hash.
     pub(super) written: Option<(i64, Hash)>,
     /// Where the ledger is a file: it and its write-ahead log, as they were opened.
     pub(super) files: Option<Files>,
-    /// And how often others had written to it then: `PRAGMA data_version`.
+    /// And the state that it was in when it was looked at last, as far as others change it: `PRAGMA data_version`.
     pub(super) data_version: Option<i64>,
     /// Why the store could not be opened again, as it was told last.
     pub(super) trouble: Option<String>,
@@ -103,6 +105,7 @@ pub(crate) fn start(parts: Parts) -> Result<Writer, StoreError> {
         expected: Arc::default(),
         connection: None,
         lost: None,
+        unsaved: None,
         written: None,
         files: None,
         data_version: None,
@@ -140,6 +143,7 @@ impl Thread {
 
     /// Recovers a store that broke. It is tried four times a second: each cause is told once, until another one takes its place.
     fn resume(&mut self) {
+        self.save();
         match self.recover() {
             Ok(()) => {
                 self.trouble = None;
@@ -204,9 +208,10 @@ impl Thread {
 
     fn believe_clock(&mut self, confirms: bool) -> Result<Timestamp, &'static str> {
         let clock = self.parts.clock.as_ref();
-        let Some(time) = self.time.as_mut() else { return Err(RECOVERING) };
+        let recovering = self.lost.unwrap_or(RECOVERING);
+        let Some(time) = self.time.as_mut() else { return Err(recovering) };
         if self.connection.is_none() {
-            return Err(RECOVERING);
+            return Err(recovering);
         }
         if confirms {
             time.confirm(clock);
@@ -271,7 +276,10 @@ impl Thread {
             && !Turn::is_stuck(&failure.error)
             && self.connection.as_ref().is_some_and(|connection| connection.is_idle() || connection.roll_back().is_ok());
         if !rolled_back {
-            self.connection = None;
+            let left = self.connection.take();
+            if self.lost == Some(MOVED) {
+                self.unsaved = left;
+            }
             self.figures.refuse(Some(WRITE_FAILED));
         }
         // Before anybody is answered, so that whoever is told that a change may be there finds it if it is.
@@ -380,7 +388,26 @@ impl Thread {
         }
     }
 
+    /// Copies a log that has lost its name into the database, wherever that is by now: all of it, or it is tried again.
+    fn save(&mut self) {
+        let Some(connection) = self.unsaved.as_ref().and_then(Connection::sqlite) else { return };
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        match connection.query_row("PRAGMA wal_checkpoint(FULL)", [], read) {
+            Ok((0, pages, copied)) if pages == copied => {
+                tracing::warn!(pages, "the write-ahead log that was moved or removed is whole in the database");
+                self.unsaved = None;
+            }
+            // Somebody reads an older state.
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "the write-ahead log that was moved or removed cannot be copied into the database"),
+        }
+    }
+
     fn empty_wal(&mut self) {
+        self.save();
+        if self.unsaved.is_some() {
+            tracing::error!("the write-ahead log that was moved or removed is not whole in the database: what is in it alone is lost");
+        }
         if let Some(Connection::Sqlite(connection)) = self.connection.take() {
             let emptied: Result<i64, _> = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
             if let Err(error) = emptied {

@@ -10,17 +10,24 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Files([(PathBuf, (u64, u64)); 2]);
 
 impl Files {
-    /// As they are now; the database is open.
+    /// As they are now; the database is open. SQLite names the log after the file that a link leads to.
     pub(crate) fn at(path: &Path) -> io::Result<Self> {
-        let mut log = path.as_os_str().to_owned();
+        let mut log = path.canonicalize()?.into_os_string();
         log.push("-wal");
         let seen = |path: PathBuf| inode(&path).map(|inode| (path, inode));
         Ok(Self([seen(path.to_owned())?, seen(log.into())?]))
     }
 
-    /// Whether both are where they were.
-    pub(crate) fn are_there(&self) -> bool {
-        self.0.iter().all(|(path, known)| inode(path).is_ok_and(|found| found == *known))
+    /// Whether both are where they were. An error tells neither.
+    pub(crate) fn are_there(&self) -> io::Result<bool> {
+        for (path, known) in &self.0 {
+            match inode(path) {
+                Ok(found) if found == *known => {}
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -48,6 +48,7 @@ fn a_database_that_has_lost_rows_is_gone_on_with_by_nobody_before_a_restart() {
     let rows = house.servers[0].status().rows;
     until("the other has heard of it", || house.servers[1].status().rows == rows);
     let tries: Vec<_> = [1, 0, 1, 0].map(|server| (server, ready(&house, server, 10..14))).into();
+    let mut ready_before: Vec<_> = [0, 1].map(|server| ready(&house, server, 20..23)).into();
     databases::shut(&house.address, true);
     databases::replace(&house.address, &behind);
     for (server, events) in tries {
@@ -56,11 +57,22 @@ fn a_database_that_has_lost_rows_is_gone_on_with_by_nobody_before_a_restart() {
             std::thread::sleep(Duration::from_millis(300));
         }
     }
-    assert!(house.servers.iter().all(|ledger| ledger.status().refusing.is_some()));
+    // Nor once somebody who knows of nothing has written as many rows again.
+    let more: Vec<_> = [0, 1].map(|server| (server, ready_before.remove(0))).into();
+    let third = house.open(2, &|_, _| {});
+    house.servers.push(third);
+    house.append_again(2, &[event(100, "c"), event(101, "c"), event(102, "c"), event(103, "c"), event(104, "c")]);
+    for (server, events) in more {
+        for event in events {
+            house.servers[server].append_blocking(vec![event]).expect_err("refused");
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+    assert!(house.servers[..2].iter().all(|ledger| ledger.status().refusing.is_some()));
     house.servers.drain(..).for_each(|ledger| ledger.close());
     let server = house.open(0, &|_, _| {});
     house.servers.push(server);
-    house.append_again(0, &[event(2, "acknowledged"), event(3, "after it")]);
+    house.append_again(0, &[event(2, "acknowledged again"), event(3, "after it")]);
     house.verify();
 }
 
@@ -83,22 +95,24 @@ fn a_commit_whose_wait_for_a_standby_was_cancelled_is_not_acknowledged() {
     let say = |statement: &str| postgres::say(&folder, "postgres", statement);
     say("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
     say("SELECT pg_reload_conf()");
-    // Sessions hear of it when they are idle next.
-    std::thread::sleep(Duration::from_millis(500));
-    let answer = std::thread::scope(|scope| {
-        let house = &house;
-        let appending = scope.spawn(move || house.append(0, &[event(0, "in doubt")]));
-        let end = Instant::now() + Duration::from_secs(25);
-        while !appending.is_finished() && Instant::now() < end {
-            say("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        appending.join().expect("an answer")
-    });
-    assert!(matches!(answer, Err(AppendError::Unavailable { outcome_unknown: true, .. })), "{answer:?}");
+    let tried = |n: u64| {
+        std::thread::scope(|scope| {
+            let house = &house;
+            let appending = scope.spawn(move || house.append(0, &[event(n, "in doubt")]));
+            let end = Instant::now() + Duration::from_secs(25);
+            while !appending.is_finished() && Instant::now() < end {
+                say("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            appending.join().expect("an answer")
+        })
+    };
+    // Sessions hear of it when they are idle next, and do not say so.
+    let is_in_doubt = |n: &u64| matches!(tried(*n), Err(AppendError::Unavailable { outcome_unknown: true, .. }));
+    let n = (0..100).find(is_in_doubt).expect("one whose wait was cancelled");
     say("ALTER SYSTEM RESET synchronous_standby_names");
     say("SELECT pg_reload_conf()");
-    assert!(house.append_again(0, &[event(0, "in doubt")])[0].duplicate, "it is there");
+    assert!(house.append_again(0, &[event(n, "in doubt")])[0].duplicate, "it is there");
     house.servers.drain(..).for_each(|ledger| ledger.close());
     drop(server.stdin.take());
     server.wait().expect("it ends");
