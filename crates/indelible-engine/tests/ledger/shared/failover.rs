@@ -7,7 +7,7 @@ use indelible_core::event::{Source, Submission};
 use indelible_engine::append::{AppendError, Prepared};
 use indelible_engine::database::install::install;
 use indelible_engine::faults::When;
-use indelible_engine::{Database, Rotation};
+use indelible_engine::{Database, Ledger, Rotation};
 
 use crate::bench::{event, wait};
 use crate::faults::OneCommit;
@@ -69,7 +69,7 @@ fn a_database_that_has_lost_rows_is_gone_on_with_by_nobody_before_a_restart() {
         }
     }
     assert!(house.servers[..2].iter().all(|ledger| ledger.status().refusing.is_some()));
-    house.servers.drain(..).for_each(|ledger| ledger.close());
+    house.servers.drain(..).for_each(Ledger::close);
     let server = house.open(0, &|_, _| {});
     house.servers.push(server);
     house.append_again(0, &[event(2, "acknowledged again"), event(3, "after it")]);
@@ -113,7 +113,7 @@ fn a_commit_whose_wait_for_a_standby_was_cancelled_is_not_acknowledged() {
     say("ALTER SYSTEM RESET synchronous_standby_names");
     say("SELECT pg_reload_conf()");
     assert!(house.append_again(0, &[event(n, "in doubt")])[0].duplicate, "it is there");
-    house.servers.drain(..).for_each(|ledger| ledger.close());
+    house.servers.drain(..).for_each(Ledger::close);
     drop(server.stdin.take());
     server.wait().expect("it ends");
 }
