@@ -97,13 +97,14 @@ pub(crate) fn write_new_private(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let mut own = [0; 8];
     SystemRandom::new().fill(&mut own).map_err(|_| io::Error::other("the system gives no random bytes"))?;
     let beside = with(path, &format!(".{}.new", indelible_core::hex::encode(&own)));
-    let linked = write_synced(&beside, bytes).and_then(|()| fs::hard_link(&beside, path)).or_else(|error| match error.kind() {
+    let link = || match fs::hard_link(&beside, path) {
         // A file system without hard links.
-        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => {
+        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
             Ok(rustix::fs::renameat_with(CWD, &beside, CWD, path, RenameFlags::NOREPLACE)?)
         }
-        _ => Err(error),
-    });
+        linked => linked,
+    };
+    let linked = write_synced(&beside, bytes).and_then(|()| link());
     // Whether it is still there or not: it has another name, or is not wanted.
     let _ = fs::remove_file(&beside);
     let is_new = match linked {

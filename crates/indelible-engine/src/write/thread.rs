@@ -143,7 +143,7 @@ impl Thread {
 
     /// Recovers a store that broke. It is tried four times a second: each cause is told once, until another one takes its place.
     fn resume(&mut self) {
-        self.save();
+        self.save_within(Duration::ZERO);
         match self.recover() {
             Ok(()) => {
                 self.trouble = None;
@@ -279,6 +279,7 @@ impl Thread {
             let left = self.connection.take();
             if self.lost == Some(MOVED) {
                 self.unsaved = left;
+                self.save_within(Duration::ZERO);
             }
             self.figures.refuse(Some(WRITE_FAILED));
         }
@@ -388,9 +389,13 @@ impl Thread {
         }
     }
 
-    /// Copies a log that has lost its name into the database, wherever that is by now: all of it, or it is tried again.
-    fn save(&mut self) {
+    /// Copies a log that has lost its name into the database, wherever that is by now: all of it, or it is tried again. Waits so long for who
+    /// reads an older state.
+    fn save_within(&mut self, wait: Duration) {
         let Some(connection) = self.unsaved.as_ref().and_then(Connection::sqlite) else { return };
+        if let Err(error) = connection.busy_timeout(wait) {
+            tracing::error!(%error, "nobody is waited for");
+        }
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
         match connection.query_row("PRAGMA wal_checkpoint(FULL)", [], read) {
             Ok((0, pages, copied)) if pages == copied => {
@@ -399,19 +404,26 @@ impl Thread {
             }
             // Somebody reads an older state.
             Ok(_) => {}
+            Err(error) if wait.is_zero() => tracing::debug!(%error, "the write-ahead log that was moved or removed cannot be copied now"),
             Err(error) => tracing::error!(%error, "the write-ahead log that was moved or removed cannot be copied into the database"),
         }
     }
 
     fn empty_wal(&mut self) {
-        self.save();
+        self.save_within(crate::store::BUSY_WAIT);
         if self.unsaved.is_some() {
             tracing::error!("the write-ahead log that was moved or removed is not whole in the database: what is in it alone is lost");
         }
         if let Some(Connection::Sqlite(connection)) = self.connection.take() {
             let emptied: Result<i64, _> = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
-            if let Err(error) = emptied {
-                tracing::error!(%error, "the write-ahead log could not be emptied");
+            let is_there = self.files.as_ref().is_none_or(|files| files.are_there().is_ok_and(|there| there));
+            match emptied {
+                Ok(0) => {}
+                Ok(_) if is_there => {}
+                Ok(_) => tracing::error!(
+                    "the write-ahead log was moved or removed, and somebody reads an older state: what is in it alone is lost"
+                ),
+                Err(error) => tracing::error!(%error, "the write-ahead log could not be emptied"),
             }
         }
     }

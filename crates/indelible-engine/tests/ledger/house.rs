@@ -59,13 +59,14 @@ impl House {
     fn known(&self, server: usize, file: &str) -> Caller {
         let text = std::fs::read_to_string(self.folder.path().join("data-0").join(file)).expect("a key");
         let known = || self.servers[server].authenticate(Some(text.trim()), Envelope::default());
-        let mut tries = 0;
-        // A server that has lost sight of its database knows nobody until it has looked again.
-        while matches!(known(), Err(Refused::Blind)) && tries < 3_000 {
-            tries += 1;
-            std::thread::sleep(Duration::from_millis(20));
+        for _ in 0..3_000 {
+            match known() {
+                // A server that has lost sight of its database knows nobody until it has looked again.
+                Err(Refused::Blind) => std::thread::sleep(Duration::from_millis(20)),
+                answer => return answer.expect("known everywhere"),
+            }
         }
-        known().expect("known everywhere")
+        panic!("it has lost sight of its database");
     }
 
     pub(crate) fn append(&self, server: usize, events: &[String]) -> Result<Vec<Receipt>, AppendError> {

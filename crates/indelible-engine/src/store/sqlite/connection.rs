@@ -108,7 +108,10 @@ pub(crate) fn open_read_only(path: &Path) -> Result<Connection, rusqlite::Error>
 /// lies beside it.
 fn immutable(path: &Path) -> Option<String> {
     let text = path.to_str()?;
-    let log = std::fs::metadata(format!("{text}-wal"));
+    // SQLite names the log after the file that a link leads to.
+    let mut named = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
+    named.push("-wal");
+    let log = std::fs::metadata(named);
     let no_log = log.map_or_else(|error| error.kind() == std::io::ErrorKind::NotFound, |log| log.len() == 0);
     (no_log && !is_held(path)).then(|| {
         let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
